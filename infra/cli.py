@@ -1,0 +1,110 @@
+"""The command line: thin commands that call functions of `model` and `infra`, and nothing else.
+
+Imports that cost time (scikit-learn, boto3, polars, moto) stay inside the commands, so that `--help` is quick.
+An error of ours ends a command with one sentence on stderr and exit code 1.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from thimble.errors import ThimbleError
+
+
+class Commands(TyperGroup):
+    """The group of all commands, and the one place where a ThimbleError becomes a sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ThimbleError as error:
+            typer.echo(f"thimble: {error}", err=True)
+            raise typer.Exit(1) from None
+
+
+# Plain help and plain tracebacks: the same words on a terminal, in a pipe and in a log.
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+@app.callback()
+def thimble() -> None:
+    """Small models, served small: export a classifier, serve it, and drop files on it."""
+
+
+@app.command()
+def run(
+    port: Annotated[int, typer.Option(envvar="PORT", help="Port of the HTTP API.")] = 8000,
+    s3_port: Annotated[int, typer.Option(envvar="S3_PORT", help="Port of S3 and SQS.")] = 9000,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MODEL", help="The model document to serve.", show_default="the iris model", metavar="MODEL.json"
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the functions' own log here, not in a file.")
+    ] = False,
+) -> None:
+    """Run the whole stack on this machine, without an AWS account.
+
+    S3, SQS and the HTTP API listen on loopback. Every request passes through the deployed handlers as API Gateway
+    would send it, and every file dropped into s3://thimble-inbox through the bucket's notification and its queue.
+    Ctrl-C ends all of it and leaves nothing behind.
+
+    \b
+    Examples:
+      thimble run
+      thimble run --model my-model.json
+      PORT=8080 S3_PORT=9100 thimble run
+    """
+    from infra import local
+
+    local.run(port=port, s3_port=s3_port, model=model, verbose=verbose)
+
+
+@app.command()
+def drop(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, or folders of files.")],
+    to: Annotated[
+        str, typer.Option(metavar="S3-URI", help="The inbox: s3://BUCKET or s3://BUCKET/PREFIX.")
+    ] = "s3://thimble-inbox",
+    results: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S3-URI",
+            help="The results bucket.",
+            show_default="the inbox's name with 'results' for 'inbox'",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Download the results into this folder.")
+    ] = None,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AWS_ENDPOINT_URL_S3",
+            metavar="URL",
+            help="Where S3 listens.",
+            show_default="the local stack for s3://thimble-inbox, AWS for any other bucket",
+        ),
+    ] = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for the results.")] = 900,
+) -> None:
+    """Drop files into the inbox, wait, and show what became of them.
+
+    A file comes back with every input column and the answers beside them; every record that could not be classified
+    is listed with its line and the reason. Exit code 1 when a whole file was refused.
+
+    \b
+    Examples:
+      thimble drop iris.csv                                   into the local stack (make run)
+      thimble drop monday/ tuesday.jsonl -o answers           a folder and a file; results into answers/
+      thimble drop iris.csv --to s3://my-inbox/2024           a deployed stack, with your AWS credentials
+    """
+    from infra import drop as dropping
+
+    dropping.drop(files, to=to, results=results, output=output, endpoint_url=endpoint_url, timeout=timeout)
