@@ -1,0 +1,79 @@
+"""What every test may ask for: an S3 (and SQS) of its own, and AWS's events as files."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+EVENTS = Path(__file__).parent / "events"
+BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results")
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The address of one moto server on a free loopback port; tests take `s3_server`, which empties it."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_environment(moto_server: str) -> dict[str, str]:
+    """What sends an AWS client to moto and nowhere else; child processes are given it."""
+    return {
+        "AWS_ENDPOINT_URL": moto_server,
+        "AWS_ENDPOINT_URL_S3": moto_server,
+        "AWS_ENDPOINT_URL_SQS": moto_server,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@pytest.fixture
+def s3_server(moto_server: str, aws_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty AWS (S3, SQS, ...), to which the environment sends obstore and boto3."""
+    with urlopen(Request(f"{moto_server}/moto-api/reset", method="POST")):
+        pass
+    for name, value in aws_environment.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    return moto_server
+
+
+@pytest.fixture
+def s3(s3_server: str) -> "S3Client":
+    """A client of `s3_server` with the three buckets made."""
+    import boto3
+
+    client = boto3.client("s3")
+    for bucket in BUCKETS:
+        client.create_bucket(Bucket=bucket)
+    return client
+
+
+@pytest.fixture
+def load_event() -> Callable[..., dict[str, Any]]:
+    """`load_event("health")` is tests/events/health.json; keyword arguments replace top-level keys."""
+
+    def load(name: str, **replaced: Any) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_bytes())
+        return event | replaced
+
+    return load
