@@ -1,0 +1,79 @@
+"""The JSON body of a request to its instances."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
+from thimble.rows import kind
+
+
+def instances(body: bytes, max_rows: int) -> list[Any]:
+    """The rows of {"instances": [...]} or {"instance": ...}."""
+    envelope = loads(body)
+    if not isinstance(envelope, dict):
+        raise MalformedBody(f'the body is {kind(envelope)}; send {{"instances": [...]}}')
+    if "instances" in envelope and "instance" in envelope:
+        raise MalformedBody("the body has both instances and instance; send one")
+    if "instance" in envelope:
+        return [envelope["instance"]]
+    if "instances" not in envelope:
+        raise MalformedBody('the body has no instances; send {"instances": [...]}')
+    rows = envelope["instances"]
+    if not isinstance(rows, list):
+        raise MalformedBody(f"instances is {kind(rows)}, not a list of rows")
+    if not rows:
+        raise UnprocessableRows("instances is empty; send at least one row")
+    if len(rows) > max_rows:
+        raise TooLarge(
+            f"instances has {len(rows)} rows; the most in one request is {max_rows}: drop a file instead"
+        )
+    return rows
+
+
+def loads(body: bytes) -> Any:
+    """Any JSON value. NaN and Infinity, which are not JSON but which Python writes, are read so that their
+    place can be named; an object with the same key twice is refused."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return _loads_carefully(body, error)
+    return value if _keys_are_single(body, value) else _loads_carefully(body, None)
+
+
+def _keys_are_single(body: bytes, value: Any) -> bool:
+    """Proof, in the common case, that the parser dropped no doubled key: every colon is accounted for."""
+    return b"\\" not in body and body.count(b":") == _colons(value)
+
+
+def _colons(value: Any) -> int:
+    """How many colons the shortest JSON of a value has, where values are not strings."""
+    if isinstance(value, dict):
+        return len(value) + "".join(value).count(":") + sum(map(_colons, value.values()))
+    if isinstance(value, list):
+        return sum(_colons(item) for item in value if isinstance(item, dict | list))
+    return value.count(":") if isinstance(value, str) else 0
+
+
+def _loads_carefully(body: bytes, error: orjson.JSONDecodeError | None) -> Any:
+    try:
+        return json.loads(body, object_pairs_hook=_single_keys)
+    except (ValueError, RecursionError) as found:
+        where = error or found
+        raise MalformedBody(f"the body is not JSON: {_reason(where)}") from None
+
+
+def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        keys = [key for key, _ in pairs]
+        doubled = next(key for key in keys if keys.count(key) > 1)
+        raise MalformedBody(f"{doubled} occurs twice in one object")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else "it is nested too deeply"

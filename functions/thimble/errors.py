@@ -1,0 +1,53 @@
+"""Everything that Thimble raises on purpose. `str(error)` is a sentence for a person.
+
+ThimbleError
+├── InvalidModel             a document that is refused; begins with the path of the offending field
+├── InvalidInput             the caller's to change
+│   ├── MalformedBody        not JSON, or JSON of another shape
+│   ├── UnprocessableRows    rows that do not fit the model
+│   ├── TooLarge             more bytes or rows than the limit
+│   ├── NotFound             no such path
+│   ├── MethodNotAllowed     the path exists, the method does not
+│   └── InvalidFile          a file that cannot be read as its format at all
+└── Unavailable              ours to change: no model, or the store is away
+"""
+
+
+class ThimbleError(Exception):
+    """The root: catch this to catch them all."""
+
+
+class InvalidModel(ThimbleError):
+    """A model document that is refused."""
+
+
+class InvalidInput(ThimbleError):
+    """Input that its sender has to change."""
+
+
+class MalformedBody(InvalidInput):
+    """A body that is not JSON, or JSON of another shape."""
+
+
+class UnprocessableRows(InvalidInput):
+    """Well-formed rows that do not fit the model."""
+
+
+class TooLarge(InvalidInput):
+    """More bytes or rows than the limit."""
+
+
+class NotFound(InvalidInput):
+    """A path that nothing answers."""
+
+
+class MethodNotAllowed(InvalidInput):
+    """A path that answers, but not to this method."""
+
+
+class InvalidFile(InvalidInput):
+    """A file that cannot be read as its format at all."""
+
+
+class Unavailable(ThimbleError):
+    """No model is loaded, or the store does not answer."""

@@ -1,0 +1,34 @@
+"""Thimble's own routes: classify, health, the model's card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from thimble import bodies, rows
+from thimble.answers import answers, card, identity
+from thimble.errors import TooLarge
+from thimble.http import App, Request, Response, json_response
+from thimble.settings import Settings
+from thimble.store import ModelStore
+
+
+def app(models: ModelStore, settings: Settings) -> App:
+    def classify(request: Request) -> Response:
+        if len(request.body) > settings.max_body_bytes:
+            raise TooLarge(f"the body has {len(request.body)} bytes; the most is {settings.max_body_bytes}")
+        classifier = models.get()
+        instances = bodies.instances(request.body, settings.max_rows)
+        predictions = answers(classifier, classifier.predict(rows.columns(classifier, instances)))
+        response = json_response(200, {"model": identity(classifier), "predictions": predictions})
+        return replace(response, rows=len(instances))
+
+    def health(request: Request) -> Response:
+        return json_response(200, {"status": "ok", "model": identity(models.get())})
+
+    def model(request: Request) -> Response:
+        return json_response(200, card(models.get()))
+
+    return App(
+        {"/classify": {"POST": classify}, "/health": {"GET": health}, "/model": {"GET": model}},
+        settings.cors_allow_origin,
+    )
