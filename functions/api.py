@@ -1,4 +1,4 @@
-"""API Gateway's entry: wiring only. Garbage collection waits until everything is imported and loaded."""
+"""API Gateway's entry: wiring only. Garbage is not collected before everything is imported and loaded."""
 
 import gc
 

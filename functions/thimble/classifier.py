@@ -69,7 +69,7 @@ class Classifier:
             if self.multilabel:
                 np.greater(scores[:, :width], self._threshold, out=label_mask[:, rows])
             else:
-                label_indices[rows] = self._decide(scores[:, :width])
+                self._decide(scores[:, :width], label_indices[rows])
         return Predictions(probabilities, label_indices, label_mask)
 
     def _scores(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -79,11 +79,12 @@ class Classifier:
         self.out_activation(p)  # in place
         return scores, p
 
-    def _decide(self, scores: FloatArray) -> NDArray[np.intp]:
-        """Class indices as scikit-learn's predict has them: a tie goes to the first class."""
+    def _decide(self, scores: FloatArray, label_indices: NDArray[np.intp]) -> None:
+        """The class indices that scikit-learn's predict has: a tie goes to the first class."""
         if len(scores) == 1:
-            return np.asarray(scores[0] > self._threshold, dtype=np.intp)
-        return np.argmax(scores, axis=0)
+            label_indices[:] = scores[0] > self._threshold
+        else:
+            scores.argmax(axis=0, out=label_indices)
 
     @property
     def _threshold(self) -> float:
@@ -122,8 +123,7 @@ def _prove(classifier: Classifier) -> None:
     examples = classifier.document.examples
     if examples is None:
         return
-    columns = np.array(examples.rows, dtype=np.float64).T
-    actual = classifier.predict(columns).probabilities.T
+    actual = classifier.predict(examples.rows.T).probabilities.T
     error = np.abs(actual - examples.probabilities)
     if not (error <= EXAMPLES_TOLERANCE).all():
         i, k = np.unravel_index(np.argmax(~(error <= EXAMPLES_TOLERANCE)), error.shape)

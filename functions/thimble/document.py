@@ -56,7 +56,7 @@ KEYS = frozenset(
 class Examples:
     """Rows with the probabilities that the model must give them."""
 
-    rows: tuple[tuple[Any, ...], ...]
+    rows: FloatArray  # (n_examples, n_features)
     probabilities: FloatArray  # (n_examples, n_classes)
 
 
@@ -146,7 +146,7 @@ def _coefs(raw: dict[str, Any]) -> tuple[FloatArray, ...]:
                 raise InvalidModel(
                     f"coefs[{i}][{j}] has {width} numbers, but coefs[{i}][0] has {len(rows[0])}"
                 )
-        coefs.append(_array(rows, f"coefs[{i}]"))
+        coefs.append(_matrix(rows, f"coefs[{i}]"))
         if i and len(rows) != coefs[i - 1].shape[1]:
             raise InvalidModel(
                 f"coefs[{i}] has {len(rows)} rows; the layer before it has {coefs[i - 1].shape[1]} outputs"
@@ -163,7 +163,7 @@ def _intercepts(raw: dict[str, Any], coefs: tuple[FloatArray, ...]) -> tuple[Flo
             raise InvalidModel(
                 f"intercepts[{i}] has {len(layer)} numbers; coefs[{i}] has {W.shape[1]} columns"
             )
-    return tuple(_array(layer, f"intercepts[{i}]") for i, layer in enumerate(layers))
+    return tuple(_vector(layer, f"intercepts[{i}]") for i, layer in enumerate(layers))
 
 
 def _layers(raw: dict[str, Any], key: str) -> list[Any]:
@@ -185,43 +185,34 @@ def _list(value: Any, path: str) -> list[Any]:
     return value
 
 
-def _array(values: list[Any], path: str) -> FloatArray:
-    """Nested lists, known to be rectangular, as finite float64."""
+def _vector(values: list[Any], path: str) -> FloatArray:
+    """Finite float64; booleans, which numpy would take for numbers, are none."""
+    if not set(map(type, values)) <= {int, float}:
+        i = next(i for i, value in enumerate(values) if type(value) not in (int, float))
+        raise InvalidModel(f"{path}[{i}] is not a number")
     try:
-        array = np.array(values)
-        numeric = array.dtype.kind in "iuf"
-    except (ValueError, OverflowError):
-        numeric = False
-    if not numeric:
-        raise InvalidModel(f"{_first_not_finite(values, path)} is not a number")
-    array = array.astype(np.float64)
-    if _has_booleans(values):
-        raise InvalidModel(f"{_first_not_finite(values, path)} is not a number")
-    if not np.isfinite(array).all():
-        raise InvalidModel(f"{_first_not_finite(values, path)} is not finite")
-    return array
+        vector = np.array(values, dtype=np.float64)
+    except OverflowError:
+        vector = np.array([_float(value) for value in values])
+    if not np.isfinite(vector).all():
+        raise InvalidModel(f"{path}[{np.argmin(np.isfinite(vector))}] is not finite")
+    return vector
 
 
-def _has_booleans(values: list[Any]) -> bool:
-    """numpy takes true for 1 among numbers."""
-    if isinstance(values[0], list):
-        return any(_has_booleans(row) for row in values)
-    return bool in set(map(type, values))
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
-def _first_not_finite(values: Any, path: str) -> str:
-    for i, value in enumerate(values):
-        if isinstance(value, list):
-            found = _first_not_finite(value, f"{path}[{i}]")
-            if found:
-                return found
-        elif not _is_finite(value):
-            return f"{path}[{i}]"
-    return ""
+def _matrix(rows: list[list[Any]], path: str) -> FloatArray:
+    """Of rows known to be as long as each other."""
+    return np.array([_vector(row, f"{path}[{i}]") for i, row in enumerate(rows)])
 
 
 def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(_float(value))
 
 
 def _choice(raw: dict[str, Any], key: str, known: Any, default: str | None) -> str:
@@ -310,7 +301,7 @@ def _examples(raw: dict[str, Any], n_features: int, n_classes: int) -> Examples 
         raise InvalidModel(
             f"examples.probabilities has {len(probabilities)} rows; examples.rows has {len(rows)}"
         )
-    return Examples(tuple(map(tuple, rows)), _array(probabilities, "examples.probabilities"))
+    return Examples(_matrix(rows, "examples.rows"), _matrix(probabilities, "examples.probabilities"))
 
 
 def _shown(value: Any) -> str:

@@ -21,6 +21,7 @@ STATUS: dict[type[Exception], int] = {
     errors.Unavailable: 503,
     Exception: 500,
 }
+MAX_MESSAGE = 400
 MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx says nothing of our insides
 
 
@@ -99,7 +100,12 @@ def error_response(error: Exception) -> Response:
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status >= 500:
         telemetry.exception(str(error))
-    return json_response(status, {"error": MESSAGES.get(status) or str(error)})
+    return json_response(status, {"error": MESSAGES.get(status) or shortened(str(error))})
+
+
+def shortened(sentence: str) -> str:
+    """A sentence may name what the caller sent: a key of a megabyte is not sent back whole."""
+    return sentence if len(sentence) <= MAX_MESSAGE else f"{sentence[:MAX_MESSAGE]}..."
 
 
 def _record(request: Request, response: Response) -> None:

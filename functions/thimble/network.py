@@ -68,7 +68,7 @@ class Network:
     activation: Callable[[FloatArray], None]
 
     def logits(self, h: FloatArray) -> FloatArray:
-        """(fan_in, rows) to the last layer before its activation, (n_outputs, rows); rows a multiple of 16."""
+        """(fan_in, rows) to the last layer before its activation, (n_outputs, rows); rows in sixteens."""
         last = len(self.weights) - 1
         for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             z = np.empty((len(b), h.shape[1]))  # (fan_out, rows)

@@ -1,4 +1,4 @@
-"""The one logger and the one set of metrics, both of Powertools: JSON lines on standard output, without data."""
+"""The one logger and the one set of metrics, Powertools' both: JSON lines on standard output, no data."""
 
 from __future__ import annotations
 

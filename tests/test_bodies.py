@@ -1,0 +1,67 @@
+"""A request's body becomes its rows, or a sentence that says what is wrong with it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thimble.bodies import instances, loads
+from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
+
+REFUSED = [
+    (b"", MalformedBody, "the body is not JSON"),
+    (b"{", MalformedBody, "the body is not JSON"),
+    (b"\xff", MalformedBody, "the body is not JSON"),
+    (b"[" * 10_000, MalformedBody, "the body is not JSON"),
+    (b"[]", MalformedBody, "the body is a list"),
+    (b"{}", MalformedBody, "the body has no instances"),
+    (b'{"instances": {}}', MalformedBody, "instances is an object, not a list of rows"),
+    (b'{"instances": [[1]], "instance": [1]}', MalformedBody, "the body has both instances and instance"),
+    (b'{"instances": []}', UnprocessableRows, "instances is empty"),
+    (b'{"instances": [[1], [2], [3]]}', TooLarge, "instances has 3 rows; the most in one request is 2"),
+    (b'{"instances": [{"a": 1, "a": 2}]}', MalformedBody, "a occurs twice in one object"),
+    (b'{"instances": [{"a": 1, "\\u0061": 2}]}', MalformedBody, "a occurs twice in one object"),
+    (b'{"instances": [{"a:": 1, "a:": 2}]}', MalformedBody, "a: occurs twice in one object"),
+    (b'{"instances": [[1]], "instances": [[2]]}', MalformedBody, "instances occurs twice in one object"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "sentence"), REFUSED, ids=[sentence for *_, sentence in REFUSED])
+def test_a_body_of_another_shape_is_refused(body: bytes, kind: type[Exception], sentence: str) -> None:
+    with pytest.raises(kind) as refusal:
+        instances(body, max_rows=2)
+    assert str(refusal.value).startswith(sentence)
+
+
+def test_one_instance_is_a_list_of_one() -> None:
+    assert instances(b'{"instance": [1, 2]}', max_rows=1) == [[1, 2]]
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+)
+
+
+@given(value=values)
+def test_the_reader_agrees_with_the_standard_library(value: Any) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        try:
+            body = text.encode()
+        except UnicodeEncodeError:
+            continue
+        assert loads(body) == json.loads(text)
+
+
+@given(value=st.dictionaries(st.text(max_size=4), values, min_size=1, max_size=4))
+def test_no_doubled_key_is_ever_dropped_silently(value: dict[str, Any]) -> None:
+    key = next(iter(value))
+    doubled = json.dumps(value)[:-1] + f", {json.dumps(key)}: null}}"
+    with pytest.raises(MalformedBody):
+        loads(json.dumps([{}]).replace("{}", doubled).encode())

@@ -1,0 +1,74 @@
+"""The same row gets the same bits, whatever its company: bytes are compared, not numbers."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thimble.network import ACTIVATIONS, BLOCK, CHUNK, OUT_ACTIVATIONS, FloatArray, Network, network, padded
+
+SHAPES = [(4, 10, 3), (4, 3), (4, 1), (1, 1), (1, 5, 2), (64, 100, 10), (13, 7, 1), (300, 2), (7, 130, 33, 5)]
+
+
+def random_network(shape: tuple[int, ...], activation: str = "relu") -> Network:
+    rng = np.random.default_rng(sum(shape))
+    coefs = tuple(rng.normal(size=fans) for fans in itertools.pairwise(shape))
+    return network(coefs, tuple(rng.normal(size=(W.shape[1],)) for W in coefs), activation)
+
+
+def outputs(net: Network, X: FloatArray, out_activation: str) -> FloatArray:
+    """(n_outputs, n), as the classifier evaluates it: padded, then activated in place."""
+    z = net.logits(padded(X))
+    OUT_ACTIVATIONS[out_activation](z)
+    return z[:, : X.shape[1]]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("out_activation", OUT_ACTIVATIONS)
+def test_a_row_gets_the_same_bits_alone_and_in_every_position(
+    shape: tuple[int, ...], activation: str, out_activation: str
+) -> None:
+    net = random_network(shape, activation)
+    X = np.random.default_rng(1).normal(scale=3, size=(shape[0], CHUNK))
+    together = outputs(net, X, out_activation)
+    for j in (*range(BLOCK), 1000):
+        alone = outputs(net, X[:, [j]], out_activation)
+        assert alone.tobytes() == np.ascontiguousarray(together[:, [j]]).tobytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), shape=st.sampled_from(SHAPES))
+def test_any_subset_in_any_order_gets_the_same_bits(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    net = random_network(shape)
+    X = np.random.default_rng(2).normal(scale=3, size=(shape[0], 160))
+    chosen = data.draw(st.lists(st.integers(0, 159), min_size=1, max_size=80))
+    expected = outputs(net, X, "softmax")[:, chosen]
+    actual = outputs(net, np.ascontiguousarray(X[:, chosen]), "softmax")
+    assert np.ascontiguousarray(actual).tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_forward_pass_is_the_formula(shape: tuple[int, ...]) -> None:
+    net = random_network(shape, "tanh")
+    X = np.random.default_rng(3).normal(size=(shape[0], 50))
+    h = X
+    for i, (W, b) in enumerate(zip(net.weights, net.biases, strict=True)):
+        h = W @ h + b
+        if i < len(net.weights) - 1:
+            h = np.tanh(h)
+    np.testing.assert_allclose(net.logits(padded(X))[:, :50], h, rtol=0, atol=1e-12)
+
+
+def test_the_logistic_function_saturates_without_a_warning() -> None:
+    z = np.array([[-1e308, -800.0, 0.0, 800.0, 1e308]])
+    ACTIVATIONS["logistic"](z)
+    assert z.tolist() == [[0.0, 0.0, 0.5, 1.0, 1.0]]
+
+
+def test_softmax_of_large_logits_is_finite() -> None:
+    z = np.array([[1e300], [1e300], [-1e300]])
+    OUT_ACTIVATIONS["softmax"](z)
+    assert z.tolist() == [[0.5], [0.5], [0.0]]
