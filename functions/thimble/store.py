@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,8 +15,8 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 from thimble.classifier import Classifier, load
 from thimble.errors import ThimbleError, Unavailable
 
-TIMEOUT = "10s"  # of one S3 request, with obstore's own retries within RETRY_TIMEOUT
-RETRY_TIMEOUT_SECONDS = 20
+TIMEOUT = timedelta(seconds=10)  # of one request to S3
+RETRY_TIMEOUT = timedelta(seconds=20)  # of all of obstore's tries of one request
 
 MEMORY = MemoryStore()  # what memory:// names: one store of this process, for tests
 
@@ -36,19 +38,17 @@ def object_store(uri: str) -> tuple[ObjectStore, str]:
 
 
 def bucket(name: str) -> S3Store:
-    from datetime import timedelta
-
     return S3Store(
         name,
-        client_options={"timeout": TIMEOUT},
-        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=RETRY_TIMEOUT_SECONDS)},
+        client_options={"timeout": TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"},
+        retry_config={"max_retries": 3, "retry_timeout": RETRY_TIMEOUT},
     )
 
 
 def read(uri: str) -> bytes:
     """A whole object; Unavailable if it is not there or its store does not answer."""
-    store, key = object_store(uri)
     try:
+        store, key = object_store(uri)
         return bytes(store.get(key).bytes())
     except (BaseError, FileNotFoundError) as error:
         raise Unavailable(f"{uri} cannot be read") from error

@@ -1,0 +1,242 @@
+"""Door one, from API Gateway's event to its answer, in one process."""
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from thimble import gateway, routes
+from thimble.classifier import load
+from thimble.errors import Unavailable
+from thimble.settings import from_environment
+from thimble.store import ModelStore
+
+MODEL = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Door:
+    """The API's handler over a store that can be taken away, with calls as API Gateway makes them."""
+
+    environment: dict[str, str]
+    model: bytes | None = MODEL
+
+    def __post_init__(self) -> None:
+        app = routes.app(ModelStore("s3://models/iris.json", self.read), from_environment(self.environment))
+        self.handle: Callable[[dict[str, Any], Any], dict[str, Any]] = gateway.handler(app)
+
+    def read(self, uri: str) -> bytes:
+        if self.model is None:
+            raise Unavailable(f"{uri} cannot be read")
+        return self.model
+
+    def call(self, method: str, path: str, body: str | bytes | None = None, **event: Any) -> Answer:
+        if isinstance(body, bytes):
+            body, event = base64.b64encode(body).decode(), event | {"isBase64Encoded": True}
+        request = {"http": {"method": method, "path": path}, "requestId": "id", "stage": "$default"}
+        answer = self.handle(
+            {"version": "2.0", "rawPath": path, "headers": {}, "body": body, "requestContext": request}
+            | event,
+            None,
+        )
+        return Answer(answer["statusCode"], answer["headers"], json.loads(answer["body"] or "null"))
+
+    def classify(self, value: Any) -> Answer:
+        return self.call("POST", "/classify", json.dumps(value))
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door({})
+
+
+def test_an_answer_has_the_model_the_label_and_every_probability(door: Door) -> None:
+    answer = door.classify({"instances": [ROW]})
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.body["model"] == {"name": "iris", "digest": load(MODEL).digest}
+    (prediction,) = answer.body["predictions"]
+    assert prediction["label"] == "setosa"
+    assert list(prediction["probabilities"]) == ["setosa", "versicolor", "virginica"]
+    assert prediction["probability"] == max(prediction["probabilities"].values())
+
+
+def test_lists_objects_and_a_single_instance_get_the_same_answer(door: Door) -> None:
+    names = load(MODEL).feature_names or ()
+    named = dict(zip(reversed(names), reversed(ROW), strict=True))
+    bodies = ({"instances": [ROW]}, {"instances": [named]}, {"instance": ROW}, {"instance": named})
+    answers = [door.classify(body).body for body in bodies]
+    assert answers == [answers[0]] * 4
+
+
+def test_a_row_gets_the_same_bits_in_a_request_of_any_size(door: Door) -> None:
+    rows = np.random.default_rng(0).normal(3, 2, size=(50, 4)).tolist()
+    together = door.classify({"instances": rows}).body["predictions"]
+    assert [door.classify({"instance": row}).body["predictions"][0] for row in rows] == together
+
+
+def test_a_body_in_base64_is_the_same_body(door: Door) -> None:
+    body = json.dumps({"instances": [ROW]})
+    assert door.call("POST", "/classify", body.encode()).body == door.call("POST", "/classify", body).body
+
+
+def test_labels_keep_their_type() -> None:
+    document = json.loads(MODEL)
+    for classes in ([1, 2, 3], ["1", "2", "3"], [0.5, 1.5, 2.5]):
+        door = Door({}, json.dumps(document | {"classes": classes}).encode())
+        (prediction,) = door.classify({"instances": [ROW]}).body["predictions"]
+        assert prediction["label"] == classes[0]
+        assert type(prediction["label"]) is type(classes[0])
+        assert list(prediction["probabilities"]) == [str(label) for label in classes]
+
+
+def test_a_multilabel_answer_has_every_label_that_applies() -> None:
+    document = {
+        "classes": ["red", "round"],
+        "out_activation": "logistic",
+        "coefs": [[[1.0, -1.0]]],
+        "intercepts": [[0.0, 0.0]],
+    }
+    door = Door({}, json.dumps(document).encode())
+    predictions = door.classify({"instances": [[2], [0], [-2]]}).body["predictions"]
+    assert [p["labels"] for p in predictions] == [["red"], [], ["round"]]
+    assert predictions[1]["probabilities"] == {"red": 0.5, "round": 0.5}
+
+
+def test_health_says_which_model_is_loaded(door: Door) -> None:
+    answer = door.call("GET", "/health")
+    assert (answer.status, answer.body["model"]["digest"]) == (200, load(MODEL).digest)
+
+
+def test_the_card_says_what_the_model_is(door: Door) -> None:
+    card = door.call("GET", "/model").body
+    assert card["classes"] == ["setosa", "versicolor", "virginica"]
+    assert card["feature_names_in"] == list(load(MODEL).feature_names or ())
+    assert card["layers"] == [4, 10, 3]
+    assert card["training"]["n_iter"] > 1
+    assert card["digest"] == load(MODEL).digest
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [
+        ("GET", "/nothing", 404, "there is no such path; try /classify, /health, /model"),
+        ("POST", "/", 404, "there is no such path"),
+        ("GET", "/classify", 405, "this path takes POST"),
+        ("DELETE", "/health", 405, "this path takes GET"),
+        ("OPTIONS", "/classify", 405, "this path takes POST"),
+    ],
+)
+def test_an_unknown_path_or_method_gets_a_sentence(
+    door: Door, method: str, path: str, status: int, error: str
+) -> None:
+    answer = door.call(method, path)
+    assert answer.status == status
+    assert answer.body["error"].startswith(error)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "error"),
+    [
+        ("", 400, "the body is not JSON"),
+        (b"\xff\xfe", 400, "the body is not JSON"),
+        ('{"instances": [[5.1, 3.5, 1.4]]}', 422, "instances[0] has 3 values; the model takes 4"),
+        ('{"instances": [[5.1, 3.5, 1.4, NaN]]}', 422, "instances[0][3] is NaN"),
+        ('{"instances": [[5.1, 3.5, 1.4, 1e999]]}', 422, "instances[0][3] is too large for a number"),
+        ('{"instances": [{"sepal length (cm)": 1}]}', 422, "instances[0].sepal width (cm) is missing"),
+        ('{"instances": []}', 422, "instances is empty"),
+    ],
+)
+def test_bad_input_is_answered_by_what_to_change(
+    door: Door, body: str | bytes, status: int, error: str
+) -> None:
+    answer = door.call("POST", "/classify", body)
+    assert (answer.status, list(answer.body)) == (status, ["error"])
+    assert answer.body["error"].startswith(error)
+
+
+def test_the_limits_are_settings() -> None:
+    door = Door({"MAX_ROWS": "2", "MAX_BODY_BYTES": "200"})
+    assert door.classify({"instances": [ROW] * 2}).status == 200
+    assert door.classify({"instances": [ROW] * 3}).status == 413
+    too_long = door.call("POST", "/classify", " " * 201)
+    assert (too_long.status, too_long.body["error"]) == (413, "the body has 201 bytes; the most is 200")
+
+
+def test_a_long_name_is_not_sent_back_whole(door: Door) -> None:
+    answer = door.classify({"instance": {"x" * 100_000: 1}})
+    assert answer.status == 422
+    assert len(answer.body["error"]) < 500
+
+
+def test_base64_that_is_none_is_the_callers_to_change(door: Door) -> None:
+    assert door.call("POST", "/classify", "not base64!", isBase64Encoded=True).status == 400
+
+
+def test_without_a_model_the_answer_is_503_until_there_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    door = Door({}, None)
+    for answer in (door.call("GET", "/health"), door.classify({"instances": [ROW]})):
+        assert (answer.status, answer.body) == (503, {"error": "the model is not available"})
+    assert '"ServerErrors":[1.0]' in capsys.readouterr().out.replace(" ", "")
+    door.model = MODEL
+    assert door.classify({"instances": [ROW]}).status == 200
+
+
+def test_a_model_that_fails_its_examples_is_not_served(caplog: pytest.LogCaptureFixture) -> None:
+    document = json.loads(MODEL)
+    document["intercepts"][-1][0] += 1e-6
+    answer = Door({}, json.dumps(document).encode()).classify({"instances": [ROW]})
+    assert (answer.status, answer.body) == (503, {"error": "the model is not available"})
+    assert "examples.probabilities" in caplog.text
+
+
+def test_an_error_of_ours_says_nothing_of_our_insides(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Door):
+        def read(self, uri: str) -> bytes:
+            raise ZeroDivisionError("our insides")
+
+    answer = Broken({}).classify({"instances": [ROW]})
+    assert (answer.status, answer.body) == (500, {"error": "internal error"})
+    assert "ZeroDivisionError: our insides" in caplog.text
+
+
+def test_the_log_has_no_data(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+    door.classify({"instances": [[5.125, 3.5, 1.4, "secret"]]})
+    door.classify({"instances": [[5.125, 3.5, 1.4, 0.2]]})
+    logged = [vars(record) for record in caplog.records if record.name == "thimble"]
+    assert [(record["path"], record["status"], record["rows"]) for record in logged] == [
+        ("/classify", 422, 0),
+        ("/classify", 200, 1),
+    ]
+    assert "5.125" not in str(logged)
+    assert "secret" not in str(logged)
+
+
+def test_cors_is_closed_unless_it_is_opened() -> None:
+    assert not [name for name in Door({}).call("GET", "/health").headers if name.startswith("access-control")]
+    opened = Door({"CORS_ALLOW_ORIGIN": "https://example.com"})
+    preflight = opened.call("OPTIONS", "/classify")
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-methods"] == "POST"
+    for answer in (preflight, opened.call("GET", "/health"), opened.call("GET", "/nothing")):
+        assert answer.headers["access-control-allow-origin"] == "https://example.com"
+        assert answer.headers["vary"] == "origin"
+
+
+def test_a_stage_is_no_part_of_the_path(door: Door) -> None:
+    context = {"http": {"method": "GET", "path": "/prod/health"}, "stage": "prod"}
+    assert door.call("GET", "/prod/health", requestContext=context).status == 200
