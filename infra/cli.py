@@ -1,6 +1,6 @@
 """The command line: thin commands that call functions of `model` and `infra`, and nothing else.
 
-Imports that cost time (scikit-learn, boto3, polars, moto) stay inside the commands, so that `--help` is quick.
+Imports that cost time (scikit-learn, boto3, polars, moto) stay inside the commands: `--help` is quick.
 An error of ours ends a command with one sentence on stderr and exit code 1.
 """
 
@@ -26,7 +26,11 @@ class Commands(TyperGroup):
 
 # Plain help and plain tracebacks: the same words on a terminal, in a pipe and in a log.
 app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -42,7 +46,10 @@ def run(
     model: Annotated[
         Path | None,
         typer.Option(
-            envvar="MODEL", help="The model document to serve.", show_default="the iris model", metavar="MODEL.json"
+            envvar="MODEL",
+            help="The model document to serve.",
+            show_default="the iris model",
+            metavar="MODEL.json",
         ),
     ] = None,
     verbose: Annotated[
@@ -51,9 +58,9 @@ def run(
 ) -> None:
     """Run the whole stack on this machine, without an AWS account.
 
-    S3, SQS and the HTTP API listen on loopback. Every request passes through the deployed handlers as API Gateway
-    would send it, and every file dropped into s3://thimble-inbox through the bucket's notification and its queue.
-    Ctrl-C ends all of it and leaves nothing behind.
+    S3, SQS and the HTTP API listen on loopback. Every request passes through the deployed handler as API
+    Gateway would send it, every file dropped into s3://thimble-inbox through the bucket's notification and its
+    queue. Ctrl-C ends all of it and leaves nothing behind.
 
     \b
     Examples:
@@ -81,7 +88,8 @@ def drop(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Download the results into this folder.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Download the results into this folder."),
     ] = None,
     endpoint_url: Annotated[
         str | None,
@@ -92,12 +100,14 @@ def drop(
             show_default="the local stack for s3://thimble-inbox, AWS for any other bucket",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for the results.")] = 900,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long to wait for the results.")
+    ] = 900,
 ) -> None:
     """Drop files into the inbox, wait, and show what became of them.
 
-    A file comes back with every input column and the answers beside them; every record that could not be classified
-    is listed with its line and the reason. Exit code 1 when a whole file was refused.
+    A file comes back with all its columns and the answers beside them; every record that could not be
+    classified is listed with its line and the reason. Exit code 1 when a whole file was refused.
 
     \b
     Examples:
@@ -108,3 +118,76 @@ def drop(
     from infra import drop as dropping
 
     dropping.drop(files, to=to, results=results, output=output, endpoint_url=endpoint_url, timeout=timeout)
+
+
+Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="MODEL.json", help="Where the document goes.")
+]
+
+
+@app.command()
+def train_iris(
+    output: Output = Path("iris.json"),
+    estimator: Annotated[
+        Path | None,
+        typer.Option(metavar="E.joblib", help="Save the fitted estimator too, for export and check."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="CSV", help="Save the training data too.")] = None,
+) -> None:
+    """The worked example: train a small network on scikit-learn's iris data and export it.
+
+    \b
+    Example:
+      thimble train-iris -o iris.json --estimator iris.joblib --data iris.csv
+    """
+    from model import commands
+
+    commands.train("iris", output, estimator, data)
+
+
+@app.command()
+def export(
+    estimator: Annotated[Path, typer.Argument(metavar="ESTIMATOR.joblib", help="A joblib or pickle file.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="TRAIN.csv", help="Training rows: for names, examples and scores.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="The labels' column; several for a multilabel estimator."),
+    ] = None,
+    output: Output = Path("model.json"),
+    name: Annotated[str | None, typer.Option(help="The model's name.", show_default="the output's")] = None,
+) -> None:
+    """Turn a fitted estimator into a model document.
+
+    Unpickling an estimator runs whatever code its file holds: export only files that you trust.
+
+    \b
+    Example:
+      thimble export iris.joblib --data iris.csv -o iris.json
+    """
+    from model import commands
+
+    commands.export(estimator, data, target or [], output, name or output.stem)
+
+
+@app.command()
+def check(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.json")],
+    estimator: Annotated[
+        Path | None, typer.Option(metavar="E.joblib", help="The estimator, to compare size and answers.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="CSV", help="Rows to compare on.")] = None,
+) -> None:
+    """Load a model document as the functions do, and show its card.
+
+    Exit code 1 when it would be refused, or does not answer as the estimator does.
+
+    \b
+    Examples:
+      thimble check iris.json
+      thimble check iris.json --estimator iris.joblib --data iris.csv
+    """
+    from model import commands
+
+    commands.check(model, estimator, data)

@@ -1,0 +1,101 @@
+"""S3 and SQS on loopback: moto's server in a process of its own, with the buckets and queues of template.yaml.
+
+Objects of more than 5 MB lie in anonymous temporary files; all of them are gone when the process ends.
+"""
+
+import json
+import os
+import sys
+from threading import Thread
+
+REGION = "us-east-1"
+MODELS, INBOX, RESULTS = "thimble-models", "thimble-inbox", "thimble-results"
+QUEUE, DEAD_LETTERS = "thimble-queue", "thimble-dead-letters"
+ATTEMPTS = 5
+VISIBILITY_TIMEOUT = 1800  # seconds, six times the files function's timeout
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+
+
+def queue_url(s3_url: str, name: str = QUEUE) -> str:
+    return f"{s3_url}/123456789012/{name}"
+
+
+def queue_arn(name: str = QUEUE) -> str:
+    return f"arn:aws:sqs:{REGION}:123456789012:{name}"
+
+
+def environment(s3_url: str) -> dict[str, str]:
+    """What the functions find in their environment here; with made-up credentials, never somebody's real ones."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {
+        "POWERTOOLS_SERVICE_NAME": "thimble",
+        "POWERTOOLS_METRICS_NAMESPACE": "Thimble",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        "OPENBLAS_NUM_THREADS": "1",
+        **own,
+        **CREDENTIALS,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL_S3": s3_url,
+        "AWS_ENDPOINT_URL_SQS": s3_url,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),
+        "MODEL_URI": f"s3://{MODELS}/model.json",
+        "RESULTS_URI": f"s3://{RESULTS}",
+    }
+
+
+def create_resources(s3_url: str) -> None:
+    """The buckets, the queues, and the notification that joins the inbox to its queue."""
+    import boto3
+
+    s3 = boto3.client("s3", endpoint_url=s3_url, region_name=REGION)
+    sqs = boto3.client("sqs", endpoint_url=s3_url, region_name=REGION)
+    for bucket in (MODELS, INBOX, RESULTS):
+        s3.create_bucket(Bucket=bucket)
+    for bucket in (MODELS, INBOX):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    sqs.create_queue(QueueName=DEAD_LETTERS)
+    redrive = {"deadLetterTargetArn": queue_arn(DEAD_LETTERS), "maxReceiveCount": ATTEMPTS}
+    sqs.create_queue(
+        QueueName=QUEUE,
+        Attributes={"RedrivePolicy": json.dumps(redrive), "VisibilityTimeout": str(VISIBILITY_TIMEOUT)},
+    )
+    s3.put_bucket_notification_configuration(
+        Bucket=INBOX,
+        NotificationConfiguration={
+            "QueueConfigurations": [{"QueueArn": queue_arn(), "Events": ["s3:ObjectCreated:*"]}]
+        },
+    )
+
+
+def main() -> None:
+    """`python -m infra.aws FD`: serve on a socket that the parent has bound, for as long as the parent lives."""
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
+
+    class QuietRequestHandler(MotoRequestHandler):
+        disable_nagle_algorithm = True
+
+        def log_request(self, code: object = "-", size: object = "-") -> None:
+            pass
+
+    server = make_server(
+        "127.0.0.1",
+        0,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=QuietRequestHandler,
+        fd=int(sys.argv[1]),
+    )
+    Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()  # ends with the parent, however that ends
+
+
+if __name__ == "__main__":
+    main()

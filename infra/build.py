@@ -1,0 +1,102 @@
+"""`make build`: sam build, and after it the bytecode that sam leaves out.
+
+/var/task is read-only, so a module without bytecode is compiled again at every cold start. The bytecode is of the
+unchecked kind: the interpreter does not even look at the source. The same commit builds the same bytes: paths in the
+bytecode are Lambda's, times and permissions are fixed.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from thimble.errors import ThimbleError
+
+ROOT = Path(__file__).parent.parent
+BUILT = ROOT / ".aws-sam" / "build"
+MOUNTS = {"ApiFunction": "/var/task", "FilesFunction": "/var/task", "FilesLayer": "/opt"}
+NEVER_READ = ("__pycache__", "tests", "*.pyi", "*.pxd", "*.a")
+LIMIT = 250 * 2**20  # Lambda's, for a function and its layers unpacked
+MOMENT = 315_619_200  # 1980-01-02, from which on zip knows dates in every time zone
+
+
+def main() -> None:
+    try:
+        build()
+    except ThimbleError as error:
+        sys.exit(f"make build: {error}")
+
+
+def build() -> None:
+    """Leave in .aws-sam/build what is deployed, and print its sizes."""
+    python = lambda_python()
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    sam = [str(Path(sys.executable).with_name("sam")), "build"]
+    environment = os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
+    built = subprocess.run(sam, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False)
+    if built.returncode:
+        raise ThimbleError("sam build failed; what it said is above")
+    for name, mount in MOUNTS.items():
+        finish(BUILT / name, mount, python)
+        print(f"{name:14} {size(BUILT / name) / 2**20:6.1f} MiB  sha256:{digest(BUILT / name)}")
+    _check_limit(size(BUILT / "FilesFunction") + size(BUILT / "FilesLayer"))
+
+
+def lambda_python() -> Path:
+    """The interpreter of the functions' version: python3.13 on PATH, or else the newest that pyenv has."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    of_pyenv = sorted(versions.glob("3.13.*/bin/python3.13"), key=lambda path: path.stat().st_mtime)
+    for candidate in [shutil.which("python3.13"), *reversed(of_pyenv)]:
+        if candidate and (found := _executable(candidate)):
+            return found
+    raise ThimbleError(
+        "needs python3.13, the functions' own version, on PATH (python.org, your package manager, `uv python install`)"
+    )
+
+
+def finish(artefact: Path, mount: str, python: Path) -> None:
+    """Turn what sam built into what is deployed: nothing that is never read, bytecode, fixed times and permissions."""
+    for path in {path for pattern in NEVER_READ for path in artefact.rglob(pattern)}:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    compile_all = [python, "-m", "compileall", "-q", "-f", "-s", artefact, "-p", mount]
+    subprocess.run([*compile_all, "--invalidation-mode", "unchecked-hash", artefact], check=True)
+    for path in (artefact, *artefact.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        os.utime(path, (MOMENT, MOMENT))
+
+
+def size(artefact: Path) -> int:
+    """Bytes, unpacked."""
+    return sum(path.stat().st_size for path in _files(artefact))
+
+
+def digest(artefact: Path) -> str:
+    """SHA-256 over the names and the bytes of all files."""
+    whole = hashlib.sha256()
+    for path in _files(artefact):
+        whole.update(f"{path.relative_to(artefact)}\0{path.stat().st_size}\0".encode())
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+def _files(artefact: Path) -> Iterable[Path]:
+    return sorted(path for path in artefact.rglob("*") if path.is_file())
+
+
+def _executable(candidate: str | Path) -> Path | None:
+    """The interpreter behind a name that may be a pyenv shim, or None where the shim leads nowhere."""
+    ask = [candidate, "-c", "import sys; print(sys.executable)"]
+    answer = subprocess.run(ask, capture_output=True, text=True, check=False)
+    return Path(answer.stdout.strip()) if answer.returncode == 0 else None
+
+
+def _check_limit(unpacked: int) -> None:
+    if unpacked > LIMIT:
+        raise ThimbleError(f"FilesFunction and its layer are {unpacked:,} bytes; Lambda takes {LIMIT:,}")
+
+
+if __name__ == "__main__":
+    main()

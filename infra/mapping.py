@@ -1,0 +1,136 @@
+"""Lambda's event source mapping: from the queue to the files function, message by message.
+
+What the function reports as done is deleted; what failed becomes visible again, and lands among the dead
+letters after its last attempt. A process of its own, so that a large file does not slow the HTTP API down.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from infra.aws import ATTEMPTS, REGION, queue_arn, queue_url
+from infra.invocation import Context, Handler, invoke, load
+from infra.output import separate
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+BATCH_SIZE = 1  # as in template.yaml
+FUNCTION_TIMEOUT = 300.0
+RETRY_SECONDS = 2  # a deployed message waits for its visibility timeout; here somebody is watching
+
+logger = logging.getLogger("infra.mapping")
+
+
+def event(messages: Sequence["MessageTypeDef"]) -> dict[str, Any]:
+    """The event that Lambda makes of a batch of messages."""
+    return {
+        "Records": [
+            {
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": dict(message.get("Attributes", {})),
+                "messageAttributes": {},
+                "md5OfBody": message["MD5OfBody"],
+                "eventSource": "aws:sqs",
+                "eventSourceARN": queue_arn(),
+                "awsRegion": REGION,
+            }
+            for message in messages
+        ]
+    }
+
+
+def failed_ids(answer: Any, ids: set[str]) -> set[str]:
+    """The messages that failed, by the function's partial batch response.
+
+    As in Lambda: nothing at all and an empty list mean success; a response without sense fails the batch.
+    """
+    if not answer:
+        return set()
+    try:
+        failed = {item["itemIdentifier"] for item in answer["batchItemFailures"] or ()}
+    except (TypeError, KeyError):
+        return ids
+    return failed if failed <= ids else ids
+
+
+def take_batch(
+    sqs: "SQSClient", url: str, handler: Handler, say: Callable[[str], None], wait: int = 20
+) -> int:
+    """Wait for messages, hand them to the function, settle each; returns how many there were."""
+    messages = sqs.receive_message(
+        QueueUrl=url,
+        MaxNumberOfMessages=BATCH_SIZE,
+        WaitTimeSeconds=wait,
+        MessageSystemAttributeNames=["All"],
+    ).get("Messages", [])
+    if not messages:
+        return 0
+    started = time.perf_counter()
+    failed = _invoke(handler, messages)
+    seconds = time.perf_counter() - started
+    for message in messages:
+        if message["MessageId"] in failed:
+            sqs.change_message_visibility(
+                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=RETRY_SECONDS
+            )
+        else:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        if subject := _subject(message):
+            say(f"{subject} {_outcome(message, message['MessageId'] in failed)} {seconds:.2f} s")
+    return len(messages)
+
+
+def _invoke(handler: Handler, messages: Sequence["MessageTypeDef"]) -> set[str]:
+    ids = {message["MessageId"] for message in messages}
+    try:
+        return failed_ids(invoke(handler, event(messages), Context("thimble-files", FUNCTION_TIMEOUT)), ids)
+    except Exception:
+        logger.exception("the files function raised")
+        return ids
+
+
+def _subject(message: "MessageTypeDef") -> str:
+    """The objects that a message announces, for a person; nothing for S3's test event."""
+    records = json.loads(message["Body"]).get("Records", [])
+    return ", ".join(
+        f"s3://{r['s3']['bucket']['name']}/{unquote_plus(r['s3']['object']['key'])}" for r in records
+    )
+
+
+def _outcome(message: "MessageTypeDef", failed: bool) -> str:
+    if not failed:
+        return "done"
+    attempt = int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
+    return f"failed, attempt {attempt} of {ATTEMPTS}" + ("; given up" if attempt >= ATTEMPTS else "")
+
+
+def main() -> None:
+    """`python -m infra.mapping S3_URL [LOG]`; the function's settings are in the environment."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    import boto3
+
+    s3_url, *log = sys.argv[1:]
+    say = separate(log[0] if log else None)
+    handler = load("files")
+    sqs = boto3.client("sqs", endpoint_url=s3_url, region_name=REGION)
+    while True:
+        take_batch(sqs, queue_url(s3_url), handler, say)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
