@@ -1,0 +1,135 @@
+"""The structure is a promise too: imports one way, a light cold path, a README that names everything."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = ROOT / "functions"
+ENTRIES = ("api", "files")
+# Each imports only from those before it.
+LAYERS = (
+    *("errors", "network", "document", "classifier", "rows", "bodies", "answers"),
+    *("formats", "settings", "telemetry", "store", "events", "pipeline"),
+    *("http", "routes", "gateway"),
+)
+PURE = ("errors", "network", "document", "classifier", "rows", "bodies", "answers", "formats")
+LIBRARIES_OF_THE_CORE = {"numpy", "orjson", "polars"}  # polars: of the file formats alone
+NEVER_SHIPPED = {"sklearn", "scipy", "joblib", "pandas", "moto", "pytest", "model", "infra", "tests"}
+
+
+def sources(name: str) -> list[Path]:
+    module, package = FUNCTIONS / "thimble" / f"{name}.py", FUNCTIONS / "thimble" / name
+    return sorted(package.rglob("*.py")) if package.is_dir() else [module]
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports, for type checking's sake or inside a function too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def thimble_modules(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imported(path) if name.startswith("thimble.")}
+
+
+def test_every_module_has_its_place_in_the_order() -> None:
+    modules = {path.stem for path in (FUNCTIONS / "thimble").iterdir() if path.name[:2] not in ("__", ".")}
+    assert modules == set(LAYERS)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_point_one_way(layer: str) -> None:
+    allowed = set(LAYERS[: LAYERS.index(layer) + 1])
+    for path in sources(layer):
+        assert thimble_modules(path) <= allowed, path
+
+
+@pytest.mark.parametrize("layer", PURE)
+def test_the_core_knows_neither_aws_nor_the_world_outside(layer: str) -> None:
+    for path in sources(layer):
+        roots = {name.split(".")[0] for name in imported(path)}
+        assert roots - set(sys.stdlib_module_names) <= LIBRARIES_OF_THE_CORE | {"thimble"}, path
+        assert not roots & {"os", "socket", "subprocess", "pathlib"}, path
+
+
+def test_nothing_that_ships_imports_the_developers_side() -> None:
+    for path in FUNCTIONS.rglob("*.py"):
+        assert not {name.split(".")[0] for name in imported(path)} & NEVER_SHIPPED, path
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_an_entry_is_wiring_only(entry: str) -> None:
+    source = (FUNCTIONS / f"{entry}.py").read_text()
+    assert len(source.splitlines()) < 25
+    assert not [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.If | ast.For | ast.While)
+    ]
+
+
+def test_the_cold_path_of_the_api_is_light() -> None:
+    """By what is loaded, not by the clock."""
+    environment = {"PATH": os.environ["PATH"], "MODEL_URI": (ROOT / "model" / "iris.json").as_uri()}
+    program = "import sys, api; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | {"PYTHONPATH": str(FUNCTIONS)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    modules = done.stdout.split()
+    heavy = {
+        "boto3",
+        "botocore",
+        "sklearn",
+        "scipy",
+        "pandas",
+        "polars",
+        "pydantic",
+        "aws_xray_sdk",
+        "requests",
+    }
+    assert sorted({name.split(".")[0] for name in modules} & heavy) == []
+    assert "aws_lambda_powertools.event_handler" not in modules
+    assert len(modules) < 400
+
+
+def test_the_readme_names_every_command() -> None:
+    from typer.main import get_command
+
+    from infra.cli import app
+
+    commands = get_command(app).list_commands(None)  # type: ignore[attr-defined]
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    readme = (ROOT / "README.md").read_text()
+    assert commands
+    assert [c for c in commands if f"thimble {c}" not in readme] == []
+    assert [t for t in targets if f"make {t}" not in readme and t != "help"] == []
+
+
+def test_the_readme_names_every_environment_variable() -> None:
+    source = (FUNCTIONS / "thimble" / "settings.py").read_text()
+    variables = set(re.findall(r'"([A-Z][A-Z_]+)"', source)) | {"PORT", "S3_PORT", "MODEL"}
+    readme = (ROOT / "README.md").read_text()
+    assert len(variables) > 5
+    assert [name for name in sorted(variables) if f"`{name}`" not in readme] == []
+
+
+def test_the_readme_names_every_error_and_its_status() -> None:
+    from thimble.http import STATUS
+
+    readme = (ROOT / "README.md").read_text()
+    for kind, status in STATUS.items():
+        if kind.__module__ == "thimble.errors":
+            assert re.search(rf"`{kind.__name__}`.*\b{status}\b", readme), kind
