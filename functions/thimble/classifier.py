@@ -123,7 +123,7 @@ def _prove(classifier: Classifier) -> None:
     examples = classifier.document.examples
     if examples is None:
         return
-    actual = classifier.predict(examples.rows.T).probabilities.T
+    actual = classifier.predict(np.array(examples.rows).T).probabilities.T
     error = np.abs(actual - examples.probabilities)
     if not (error <= EXAMPLES_TOLERANCE).all():
         i, k = np.unravel_index(np.argmax(~(error <= EXAMPLES_TOLERANCE)), error.shape)

@@ -56,7 +56,7 @@ KEYS = frozenset(
 class Examples:
     """Rows with the probabilities that the model must give them."""
 
-    rows: FloatArray  # (n_examples, n_features)
+    rows: tuple[tuple[float, ...], ...]
     probabilities: FloatArray  # (n_examples, n_classes)
 
 
@@ -301,7 +301,8 @@ def _examples(raw: dict[str, Any], n_features: int, n_classes: int) -> Examples 
         raise InvalidModel(
             f"examples.probabilities has {len(probabilities)} rows; examples.rows has {len(rows)}"
         )
-    return Examples(_matrix(rows, "examples.rows"), _matrix(probabilities, "examples.probabilities"))
+    _matrix(rows, "examples.rows")
+    return Examples(tuple(map(tuple, rows)), _matrix(probabilities, "examples.probabilities"))
 
 
 def _shown(value: Any) -> str:
