@@ -1,0 +1,130 @@
+"""What `thimble check` shows of a document: that it loads, what it is, how it compares with its estimator."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich.table import Table as Grid
+
+from model.frames import Table
+from model.parity import Parity, parity
+from thimble.classifier import Classifier, load
+from thimble.document import Document
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARKLINE_WIDTH = 40
+
+
+@dataclass(frozen=True)
+class Check:
+    """A document that loaded, and what its estimator says of it, if there is one."""
+
+    classifier: Classifier
+    size: int
+    pickle_size: int | None
+    parity: Parity | None
+
+
+def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Check:
+    """Load the document (or InvalidModel says why not) and compare it on `table`, or else on its examples."""
+    classifier = load(data)
+    if estimator is None:
+        return Check(classifier, len(data), pickle_size=None, parity=None)
+    rows = example_table(classifier.document) if table is None else table
+    return Check(
+        classifier,
+        len(data),
+        pickle_size=len(pickle.dumps(estimator)),
+        parity=None if rows is None else parity(classifier, estimator, rows),
+    )
+
+
+def example_table(document: Document) -> Table | None:
+    if document.examples is None:
+        return None
+    return pd.DataFrame(document.examples.rows, columns=document.feature_names_in)
+
+
+def card(found: Check) -> Grid:
+    """The check as a table for the terminal."""
+    grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for title, text in facts(found):
+        grid.add_row(title, text)
+    return grid
+
+
+def facts(found: Check) -> list[tuple[str, str]]:
+    """The card's lines: a title and a text each, those that the document can fill."""
+    classifier, document = found.classifier, found.classifier.document
+    lines = [
+        ("Model", document.name or "(no name)"),
+        ("Digest", classifier.digest),
+        ("Size", _size(found)),
+        ("Layers", _layers(document)),
+        ("Features", ", ".join(document.feature_names_in or ()) or f"{document.n_features_in}, by position"),
+        (
+            "Labels",
+            ", ".join(classifier.class_texts)
+            + (" (any number of them a row)" if document.multilabel else ""),
+        ),
+        ("Trained", _trained(document)),
+        (
+            "Scores",
+            ", ".join(f"{key} {value:.4g}" for key, value in document.training.get("scores", {}).items()),
+        ),
+        ("Loss", _loss(document)),
+        ("Examples", _examples(document)),
+        ("Parity", "" if found.parity is None else str(found.parity)),
+    ]
+    return [(title, text) for title, text in lines if text]
+
+
+def _size(found: Check) -> str:
+    text = f"{found.size:,} bytes"
+    if found.pickle_size is None:
+        return text
+    times = found.pickle_size / found.size
+    return f"{text}; the estimator's pickle has {found.pickle_size:,}, {times:.1f} times as many"
+
+
+def _layers(document: Document) -> str:
+    """4 → 10 relu → 3 softmax."""
+    widths = [len(b) for b in document.intercepts]
+    hidden = [f"{width} {document.activation}" for width in widths[:-1]]
+    parameters = sum(W.size for W in document.coefs) + sum(widths)
+    chain = " → ".join([str(document.n_features_in), *hidden, f"{widths[-1]} {document.out_activation}"])
+    return f"{chain}; {parameters:,} parameters"
+
+
+def _trained(document: Document) -> str:
+    about = document.training
+    versions = [f"{library} {version}" for library, version in about.get("versions", {}).items()]
+    rows = [f"on {about['rows']:,} rows"] if "rows" in about else []
+    epochs = [f"in {document.history['n_iter']:,} iterations"] if "n_iter" in document.history else []
+    return ", ".join([*([about["time"]] if "time" in about else []), *rows, *epochs, *versions])
+
+
+def _loss(document: Document) -> str:
+    curve = [value for value in document.history.get("loss_curve") or () if isinstance(value, int | float)]
+    return f"{sparkline(curve)} {curve[0]:.3g} to {curve[-1]:.3g}" if curve else ""
+
+
+def sparkline(values: list[float]) -> str:
+    """The curve in a line of blocks."""
+    step = max(1, -(-len(values) // SPARKLINE_WIDTH))
+    shown = values[::step]
+    low, span = min(shown), max(shown) - min(shown)
+    return "".join(BARS[int((value - low) / span * (len(BARS) - 1)) if span else 0] for value in shown)
+
+
+def _examples(document: Document) -> str:
+    return (
+        f"{len(document.examples.rows)} rows, reproduced"
+        if document.examples
+        else "none: nothing proves the model"
+    )

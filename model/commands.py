@@ -1,0 +1,59 @@
+"""The commands of the scientist's side: files in, files and a card out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+from rich.console import Console
+
+from model.checking import card
+from model.checking import check as check_document
+from model.exporter import export as export_document
+from model.frames import read_csv
+from model.support import Unsupported
+from model.worked import EXAMPLES
+
+WARNING = "Unpickling {} runs whatever code it holds: go on only with files that you trust."
+
+
+def train(example: str, output: Path, estimator_path: Path | None, data_path: Path | None) -> None:
+    X, y, estimator = EXAMPLES[example]()
+    if estimator_path:
+        joblib.dump(estimator, estimator_path)
+    if data_path:
+        X.join(y).to_csv(data_path, index=False)
+    _write(output, export_document(estimator, X, y, name=example), estimator)
+
+
+def export(
+    estimator_path: Path, data_path: Path | None, targets: Sequence[str], output: Path, name: str
+) -> None:
+    estimator = _unpickle(estimator_path)
+    X, y = (None, None) if data_path is None else read_csv(data_path, estimator, targets)
+    trained = datetime.fromtimestamp(estimator_path.stat().st_mtime, UTC)
+    _write(output, export_document(estimator, X, y, name=name, trained=trained), estimator)
+
+
+def check(path: Path, estimator_path: Path | None, data_path: Path | None) -> None:
+    estimator = None if estimator_path is None else _unpickle(estimator_path)
+    X = None if data_path is None or estimator is None else read_csv(data_path, estimator)[0]
+    found = check_document(path.read_bytes(), estimator, X)
+    Console().print(card(found))
+    if found.parity is not None and not found.parity.holds:
+        raise Unsupported(f"{path} does not answer as {estimator_path} does: {found.parity}")
+
+
+def _unpickle(path: Path) -> Any:
+    Console(stderr=True).print(WARNING.format(path), style="yellow", markup=False, highlight=False)
+    return joblib.load(path)
+
+
+def _write(output: Path, data: bytes, estimator: Any) -> None:
+    output.write_bytes(data)
+    console = Console()
+    console.print(card(check_document(data, estimator)))
+    console.print(f"wrote {output}", markup=False, highlight=False)

@@ -1,0 +1,155 @@
+"""The scientist's commands as a person runs them."""
+
+import json
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner, Result
+
+from infra.cli import app
+from model.checking import check, facts, sparkline
+from model.worked import EXAMPLES
+
+IRIS = Path(__file__).parent.parent / "model/iris.json"
+
+
+def thimble(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """iris.json, iris.joblib and iris.csv, as train-iris writes them."""
+    folder = tmp_path_factory.mktemp("trained")
+    outputs = (
+        "--estimator",
+        folder / "iris.joblib",
+        "--data",
+        folder / "iris.csv",
+        "-o",
+        folder / "iris.json",
+    )
+    result = thimble("train-iris", *outputs)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_train_iris_writes_the_same_bytes_every_time(files: Path, tmp_path: Path) -> None:
+    assert thimble("train-iris", "-o", tmp_path / "again.json").exit_code == 0
+    assert (tmp_path / "again.json").read_bytes() == (files / "iris.json").read_bytes()
+
+
+def test_export_of_the_saved_estimator_is_the_same_model(files: Path, tmp_path: Path) -> None:
+    output = tmp_path / "iris.json"
+    result = thimble("export", files / "iris.joblib", "--data", files / "iris.csv", "-o", output)
+    assert result.exit_code == 0, result.output
+    exported, trained = (json.loads(path.read_bytes()) for path in (output, files / "iris.json"))
+    exported["training"].pop("time")
+    assert exported == trained
+
+
+def test_export_warns_that_unpickling_runs_code(files: Path, tmp_path: Path) -> None:
+    result = thimble("export", files / "iris.joblib", "-o", tmp_path / "model.json")
+    assert "runs whatever code" in " ".join(result.stderr.split())
+
+
+def test_export_takes_its_time_from_the_file_so_that_it_can_be_repeated(files: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        thimble("export", files / "iris.joblib", "-o", tmp_path / name, "--name", "m")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert json.loads((tmp_path / "a").read_bytes())["training"]["time"].endswith("Z")
+
+
+def test_labels_are_the_left_over_column_or_the_named_one(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"y": [0, 1] * 10, "b": np.arange(20.0), "a": np.arange(20.0) ** 2, "day": "monday"})
+    joblib.dump(LogisticRegression().fit(rows[["a", "b"]], rows["y"]), tmp_path / "e.joblib")
+    rows.to_csv(tmp_path / "day.csv", index=False)
+    rows.drop(columns="day").to_csv(tmp_path / "plain.csv", index=False)
+    output = tmp_path / "m.json"
+    for data, options, scored in (("plain", [], True), ("day", [], False), ("day", ["--target", "y"], True)):
+        result = thimble(
+            "export", tmp_path / "e.joblib", "--data", tmp_path / f"{data}.csv", "-o", output, *options
+        )
+        assert result.exit_code == 0, result.output
+        assert bool(json.loads(output.read_bytes())["training"]["scores"]) is scored
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("1,2,3,4\n5,6,7,8\n", "has no header line"),
+        ("a,b\n1,2\n", "has no column 'sepal length (cm)'"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_in_a_sentence(
+    files: Path, tmp_path: Path, text: str, sentence: str
+) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    result = thimble("export", files / "iris.joblib", "--data", tmp_path / "t.csv", "-o", tmp_path / "m.json")
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_an_unsupported_estimator_ends_the_command_in_a_sentence(tmp_path: Path) -> None:
+    joblib.dump({"no": "estimator"}, tmp_path / "e.joblib")
+    result = thimble("export", tmp_path / "e.joblib", "-o", tmp_path / "m.json")
+    assert result.exit_code == 1
+    assert "thimble: dict is not supported" in result.stderr
+
+
+def test_the_card_shows_what_the_model_is(files: Path) -> None:
+    X, _, estimator = EXAMPLES["iris"]()
+    card = dict(facts(check((files / "iris.json").read_bytes(), estimator, X)))
+    assert card["Model"] == "iris"
+    assert len(card["Digest"]) == 64
+    assert card["Layers"] == "4 → 10 relu → 3 softmax; 83 parameters"
+    assert card["Labels"] == "setosa, versicolor, virginica"
+    assert "petal width (cm)" in card["Features"]
+    assert "times as many" in card["Size"]
+    assert "on 150 rows, in 1,201 iterations" in card["Trained"]
+    assert "accuracy 0.98" in card["Scores"]
+    assert card["Loss"].startswith("█")
+    assert card["Examples"] == "3 rows, reproduced"
+    assert card["Parity"].startswith("150 rows: the same labels")
+
+
+def test_a_data_teams_document_has_a_card_too() -> None:
+    data = (Path(__file__).parent / "documents/data-team.json").read_bytes()
+    card = dict(facts(check(data)))
+    assert card["Features"] == "4, by position"
+    assert card["Examples"].startswith("none")
+    assert {"Scores", "Parity"}.isdisjoint(card)
+
+
+def test_check_ends_well_on_a_good_document(files: Path) -> None:
+    result = thimble("check", IRIS, "--estimator", files / "iris.joblib", "--data", files / "iris.csv")
+    assert result.exit_code == 0, result.output
+    assert "150 rows: the same labels" in result.stdout
+
+
+def test_check_fails_on_a_document_of_another_estimator(files: Path, tmp_path: Path) -> None:
+    X, y, _ = EXAMPLES["iris"]()
+    joblib.dump(LogisticRegression(max_iter=1000).fit(X, y), tmp_path / "other.joblib")
+    result = thimble("check", IRIS, "--estimator", tmp_path / "other.joblib", "--data", files / "iris.csv")
+    assert result.exit_code == 1
+    assert "does not answer as" in result.stderr
+
+
+def test_check_fails_on_a_document_that_the_functions_would_refuse(tmp_path: Path) -> None:
+    document = json.loads(IRIS.read_bytes())
+    document["coefs"][0][0][0] += 0.01
+    (tmp_path / "m.json").write_text(json.dumps(document))
+    result = thimble("check", tmp_path / "m.json")
+    assert result.exit_code == 1
+    assert "examples.probabilities" in result.stderr
+
+
+def test_a_sparkline_falls_with_the_loss() -> None:
+    assert sparkline([8.0, 7, 6, 5, 4, 3, 2, 1]) == "█▇▆▅▄▃▂▁"
+    assert sparkline([2.0, 2.0]) == "▁▁"
+    assert len(sparkline([float(i) for i in range(1000)])) <= 40

@@ -1,0 +1,227 @@
+"""The scientist's side: what export writes, and what it refuses."""
+
+import json
+import pickle
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from model import Unsupported, export
+from model.worked import EXAMPLES
+from thimble.classifier import load
+from thimble.document import HISTORY, parse
+
+ROOT = Path(__file__).parent.parent
+X: Any
+Y: Any
+IRIS: Any
+X, Y, IRIS = EXAMPLES["iris"]()
+
+
+def keys_of(data: bytes) -> dict[str, Any]:
+    keys: dict[str, Any] = json.loads(data)
+    return keys
+
+
+def fitted(labels: Any, **parameters: Any) -> LogisticRegression:
+    return LogisticRegression(**parameters).fit(X[: len(labels)].to_numpy(), labels)
+
+
+def test_an_export_is_a_pure_function_of_its_arguments() -> None:
+    _, _, again = EXAMPLES["iris"]()
+    assert export(IRIS, X, Y, name="iris") == export(again, X, Y, name="iris")
+
+
+def test_the_committed_iris_document_is_what_the_command_writes() -> None:
+    """Up to the last bits, which another CPU's matrix products may round otherwise during the training."""
+    committed, made = (parse(data) for data in ((ROOT / "model/iris.json").read_bytes(), export(IRIS, X, Y)))
+    assert committed.classes == ("setosa", "versicolor", "virginica") == made.classes
+    assert committed.feature_names_in == tuple(X.columns) == made.feature_names_in
+    for a, b in zip(committed.coefs + committed.intercepts, made.coefs + made.intercepts, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_document_is_a_tenth_of_the_pickle_and_with_its_training_history_a_quarter() -> None:
+    size = len(pickle.dumps(IRIS))
+    assert len(export(IRIS, X, Y, name="iris", with_history=False)) <= size / 10
+    assert len(export(IRIS, X, Y, name="iris")) <= size / 4
+
+
+def test_everything_the_pickle_knew_of_its_training_is_kept() -> None:
+    early = MLPClassifier((3,), early_stopping=True, random_state=0, max_iter=3000).fit(X, Y)
+    document = keys_of(export(early, X, Y))
+    assert document["validation_scores"] == early.validation_scores_[: len(document["validation_scores"])]
+    assert document["best_validation_score"] == early.best_validation_score_
+    document = keys_of(export(IRIS, X, Y))
+    assert (document["n_iter"], document["t"]) == (IRIS.n_iter_, IRIS.t_)
+    assert (document["loss"], document["best_loss"]) == (IRIS.loss_, IRIS.best_loss_)
+    assert (document["loss_curve"][0], document["loss_curve"][-1]) == (
+        IRIS.loss_curve_[0],
+        IRIS.loss_curve_[-1],
+    )
+    assert len(document["loss_curve"]) == 100
+
+
+def test_history_can_be_left_out() -> None:
+    assert not keys_of(export(IRIS, X, Y, with_history=False)).keys() & set(HISTORY)
+
+
+def test_examples_hold_a_row_of_each_class_and_scikit_learns_own_answers() -> None:
+    examples = keys_of(export(IRIS, X, Y))["examples"]
+    rows = pd.DataFrame(examples["rows"], columns=X.columns)
+    assert set(IRIS.predict(rows)) == set(IRIS.classes_)
+    assert examples["probabilities"] == IRIS.predict_proba(rows).tolist()
+
+
+def test_a_model_without_data_proves_itself_too() -> None:
+    document = parse(export(IRIS))
+    assert document.examples is not None
+    assert len(document.examples.rows) == 3
+    assert "data_digest" not in document.training
+
+
+def test_the_training_data_are_named_by_their_digest() -> None:
+    changed = X.copy()
+    changed.iloc[7, 2] += 1e-9
+    digests = [keys_of(export(IRIS, rows))["training"]["data_digest"] for rows in (X, X.copy(), changed)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_scores_are_of_the_training_data_and_others_can_be_added() -> None:
+    scores = keys_of(export(IRIS, X, Y, scores={"held_out_accuracy": 0.97}))["training"]["scores"]
+    assert scores["accuracy"] == IRIS.score(X, Y)
+    assert set(scores) == {"accuracy", "log_loss", "held_out_accuracy"}
+
+
+def test_the_time_of_the_training_is_in_universal_time() -> None:
+    trained = datetime(2024, 5, 1, 12, 30, 1, 999, tzinfo=UTC)
+    assert keys_of(export(IRIS, trained=trained))["training"]["time"] == "2024-05-01T12:30:01Z"
+
+
+def test_feature_names_come_from_the_estimator_or_else_from_the_data() -> None:
+    nameless = LogisticRegression(max_iter=1000).fit(X.to_numpy(), Y)
+    assert parse(export(IRIS)).feature_names_in == tuple(X.columns)
+    assert parse(export(nameless, X)).feature_names_in == tuple(X.columns)
+    assert parse(export(nameless, X.to_numpy())).feature_names_in is None
+    assert parse(export(nameless)).feature_names_in is None
+
+
+def test_columns_in_another_order_are_found_by_name() -> None:
+    assert export(IRIS, X[X.columns[::-1]], Y) == export(IRIS, X, Y)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["no", "yes"],
+        ["à", "ß", "\u65e5\u672c"],
+        [0, 1],
+        [-1, 1, 7],
+        [False, True],
+        [1.0, 2.0],
+        [2**53 + 1, 3],
+    ],
+    ids=str,
+)
+def test_labels_keep_their_type(labels: list[Any]) -> None:
+    document = parse(export(fitted(labels * 20, max_iter=1000)))
+    assert sorted(document.classes) == sorted(labels)
+    assert {type(label) for label in document.classes} == {type(labels[0])}
+
+
+def test_a_sparsified_linear_model_has_the_same_document() -> None:
+    dense, sparse = fitted([0, 1, 2] * 20, max_iter=1000), fitted([0, 1, 2] * 20, max_iter=1000).sparsify()
+    assert export(dense) == export(sparse)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_every_solver_of_logistic_regression_is_exact(solver: str, n_classes: int) -> None:
+    if (solver, n_classes) == ("liblinear", 3):
+        pytest.skip("scikit-learn does not fit it")
+    rows = X[Y != "virginica"] if n_classes == 2 else X
+    estimator = LogisticRegression(solver=solver, max_iter=10_000, tol=1e-2).fit(rows, Y[rows.index])
+    document = parse(export(estimator, rows))  # which compares on all the rows
+    assert document.out_activation == ("logistic" if n_classes == 2 else "softmax")
+
+
+class OddClassifier(LogisticRegression):  # type: ignore[misc]
+    """A subclass may predict in its own way."""
+
+
+REFUSED: list[tuple[Callable[[], Any], str]] = [
+    (
+        lambda: RandomForestClassifier(2).fit(X, Y),
+        "RandomForestClassifier is not supported; supported are Log",
+    ),
+    (lambda: MLPRegressor(max_iter=2).fit(X[:9], range(9)), "MLPRegressor is not supported"),
+    (lambda: KMeans(2).fit(X), "KMeans is not supported"),
+    (lambda: OddClassifier(max_iter=1000).fit(X, Y), "OddClassifier is not supported"),
+    (lambda: "a string", "str is not supported"),
+    (lambda: MLPClassifier((2,), max_iter=5000).fit(X, ["same"] * 150), "was fitted on one class only"),
+    (LogisticRegression, "LogisticRegression is not fitted"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("estimator", "sentence"), REFUSED, ids=[sentence for _, sentence in REFUSED])
+def test_what_has_no_exact_document_is_refused_in_a_sentence(
+    estimator: Callable[[], Any], sentence: str
+) -> None:
+    with pytest.raises(Unsupported, match=re.escape(sentence)):
+        export(estimator())
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    broken = fitted([0, 1, 2] * 20, max_iter=1000)
+    broken.coef_[0, 0] = np.inf
+    with pytest.raises(Unsupported, match="weights that are not finite"):
+        export(broken)
+
+
+def test_a_document_of_another_estimator_is_never_handed_out() -> None:
+    class Liar:
+        """Answers otherwise than its weights say."""
+
+        classes_ = IRIS.classes_
+        feature_names_in_ = IRIS.feature_names_in_
+        predict = IRIS.predict
+
+        def predict_proba(self, rows: Any) -> Any:
+            return IRIS.predict_proba(rows)[:, ::-1]
+
+    from model.parity import require_parity
+
+    with pytest.raises(Unsupported, match="would not answer as the estimator does: 150 rows"):
+        require_parity(export(IRIS), Liar(), X)
+
+
+def test_the_data_teams_own_documents_load_unchanged() -> None:
+    """Their key set: no activation, no feature names, no format; relu is meant."""
+    data = (ROOT / "tests/documents/data-team.json").read_bytes()
+    document = parse(data)
+    assert set(keys_of(data)) == {
+        *("coefs", "intercepts", "classes", "out_activation", "n_features_in", "n_layers", "n_outputs"),
+        *HISTORY,
+    }
+    assert (document.activation, document.feature_names_in, document.name) == ("relu", None, "")
+    predicted = load(data).predict(X.to_numpy().T).label_indices
+    assert (predicted == pd.factorize(Y)[0]).mean() > 0.95
+    assert document.history["n_iter"] == len(document.history["loss_curve"])
+
+
+def test_not_fitted_is_our_sentence_not_scikit_learns_exception() -> None:
+    with pytest.raises(Unsupported) as raised:
+        export(MLPClassifier())
+    assert not isinstance(raised.value, NotFittedError)
