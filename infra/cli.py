@@ -59,8 +59,8 @@ def run(
     """Run the whole stack on this machine, without an AWS account.
 
     S3, SQS and the HTTP API listen on loopback. Every request passes through the deployed handler as API
-    Gateway would send it, every file dropped into s3://thimble-inbox through the bucket's notification and its
-    queue. Ctrl-C ends all of it and leaves nothing behind.
+    Gateway would send it, every file dropped into s3://thimble-inbox through the bucket's notification and
+    its queue. Ctrl-C ends all of it and leaves nothing behind.
 
     \b
     Examples:
