@@ -56,7 +56,7 @@ class Classifier:
 
     def predict(self, columns: FloatArray | Sequence[FloatArray]) -> Predictions:
         """`columns`: (n_features, n), any n; every value finite."""
-        X = np.asarray(columns, dtype=np.float64)
+        X = np.asarray(columns, dtype=np.float64, order="C")  # another layout rounds otherwise
         n = X.shape[1]
         probabilities = np.empty((len(self.classes), n))
         label_indices = np.empty(n, dtype=np.intp)
