@@ -123,7 +123,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 def _read(stream: BufferedIOBase, length: int, keep: int) -> bytes:
-    """Read `length` bytes, keep the first `keep`: clients listen for a refusal only after they have sent all."""
+    """Read `length` bytes, keep the first `keep`: clients hear a refusal only after they have sent all."""
     kept = stream.read(min(length, keep))
     left = length - len(kept)
     while left and (skipped := stream.read(min(left, 1 << 20))):

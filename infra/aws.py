@@ -1,4 +1,4 @@
-"""S3 and SQS on loopback: moto's server in a process of its own, with the buckets and queues of template.yaml.
+"""S3 and SQS on loopback: moto's server in its own process, with the buckets and queues of template.yaml.
 
 Objects of more than 5 MB lie in anonymous temporary files; all of them are gone when the process ends.
 """
@@ -13,6 +13,17 @@ MODELS, INBOX, RESULTS = "thimble-models", "thimble-inbox", "thimble-results"
 QUEUE, DEAD_LETTERS = "thimble-queue", "thimble-dead-letters"
 ATTEMPTS = 5
 VISIBILITY_TIMEOUT = 1800  # seconds, six times the files function's timeout
+READABLE_RESULTS = {  # for curl; on loopback only
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{RESULTS}/*",
+        }
+    ],
+}
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
@@ -25,7 +36,7 @@ def queue_arn(name: str = QUEUE) -> str:
 
 
 def environment(s3_url: str) -> dict[str, str]:
-    """What the functions find in their environment here; with made-up credentials, never somebody's real ones."""
+    """What the functions find in their environment here: made-up credentials, never somebody's real ones."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         "POWERTOOLS_SERVICE_NAME": "thimble",
@@ -40,10 +51,17 @@ def environment(s3_url: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL_SQS": s3_url,
         "AWS_ALLOW_HTTP": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1"])),
+        **no_proxy(),
         "MODEL_URI": f"s3://{MODELS}/model.json",
         "RESULTS_URI": f"s3://{RESULTS}",
     }
+
+
+def no_proxy() -> dict[str, str]:
+    """What keeps requests to loopback away from a proxy that the environment names."""
+    names = ("NO_PROXY", "no_proxy")
+    known = [os.environ[name] for name in names if os.environ.get(name)]
+    return dict.fromkeys(names, ",".join([*known, "127.0.0.1", "localhost"]))
 
 
 def create_resources(s3_url: str) -> None:
@@ -56,6 +74,7 @@ def create_resources(s3_url: str) -> None:
         s3.create_bucket(Bucket=bucket)
     for bucket in (MODELS, INBOX):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_policy(Bucket=RESULTS, Policy=json.dumps(READABLE_RESULTS))
     sqs.create_queue(QueueName=DEAD_LETTERS)
     redrive = {"deadLetterTargetArn": queue_arn(DEAD_LETTERS), "maxReceiveCount": ATTEMPTS}
     sqs.create_queue(
@@ -71,7 +90,7 @@ def create_resources(s3_url: str) -> None:
 
 
 def main() -> None:
-    """`python -m infra.aws FD`: serve on a socket that the parent has bound, for as long as the parent lives."""
+    """`python -m infra.aws FD`: serve on a socket that the parent has bound, as long as the parent lives."""
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
         MotoRequestHandler,

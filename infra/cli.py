@@ -117,7 +117,10 @@ def drop(
     """
     from infra import drop as dropping
 
-    dropping.drop(files, to=to, results=results, output=output, endpoint_url=endpoint_url, timeout=timeout)
+    if not dropping.drop(
+        files, to=to, results=results, output=output, endpoint_url=endpoint_url, timeout=timeout
+    ):
+        raise typer.Exit(1)
 
 
 Output = Annotated[

@@ -78,7 +78,7 @@ class Children:
 
     def __init__(self, stack: ExitStack, log: str | None) -> None:
         self._stack = stack
-        self._stderr = stack.enter_context(Path(log).open("a")) if log else None
+        self._stderr = stack.enter_context(Path(log).open("a")) if log else None  # noqa: SIM115
         self._ended: SimpleQueue[str] = SimpleQueue()
 
     def start(self, module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> None:

@@ -1,4 +1,4 @@
-"""API Gateway's half of payload format 2.0: HTTP request to event, the function's answer to HTTP response. Pure.
+"""API Gateway's half of payload format 2.0: HTTP request to event, the function's answer to response. Pure.
 
 What its documentation leaves open follows what others measured at the real HTTP API: a body stays text only
 under `text/*` and three application types, and `rawPath` arrives decoded while `rawQueryString` does not.

@@ -1,0 +1,305 @@
+"""`thimble drop`: files into the inbox, and what became of them; the local stack and a deployed one alike.
+
+All that it knows of the other side is S3: it puts an object into the inbox and waits for `<key>/summary.json`
+in the results bucket. No queue and no function is asked.
+"""
+
+import json
+import os
+import shlex
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config
+
+from infra import aws, drop_report
+from infra.drop_report import Outcome
+from thimble.errors import InvalidInput, Unavailable
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
+READ = 1024 * 1024  # bytes a step of the progress bar
+REJECTIONS = 64 * 1024  # bytes of the rejections to look at, for the first few
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket and a folder in it."""
+
+    bucket: str
+    prefix: str
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+
+def place(uri: str) -> Place:
+    parts = urlsplit(uri, allow_fragments=False)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise InvalidInput(f"{uri} is not of the form s3://BUCKET or s3://BUCKET/PREFIX.")
+    return Place(parts.netloc, parts.path.strip("/"))
+
+
+def results_of(inbox: Place) -> Place:
+    """The results bucket as template.yaml names it: the inbox's name, with `results` for its last `inbox`."""
+    before, found, after = inbox.bucket.rpartition("inbox")
+    if not found:
+        raise InvalidInput(
+            f"{inbox.bucket} does not say 'inbox'; name the results bucket with --results s3://BUCKET."
+        )
+    return Place(f"{before}results{after}", "")
+
+
+@dataclass
+class Dropped:
+    """A file on its way; after its upload known by ETag and version."""
+
+    path: Path
+    name: str  # its key without the inbox's prefix
+    key: str
+    size: int
+    stale: str | None = None  # ETag of the summary that lay there before
+    etag: str | None = None
+    version: str | None = None
+    summary: dict[str, Any] | None = None
+
+
+def collect(paths: Sequence[Path], inbox: Place) -> list[Dropped]:
+    """The files behind files and folders. A folder keeps name and structure; hidden files stay at home."""
+    found: dict[str, Dropped] = {}
+    for path in paths:
+        for file, name in _files(path):
+            if name in found:
+                raise InvalidInput(
+                    f"{found[name].path} and {file} would both be {inbox.uri(inbox.key(name))}."
+                )
+            found[name] = Dropped(file, name, inbox.key(name), file.stat().st_size)
+    if not found:
+        raise InvalidInput(f"there is no file in {', '.join(map(str, paths))}.")
+    return list(found.values())
+
+
+def _files(path: Path) -> Iterator[tuple[Path, str]]:
+    if path.is_file():
+        yield path, path.name
+        return
+    if not path.is_dir():
+        raise InvalidInput(f"{path} does not exist.")
+    for file in sorted(path.rglob("*")):
+        below = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in below.parts):
+            yield file, (path.resolve().name / below).as_posix()
+
+
+def drop(
+    files: Sequence[Path],
+    *,
+    to: str,
+    results: str | None,
+    output: Path | None,
+    endpoint_url: str | None,
+    timeout: float,
+) -> bool:
+    """Upload, wait, report. False when a file was refused; ThimbleError when its fate could not be learnt."""
+    inbox = place(to)
+    answers = place(results) if results else results_of(inbox)
+    dropped = collect(files, inbox)
+    endpoint = _endpoint(inbox, endpoint_url)
+    with _sentences(inbox, answers, endpoint):
+        source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
+        with drop_report.uploading(sum(file.size for file in dropped)) as advance:
+            for file in dropped:
+                file.stale = _etag(target, answers.key(f"{file.key}/summary.json"))
+                _upload(source, file, advance)
+        with drop_report.waiting(len(dropped)) as advance:
+            _follow(target, answers, dropped, time.monotonic() + timeout, advance)
+        outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]
+    drop_report.show(outcomes)
+    if late := [file.name for file in dropped if not file.summary]:
+        raise Unavailable(_late(late, timeout, inbox, endpoint))
+    return not any(outcome.error for outcome in outcomes)
+
+
+def connect(bucket: str, endpoint: str | None) -> S3Store:
+    """The bucket, at AWS or at an endpoint, with the credentials that the AWS command line would find.
+
+    An endpoint on loopback needs none: a local S3 takes any.
+    """
+    config: S3Config = {"aws_endpoint_url_s3": endpoint} if endpoint else {}
+    options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
+    if endpoint and urlsplit(endpoint).hostname in LOOPBACK:
+        os.environ.update(aws.no_proxy())
+        for name, value in aws.CREDENTIALS.items():
+            os.environ.setdefault(name, value)
+        return S3Store(bucket, config=config, region=aws.REGION, client_options=options)
+
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = boto3.Session()
+    if not session.get_credentials():
+        raise Unavailable("there are no AWS credentials; `aws configure` or AWS_PROFILE provides them.")
+    credentials = Boto3CredentialProvider(session)
+    region = session.region_name or aws.REGION
+    return S3Store(
+        bucket, config=config, region=region, client_options=options, credential_provider=credentials
+    )
+
+
+def _endpoint(inbox: Place, endpoint_url: str | None) -> str | None:
+    """Where S3 is. The local stack's inbox is local unless told otherwise: at AWS the name is not ours."""
+    endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint or inbox.bucket != aws.INBOX:
+        return endpoint
+    port = int(os.environ.get("S3_PORT", "9000"))
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        raise Unavailable(
+            f"no local stack answers on port {port}. Start one with `make run` (S3_PORT says where it "
+            "listens), or name a deployed inbox with --to s3://BUCKET."
+        ) from None
+    return f"http://127.0.0.1:{port}"
+
+
+def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:
+    with file.path.open("rb") as stream:
+        if file.size <= PART:  # one request, so that the bucket announces it once
+            put = obstore.put(store, file.key, stream.read(), use_multipart=False)
+            advance(file.size)
+        else:
+            put = obstore.put(store, file.key, _blocks(stream, advance), chunk_size=PART, max_concurrency=4)
+    file.etag, file.version = put["e_tag"], put["version"]
+
+
+def _blocks(stream: BinaryIO, advance: Advance) -> Iterator[bytes]:
+    while block := stream.read(READ):
+        yield block
+        advance(len(block))
+
+
+def _follow(
+    store: S3Store, answers: Place, files: Sequence[Dropped], deadline: float, advance: Advance
+) -> None:
+    """Ask for the summaries until all are there or the deadline has come, ever less often."""
+    pause = 0.05
+    while True:
+        for file in files:
+            if not file.summary and (summary := _summary(store, answers, file)):
+                file.summary = summary
+                advance(1)
+                pause = 0.05
+        if all(file.summary for file in files) or time.monotonic() > deadline:
+            return
+        time.sleep(pause)
+        pause = min(2.0, 1.3 * pause)
+
+
+def _summary(store: S3Store, answers: Place, file: Dropped) -> dict[str, Any] | None:
+    """The summary of the very upload; not one of an earlier or later file of that name."""
+    try:
+        found = obstore.get(store, answers.key(f"{file.key}/summary.json"))
+    except FileNotFoundError:
+        return None
+    summary: dict[str, Any] = json.loads(bytes(found.bytes()))
+    source = summary["input"]
+    if file.version and source.get("version"):
+        return summary if source["version"] == file.version else None
+    fresh = found.meta["e_tag"] != file.stale
+    return summary if fresh and _plain(source.get("etag")) == _plain(file.etag) else None
+
+
+def _etag(store: S3Store, key: str) -> str | None:
+    try:
+        return obstore.head(store, key)["e_tag"]
+    except FileNotFoundError:
+        return None
+
+
+def _plain(etag: str | None) -> str:
+    return (etag or "").strip('"')
+
+
+def _outcome(
+    store: S3Store, answers: Place, file: Dropped, output: Path | None, endpoint: str | None
+) -> Outcome:
+    summary = file.summary or {}
+    outcome = Outcome(file.name, summary, rejections=[])
+    if summary.get("rejections") and (key := summary.get("rejected")):
+        outcome.rejections = _first_lines(store, key)
+    for key in filter(None, (summary.get("result"), summary.get("rejected"))):
+        outcome.places.append(str(_download(store, key, output)) if output else answers.uri(key))
+    if not output and outcome.places:
+        outcome.fetch = _fetch(outcome.places[0], Path(file.name), endpoint)
+    return outcome
+
+
+def _first_lines(store: S3Store, key: str) -> list[dict[str, Any]]:
+    """The first rejections, as many as lie whole in the first bytes."""
+    head = bytes(obstore.get(store, key, options={"range": (0, REJECTIONS)}).bytes())
+    whole = head[: head.rfind(b"\n") + 1]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _download(store: S3Store, key: str, folder: Path) -> Path:
+    """The object into the folder, under its key; complete or not at all."""
+    path = folder / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        for block in obstore.get(store, key).stream():
+            file.write(block)
+    return part.rename(path)
+
+
+def _fetch(uri: str, name: Path, endpoint: str | None) -> str:
+    """A line to copy. The local stack's results are readable by anyone on this machine, so curl will do."""
+    file = shlex.quote(f"{name.stem}.result{Path(uri).suffix}")
+    if endpoint and urlsplit(endpoint).hostname in LOOPBACK:
+        return f"curl -s {shlex.quote(endpoint + '/' + quote(uri.removeprefix('s3://')))} -o {file}"
+    return f"aws s3 cp {shlex.quote(uri)} {file}" + (f" --endpoint-url {endpoint}" if endpoint else "")
+
+
+def _late(names: Sequence[str], timeout: float, inbox: Place, endpoint: str | None) -> str:
+    if inbox.bucket == aws.INBOX:
+        look = "Look at the functions' log, which the banner of `make run` names"
+    else:
+        look = "Look at the files function's log, and for a message among the dead letters"
+    return (
+        f"no summary after {timeout:g} seconds of {', '.join(names)}. {look}. "
+        f"The upload itself is done and lies in s3://{inbox.bucket}."
+    )
+
+
+@contextmanager
+def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[None]:
+    """What S3 says, as a sentence."""
+    at = f" at {endpoint}" if endpoint else ""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.filename:  # a local one
+            raise
+        raise Unavailable(f"there is no bucket {inbox.bucket} or no bucket {answers.bucket}{at}.") from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise Unavailable(
+            f"these credentials may not write to s3://{inbox.bucket} and read from s3://{answers.bucket}{at}."
+        ) from None
+    except BaseError as error:
+        raise Unavailable(f"S3{at} fails: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,111 @@
+"""What `thimble drop` shows: progress on stderr where somebody is watching, the outcome on stdout."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+SHOWN_REJECTIONS = 5
+SHOWN_CLASSES = 5
+
+
+@dataclass
+class Outcome:
+    name: str
+    summary: dict[str, Any]
+    rejections: list[dict[str, Any]]  # the first few
+    places: list[str] = field(default_factory=list)  # result and rejections, where they are now
+    fetch: str | None = None  # a line to copy
+
+    @property
+    def error(self) -> str | None:
+        return self.summary.get("error")
+
+
+@contextmanager
+def uploading(size: int) -> Iterator[Callable[[int], None]]:
+    with _bar("Uploading", size, DownloadColumn(), TransferSpeedColumn()) as advance:
+        yield advance
+
+
+@contextmanager
+def waiting(files: int) -> Iterator[Callable[[int], None]]:
+    with _bar("Classifying", files, MofNCompleteColumn(), TimeElapsedColumn()) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
+    console = Console(stderr=True)
+    text = TextColumn("{task.description:<11}")
+    with Progress(
+        text, BarColumn(), *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda amount: bar.advance(task, amount)
+
+
+def show(outcomes: Sequence[Outcome]) -> None:
+    """A table with a line a file; then, file by file, what was refused or rejected and where the rest is."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, soft_wrap=True, width=1000)  # a pipe is as wide as its lines
+    classified = [outcome for outcome in outcomes if not outcome.error]
+    if classified:
+        console.print(_table(classified))
+    for outcome in outcomes:
+        for line in _details(outcome):
+            console.print(line, markup=False)
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file")
+    for title in ("rows", "predictions", "rejections"):
+        table.add_column(title, justify="right")
+    table.add_column("classes")
+    table.add_column("seconds", justify="right")
+    for outcome in outcomes:
+        summary = outcome.summary
+        counts = [f"{summary[key]:,}" for key in ("rows", "predictions", "rejections")]
+        table.add_row(outcome.name, *counts, _classes(summary["classes"]), f"{summary['seconds']:.2f}")
+    return table
+
+
+def _classes(counts: dict[str, int]) -> str:
+    most = sorted(counts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{label} {count:,}" for label, count in most[:SHOWN_CLASSES])
+    return shown + (f", and {len(most) - SHOWN_CLASSES} more" if len(most) > SHOWN_CLASSES else "")
+
+
+def _details(outcome: Outcome) -> Iterator[str]:
+    yield ""
+    if outcome.error:
+        yield f"{outcome.name} was refused: {outcome.error}"
+        return
+    yield f"{outcome.name}, by {_model(outcome.summary['model'])}"
+    for rejection in outcome.rejections[:SHOWN_REJECTIONS]:
+        yield f"  line {rejection['line']}: {rejection['reason']}"
+    if (more := outcome.summary["rejections"] - SHOWN_REJECTIONS) > 0 and outcome.rejections:
+        yield f"  and {more:,} more"
+    for title, place in zip(("result", "rejected"), outcome.places, strict=False):
+        yield f"  {title:<9} {place}"
+    if outcome.fetch:
+        yield f"  fetch     {outcome.fetch}"
+
+
+def _model(model: dict[str, str]) -> str:
+    return f"{model['name'] or 'the model'} ({model['digest'][:12]})"
