@@ -16,10 +16,13 @@ help:  ## this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
+run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
+	@$(BIN)/thimble run
+
 lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c functions/requirements.txt \
 	  --extra tools --extra test pyproject.toml -o tests/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c tests/requirements.txt \
 	  --extra tools pyproject.toml -o infra/requirements.txt
 
-.PHONY: help lock
+.PHONY: help run lock
