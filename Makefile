@@ -19,10 +19,32 @@ help:  ## this list
 run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
 	@$(BIN)/thimble run
 
+test: .venv/dev  ## the whole suite; make test ARGS="-k promise" for a part of it
+	$(BIN)/pytest $(ARGS)
+
+check: export AWS_DEFAULT_REGION ?= us-east-1
+check: .venv/dev  ## format, lint, strict types, the template
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
+
+# Folders are listed too: their times tell of files that are gone.
+SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
+build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out
+.aws-sam/built: template.yaml samconfig.toml infra/build.py $(SHIPPED) | .venv/dev
+	$(BIN)/python -m infra.build
+	@touch $@
+
+clean:  ## away with what building and testing left behind; .venv stays
+	rm -rf .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find functions infra model tests -name __pycache__ -prune -exec rm -rf {} +
+
 lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c functions/requirements.txt \
 	  --extra tools --extra test pyproject.toml -o tests/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c tests/requirements.txt \
 	  --extra tools pyproject.toml -o infra/requirements.txt
 
-.PHONY: help run lock
+.PHONY: help run test check build clean lock

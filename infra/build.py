@@ -1,13 +1,14 @@
-"""`make build`: sam build, and after it the bytecode that sam leaves out.
+"""`make build`: sam build, and after it the bytecode that sam leaves out, less what Lambda never reads.
 
-/var/task is read-only, so a module without bytecode is compiled again at every cold start. The bytecode is of the
-unchecked kind: the interpreter does not even look at the source. The same commit builds the same bytes: paths in the
-bytecode are Lambda's, times and permissions are fixed.
+/var/task is read-only, so a module without bytecode is compiled again at every cold start. The bytecode is
+of the unchecked kind: the interpreter does not even look at the source. The same commit builds the same
+bytes: paths in the bytecode are Lambda's, times and permissions are fixed.
 """
 
 import hashlib
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
 MOUNTS = {"ApiFunction": "/var/task", "FilesFunction": "/var/task", "FilesLayer": "/opt"}
 NEVER_READ = ("__pycache__", "tests", "*.pyi", "*.pxd", "*.a")
+ELF_64_LITTLE = b"\x7fELF\x02\x01"
 LIMIT = 250 * 2**20  # Lambda's, for a function and its layers unpacked
 MOMENT = 315_619_200  # 1980-01-02, from which on zip knows dates in every time zone
 
@@ -53,19 +55,38 @@ def lambda_python() -> Path:
         if candidate and (found := _executable(candidate)):
             return found
     raise ThimbleError(
-        "needs python3.13, the functions' own version, on PATH (python.org, your package manager, `uv python install`)"
+        "no python3.13, the functions' version, on PATH; your package manager or `uv python install` has it"
     )
 
 
 def finish(artefact: Path, mount: str, python: Path) -> None:
-    """Turn what sam built into what is deployed: nothing that is never read, bytecode, fixed times and permissions."""
-    for path in {path for pattern in NEVER_READ for path in artefact.rglob(pattern)}:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    compile_all = [python, "-m", "compileall", "-q", "-f", "-s", artefact, "-p", mount]
-    subprocess.run([*compile_all, "--invalidation-mode", "unchecked-hash", artefact], check=True)
+    """Turn what sam built into what is deployed, found at `mount` there."""
+    for path in [path for pattern in NEVER_READ for path in artefact.rglob(pattern)]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    for library in artefact.rglob("*.so*"):
+        drop_symbols(library)
+    paths = ["-s", str(artefact), "-p", mount]
+    kind = ["--invalidation-mode", "unchecked-hash"]
+    subprocess.run([python, "-m", "compileall", "-q", "-f", *paths, *kind, artefact], check=True)
     for path in (artefact, *artefact.rglob("*")):
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         os.utime(path, (MOMENT, MOMENT))
+
+
+def drop_symbols(library: Path) -> None:
+    """Cut an ELF library down to what its program headers name: the loader reads nothing else.
+
+    Section headers and symbol tables are a fifth of polars, and 40 MB of Lambda's 250.
+    """
+    data = library.read_bytes()
+    if not data.startswith(ELF_64_LITTLE):
+        return
+    (headers,) = struct.unpack_from("<Q", data, 32)  # e_phoff
+    length, count = struct.unpack_from("<HH", data, 54)  # e_phentsize, e_phnum
+    segments = [struct.unpack_from("<8xQ16xQ", data, headers + i * length) for i in range(count)]
+    end = max(headers + count * length, *(offset + filesz for offset, filesz in segments))
+    no_sections = data[:40] + bytes(8) + data[48:60] + bytes(4)  # e_shoff, e_shnum, e_shstrndx
+    library.write_bytes(no_sections + data[64:end])
 
 
 def size(artefact: Path) -> int:
