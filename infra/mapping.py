@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -63,34 +64,44 @@ def failed_ids(answer: Any, ids: set[str]) -> set[str]:
     return failed if failed <= ids else ids
 
 
-def take_batch(
-    sqs: "SQSClient", url: str, handler: Handler, say: Callable[[str], None], wait: int = 20
-) -> int:
-    """Wait for messages, hand them to the function, settle each; returns how many there were."""
-    messages = sqs.receive_message(
-        QueueUrl=url,
-        MaxNumberOfMessages=BATCH_SIZE,
-        WaitTimeSeconds=wait,
-        MessageSystemAttributeNames=["All"],
-    ).get("Messages", [])
-    if not messages:
-        return 0
-    started = time.perf_counter()
-    failed = _invoke(handler, messages)
-    seconds = time.perf_counter() - started
-    for message in messages:
-        if message["MessageId"] in failed:
-            sqs.change_message_visibility(
-                QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=RETRY_SECONDS
+@dataclass(frozen=True)
+class QueueMapping:
+    """A queue, the function that it feeds, and where a person reads what became of each message."""
+
+    sqs: "SQSClient"
+    url: str
+    handler: Handler
+    say: Callable[[str], None]
+    retry_seconds: int = RETRY_SECONDS
+
+    def take(self, wait: int = 20) -> int:
+        """Wait for messages, hand them to the function, settle each; returns how many there were."""
+        messages = self.sqs.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=BATCH_SIZE,
+            WaitTimeSeconds=wait,
+            MessageSystemAttributeNames=["All"],
+        ).get("Messages", [])
+        if messages:
+            started = time.perf_counter()
+            failed = _failures(self.handler, messages)
+            for message in messages:
+                self._settle(message, message["MessageId"] in failed, time.perf_counter() - started)
+        return len(messages)
+
+    def _settle(self, message: "MessageTypeDef", failed: bool, seconds: float) -> None:
+        receipt = message["ReceiptHandle"]
+        if failed:
+            self.sqs.change_message_visibility(
+                QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=self.retry_seconds
             )
         else:
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=receipt)
         if subject := _subject(message):
-            say(f"{subject} {_outcome(message, message['MessageId'] in failed)} {seconds:.2f} s")
-    return len(messages)
+            self.say(f"{subject} {_outcome(message, failed)} {seconds:.2f} s")
 
 
-def _invoke(handler: Handler, messages: Sequence["MessageTypeDef"]) -> set[str]:
+def _failures(handler: Handler, messages: Sequence["MessageTypeDef"]) -> set[str]:
     ids = {message["MessageId"] for message in messages}
     try:
         return failed_ids(invoke(handler, event(messages), Context("thimble-files", FUNCTION_TIMEOUT)), ids)
@@ -123,8 +134,9 @@ def main() -> None:
     say = separate(log[0] if log else None)
     handler = load("files")
     sqs = boto3.client("sqs", endpoint_url=s3_url, region_name=REGION)
+    mapping = QueueMapping(sqs, queue_url(s3_url), handler, say)
     while True:
-        take_batch(sqs, queue_url(s3_url), handler, say)
+        mapping.take()
 
 
 def _end_with_parent() -> None:

@@ -151,7 +151,7 @@ def _context(request: HttpRequest, path: str, headers: Mapping[str, str]) -> dic
 
 
 def _decoded(answer: Mapping[str, Any]) -> bytes:
-    body = answer.get("body") or ""
+    body = "" if answer.get("body") is None else answer["body"]
     if not isinstance(body, str):
         raise ValueError("the body is not a string")
     if not answer.get("isBase64Encoded"):

@@ -1,0 +1,119 @@
+"""From the inbox through the queue to the function, as Lambda's event source mapping would."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra import aws
+from infra.mapping import QueueMapping, failed_ids
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_sqs.client import SQSClient
+
+
+class Function:
+    """A files function that keeps the keys it was told of, and fails on demand."""
+
+    def __init__(self, fails: Callable[[str], bool] = lambda key: False) -> None:
+        self.keys: list[str] = []
+        self._fails = fails
+
+    def __call__(self, event: dict[str, Any], context: object) -> Any:
+        [record] = event["Records"]
+        assert record["eventSource"] == "aws:sqs"
+        assert int(record["attributes"]["ApproximateReceiveCount"]) >= 1
+        keys = [
+            announced["s3"]["object"]["key"] for announced in json.loads(record["body"]).get("Records", [])
+        ]
+        self.keys += keys
+        failed = [{"itemIdentifier": record["messageId"]}] if any(map(self._fails, keys)) else []
+        return {"batchItemFailures": failed}
+
+
+@pytest.fixture
+def inbox(s3_server: str) -> "S3Client":
+    import boto3
+
+    aws.create_resources(s3_server)
+    return boto3.client("s3")
+
+
+@pytest.fixture
+def sqs(s3_server: str) -> "SQSClient":
+    import boto3
+
+    return boto3.client("sqs")
+
+
+def drain(sqs: "SQSClient", s3_server: str, function: Any) -> list[str]:
+    """Feed the function until the queue is empty; returns the lines for the person."""
+    lines: list[str] = []
+    mapping = QueueMapping(sqs, aws.queue_url(s3_server), function, lines.append, retry_seconds=0)
+    while mapping.take(wait=0):
+        pass
+    return lines
+
+
+def waiting(sqs: "SQSClient", s3_server: str, queue: str) -> int:
+    attributes = sqs.get_queue_attributes(QueueUrl=aws.queue_url(s3_server, queue), AttributeNames=["All"])
+    counts = attributes["Attributes"]
+    return int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"])
+
+
+def test_what_is_dropped_reaches_the_function_once(
+    inbox: "S3Client", sqs: "SQSClient", s3_server: str
+) -> None:
+    inbox.put_object(Bucket=aws.INBOX, Key="a b.csv", Body=b"x")
+    function = Function()
+    lines = drain(sqs, s3_server, function)
+    assert function.keys == ["a+b.csv"]  # as S3 encodes it
+    assert waiting(sqs, s3_server, aws.QUEUE) == 0
+    assert [line.rsplit(maxsplit=2)[0] for line in lines] == ["s3://thimble-inbox/a b.csv done"]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_what_keeps_failing_ends_among_the_dead_letters_and_stops_nobody(
+    inbox: "S3Client", sqs: "SQSClient", s3_server: str, raises: bool
+) -> None:
+    for key in ("poison.csv", "good.csv"):
+        inbox.put_object(Bucket=aws.INBOX, Key=key, Body=b"x")
+
+    def fails(key: str) -> bool:
+        if raises and key == "poison.csv":
+            raise RuntimeError(key)
+        return key == "poison.csv"
+
+    function = Function(fails)
+    lines = drain(sqs, s3_server, function)
+    assert sorted(function.keys) == ["good.csv"] + ["poison.csv"] * aws.ATTEMPTS
+    assert "attempt 5 of 5; given up" in next(line for line in lines if "given up" in line)
+    assert waiting(sqs, s3_server, aws.QUEUE) == 0
+    assert waiting(sqs, s3_server, aws.DEAD_LETTERS) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "failed"),
+    [
+        (None, set()),
+        ({"batchItemFailures": []}, set()),
+        ({"batchItemFailures": None}, set()),
+        ({"batchItemFailures": [{"itemIdentifier": "a"}]}, {"a"}),
+        ({"batchItemFailures": [{"itemIdentifier": "no such message"}]}, {"a", "b"}),
+        ({"batchItemFailures": [{"wrong": "a"}]}, {"a", "b"}),
+        ("nonsense", {"a", "b"}),
+    ],
+)
+def test_a_batch_response_is_read_as_lambda_reads_it(answer: object, failed: set[str]) -> None:
+    assert failed_ids(answer, {"a", "b"}) == failed
+
+
+def test_nothing_of_somebody_s_aws_reaches_the_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "real")
+    monkeypatch.setenv("MAX_ROWS", "7")
+    environment = aws.environment("http://127.0.0.1:1")
+    assert "real" not in environment.values()
+    assert environment["MAX_ROWS"] == "7"
