@@ -15,7 +15,7 @@ ENTRIES = ("api", "files")
 # Each imports only from those before it.
 LAYERS = (
     *("errors", "network", "document", "classifier", "rows", "bodies", "answers"),
-    *("formats", "settings", "telemetry", "store", "events", "pipeline"),
+    *("formats", "settings", "telemetry", "store", "events", "streams", "pipeline"),
     *("http", "routes", "gateway"),
 )
 PURE = ("errors", "network", "document", "classifier", "rows", "bodies", "answers", "formats")

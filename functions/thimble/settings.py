@@ -13,6 +13,9 @@ class Settings:
     results_uri: str  # RESULTS_URI: s3://bucket or s3://bucket/prefix
     max_rows: int  # MAX_ROWS of one request
     max_body_bytes: int  # MAX_BODY_BYTES of one request, after base64
+    max_rejected_share: (
+        float  # MAX_REJECTED_SHARE: a file with a larger share of rejected records fails; 1: none
+    )
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
 
 
@@ -22,5 +25,6 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         results_uri=environment.get("RESULTS_URI", ""),
         max_rows=int(environment.get("MAX_ROWS", "10000")),
         max_body_bytes=int(environment.get("MAX_BODY_BYTES", "6000000")),
+        max_rejected_share=float(environment.get("MAX_REJECTED_SHARE", "1")),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
     )

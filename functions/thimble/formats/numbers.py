@@ -1,8 +1,8 @@
 """Text cells to feature columns: the one place that says which text is a number.
 
-A cell is a number if it is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3.
-Nothing else is: no empty cell, no nan or inf, no 1_000, 0x10 or 1,5. polars reads whole columns and is stricter;
-what it does not take is looked at here, cell by cell, and either taken or refused with a reason.
+A cell is a number if it is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5,
+1e-3. Nothing else is: no empty cell, no nan or inf, no 1_000, 0x10 or 1,5. polars reads whole columns and is
+stricter; what it does not take is looked at here, cell by cell, and either taken or refused with a reason.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where the quoted fields of delimited text are, so that newlines and delimiters inside them are text.
 
-The rules are those of RFC 4180, and Python's csv module for what it leaves open: a quote opens a field only as
-its first byte, two quotes inside a quoted field are one, and any other quote is a character like the rest. A
-quote that is not closed within MAX_RECORD_BYTES, or before the file ends, is such a character too: a stray
+The rules are those of RFC 4180, and Python's csv module for what it leaves open: a quote opens a field only
+as its first byte, two quotes inside a quoted field are one, and any other quote is a character like the rest.
+A quote that is not closed within MAX_RECORD_BYTES, or before the file ends, is such a character too: a stray
 quote costs its own record, not the rest of the file.
 """
 
@@ -38,27 +38,25 @@ def quoted(data: bytes, quote: int, delimiter: int, final: bool) -> Quoted:
     """The quoted fields of data that begin with a record."""
     buffer = np.frombuffer(data, np.uint8)
     found = np.flatnonzero(buffer == quote)
-    if len(found) % 2 == 0:
-        pairs = _in_pairs(buffer, found, delimiter)
-        if pairs is not None:
-            return pairs
-    return _one_by_one(data, found.tolist(), delimiter, final)
+    return _in_pairs(buffer, found, delimiter, final) or _one_by_one(data, found.tolist(), delimiter, final)
 
 
-def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int) -> Quoted | None:
+def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int, final: bool) -> Quoted | None:
     """Every other quote opens, the next one closes; None unless that is what the rules say, too."""
     opens, closes = found[0::2], found[1::2]
-    doubled = closes[:-1] + 1 == opens[1:]
+    open_at = int(opens[-1]) if len(found) % 2 else None
+    doubled = closes[: len(opens) - 1] + 1 == opens[1:]
     if doubled.any():
         opens = opens[np.concatenate(([True], ~doubled))]
-        closes = closes[np.concatenate((~doubled, [True]))]
-    before, after = buffer[opens[opens > 0] - 1], buffer[closes[closes + 1 < len(buffer)] + 1]
-    well_formed = (
-        ((before == delimiter) | (before == NEWLINE)).all()
-        and ((after == delimiter) | (after == NEWLINE) | (after == RETURN)).all()
-        and (closes - opens <= MAX_RECORD_BYTES).all()
-    )
-    return Quoted(opens, closes, None) if well_formed else None
+        closes = closes[np.concatenate((~doubled, np.ones(len(closes) - len(doubled), np.bool_)))]
+    before = buffer[opens[opens > 0] - 1]
+    if not ((before == delimiter) | (before == NEWLINE)).all():
+        return None
+    if open_at is not None:
+        if final or open_at != opens[-1] or len(buffer) - open_at > MAX_RECORD_BYTES:
+            return None
+        opens = opens[:-1]
+    return Quoted(opens, closes, open_at) if (closes - opens <= MAX_RECORD_BYTES).all() else None
 
 
 def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Quoted:

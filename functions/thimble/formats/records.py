@@ -6,7 +6,6 @@ cut into blocks of any size, anywhere between records, and its answers put toget
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -15,7 +14,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from thimble.network import FloatArray
+
 Positions = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 MAX_RECORD_BYTES = 1 << 20  # of one record, and of one quoted field; more is no table's row
 
@@ -49,29 +51,52 @@ class Block:
         return self.data[self.starts[i] : self.ends[i]].removesuffix(b"\r")
 
     @cached_property
+    def returns(self) -> Flags:
+        """Which records end with \\r\\n."""
+        if b"\r\n" not in self.data:
+            return np.zeros(len(self.ends), np.bool_)
+        before = np.frombuffer(self.data, np.uint8)[self.ends - 1]  # of an empty first line: some other byte
+        returns: Flags = (before == ord("\r")) & (self.ends > self.starts)
+        return returns
+
+    @property
+    def blank(self) -> Flags:
+        """Which records are lines with nothing on them."""
+        blank: Flags = self.ends - self.starts == self.returns
+        return blank
+
+    def only(self, chosen: Flags) -> Block:
+        """The chosen records by themselves; their line numbers are lost."""
+        if chosen.all():
+            return self
+        edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
+        starts, ends = self.starts[edges[0::2]], self.ends[edges[1::2] - 1] + 1
+        data = b"".join([self.data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)])
+        lengths = (self.ends - self.starts + 1)[chosen]
+        return Block(data, np.cumsum(lengths) - 1, 0)
+
+    @cached_property
     def _newlines(self) -> Positions:
         return np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rejections:
-    """Records that got no answer, as lines of JSON."""
+    """A block's records that got no answer, and why."""
 
-    lines: list[bytes] = field(default_factory=list)
+    found: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def add(self, line: int, reason: str, record: bytes) -> None:
-        self.lines.append(rejection(line, reason, record))
+    def add(self, block: Block, i: int, reason: str) -> None:
+        text = block.record(i).decode("utf-8", "backslashreplace")
+        line = {"line": block.line(i), "reason": reason, "record": text}
+        self.found.append((i, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)))
 
     def __len__(self) -> int:
-        return len(self.lines)
+        return len(self.found)
 
     def dumps(self) -> bytes:
-        return b"".join(self.lines)
-
-
-def rejection(line: int, reason: str, record: bytes) -> bytes:
-    text = record.decode("utf-8", "backslashreplace")
-    return orjson.dumps({"line": line, "reason": reason, "record": text}, option=orjson.OPT_APPEND_NEWLINE)
+        """Lines of JSON, in the records' order."""
+        return b"".join(line for _, line in sorted(self.found))
 
 
 @dataclass(frozen=True)
@@ -82,11 +107,18 @@ class Answered:
     rejected: bytes  # the others, as lines of JSON
     predictions: int
     rejections: int
+    blank: int  # lines with nothing on them, no records
     classes: NDArray[np.int64]  # how often each class was the label
 
 
+def finite(X: FloatArray) -> Flags:
+    """Which rows of (n_features, n) hold finite numbers only."""
+    flags: Flags = np.logical_and.reduce(np.isfinite(X), axis=0)
+    return flags
+
+
 class Format(Protocol):
-    """A file's format, found from its name and its first bytes: what the whole-file path and a range share."""
+    """A file's format, found from its name and first bytes: what the whole-file path and a range share."""
 
     @property
     def name(self) -> str: ...
@@ -119,7 +151,3 @@ class Format(Protocol):
 
     def classify(self, block: Block) -> Answered:
         """Answer every record or say why not."""
-
-
-def tally(labels: Sequence[int] | Positions, n_classes: int) -> NDArray[np.int64]:
-    return np.bincount(labels, minlength=n_classes).astype(np.int64)

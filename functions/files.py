@@ -1,0 +1,14 @@
+"""The entry for files: S3's events, through SQS or straight. Wiring only."""
+
+from thimble import events, settings
+from thimble.pipeline import Options, Pipeline
+from thimble.store import ModelStore
+
+_settings = settings.from_environment()
+_models = ModelStore(_settings.model_uri)
+_pipeline = Pipeline(
+    models=lambda key: _models.get(),
+    results_uri=_settings.results_uri,
+    options=Options(max_rejected_share=_settings.max_rejected_share),
+)
+handler = events.handler(_pipeline.classify)

@@ -1,0 +1,164 @@
+"""How a delimited file is laid out, found from its first record: delimiter, header, which columns are
+features.
+
+The first record is a header if it names the features, or if no cell of it is a number. With a header and a
+model that knows its features' names, columns are matched by name, in any order, and a missing or doubled one
+refuses the file. Where the model has no names, its features are the first columns that are not called id.
+Without a header, they are all the columns, or, among more columns, exactly those that hold a number in the
+first record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from thimble.classifier import Classifier
+from thimble.errors import InvalidFile
+from thimble.formats import added
+from thimble.formats.delimited import Delimited, Dialect
+from thimble.formats.joining import BOM
+from thimble.formats.numbers import is_number
+from thimble.formats.records import MAX_RECORD_BYTES
+
+DELIMITERS = {"csv": (b",", b";", b"\t", b"|"), "tsv": (b"\t",)}
+IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
+
+
+@dataclass(frozen=True)
+class First:
+    """The first record that is not blank, read with one delimiter."""
+
+    dialect: Dialect
+    raw: bytes  # without its line ending
+    cells: list[str]
+    start: int
+    end: int  # after its line ending
+    line: int
+
+
+def delimited(name: str, head: bytes, whole: bool, classifier: Classifier) -> Delimited:
+    """The layout of a file that begins with `head` (all of it if `whole`), by the delimiter that fits."""
+    _refuse_other_encodings(head)
+    layouts, faults = [], []
+    for rank, delimiter in enumerate(DELIMITERS[name]):
+        first = _first(head, whole, delimiter)
+        try:
+            layouts.append((len(first.cells), -rank, _laid_out(name, first, head, classifier)))
+        except InvalidFile as error:
+            faults.append((len(first.cells), -rank, error))
+    if layouts:
+        return max(layouts, key=lambda found: found[:2])[2]
+    raise max(faults, key=lambda found: found[:2])[2]
+
+
+def _refuse_other_encodings(head: bytes) -> None:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:1000]:
+        raise InvalidFile("the file is not UTF-8 text: its first bytes look like UTF-16 or binary data")
+
+
+def _first(head: bytes, whole: bool, delimiter: bytes) -> First:
+    start = len(BOM) if head.startswith(BOM) else 0
+    while head.startswith((b"\n", b"\r\n"), start):
+        start = head.index(b"\n", start) + 1
+    line = 1 + head.count(b"\n", 0, start)
+    rest = head[start:]
+    dialect = Dialect(delimiter)
+    fields = dialect.quoted(rest, final=whole)
+    newlines = np.flatnonzero(np.frombuffer(rest, np.uint8) == ord("\n"))
+    if fields is not None:
+        newlines = newlines[~fields.inside(newlines)]
+    if len(newlines) == 0 and (not whole or not rest):
+        raise InvalidFile(
+            f"the first record is longer than {MAX_RECORD_BYTES} bytes" if rest else "the file is empty"
+        )
+    end = int(newlines[0]) + 1 if len(newlines) else len(rest)
+    record = rest[:end].removesuffix(b"\n")
+    newline = b"\r\n" if record.endswith(b"\r") else b"\n"
+    raw = record.removesuffix(b"\r")
+    dialect = Dialect(delimiter, newline=newline)
+    return First(dialect, raw, dialect.cells(raw), start, start + end, line)
+
+
+def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> Delimited:
+    header = [cell.strip() for cell in first.cells]
+    mark = BOM if head.startswith(BOM) else b""
+    if _is_header(header, classifier.feature_names):
+        features = _named(header, classifier)
+        new = added.names(classifier)
+        _refuse_taken(header, new)
+        delimiter = first.dialect.delimiter
+        opening = mark + delimiter.join([first.raw, *(first.dialect.cell(n).encode() for n in new)])
+        opening += first.dialect.newline
+        body, line = first.end, first.line + head.count(b"\n", first.start, first.end)
+    else:
+        features = _positions(header, classifier)
+        opening, body, line = mark, first.start, first.line
+        header = [f"column {k + 1}" for k in range(len(header))]
+    return Delimited(
+        name=name,
+        classifier=classifier,
+        dialect=first.dialect,
+        width=len(header),
+        features=features,
+        feature_names=classifier.feature_names or tuple(header[k] for k in features),
+        opening=opening,
+        body=body,
+        first_line=line,
+    )
+
+
+def _is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
+    if not any(map(is_number, cells)):
+        return True
+    if names is not None:
+        return set(names) <= set(cells) or any(name in cells and not is_number(name) for name in names)
+    numbers = cells[1:] if cells[0] in IDENTIFIERS else cells
+    return len(numbers) > 1 and numbers == [str(k) for k in range(len(numbers))]  # as pandas names columns
+
+
+def _named(header: list[str], classifier: Classifier) -> tuple[int, ...]:
+    """Where the features are in a header."""
+    if classifier.feature_names is None:
+        columns = [k for k, cell in enumerate(header) if cell.lower() not in IDENTIFIERS]
+        if len(columns) < classifier.n_features:
+            raise InvalidFile(
+                f"the header names {len(columns)} columns besides an id, and the model takes "
+                f"{classifier.n_features}: {_listed(header)}"
+            )
+        return tuple(columns[: classifier.n_features])
+    missing = [name for name in classifier.feature_names if name not in header]
+    if missing:
+        raise InvalidFile(f"the header lacks {_listed(missing)}; it has {_listed(header)}")
+    doubled = [name for name in classifier.feature_names if header.count(name) > 1]
+    if doubled:
+        raise InvalidFile(f"the header has {_listed(doubled)} more than once")
+    return tuple(header.index(name) for name in classifier.feature_names)
+
+
+def _refuse_taken(header: list[str], new: tuple[str, ...]) -> None:
+    taken = [name for name in new if name in header]
+    if taken:
+        raise InvalidFile(
+            f"the file already has {_listed(taken)}, which the answers are called: rename them first"
+        )
+
+
+def _positions(cells: list[str], classifier: Classifier) -> tuple[int, ...]:
+    """Where the features are in a first record that is no header."""
+    n = classifier.n_features
+    if len(cells) == n:
+        return tuple(range(n))
+    numbers = tuple(k for k, cell in enumerate(cells) if is_number(cell))
+    if len(numbers) == n:
+        return numbers
+    raise InvalidFile(
+        f"the file has no header, and the {n} features cannot be told among the {len(cells)} cells of its "
+        f"first record, of which {len(numbers)} are numbers: add a header, or leave only the features"
+    )
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

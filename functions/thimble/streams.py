@@ -1,0 +1,236 @@
+"""One version of one object as a stream of answered blocks, and a stream of bytes as one object.
+
+Nothing here knows what a whole file is: a range of it goes the same way, and gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Full, Queue
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+import obstore
+from numpy.typing import NDArray
+from obstore.exceptions import PreconditionError
+from obstore.store import ObjectStore
+
+from thimble.errors import InvalidFile, ThimbleError
+from thimble.formats.records import MAX_RECORD_BYTES, Answered, Block, Format
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
+
+BLOCK_BYTES = 8 << 20
+BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
+READ_AHEAD = 2  # blocks
+PART_BYTES = 8 << 20  # of an upload; S3 takes 10,000 parts of at least 5 MiB
+UPLOADS = 4  # parts in flight
+
+
+class Overwritten(ThimbleError):
+    """The input is no longer what it was when it was opened."""
+
+
+class Sink(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """One version of one object."""
+
+    store: ObjectStore
+    path: str
+    size: int
+    etag: str | None
+    version: str | None
+
+    def read(self, start: int, stop: int) -> bytes:
+        stop = min(stop, self.size)
+        if start >= stop:
+            return b""
+        options: GetOptions = {"range": (start, stop)}
+        if self.etag:
+            options["if_match"] = self.etag
+        try:
+            return bytes(obstore.get(self.store, self.path, options=options).bytes())
+        except (PreconditionError, FileNotFoundError) as error:
+            raise Overwritten(f"{self.path} changed while it was read") from error
+
+
+def source(store: ObjectStore, path: str) -> Source:
+    """The object as it is now; FileNotFoundError if there is none."""
+    meta = obstore.head(store, path)
+    return Source(store, path, meta["size"], meta["e_tag"], meta["version"])
+
+
+def chunks(source: Source, start: int, stop: int, size: int) -> Iterator[bytes]:
+    """The bytes from start to stop, read ahead; then those that follow, for as long as anyone asks."""
+    ranges = iter(range(start, min(stop, source.size), size))
+    with ThreadPoolExecutor(READ_AHEAD) as pool:
+        ahead: deque[Future[bytes]] = deque()
+        while True:
+            while len(ahead) < READ_AHEAD and (at := next(ranges, None)) is not None:
+                ahead.append(pool.submit(source.read, at, min(at + size, stop)))
+            if not ahead:
+                break
+            yield ahead.popleft().result()
+    for at in range(stop, source.size, BEYOND_BYTES):
+        yield source.read(at, at + BEYOND_BYTES)
+
+
+def blocks(form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int) -> Iterator[Block]:
+    """The records that begin in [start, stop), where one begins at start, a block a piece."""
+    rest, at, line = b"", start, first_line
+    for piece, final in _with_last(pieces):
+        data = rest + piece
+        if final and data and not data.endswith(b"\n"):
+            data = form.complete(data)
+        ends = form.cut(data, final)
+        _check_lengths(ends, len(data), line)
+        ends = ends[: int(np.searchsorted(ends, stop - at - 1)) + 1]
+        used = int(ends[-1]) + 1 if len(ends) else 0
+        if used:
+            block = Block(data[:used], ends, line)
+            yield block
+            line += block.lines
+        rest, at = data[used:], at + used
+        if at >= stop:
+            break
+
+
+def _check_lengths(ends: NDArray[np.intp], length: int, line: int) -> None:
+    longest = int(np.diff(ends, prepend=-1, append=length).max())
+    if longest > MAX_RECORD_BYTES:
+        raise InvalidFile(f"from line {line} on, a record is longer than {MAX_RECORD_BYTES} bytes")
+
+
+def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each piece, and whether it is the last."""
+    waiting: bytes | None = None
+    for piece in pieces:
+        if waiting is not None:
+            yield waiting, False
+        waiting = piece
+    yield waiting or b"", True
+
+
+class Tally:
+    """What became of the records so far."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.records = self.lines = self.predictions = self.rejections = self.blank = 0
+        self.classes = np.zeros(n_classes, np.int64)
+
+    def add(self, block: Block, answered: Answered) -> None:
+        self.records += len(block.ends)
+        self.lines += block.lines
+        self.predictions += answered.predictions
+        self.rejections += answered.rejections
+        self.blank += answered.blank
+        self.classes += answered.classes
+
+    def reconcile(self) -> None:
+        """Every record that was read became a prediction or a rejection, or was a blank line."""
+        if self.records != self.predictions + self.rejections + self.blank:
+            raise ThimbleError(
+                f"of {self.records} records, {self.predictions} were answered, {self.rejections} rejected "
+                f"and {self.blank} blank: one was lost"
+            )
+
+
+def answers(
+    form: Format, source: Source, start: int, stop: int, first_line: int, size: int
+) -> Iterator[tuple[Block, Answered]]:
+    """Every block of records that begin in [start, stop), answered, in order."""
+    for block in blocks(form, chunks(source, start, stop, size), start, stop, first_line):
+        yield block, form.classify(block)
+
+
+def pieces(
+    form: Format, answered: Iterable[tuple[Block, Answered]], rejected: Sink, tally: Tally
+) -> Iterator[bytes]:
+    """The result between its opening and its closing; on the way, rejections are written elsewhere."""
+    joint = b""
+    for block, answer in answered:
+        tally.add(block, answer)
+        rejected.write(answer.rejected)
+        if answer.result:
+            yield joint + answer.result
+            joint = form.joint
+
+
+class Upload:
+    """An object written piece by piece, which nobody sees before it is finished; unfinished, it is given up.
+
+    More than one part's worth goes up in parts, in a thread of its own, while the next is being made.
+    """
+
+    def __init__(self, store: ObjectStore, path: str) -> None:
+        self._store, self._path = store, path
+        self._held: list[bytes] = []
+        self._queue: Queue[bytes | None] = Queue(maxsize=1)
+        self._pool = ThreadPoolExecutor(1)
+        self._uploading: Future[Any] | None = None
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._uploading is not None and not self._finished:
+            self._feed(None)
+            self._uploading.exception()
+        self._pool.shutdown()
+
+    def write(self, data: bytes, /) -> int:
+        if self._uploading is not None:
+            self._feed(data)
+        elif data:
+            self._held.append(data)
+            if sum(map(len, self._held)) > PART_BYTES:
+                self._start()
+        return len(data)
+
+    def finish(self) -> str | None:
+        """Make it visible; its ETag."""
+        self._finished = True
+        if self._uploading is None:
+            return obstore.put(self._store, self._path, b"".join(self._held), use_multipart=False)["e_tag"]
+        self._feed(None)
+        etag: str | None = self._uploading.result()["e_tag"]
+        return etag
+
+    def _start(self) -> None:
+        self._uploading = self._pool.submit(
+            obstore.put,
+            self._store,
+            self._path,
+            self._pieces(),
+            chunk_size=PART_BYTES,
+            max_concurrency=UPLOADS,
+        )
+        self._feed(b"".join(self._held))
+        self._held.clear()
+
+    def _feed(self, data: bytes | None) -> None:
+        """Wait until the thread takes it, or has failed: `finish` raises what it failed of."""
+        while self._uploading is not None and not self._uploading.done():
+            with contextlib.suppress(Full):
+                self._queue.put(data, timeout=0.1)
+                break
+
+    def _pieces(self) -> Iterator[bytes]:
+        while (piece := self._queue.get()) is not None:
+            yield piece
+        if not self._finished:
+            raise Abandoned
+
+
+class Abandoned(Exception):
+    """An upload that was not finished."""
