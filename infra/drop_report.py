@@ -26,8 +26,8 @@ SHOWN_CLASSES = 5
 class Outcome:
     name: str
     summary: dict[str, Any]
-    rejections: list[dict[str, Any]]  # the first few
-    places: list[str] = field(default_factory=list)  # result and rejections, where they are now
+    rejections: list[dict[str, Any]] = field(default_factory=list)  # the first few
+    places: list[str] = field(default_factory=list)  # of the result, and of the rejections if there are any
     fetch: str | None = None  # a line to copy
 
     @property
@@ -66,7 +66,9 @@ def show(outcomes: Sequence[Outcome]) -> None:
     classified = [outcome for outcome in outcomes if not outcome.error]
     if classified:
         console.print(_table(classified))
-    for outcome in outcomes:
+    for number, outcome in enumerate(outcomes):
+        if classified or number:
+            console.print()
         for line in _details(outcome):
             console.print(line, markup=False)
 
@@ -92,7 +94,6 @@ def _classes(counts: dict[str, int]) -> str:
 
 
 def _details(outcome: Outcome) -> Iterator[str]:
-    yield ""
     if outcome.error:
         yield f"{outcome.name} was refused: {outcome.error}"
         return

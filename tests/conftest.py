@@ -1,7 +1,12 @@
 """What every test may ask for: an S3 (and SQS) of its own, and AWS's events as files."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -66,6 +71,65 @@ def s3(s3_server: str) -> "S3Client":
     for bucket in BUCKETS:
         client.create_bucket(Bucket=bucket)
     return client
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """`thimble run` on free ports: its process, all lines of its banner, and where it listens."""
+
+    process: "subprocess.Popen[str]"
+    banner: tuple[str, ...]
+    url: str
+    s3_url: str
+
+
+@contextmanager
+def running_stack(*arguments: str) -> Iterator[LocalStack]:
+    command = [
+        sys.executable,
+        "-c",
+        "from infra.cli import app; app()",
+        "run",
+        "--port",
+        "0",
+        "--s3-port",
+        "0",
+    ]
+    process = subprocess.Popen(
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        banner = []
+        for line in process.stdout:
+            banner.append(line.rstrip("\n"))
+            if line.startswith("ready "):
+                break
+        else:
+            pytest.fail(process.stderr.read())
+        _, url, _, s3_url = banner[-1].split()
+        try:
+            yield LocalStack(process, tuple(banner), url, s3_url)
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="session")
+def local_stack() -> Iterator[LocalStack]:
+    """One local stack for all tests that only use it."""
+    with running_stack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_local_stack() -> Callable[..., AbstractContextManager[LocalStack]]:
+    """For a test that ends its stack, or starts it in its own way."""
+    return running_stack
 
 
 @pytest.fixture
