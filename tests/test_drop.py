@@ -1,0 +1,173 @@
+"""`thimble drop`: what goes in, what comes back, and what is said when nothing does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.drop import PART, Place, collect, drop, place, results_of
+from thimble.errors import InvalidInput, Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+HEADER = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
+INBOX = Place("thimble-inbox", "")
+
+
+def run(local_stack: Any, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return subprocess.run(
+        [sys.executable, "-c", "from infra.cli import app; app()", "drop", *map(str, arguments)],
+        env=own | {"S3_PORT": local_stack.s3_url.rpartition(":")[2]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_file_comes_back_counted_with_its_rejections_and_a_line_to_fetch_it(
+    local_stack: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "flowers here.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\nno,1,2,3\n6.3,3.3,6.0,2.5\n")
+    dropped = run(local_stack, tmp_path / "flowers here.csv")
+    assert (dropped.returncode, dropped.stderr) == (0, "")
+    assert "\x1b" not in dropped.stdout
+    header, counts = dropped.stdout.splitlines()[:2]
+    assert header.split()[:4] == ["file", "rows", "predictions", "rejections"]
+    assert counts.split()[2:5] == ["3", "2", "1"]
+    assert "  line 3: sepal length (cm)" in dropped.stdout
+    assert "s3://thimble-results/flowers here.csv/result.csv" in dropped.stdout
+    [fetch] = [
+        line.removeprefix("  fetch").strip() for line in dropped.stdout.splitlines() if "fetch" in line
+    ]
+    subprocess.run(fetch, shell=True, cwd=tmp_path, check=True)
+    assert len((tmp_path / "flowers here.result.csv").read_text().splitlines()) == 3
+
+
+def test_a_folder_goes_in_and_comes_out_with_its_structure(local_stack: Any, tmp_path: Path) -> None:
+    for name in ("batch/a.csv", "batch/deep/b.csv", "batch/.hidden"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
+    dropped = run(
+        local_stack, tmp_path / "batch", "-o", tmp_path / "out", "--to", "s3://thimble-inbox/monday"
+    )
+    assert (dropped.returncode, dropped.stderr) == (0, "")
+    results = sorted(
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")
+    )
+    files = [path for path in results if (tmp_path / "out" / path).is_file()]
+    assert files == ["monday/batch/a.csv/result.csv", "monday/batch/deep/b.csv/result.csv"]
+
+
+def test_a_refused_file_says_why_fails_the_command_and_stops_no_other(
+    local_stack: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "right.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
+    dropped = run(local_stack, tmp_path / "wrong.csv", tmp_path / "right.csv")
+    assert (dropped.returncode, dropped.stderr) == (1, "")
+    assert "wrong.csv was refused: " in dropped.stdout
+    assert "right.csv/result.csv" in dropped.stdout
+
+
+def test_the_same_file_twice_is_answered_twice(local_stack: Any, tmp_path: Path) -> None:
+    (tmp_path / "again.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
+    first, second = (run(local_stack, tmp_path / "again.csv") for _ in range(2))
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_a_file_in_many_parts_arrives_whole(local_stack: Any, tmp_path: Path) -> None:
+    rows = PART // 16 + 1000
+    (tmp_path / "large.csv").write_text(HEADER + "5.1,3.5,1.4,0.2\n" * rows)
+    dropped = run(local_stack, tmp_path / "large.csv")
+    assert dropped.returncode == 0, dropped.stderr
+    assert f"{rows:,}" in dropped.stdout
+
+
+def test_silence_is_explained_after_the_timeout(s3: "S3Client", s3_server: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("1\n")
+    with pytest.raises(Unavailable, match=r"^no summary after 0\.1 seconds of x\.csv\. Look at .*log"):
+        drop_alone(tmp_path / "x.csv", s3_server)
+
+
+def test_the_summary_of_other_bytes_is_not_taken_for_ours(
+    s3: "S3Client", s3_server: str, tmp_path: Path
+) -> None:
+    (tmp_path / "x.csv").write_text("1\n")
+    other = {"input": {"etag": '"other"', "version": None}}
+    s3.put_object(Bucket="thimble-results", Key="x.csv/summary.json", Body=json.dumps(other).encode())
+    with pytest.raises(Unavailable, match="no summary"):
+        drop_alone(tmp_path / "x.csv", s3_server)
+
+
+def test_a_bucket_that_is_not_there_is_a_sentence(s3_server: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("1\n")
+    with pytest.raises(
+        Unavailable, match=r"there is no bucket thimble-inbox or no bucket thimble-results at http"
+    ):
+        drop_alone(tmp_path / "x.csv", s3_server)
+
+
+def drop_alone(path: Path, endpoint_url: str) -> None:
+    """Drop into an S3 that nobody listens to."""
+    drop([path], to="s3://thimble-inbox", results=None, output=None, endpoint_url=endpoint_url, timeout=0.1)
+
+
+def test_no_local_stack_is_a_sentence_and_nothing_goes_to_aws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.csv").write_text("1\n")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("S3_PORT", "1")
+    with pytest.raises(Unavailable, match=r"no local stack answers on port 1\. Start one with `make run`"):
+        drop(
+            [tmp_path / "x.csv"],
+            to="s3://thimble-inbox",
+            results=None,
+            output=None,
+            endpoint_url=None,
+            timeout=1,
+        )
+
+
+@pytest.mark.parametrize(
+    ("inbox", "results"),
+    [
+        ("s3://thimble-inbox/a/b", "thimble-results"),
+        ("s3://stack-inbox-123456789012-eu-west-1", "stack-results-123456789012-eu-west-1"),
+        ("s3://inbox-of-mine-inbox", "inbox-of-mine-results"),
+    ],
+)
+def test_the_results_bucket_is_named_after_the_inbox(inbox: str, results: str) -> None:
+    assert results_of(place(inbox)) == Place(results, "")
+
+
+def test_an_inbox_of_another_name_asks_for_the_results_bucket() -> None:
+    with pytest.raises(InvalidInput, match="name the results bucket with --results"):
+        results_of(place("s3://mine"))
+
+
+@pytest.mark.parametrize("uri", ["thimble-inbox", "https://x/y", "s3:///key"])
+def test_what_is_not_a_bucket_is_a_sentence(uri: str) -> None:
+    with pytest.raises(InvalidInput, match="is not of the form s3://BUCKET"):
+        place(uri)
+
+
+def test_two_files_for_one_key_are_refused_before_anything_is_uploaded(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.csv").touch()
+    with pytest.raises(
+        InvalidInput, match=r"a/x\.csv and .*b/x\.csv would both be s3://thimble-inbox/x\.csv"
+    ):
+        collect([tmp_path / "a" / "x.csv", tmp_path / "b" / "x.csv"], INBOX)
+
+
+def test_an_empty_folder_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="there is no file in"):
+        collect([tmp_path], INBOX)
