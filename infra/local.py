@@ -43,7 +43,7 @@ def run(*, port: int, s3_port: int, model: Path | None, verbose: bool) -> None:
         api = stack.enter_context(_listen(port, "PORT"))
         s3 = stack.enter_context(_listen(s3_port, "S3_PORT"))
         folder = Path(tempfile.mkdtemp(prefix="thimble-"))
-        stack.callback(_forget_if_stopped, folder)
+        stack.callback(_forget, folder)
         stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
         _serve(stack, api, s3, folder, model or IRIS, verbose)
 
@@ -70,7 +70,11 @@ def _serve(
     gateway = ApiGateway(api, load("api"), say)
     Thread(target=gateway.serve_forever, daemon=True).start()
     print(banner(classifier, api_url, s3_url, folder, log), file=terminal, flush=True)
-    raise Unavailable(children.wait() + (f"; its last words are in {log}." if log else "."))
+    raise ChildEnded(children.wait() + (f"; its last words are in {log}." if log else "."))
+
+
+class ChildEnded(Unavailable):
+    """A process of the stack ended on its own."""
 
 
 class Children:
@@ -108,9 +112,9 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
     child.wait()
 
 
-def _forget_if_stopped(folder: Path) -> None:
-    """Remove the log after Ctrl-C; after an error it is what one wants to read."""
-    if isinstance(sys.exception(), KeyboardInterrupt):
+def _forget(folder: Path) -> None:
+    """Remove the log, unless somebody wants to read why a child ended."""
+    if not isinstance(sys.exception(), ChildEnded):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -199,7 +199,8 @@ def test_a_taken_port_is_a_sentence_that_names_the_variable(variable: str, other
 def test_a_document_that_is_refused_is_a_sentence_before_anything_is_served(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"coefs": []}')
     for path in ("bad.json", "missing.json"):
-        run = thimble("run", MODEL=str(tmp_path / path), PORT="0", S3_PORT="0")
+        run = thimble("run", MODEL=str(tmp_path / path), PORT="0", S3_PORT="0", TMPDIR=str(tmp_path))
         assert (run.returncode, run.stdout) == (1, "")
         assert path in run.stderr
         assert len(run.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.json"]
