@@ -37,6 +37,9 @@ build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and th
 	$(BIN)/python -m infra.build
 	@touch $@
 
+bench: .venv/dev  ## Thimble beside the usual way, in one run
+	@$(BIN)/python tests/benchmarks/bench.py
+
 clean:  ## away with what building and testing left behind; .venv stays
 	rm -rf .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find functions infra model tests -name __pycache__ -prune -exec rm -rf {} +
@@ -47,4 +50,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c tests/requirements.txt \
 	  --extra tools pyproject.toml -o infra/requirements.txt
 
-.PHONY: help run test check build clean lock
+.PHONY: help run test check build bench clean lock

@@ -13,9 +13,7 @@ class Settings:
     results_uri: str  # RESULTS_URI: s3://bucket or s3://bucket/prefix
     max_rows: int  # MAX_ROWS of one request
     max_body_bytes: int  # MAX_BODY_BYTES of one request, after base64
-    max_rejected_share: (
-        float  # MAX_REJECTED_SHARE: a file with a larger share of rejected records fails; 1: none
-    )
+    max_rejected_share: float  # MAX_REJECTED_SHARE: a file of which more was rejected fails; 1: none does
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
 
 
