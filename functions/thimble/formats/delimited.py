@@ -7,7 +7,6 @@ feature cells of a whole block are read at once; a record that does not read is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import orjson
@@ -17,55 +16,11 @@ from numpy.typing import NDArray
 from thimble.classifier import Classifier, Predictions, label_text
 from thimble.document import Label
 from thimble.formats import added
+from thimble.formats.dialect import Dialect, Tokens
 from thimble.formats.joining import Joining
-from thimble.formats.numbers import BLANKS, number
-from thimble.formats.quotes import Quoted, quoted
+from thimble.formats.numbers import number
 from thimble.formats.records import Answered, Block, Flags, Positions, Rejections, finite
 from thimble.network import FloatArray
-
-NEWLINE = ord("\n")
-ASCII = bytes(range(128)) + b"?" * 128
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """One byte each, but for the newline: \\n or \\r\\n. No quote: quotes are characters like the rest."""
-
-    delimiter: bytes
-    quote: bytes = b'"'
-    newline: bytes = b"\n"
-
-    def quoted(self, data: bytes, final: bool) -> Quoted | None:
-        """The quoted fields; None where there is no quote at all."""
-        if not self.quote or self.quote not in data:
-            return None
-        return quoted(data, ord(self.quote), ord(self.delimiter), final)
-
-    def cells(self, record: bytes) -> list[str]:
-        """A record's cells, without the quotes around them."""
-        fields = self.quoted(record, final=True)
-        buffer = np.frombuffer(record, np.uint8)
-        delimiters = np.flatnonzero(buffer == ord(self.delimiter))
-        if fields is not None:
-            delimiters = delimiters[~fields.inside(delimiters)]
-        bounds = [-1, *delimiters.tolist(), len(record)]
-        return [
-            self._unquoted(record[start + 1 : end].decode("utf-8", "backslashreplace"))
-            for start, end in pairwise(bounds)
-        ]
-
-    def _unquoted(self, text: str) -> str:
-        cell, quote = text.strip(BLANKS), self.quote.decode()
-        if len(cell) >= 2 and quote and cell[0] == cell[-1] == quote:
-            return cell[1:-1].replace(quote * 2, quote)
-        return text
-
-    def cell(self, text: str) -> str:
-        """Text as a cell, quoted where it has to be."""
-        quote = self.quote.decode() or '"'
-        if any(c in text for c in (self.delimiter.decode(), quote, "\n", "\r")):
-            return quote + text.replace(quote, quote * 2) + quote
-        return text
 
 
 @dataclass(frozen=True)
@@ -85,17 +40,17 @@ class Delimited:
     closing: bytes = b""
 
     def cut(self, data: bytes, final: bool) -> Positions:
-        ends = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
-        fields = self.dialect.quoted(data, final)
-        return ends if fields is None else ends[~fields.inside(ends)]
+        return self.dialect.ends(data, final)
 
     def complete(self, data: bytes) -> bytes:
         return data + self.dialect.newline
 
     def classify(self, block: Block) -> Answered:
         rejections = Rejections()
-        fits = self._fitting(block, rejections)
-        X = self._columns(block.only(fits))
+        tokens = Tokens(self.dialect, block.data)
+        fits = self._fitting(block, tokens.widths, rejections)
+        kept = block.only(fits)
+        X = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(kept.ends))
         good = finite(X)
         for k, i in zip(np.flatnonzero(~good).tolist(), np.flatnonzero(fits)[~good].tolist(), strict=True):
             try:
@@ -103,10 +58,9 @@ class Delimited:
                 good[k] = True
             except ValueError as error:
                 rejections.add(block, i, str(error))
-        fits[fits] = good
-        predictions = self.classifier.predict(X[:, good] if not good.all() else X)
+        predictions = self.classifier.predict(X if good.all() else X[:, good])
         return Answered(
-            result=self._joined(block.only(fits), predictions),
+            result=self._joined(kept.only(good), predictions),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),
@@ -114,9 +68,8 @@ class Delimited:
             classes=added.counts(self.classifier, predictions),
         )
 
-    def _fitting(self, block: Block, rejections: Rejections) -> Flags:
+    def _fitting(self, block: Block, widths: NDArray[np.intp], rejections: Rejections) -> Flags:
         """Which records have the right number of cells. The others are rejected, but for blank lines."""
-        widths = self._widths(block)
         fits: Flags = widths == self.width
         if self.width == 1:
             fits &= ~block.blank
@@ -127,57 +80,24 @@ class Delimited:
                 )
         return fits
 
-    def _widths(self, block: Block) -> NDArray[np.intp]:
-        """(n,) cells in each record."""
-        buffer = np.frombuffer(block.data, np.uint8)
-        fields = self.dialect.quoted(block.data, final=True)
-        if fields is not None:
-            delimiters = np.flatnonzero(buffer == ord(self.dialect.delimiter))
-            delimiters = delimiters[~fields.inside(delimiters)]
-        else:
-            separators = np.flatnonzero((buffer == ord(self.dialect.delimiter)) | (buffer == NEWLINE))
-            last = separators[self.width - 1 :: self.width]
-            if len(separators) == self.width * len(block.ends) and np.array_equal(last, block.ends):
-                return np.full(len(block.ends), self.width)
-            delimiters = separators[buffer[separators] != NEWLINE]
-        before = np.searchsorted(delimiters, block.ends)
-        return np.diff(before, prepend=0) + 1
-
-    def _columns(self, block: Block) -> FloatArray:
+    def _columns(self, tokens: Tokens, n: int) -> FloatArray:
         """(n_features, n); NaN or infinite where a cell has to be looked at."""
-        n = len(block.ends)
         if n == 0:
             return np.empty((len(self.features), 0))
         wanted = set(self.features)
-        schema = {str(k): pl.Float64 if k in wanted else pl.String for k in range(self.width)}
         frame = pl.read_csv(
-            _ascii(self._bare(block.data)),
+            tokens.bare,
             has_header=False,
             columns=sorted(wanted),
-            schema=schema,
+            schema={str(k): pl.Float64 if k in wanted else pl.String for k in range(self.width)},
             separator=self.dialect.delimiter.decode(),
             quote_char=None,
             ignore_errors=True,
         )
         if frame.height != n:
             return np.full((len(self.features), n), np.nan)
-        names = [str(k) for k in self.features]
-        return np.ascontiguousarray(frame.select(names).to_numpy(order="fortran", writable=True).T)
-
-    def _bare(self, data: bytes) -> bytes:
-        """The data with the quotes around cells taken away and no delimiter or newline left within cells."""
-        fields = self.dialect.quoted(data, final=True)
-        if fields is None:
-            return data
-        buffer = np.frombuffer(data, np.uint8).copy()
-        delimiter = ord(self.dialect.delimiter)
-        buffer[_inside(buffer, fields) & ((buffer == delimiter) | (buffer == NEWLINE))] = ord("_")
-        after = buffer[fields.closes + 1]  # data end with a newline, so there is one
-        whole = (after == delimiter) | (after == NEWLINE) | (after == ord("\r"))
-        bare = np.ones(len(buffer), np.bool_)
-        bare[fields.opens[whole]] = False
-        bare[fields.closes[whole]] = False
-        return buffer[bare].tobytes()
+        X = frame.select([str(k) for k in self.features]).to_numpy(order="fortran", writable=True).T
+        return np.ascontiguousarray(X)
 
     def _carefully(self, record: bytes) -> list[float]:
         """One record's feature values; ValueError names the first cell that is no number."""
@@ -201,16 +121,3 @@ class Delimited:
 
 def cells(n: int) -> str:
     return "1 cell" if n == 1 else f"{n} cells"
-
-
-def _ascii(data: bytes) -> bytes:
-    """The data with question marks for other bytes: no number has one, and polars takes no broken UTF-8."""
-    return data if data.isascii() else data.translate(ASCII)
-
-
-def _inside(buffer: NDArray[np.uint8], fields: Quoted) -> Flags:
-    """Which bytes lie in a quoted field."""
-    steps = np.zeros(len(buffer), np.int8)
-    steps[fields.opens] = 1
-    steps[fields.closes] = -1
-    return np.cumsum(steps, dtype=np.int8).astype(np.bool_)

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.formats import added
-from thimble.formats.delimited import Delimited, Dialect
+from thimble.formats.delimited import Delimited
+from thimble.formats.dialect import Dialect
 from thimble.formats.joining import BOM
 from thimble.formats.numbers import is_number
 from thimble.formats.records import MAX_RECORD_BYTES
 
 DELIMITERS = {"csv": (b",", b";", b"\t", b"|"), "tsv": (b"\t",)}
+GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
 IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
 
 
@@ -54,7 +54,7 @@ def delimited(name: str, head: bytes, whole: bool, classifier: Classifier) -> De
 
 
 def _refuse_other_encodings(head: bytes) -> None:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:1000]:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:GLANCE].split(b"\n", 1)[0]:
         raise InvalidFile("the file is not UTF-8 text: its first bytes look like UTF-16 or binary data")
 
 
@@ -63,22 +63,25 @@ def _first(head: bytes, whole: bool, delimiter: bytes) -> First:
     while head.startswith((b"\n", b"\r\n"), start):
         start = head.index(b"\n", start) + 1
     line = 1 + head.count(b"\n", 0, start)
-    rest = head[start:]
-    dialect = Dialect(delimiter)
-    fields = dialect.quoted(rest, final=whole)
-    newlines = np.flatnonzero(np.frombuffer(rest, np.uint8) == ord("\n"))
-    if fields is not None:
-        newlines = newlines[~fields.inside(newlines)]
-    if len(newlines) == 0 and (not whole or not rest):
-        raise InvalidFile(
-            f"the first record is longer than {MAX_RECORD_BYTES} bytes" if rest else "the file is empty"
-        )
-    end = int(newlines[0]) + 1 if len(newlines) else len(rest)
+    rest, dialect = head[start:], Dialect(delimiter)
+    if not rest and whole:
+        raise InvalidFile("the file is empty")
+    end = _end(rest[:GLANCE], dialect, whole and len(rest) <= GLANCE) or _end(rest, dialect, whole)
+    if not end:
+        raise InvalidFile(f"the first record is longer than {MAX_RECORD_BYTES} bytes")
     record = rest[:end].removesuffix(b"\n")
     newline = b"\r\n" if record.endswith(b"\r") else b"\n"
     raw = record.removesuffix(b"\r")
     dialect = Dialect(delimiter, newline=newline)
     return First(dialect, raw, dialect.cells(raw), start, start + end, line)
+
+
+def _end(data: bytes, dialect: Dialect, whole: bool) -> int:
+    """Where the second record begins; 0 if that cannot be seen yet."""
+    ends = dialect.ends(data, whole)
+    if len(ends):
+        return int(ends[0]) + 1
+    return len(data) if whole else 0
 
 
 def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> Delimited:

@@ -53,7 +53,7 @@ class Block:
     @cached_property
     def returns(self) -> Flags:
         """Which records end with \\r\\n."""
-        if b"\r\n" not in self.data:
+        if b"\r" not in self.data:
             return np.zeros(len(self.ends), np.bool_)
         before = np.frombuffer(self.data, np.uint8)[self.ends - 1]  # of an empty first line: some other byte
         returns: Flags = (before == ord("\r")) & (self.ends > self.starts)

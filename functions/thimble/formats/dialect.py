@@ -1,0 +1,125 @@
+"""A dialect of delimited text, and data taken apart by it: where cells end, what they are without quotes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.formats.numbers import BLANKS
+from thimble.formats.quotes import Quoted, quoted
+from thimble.formats.records import Flags, Positions
+
+NEWLINE, RETURN = ord("\n"), ord("\r")
+ASCII = bytes(range(128)) + b"?" * 128
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One byte each, but for the newline: \\n or \\r\\n. No quote: quotes are characters like the rest."""
+
+    delimiter: bytes
+    quote: bytes = b'"'
+    newline: bytes = b"\n"
+
+    def quoted(self, data: bytes, final: bool) -> Quoted | None:
+        """The quoted fields; None where there is no quote at all."""
+        if not self.quote or self.quote not in data:
+            return None
+        return quoted(data, ord(self.quote), ord(self.delimiter), final)
+
+    def ends(self, data: bytes, final: bool) -> Positions:
+        """The newlines that end records."""
+        newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
+        fields = self.quoted(data, final)
+        return newlines if fields is None else newlines[~fields.inside(newlines)]
+
+    def cells(self, record: bytes) -> list[str]:
+        """A record's cells, without the quotes around them."""
+        separators = Tokens(self, record).separators.tolist()
+        return [
+            self._unquoted(record[before + 1 : end].decode("utf-8", "backslashreplace"))
+            for before, end in pairwise([-1, *separators, len(record)])
+        ]
+
+    def _unquoted(self, text: str) -> str:
+        cell, quote = text.strip(BLANKS), self.quote.decode()
+        if len(cell) >= 2 and quote and cell[0] == cell[-1] == quote:
+            return cell[1:-1].replace(quote * 2, quote)
+        return text
+
+    def cell(self, text: str) -> str:
+        """Text as a cell, quoted where it has to be."""
+        quote = self.quote.decode() or '"'
+        if any(c in text for c in (self.delimiter.decode(), quote, "\n", "\r")):
+            return quote + text.replace(quote, quote * 2) + quote
+        return text
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Whole records, taken apart."""
+
+    dialect: Dialect
+    data: bytes
+
+    @cached_property
+    def separators(self) -> Positions:
+        """The delimiters between cells and the newlines between records."""
+        found = self._separating if self._inside is None else self._separating & ~self._inside
+        return np.flatnonzero(found)
+
+    @property
+    def widths(self) -> NDArray[np.intp]:
+        """(n,) cells in each record."""
+        newlines = np.flatnonzero(self._buffer[self.separators] == NEWLINE)
+        return np.diff(newlines, prepend=-1)
+
+    @property
+    def bare(self) -> bytes:
+        """ASCII, without the quotes around cells, and with no newline or delimiter within them.
+
+        What is put in the place of another byte is no part of a number.
+        """
+        if self._fields is None or self._inside is None:
+            return _ascii(self.data)
+        buffer = self._buffer.copy()
+        buffer[self._inside & self._separating] = ord("_")
+        opens, closes = self._fields.opens, self._fields.closes
+        after = buffer[closes + 1]  # data end with a newline, so there is one
+        whole = (after == ord(self.dialect.delimiter)) | (after == NEWLINE) | (after == RETURN)
+        kept = np.ones(len(buffer), np.bool_)
+        kept[opens[whole]] = False
+        kept[closes[whole]] = False
+        return _ascii(buffer[kept].tobytes())
+
+    @cached_property
+    def _buffer(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self.data, np.uint8)
+
+    @cached_property
+    def _separating(self) -> Flags:
+        flags: Flags = (self._buffer == ord(self.dialect.delimiter)) | (self._buffer == NEWLINE)
+        return flags
+
+    @cached_property
+    def _fields(self) -> Quoted | None:
+        return self.dialect.quoted(self.data, final=True)
+
+    @cached_property
+    def _inside(self) -> Flags | None:
+        """Which bytes lie in a quoted field."""
+        if self._fields is None:
+            return None
+        steps = np.zeros(len(self.data), np.int8)
+        steps[self._fields.opens] = 1
+        steps[self._fields.closes] = -1
+        return np.cumsum(steps, dtype=np.int8).view(np.bool_)
+
+
+def _ascii(data: bytes) -> bytes:
+    """polars takes no broken UTF-8, even where nobody asks for it."""
+    return data if data.isascii() else data.translate(ASCII)
