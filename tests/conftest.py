@@ -1,5 +1,6 @@
-"""What every test may ask for: an S3 (and SQS) of its own, and AWS's events as files."""
+"""What every test may ask for: an S3 (and SQS) of its own, AWS's events as files, the built functions."""
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -12,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import pytest
+
+from infra.build import BUILT, ROOT, lambda_python
+from thimble.errors import ThimbleError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -141,3 +145,17 @@ def load_event() -> Callable[..., dict[str, Any]]:
         return event | replaced
 
     return load
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """.aws-sam/build, up to date: what is deployed. Skips where the functions' Python is not to be had."""
+    try:
+        lambda_python()
+    except ThimbleError as error:
+        pytest.skip(str(error))
+    BUILT.parent.mkdir(exist_ok=True)
+    with open(BUILT.parent / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
+    return BUILT

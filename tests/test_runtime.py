@@ -1,0 +1,209 @@
+"""The built functions alone, under Lambda's own runtime client and emulator, without Docker.
+
+Python runs without its site-packages: it sees the artefact, the layer of the files function, and the runtime
+client, so a module that only developers have is missing here as it would be in Lambda.
+"""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+import pytest
+import samcli
+from samcli.yamlhelper import yaml_parse
+
+from infra.build import LIMIT, ROOT, digest, lambda_python, size
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
+Invoke = Callable[[dict[str, Any]], Any]
+Start = Callable[[str], Invoke]
+
+
+def test_the_built_api_says_that_it_is_well(start: Start, load_event: Callable[..., dict[str, Any]]) -> None:
+    answer = start("ApiFunction")(load_event("health"))
+    assert answer["statusCode"] == 200
+    assert json.loads(answer["body"])["model"]["name"] == "iris"
+
+
+def test_the_built_api_classifies_a_body_in_text_and_in_base64_alike(
+    start: Start, load_event: Callable[..., dict[str, Any]]
+) -> None:
+    invoke = start("ApiFunction")
+    answer = invoke(load_event("classify"))
+    assert answer["statusCode"] == 200
+    assert [p["label"] for p in json.loads(answer["body"])["predictions"]] == ["setosa", "virginica"]
+    assert invoke(load_event("classify_base64"))["body"] == answer["body"]
+
+
+def test_the_built_files_function_classifies_a_dropped_file(
+    start: Start, s3: "S3Client", load_event: Callable[..., dict[str, Any]]
+) -> None:
+    lines = ["id,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)", "a,5.1,3.5,1.4,0.2"]
+    s3.put_object(Bucket="thimble-inbox", Key="batches/iris.csv", Body="\n".join(lines).encode())
+    assert start("FilesFunction")(load_event("sqs_s3_put")) == {"batchItemFailures": []}
+    result = s3.get_object(Bucket="thimble-results", Key="batches/iris.csv/result.csv")["Body"].read()
+    [row] = csv.DictReader(result.decode().splitlines())
+    assert (row["id"], row["label"]) == ("a", "setosa")
+    summary = s3.get_object(Bucket="thimble-results", Key="batches/iris.csv/summary.json")["Body"].read()
+    assert json.loads(summary)["predictions"] == 1
+
+
+def test_the_built_files_function_passes_over_the_test_event_of_a_new_bucket(
+    start: Start, load_event: Callable[..., dict[str, Any]]
+) -> None:
+    assert start("FilesFunction")(load_event("sqs_s3_test")) == {"batchItemFailures": []}
+
+
+def test_the_artefact_holds_the_functions_and_their_dependencies_and_nothing_else(built: Path) -> None:
+    sources = {path.name for path in (ROOT / "functions").iterdir()} - {"__pycache__"}
+    pinned = (ROOT / "functions/requirements.txt").read_text().splitlines()
+    packages = {line.split("==")[0].replace("-", "_") for line in pinned if "==" in line}
+    extras = {"__pycache__", "numpy.libs", "typing_extensions.py"}
+    found = {path.name for path in (built / "ApiFunction").iterdir() if path.suffix != ".dist-info"}
+    assert {name for name in found if not name.endswith(".data")} <= sources | packages | extras
+    assert sources <= found
+
+
+@pytest.mark.parametrize(
+    "developers", ["sklearn", "boto3", "pandas", "scipy", "pytest", "moto", "model", "infra"]
+)
+def test_what_only_developers_have_is_not_shipped(built: Path, developers: str) -> None:
+    assert not list(built.glob(f"*/{developers}")) + list(built.glob(f"*/python/{developers}"))
+
+
+def test_no_tests_are_shipped(built: Path) -> None:
+    assert not [path for path in built.rglob("tests") if path.is_dir()]
+
+
+def test_every_module_ships_with_bytecode_that_is_never_checked_against_its_source(built: Path) -> None:
+    for source in built.rglob("*.py"):
+        bytecode = source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
+        assert bytecode.read_bytes()[4:8] == b"\x01\x00\x00\x00", source
+
+
+def test_the_functions_share_one_artefact(built: Path) -> None:
+    assert digest(built / "ApiFunction") == digest(built / "FilesFunction")
+
+
+def test_a_function_and_its_layer_stay_a_tenth_under_the_limit_of_lambda(built: Path) -> None:
+    assert size(built / "FilesFunction") + size(built / "FilesLayer") < 0.9 * LIMIT
+
+
+@pytest.fixture(scope="session")
+def runtime_client(built: Path) -> Path:
+    """A folder with awslambdaric for the functions' Python, kept beside the build."""
+    folder = built.parent / f"awslambdaric-{version('awslambdaric')}"
+    if not folder.exists():
+        fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+        package = f"awslambdaric=={version('awslambdaric')}"
+        install = ["-m", "pip", "install", "--quiet", "--target", str(fresh), package]
+        subprocess.run([lambda_python(), *install], check=True)
+        fresh.replace(folder)
+    return folder
+
+
+@pytest.fixture
+def start(
+    built: Path, runtime_client: Path, s3: "S3Client", aws_environment: dict[str, str], tmp_path: Path
+) -> Iterator[Start]:
+    """`start("ApiFunction")` runs a built function, the iris model published, and returns what calls it."""
+    s3.put_object(Bucket="thimble-models", Key="model.json", Body=(ROOT / "model/iris.json").read_bytes())
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start_function(name: str) -> Invoke:
+        port = _free_port()
+        path = [built / name, built / "FilesLayer/python", runtime_client]
+        environment = {
+            **_environment_in_template(built, name),
+            **aws_environment,
+            "MODEL_URI": "s3://thimble-models/model.json",
+            "RESULTS_URI": "s3://thimble-results",
+            "PYTHONPATH": os.pathsep.join(map(str, path if name == "FilesFunction" else path[::2])),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PATH": os.environ["PATH"],
+        }
+        running.append(_emulator(name, built, port, environment, tmp_path / f"{name}.log"))
+        return _invoker(port, tmp_path / f"{name}.log")
+
+    yield start_function
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _emulator(
+    name: str, built: Path, port: int, environment: dict[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    addresses = [
+        *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
+        *("--runtime-api-address", f"127.0.0.1:{_free_port()}"),
+    ]
+    handler = _resources(built)[name]["Properties"]["Handler"]
+    runtime = [lambda_python(), "-S", "-s", "-m", "awslambdaric", handler]
+    with open(log, "wb") as output:
+        return subprocess.Popen(
+            [EMULATOR, *addresses, *runtime],
+            cwd=built / name,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _invoker(port: int, log: Path) -> Invoke:
+    def invoke(event: dict[str, Any]) -> Any:
+        url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+        with urlopen(Request(url, json.dumps(event).encode()), timeout=60) as response:
+            answer = json.load(response)
+        assert "errorType" not in (answer or {}), log.read_text()
+        return answer
+
+    _wait_for(port)
+    return invoke
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _resources(built: Path) -> dict[str, Any]:
+    resources: dict[str, Any] = yaml_parse((built / "template.yaml").read_text())["Resources"]
+    return resources
+
+
+def _environment_in_template(built: Path, name: str) -> dict[str, str]:
+    """What the template gives a function, parameters at their defaults, names of other resources left out."""
+    template = yaml_parse((built / "template.yaml").read_text())
+    own = template["Resources"][name]["Properties"].get("Environment", {"Variables": {}})
+    variables = template["Globals"]["Function"]["Environment"]["Variables"] | own["Variables"]
+    defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    plain = {
+        name: defaults.get(value["Ref"]) if "Ref" in value else value for name, value in variables.items()
+    }
+    return {name: str(value) for name, value in plain.items() if not isinstance(value, dict)}
