@@ -11,8 +11,8 @@ from rich.table import Table as Grid
 
 from model.frames import Table
 from model.parity import Parity, parity
-from thimble.classifier import Classifier, load
-from thimble.document import Document
+from thimble.classifier import Classifier, Output, load
+from thimble.document import Document, Head
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 40
@@ -65,13 +65,9 @@ def facts(found: Check) -> list[tuple[str, str]]:
         ("Model", document.name or "(no name)"),
         ("Digest", classifier.digest),
         ("Size", _size(found)),
-        ("Layers", _layers(document)),
+        *(_of(output, "Layers", _layers(output.head)) for output in classifier.outputs),
         ("Features", ", ".join(document.feature_names_in or ()) or f"{document.n_features_in}, by position"),
-        (
-            "Labels",
-            ", ".join(classifier.class_texts)
-            + (" (any number of them a row)" if document.multilabel else ""),
-        ),
+        *(_of(output, "Labels", _labels(output)) for output in classifier.outputs),
         ("Trained", _trained(document)),
         (
             "Scores",
@@ -92,12 +88,20 @@ def _size(found: Check) -> str:
     return f"{text}; the estimator's pickle has {found.pickle_size:,}, {times:.1f} times as many"
 
 
-def _layers(document: Document) -> str:
+def _of(output: Output, title: str, text: str) -> tuple[str, str]:
+    return (title, f"{output.name}: {text}" if output.name else text)
+
+
+def _labels(output: Output) -> str:
+    return ", ".join(output.class_texts) + (" (any number of them a row)" if output.multilabel else "")
+
+
+def _layers(head: Head) -> str:
     """4 → 10 relu → 3 softmax."""
-    widths = [len(b) for b in document.intercepts]
-    hidden = [f"{width} {document.activation}" for width in widths[:-1]]
-    parameters = sum(W.size for W in document.coefs) + sum(widths)
-    chain = " → ".join([str(document.n_features_in), *hidden, f"{widths[-1]} {document.out_activation}"])
+    widths = [len(b) for b in head.intercepts]
+    hidden = [f"{width} {head.activation}" for width in widths[:-1]]
+    parameters = sum(W.size for W in head.coefs) + sum(widths)
+    chain = " → ".join([str(len(head.coefs[0])), *hidden, f"{widths[-1]} {head.out_activation}"])
     return f"{chain}; {parameters:,} parameters"
 
 

@@ -14,11 +14,12 @@ FUNCTIONS = ROOT / "functions"
 ENTRIES = ("api", "files")
 # Each imports only from those before it.
 LAYERS = (
-    *("errors", "network", "document", "classifier", "rows", "bodies", "answers"),
+    *("errors", "fields", "network", "normal", "document", "steps", "preprocessing"),
+    *("classifier", "rows", "bodies", "answers"),
     *("formats", "settings", "telemetry", "store", "events", "streams", "pipeline"),
     *("http", "routes", "gateway"),
 )
-PURE = ("errors", "network", "document", "classifier", "rows", "bodies", "answers", "formats")
+PURE = LAYERS[: LAYERS.index("formats") + 1]
 LIBRARIES_OF_THE_CORE = {"numpy", "orjson", "polars"}  # polars: of the file formats alone
 NEVER_SHIPPED = {"sklearn", "scipy", "joblib", "pandas", "moto", "pytest", "model", "infra", "tests"}
 

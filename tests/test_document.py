@@ -119,15 +119,15 @@ def test_an_absurd_size_is_refused_before_it_is_read() -> None:
 
 def test_a_document_without_a_format_may_have_keys_of_its_own() -> None:
     parsed = parse(orjson.dumps(document(format=..., format_version=..., activation=..., theirs=1)))
-    assert parsed.activation == "relu"
+    assert parsed.heads[0].activation == "relu"
 
 
 def test_the_arrays_are_the_documents_numbers() -> None:
     parsed = parse(orjson.dumps(document()))
-    assert [W.shape for W in parsed.coefs] == [(2, 3), (3, 3)]
-    assert parsed.coefs[0].dtype == np.float64
-    assert parsed.coefs[0].tolist() == document()["coefs"][0]
-    assert parsed.classes == ("a", "b", "c")
+    assert [W.shape for W in parsed.heads[0].coefs] == [(2, 3), (3, 3)]
+    assert parsed.heads[0].coefs[0].dtype == np.float64
+    assert parsed.heads[0].coefs[0].tolist() == document()["coefs"][0]
+    assert parsed.heads[0].classes == ("a", "b", "c")
 
 
 json_values = st.recursive(

@@ -46,9 +46,10 @@ def test_an_export_is_a_pure_function_of_its_arguments() -> None:
 def test_the_committed_iris_document_is_what_the_command_writes() -> None:
     """Up to the last bits, which another CPU's matrix products may round otherwise during the training."""
     committed, made = (parse(data) for data in ((ROOT / "model/iris.json").read_bytes(), export(IRIS, X, Y)))
-    assert committed.classes == ("setosa", "versicolor", "virginica") == made.classes
+    assert committed.heads[0].classes == ("setosa", "versicolor", "virginica") == made.heads[0].classes
     assert committed.feature_names_in == tuple(X.columns) == made.feature_names_in
-    for a, b in zip(committed.coefs + committed.intercepts, made.coefs + made.intercepts, strict=True):
+    (kept,), (new,) = committed.heads, made.heads
+    for a, b in zip(kept.coefs + kept.intercepts, new.coefs + new.intercepts, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
@@ -136,8 +137,8 @@ def test_columns_in_another_order_are_found_by_name() -> None:
 )
 def test_labels_keep_their_type(labels: list[Any]) -> None:
     document = parse(export(fitted(labels * 20, max_iter=1000)))
-    assert sorted(document.classes) == sorted(labels)
-    assert {type(label) for label in document.classes} == {type(labels[0])}
+    assert sorted(document.heads[0].classes) == sorted(labels)
+    assert {type(label) for label in document.heads[0].classes} == {type(labels[0])}
 
 
 def test_a_sparsified_linear_model_has_the_same_document() -> None:
@@ -153,7 +154,7 @@ def test_every_solver_of_logistic_regression_is_exact(solver: str, n_classes: in
     rows = X[Y != "virginica"] if n_classes == 2 else X
     estimator = LogisticRegression(solver=solver, max_iter=10_000, tol=1e-2).fit(rows, Y[rows.index])
     document = parse(export(estimator, rows))  # which compares on all the rows
-    assert document.out_activation == ("logistic" if n_classes == 2 else "softmax")
+    assert document.heads[0].out_activation == ("logistic" if n_classes == 2 else "softmax")
 
 
 class OddClassifier(LogisticRegression):  # type: ignore[misc]
@@ -215,7 +216,7 @@ def test_the_data_teams_own_documents_load_unchanged() -> None:
         *("coefs", "intercepts", "classes", "out_activation", "n_features_in", "n_layers", "n_outputs"),
         *HISTORY,
     }
-    assert (document.activation, document.feature_names_in, document.name) == ("relu", None, "")
+    assert (document.heads[0].activation, document.feature_names_in, document.name) == ("relu", None, "")
     predicted = load(data).predict(X.to_numpy().T).label_indices
     assert (predicted == pd.factorize(Y)[0]).mean() > 0.95
     assert document.history["n_iter"] == len(document.history["loss_curve"])

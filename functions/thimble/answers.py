@@ -4,33 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from thimble.classifier import Classifier, Predictions
+from thimble.classifier import Classifier, Output, Predictions
 
 
 def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
     """One answer a row, in order."""
-    if classifier.multilabel:
-        return _multilabel_answers(classifier, predictions)
-    classes, texts = classifier.classes, classifier.class_texts
+    if len(classifier.outputs) == 1:
+        return _answers(classifier.outputs[0], predictions)
+    several = [
+        _answers(output, part)
+        for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True)
+    ]
+    names = [output.name for output in classifier.outputs]
+    return [{"outputs": dict(zip(names, row, strict=True))} for row in zip(*several, strict=True)]
+
+
+def _answers(output: Output, predictions: Predictions) -> list[dict[str, Any]]:
+    """A label and its probability, or a score where there are no probabilities; or several labels."""
+    one, all_ = ("probability", "probabilities") if output.has_probabilities else ("score", "scores")
+    classes, texts, numbers = output.classes, output.class_texts, predictions.probabilities.T.tolist()
+    if output.multilabel:
+        return [
+            {"labels": labels, all_: dict(zip(texts, p, strict=True))}
+            for labels, p in zip(label_sets(output, predictions), numbers, strict=True)
+        ]
     return [
-        {"label": classes[k], "probability": p[k], "probabilities": dict(zip(texts, p, strict=True))}
-        for k, p in zip(predictions.label_indices.tolist(), predictions.probabilities.T.tolist(), strict=True)
+        {"label": classes[k], one: p[k], all_: dict(zip(texts, p, strict=True))}
+        for k, p in zip(predictions.label_indices.tolist(), numbers, strict=True)
     ]
 
 
-def _multilabel_answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
-    texts = classifier.class_texts
-    return [
-        {"labels": labels, "probabilities": dict(zip(texts, p, strict=True))}
-        for labels, p in zip(
-            label_sets(classifier, predictions), predictions.probabilities.T.tolist(), strict=True
-        )
-    ]
-
-
-def label_sets(classifier: Classifier, predictions: Predictions) -> list[list[Any]]:
+def label_sets(output: Output | Classifier, predictions: Predictions) -> list[list[Any]]:
     """Of each row of a multilabel model, the labels that apply, in the classes' order."""
-    classes = classifier.classes
+    classes = output.classes
     return [
         [label for label, applies in zip(classes, row, strict=True) if applies]
         for row in predictions.label_mask.T.tolist()
@@ -43,15 +49,34 @@ def card(classifier: Classifier) -> dict[str, Any]:
     return {
         "name": classifier.name,
         "digest": classifier.digest,
-        "classes": list(classifier.classes),
-        "multilabel": classifier.multilabel,
+        **_output_card(classifier),
         "n_features_in": classifier.n_features,
         "feature_names_in": list(classifier.feature_names) if classifier.feature_names else None,
-        "layers": [document.n_features_in, *(len(b) for b in document.intercepts)],
-        "activation": document.activation,
-        "out_activation": document.out_activation,
+        "features": [
+            {"name": feature.name, "type": feature.type, "may_be_missing": feature.missing}
+            for feature in classifier.features
+        ],
         "training": {**document.training, **document.history},
     }
+
+
+def _output_card(classifier: Classifier) -> dict[str, Any]:
+    """Of a model of one output its labels and layers, of others those of each."""
+    cards = [
+        {
+            "classes": list(output.classes),
+            "multilabel": output.multilabel,
+            "has_probabilities": output.has_probabilities,
+            "layers": [len(output.head.coefs[0]), *(len(b) for b in output.head.intercepts)],
+            "activation": output.head.activation,
+            "out_activation": output.head.out_activation,
+        }
+        for output in classifier.outputs
+    ]
+    if len(cards) == 1:
+        return cards[0]
+    names = [output.name for output in classifier.outputs]
+    return {"outputs": dict(zip(names, cards, strict=True))}
 
 
 def identity(classifier: Classifier) -> dict[str, str]:

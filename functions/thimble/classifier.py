@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from thimble import network
-from thimble.document import Document, Label, digest, parse
+from thimble import network, preprocessing
+from thimble.document import Document, Feature, Head, Label, digest, parse
 from thimble.errors import InvalidModel
 from thimble.network import FloatArray, Network
+from thimble.preprocessing import Preprocessing
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 
@@ -21,63 +23,69 @@ EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers 
 class Predictions:
     """Of n rows: which class, or of a multilabel model which classes."""
 
-    probabilities: FloatArray  # (n_classes, n)
+    probabilities: FloatArray  # (n_classes, n); of a model without probabilities its scores
     label_indices: NDArray[np.intp]  # (n,) into the classes; meaningless in a multilabel model
     label_mask: NDArray[np.bool_]  # (n_classes, n); (0, n) in any other
+    rejected: dict[int, str] = field(
+        default_factory=dict
+    )  # rows without an answer: these numbers mean nothing
+    further: tuple[Predictions, ...] = ()  # of a model of several outputs, those after the first
 
 
 @dataclass(frozen=True)
-class Classifier:
-    document: Document
-    digest: str
+class Output:
+    """A network with the meaning of what comes out of it; a model has one, or several."""
+
+    head: Head
     network: Network
     out_activation: Callable[[FloatArray], None]
     class_texts: tuple[str, ...]  # the classes as text: JSON keys, CSV cells and headers
 
     @property
     def name(self) -> str:
-        return self.document.name
+        return self.head.name
 
     @property
     def classes(self) -> tuple[Label, ...]:
-        return self.document.classes
+        return self.head.classes
 
     @property
     def multilabel(self) -> bool:
-        return self.document.multilabel
+        return self.head.multilabel
 
     @property
-    def n_features(self) -> int:
-        return self.document.n_features_in
+    def has_probabilities(self) -> bool:
+        return self.head.decision != "scores"
 
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        return self.document.feature_names_in
+    def empty(self, n: int) -> Predictions:
+        return Predictions(
+            probabilities=np.empty((len(self.classes), n)),
+            label_indices=np.empty(n, dtype=np.intp),
+            label_mask=np.empty((len(self.classes) if self.multilabel else 0, n), dtype=np.bool_),
+        )
 
-    def predict(self, columns: FloatArray | Sequence[FloatArray]) -> Predictions:
-        """`columns`: (n_features, n), any n; every value finite."""
-        X = np.asarray(columns, dtype=np.float64, order="C")  # another layout rounds otherwise
-        n = X.shape[1]
-        probabilities = np.empty((len(self.classes), n))
-        label_indices = np.empty(n, dtype=np.intp)
-        label_mask = np.empty((len(self.classes) if self.multilabel else 0, n), dtype=np.bool_)
-        for start in range(0, n, network.CHUNK):
-            rows = slice(start, min(start + network.CHUNK, n))
-            scores, p = self._scores(X[:, rows])
-            width = rows.stop - start
-            _spread(p[:, :width], probabilities[:, rows])
-            if self.multilabel:
-                np.greater(scores[:, :width], self._threshold, out=label_mask[:, rows])
-            else:
-                self._decide(scores[:, :width], label_indices[rows])
-        return Predictions(probabilities, label_indices, label_mask)
-
-    def _scores(self, X: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What the labels are decided on, and the probabilities: (n_outputs, rows) both, rows padded."""
-        p = self.network.logits(network.padded(X))
-        scores = p.copy() if self.document.decision == "logits" else p
+    def fill(self, found: Predictions, rows: slice, X: FloatArray) -> FloatArray:
+        """The answers to X, (fan_in, rows in sixteens); returns the probabilities, finite or not."""
+        p = self.network.logits(X)
+        scores = p if self.head.decision == "probabilities" else p.copy()
         self.out_activation(p)  # in place
-        return scores, p
+        if self.head.normalize:
+            _normalize(p, self.head.normalize)
+        width = rows.stop - rows.start
+        self._spread(p[:, :width], found.probabilities[:, rows])
+        if self.multilabel:
+            np.greater(scores[:, :width], self._threshold, out=found.label_mask[:, rows])
+        else:
+            self._decide(scores[:, :width], found.label_indices[rows])
+        return p[:, :width]
+
+    def _spread(self, p: FloatArray, probabilities: FloatArray) -> None:
+        """One output is of the second class; several are a class each."""
+        if len(p) == len(probabilities):
+            probabilities[:] = p
+        else:
+            np.subtract(1.0 if self.has_probabilities else 0.0, p[0], out=probabilities[0])
+            probabilities[1] = p[0]
 
     def _decide(self, scores: FloatArray, label_indices: NDArray[np.intp]) -> None:
         """The class indices that scikit-learn's predict has: a tie goes to the first class."""
@@ -88,16 +96,84 @@ class Classifier:
 
     @property
     def _threshold(self) -> float:
-        return 0.0 if self.document.decision == "logits" else 0.5
+        return 0.5 if self.head.decision == "probabilities" else 0.0
 
 
-def _spread(p: FloatArray, probabilities: FloatArray) -> None:
-    """One output is the second class's probability; several are a class each."""
-    if len(p) == 1:
-        np.subtract(1.0, p[0], out=probabilities[0])
-        probabilities[1] = p[0]
-    else:
-        probabilities[:] = p
+def _normalize(p: FloatArray, zero: str) -> None:
+    """Each row divided by its sum; where that is zero, all classes are as likely, or all stay zero."""
+    sums = p.sum(axis=0)
+    empty = sums == 0
+    sums[empty] = 1.0
+    p /= sums
+    if zero == "uniform":
+        p[:, empty] = 1.0 / len(p)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    document: Document
+    digest: str
+    preprocessing: Preprocessing | None
+    outputs: tuple[Output, ...]
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        return self.document.features
+
+    @property
+    def n_features(self) -> int:
+        return len(self.document.features)
+
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        return self.document.feature_names_in
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """Of the first output; most models have one."""
+        return self.outputs[0].classes
+
+    @property
+    def class_texts(self) -> tuple[str, ...]:
+        return self.outputs[0].class_texts
+
+    @property
+    def multilabel(self) -> bool:
+        return self.outputs[0].multilabel
+
+    def predict(self, columns: FloatArray | Sequence[Any]) -> Predictions:
+        """`columns`: a feature each, of any n. Numbers and booleans are float64, finite, or NaN where they
+        may be missing; texts are sequences of str or None. Without preprocessing (n_features, n) will do."""
+        if self.preprocessing is None:
+            columns = np.asarray(columns, dtype=np.float64, order="C")  # another layout rounds otherwise
+        n = len(columns[0])
+        found = tuple(output.empty(n) for output in self.outputs)
+        rejected: dict[int, str] = {}
+        chunk = self.preprocessing.chunk if self.preprocessing else network.CHUNK
+        for start in range(0, n, chunk):
+            rows = slice(start, min(start + chunk, n))
+            X, faults = self._inputs(columns, rows)
+            for output, predictions in zip(self.outputs, found, strict=True):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    p = output.fill(predictions, rows, X)
+                if not np.isfinite(p.sum()):
+                    for row in np.flatnonzero(~np.isfinite(p).all(axis=0)).tolist():
+                        faults.setdefault(row, "the values are too large for the model")
+            rejected.update((start + row, fault) for row, fault in faults.items())
+        first, *further = found
+        return Predictions(
+            first.probabilities, first.label_indices, first.label_mask, rejected, tuple(further)
+        )
+
+    def _inputs(self, columns: Any, rows: slice) -> tuple[FloatArray, dict[int, str]]:
+        """What goes into the networks, (fan_in, rows in sixteens), and the rows that cannot."""
+        if self.preprocessing is None:
+            return network.padded(columns[:, rows]), {}
+        return self.preprocessing.apply([column[rows] for column in columns], rows.stop - rows.start)
 
 
 def label_text(label: Label) -> str:
@@ -111,23 +187,35 @@ def load(data: bytes) -> Classifier:
     classifier = Classifier(
         document=document,
         digest=digest(data),
-        network=network.network(document.coefs, document.intercepts, document.activation),
-        out_activation=network.OUT_ACTIVATIONS[document.out_activation],
-        class_texts=tuple(map(label_text, document.classes)),
+        preprocessing=preprocessing.read(document),
+        outputs=tuple(map(_output, document.heads)),
     )
     _prove(classifier)
     return classifier
+
+
+def _output(head: Head) -> Output:
+    return Output(
+        head=head,
+        network=network.network(head.coefs, head.intercepts, head.activation),
+        out_activation=network.OUT_ACTIVATIONS[head.out_activation],
+        class_texts=tuple(map(label_text, head.classes)),
+    )
 
 
 def _prove(classifier: Classifier) -> None:
     examples = classifier.document.examples
     if examples is None:
         return
-    actual = classifier.predict(np.array(examples.rows).T).probabilities.T
-    error = np.abs(actual - examples.probabilities)
+    predictions = classifier.predict(preprocessing.columns(classifier.features, examples.rows))
+    for i, fault in predictions.rejected.items():
+        raise InvalidModel(f"examples.rows[{i}] gets no answer: {fault}")
+    actual = np.vstack([predictions.probabilities, *(more.probabilities for more in predictions.further)]).T
+    expected = examples.probabilities
+    error = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))  # scores may be large
     if not (error <= EXAMPLES_TOLERANCE).all():
-        i, k = np.unravel_index(np.argmax(~(error <= EXAMPLES_TOLERANCE)), error.shape)
+        worst = np.unravel_index(np.argmax(~(error <= EXAMPLES_TOLERANCE)), error.shape)
         raise InvalidModel(
-            f"examples.probabilities[{i}][{k}] is {examples.probabilities[i, k]:.17g}, "
-            f"but the model gives {actual[i, k]:.17g}"
+            f"examples.probabilities[{worst[0]}][{worst[1]}] is {expected[worst]:.17g}, "
+            f"but the model gives {actual[worst]:.17g}"
         )

@@ -11,15 +11,14 @@ written before there was a format: read as version 1, with whatever other keys i
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 
 from thimble.errors import InvalidModel
+from thimble.fields import choice, indices, is_finite, items, matrix, shown, typed, vector
 from thimble.network import ACTIVATIONS, OUT_ACTIVATIONS, FloatArray
 
 FORMAT = "thimble"
@@ -27,7 +26,6 @@ FORMAT_VERSION = 1
 
 MAX_BYTES = 64 * 2**20
 MAX_LAYERS = 64
-MAX_WIDTH = 100_000  # of a layer, in columns
 MAX_EXAMPLES = 1000
 
 Label = str | int | float | bool
@@ -42,14 +40,43 @@ HISTORY = (
     "best_validation_score",
     "label_binarizer",
 )
+HEAD_KEYS = (
+    *("classes", "coefs", "intercepts", "activation", "out_activation", "normalize"),
+    *("decision", "multilabel", "n_layers", "n_outputs"),
+)
 KEYS = frozenset(
     (
-        *("format", "format_version", "name", "classes", "feature_names_in", "n_features_in"),
-        *("coefs", "intercepts", "activation", "out_activation", "decision", "n_layers", "n_outputs"),
-        *("preprocessing", "examples", "reference", "training"),
+        *("format", "format_version", "name", "feature_names_in", "n_features_in"),
+        *("preprocessing", "outputs", "examples", "reference", "training"),
+        *HEAD_KEYS,
         *HISTORY,
     )
 )
+DECISIONS = ("probabilities", "logits", "scores")
+NORMALIZATIONS = ("uniform", "zero")
+FEATURE_TYPES = ("number", "text", "boolean", "unused")
+WANTED = {"number": "a number", "text": "a string", "boolean": "true or false"}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What a model takes in a column: numbers, text, booleans (as 0 and 1), or anything, which it ignores."""
+
+    name: str  # "" in a model without names
+    type: str  # of FEATURE_TYPES
+    missing: bool  # whether a value may be missing
+
+    @property
+    def numeric(self) -> bool:
+        return self.type in ("number", "boolean")
+
+    def takes(self, value: Any) -> bool:
+        """Whether a JSON value fits."""
+        if value is None or self.type == "unused":
+            return self.missing
+        if self.type == "text":
+            return isinstance(value, str)
+        return is_finite(value) if self.type == "number" else value in (True, False)
 
 
 @dataclass(frozen=True)
@@ -61,20 +88,36 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Document:
-    name: str
+class Head:
+    """A network and what its outputs mean."""
+
+    name: str  # "" unless there are several
     classes: tuple[Label, ...]
     multilabel: bool
-    n_features_in: int
-    feature_names_in: tuple[str, ...] | None
     coefs: tuple[FloatArray, ...]  # (fan_in, fan_out) each
     intercepts: tuple[FloatArray, ...]  # (fan_out,) each
     activation: str
     out_activation: str
-    decision: str  # what predict compares: "probabilities" or "logits"
+    normalize: str | None  # divide the outputs by their sum, which may be zero: "uniform" or "zero"
+    decision: (
+        str  # what predict compares: "probabilities", "logits", or "scores", which have no probabilities
+    )
+
+
+@dataclass(frozen=True)
+class Document:
+    name: str
+    features: tuple[Feature, ...]
+    feature_names_in: tuple[str, ...] | None
+    preprocessing: Mapping[str, Any] | None  # thimble.preprocessing reads it
+    heads: tuple[Head, ...]  # one, or in a multi-output model several
     examples: Examples | None
     history: Mapping[str, Any]
     training: Mapping[str, Any]
+
+    @property
+    def n_features_in(self) -> int:
+        return len(self.features)
 
 
 def digest(data: bytes) -> str:
@@ -86,27 +129,21 @@ def parse(data: bytes) -> Document:
     """Read and check a document; InvalidModel begins with the path of the field that is wrong."""
     raw = _decode(data)
     _check_format(raw)
-    coefs = _coefs(raw)
-    intercepts = _intercepts(raw, coefs)
-    n_features, n_outputs = coefs[0].shape[0], coefs[-1].shape[1]
-    out_activation = _choice(raw, "out_activation", OUT_ACTIVATIONS, None)
-    classes = _classes(raw)
-    _check_counts(raw, n_features, n_outputs, len(coefs) + 1)
-    multilabel = _multilabel(classes, n_outputs, out_activation)
+    heads = _heads(raw)
+    preprocessing = _preprocessing(raw, heads[0].coefs[0].shape[0])
+    n_features = len(preprocessing["types"]) if preprocessing else heads[0].coefs[0].shape[0]
+    _check_count(raw, "n_features_in", n_features)
+    names = _feature_names(raw, n_features)
+    features = _features(names, preprocessing, n_features)
     return Document(
-        name=_typed(raw, "name", str, ""),
-        classes=classes,
-        multilabel=multilabel,
-        n_features_in=n_features,
-        feature_names_in=_feature_names(raw, n_features),
-        coefs=coefs,
-        intercepts=intercepts,
-        activation=_choice(raw, "activation", ACTIVATIONS, "relu"),
-        out_activation=out_activation,
-        decision=_choice(raw, "decision", ("probabilities", "logits"), "probabilities"),
-        examples=_examples(raw, n_features, len(classes)),
+        name=typed(raw, "name", str, ""),
+        features=features,
+        feature_names_in=names,
+        preprocessing=preprocessing,
+        heads=heads,
+        examples=_examples(raw, features, sum(len(head.classes) for head in heads)),
         history={key: raw[key] for key in HISTORY if key in raw},
-        training=_typed(raw, "training", dict, {}),
+        training=typed(raw, "training", dict, {}),
     )
 
 
@@ -126,189 +163,199 @@ def _check_format(raw: dict[str, Any]) -> None:
     if "format" not in raw and "format_version" not in raw:
         return
     if raw.get("format") != FORMAT:
-        raise InvalidModel(f"format is {_shown(raw.get('format'))}; this reads {FORMAT!r}")
+        raise InvalidModel(f"format is {shown(raw.get('format'))}; this reads {FORMAT!r}")
     version = raw.get("format_version")
     if isinstance(version, bool) or version != FORMAT_VERSION:
-        raise InvalidModel(f"format_version is {_shown(version)}; this reads version {FORMAT_VERSION}")
+        raise InvalidModel(f"format_version is {shown(version)}; this reads version {FORMAT_VERSION}")
     for key in raw:
         if key not in KEYS:
-            raise InvalidModel(f"{_shown(key)} is no key of format version {FORMAT_VERSION}")
+            raise InvalidModel(f"{shown(key)} is no key of format version {FORMAT_VERSION}")
 
 
-def _coefs(raw: dict[str, Any]) -> tuple[FloatArray, ...]:
-    layers = _layers(raw, "coefs")
-    coefs = []
-    for i, layer in enumerate(layers):
-        rows = _list(layer, f"coefs[{i}]")
-        for j, row in enumerate(rows):
-            width = len(_list(row, f"coefs[{i}][{j}]"))
-            if width != len(rows[0]):
-                raise InvalidModel(
-                    f"coefs[{i}][{j}] has {width} numbers, but coefs[{i}][0] has {len(rows[0])}"
-                )
-        coefs.append(_matrix(rows, f"coefs[{i}]"))
-        if i and len(rows) != coefs[i - 1].shape[1]:
-            raise InvalidModel(
-                f"coefs[{i}] has {len(rows)} rows; the layer before it has {coefs[i - 1].shape[1]} outputs"
-            )
+def _heads(raw: dict[str, Any]) -> tuple[Head, ...]:
+    if "outputs" not in raw:
+        return (_head(raw, "", ""),)
+    for key in HEAD_KEYS:
+        if key in raw:
+            raise InvalidModel(f"{key} stands beside outputs; it belongs in each of them")
+    heads = []
+    for i, output in enumerate(items(raw["outputs"], "outputs")):
+        if not isinstance(output, dict):
+            raise InvalidModel(f"outputs[{i}] is not an object")
+        for key in output:
+            if key not in HEAD_KEYS and key != "name":
+                raise InvalidModel(f"outputs[{i}].{shown(key)} is no key of an output")
+        heads.append(_head(output, f"outputs[{i}].", typed(output, "name", str, "", f"outputs[{i}].")))
+        if not heads[i].name or heads[i].name in [head.name for head in heads[:i]]:
+            raise InvalidModel(f"outputs[{i}].name is {shown(heads[i].name)}; each needs its own")
+        if heads[i].coefs[0].shape[0] != heads[0].coefs[0].shape[0]:
+            raise InvalidModel(f"outputs[{i}].coefs[0] has other rows than outputs[0].coefs[0]")
+    return tuple(heads)
+
+
+def _head(raw: dict[str, Any], path: str, name: str) -> Head:
+    coefs = _coefs(raw, path)
+    intercepts = _intercepts(raw, coefs, path)
+    classes = _classes(raw, path)
+    out_activation = choice(raw, "out_activation", OUT_ACTIVATIONS, None, path)
+    decision = choice(raw, "decision", DECISIONS, "probabilities", path)
+    normalize = choice(raw, "normalize", NORMALIZATIONS, None, path) if "normalize" in raw else None
+    n_outputs = coefs[-1].shape[1]
+    _check_count(raw, "n_outputs", n_outputs, path)
+    _check_count(raw, "n_layers", len(coefs) + 1, path)
+    if decision == "scores" and (out_activation, normalize) != ("identity", None):
+        raise InvalidModel(f"{path}decision is scores; then out_activation is identity and normalize absent")
+    several_logistic = out_activation == "logistic" and n_outputs > 1 and normalize is None
+    multilabel = typed(raw, "multilabel", bool, several_logistic, path)
+    if n_outputs == 1 and out_activation != "softmax" and not multilabel and normalize is None:
+        if len(classes) != 2:
+            raise InvalidModel(f"{path}classes has {len(classes)} labels; one output tells two apart")
+    elif n_outputs != len(classes):
+        raise InvalidModel(f"{path}classes has {len(classes)} labels; the last layer has {n_outputs} outputs")
+    if multilabel != several_logistic and (out_activation == "softmax" or normalize or not multilabel):
+        raise InvalidModel(f"{path}multilabel is {shown(multilabel)}, but the outputs say otherwise")
+    return Head(
+        name=name,
+        classes=classes,
+        multilabel=multilabel,
+        coefs=coefs,
+        intercepts=intercepts,
+        activation=choice(raw, "activation", ACTIVATIONS, "relu", path),
+        out_activation=out_activation,
+        normalize=normalize,
+        decision=decision,
+    )
+
+
+def _coefs(raw: dict[str, Any], path: str) -> tuple[FloatArray, ...]:
+    coefs = [matrix(layer, f"{path}coefs[{i}]") for i, layer in enumerate(_layers(raw, "coefs", path))]
+    for i in range(1, len(coefs)):
+        rows, outputs = coefs[i].shape[0], coefs[i - 1].shape[1]
+        if rows != outputs:
+            raise InvalidModel(f"{path}coefs[{i}] has {rows} rows; the layer before it has {outputs} outputs")
     return tuple(coefs)
 
 
-def _intercepts(raw: dict[str, Any], coefs: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
-    layers = _layers(raw, "intercepts")
+def _intercepts(raw: dict[str, Any], coefs: tuple[FloatArray, ...], path: str) -> tuple[FloatArray, ...]:
+    layers = _layers(raw, "intercepts", path)
     if len(layers) != len(coefs):
-        raise InvalidModel(f"intercepts has {len(layers)} layers, coefs has {len(coefs)}")
-    for i, (layer, W) in enumerate(zip(layers, coefs, strict=True)):
-        if len(_list(layer, f"intercepts[{i}]")) != W.shape[1]:
+        raise InvalidModel(f"{path}intercepts has {len(layers)} layers, coefs has {len(coefs)}")
+    intercepts = tuple(vector(layer, f"{path}intercepts[{i}]") for i, layer in enumerate(layers))
+    for i, (b, W) in enumerate(zip(intercepts, coefs, strict=True)):
+        if len(b) != W.shape[1]:
             raise InvalidModel(
-                f"intercepts[{i}] has {len(layer)} numbers; coefs[{i}] has {W.shape[1]} columns"
+                f"{path}intercepts[{i}] has {len(b)} numbers; coefs[{i}] has {W.shape[1]} columns"
             )
-    return tuple(_vector(layer, f"intercepts[{i}]") for i, layer in enumerate(layers))
+    return intercepts
 
 
-def _layers(raw: dict[str, Any], key: str) -> list[Any]:
+def _layers(raw: dict[str, Any], key: str, path: str) -> list[Any]:
     if key not in raw:
-        raise InvalidModel(f"{key} is missing")
-    layers = _list(raw[key], key)
+        raise InvalidModel(f"{path}{key} is missing")
+    layers = items(raw[key], f"{path}{key}")
     if len(layers) > MAX_LAYERS:
-        raise InvalidModel(f"{key} has {len(layers)} layers; the most is {MAX_LAYERS}")
+        raise InvalidModel(f"{path}{key} has {len(layers)} layers; the most is {MAX_LAYERS}")
     return layers
 
 
-def _list(value: Any, path: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InvalidModel(f"{path} is not a list")
-    if not value:
-        raise InvalidModel(f"{path} is empty")
-    if len(value) > MAX_WIDTH:
-        raise InvalidModel(f"{path} has {len(value)} entries; the most is {MAX_WIDTH}")
-    return value
+def _check_count(raw: dict[str, Any], key: str, actual: int, path: str = "") -> None:
+    """A count that the weights say too is checked where it is present."""
+    if key in raw and (isinstance(raw[key], bool) or raw[key] != actual):
+        raise InvalidModel(f"{path}{key} is {shown(raw[key])}; the weights say {actual}")
 
 
-def _vector(values: list[Any], path: str) -> FloatArray:
-    """Finite float64; booleans, which numpy would take for numbers, are none."""
-    if not set(map(type, values)) <= {int, float}:
-        i = next(i for i, value in enumerate(values) if type(value) not in (int, float))
-        raise InvalidModel(f"{path}[{i}] is not a number")
-    try:
-        vector = np.array(values, dtype=np.float64)
-    except OverflowError:
-        vector = np.array([_float(value) for value in values])
-    if not np.isfinite(vector).all():
-        raise InvalidModel(f"{path}[{np.argmin(np.isfinite(vector))}] is not finite")
-    return vector
+def _preprocessing(raw: dict[str, Any], fan_in: int) -> dict[str, Any] | None:
+    """Its outline: a type a feature, and as many outputs as the network has inputs."""
+    found = raw.get("preprocessing")
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise InvalidModel("preprocessing is not an object")
+    for key in found:
+        if key not in ("types", "missing", "steps", "outputs"):
+            raise InvalidModel(f"preprocessing.{shown(key)} is no key of it")
+    types = items(found.get("types"), "preprocessing.types")
+    for i, type_ in enumerate(types):
+        if type_ not in FEATURE_TYPES:
+            raise InvalidModel(
+                f"preprocessing.types[{i}] is {shown(type_)}; known are {', '.join(FEATURE_TYPES)}"
+            )
+    if "missing" in found and found["missing"] != []:
+        indices(found["missing"], "preprocessing.missing", len(types))
+    outputs = items(found.get("outputs"), "preprocessing.outputs")
+    if len(outputs) != fan_in:
+        raise InvalidModel(f"preprocessing.outputs has {len(outputs)} columns; coefs[0] has {fan_in} rows")
+    return found
 
 
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _matrix(rows: list[list[Any]], path: str) -> FloatArray:
-    """Of rows known to be as long as each other."""
-    return np.array([_vector(row, f"{path}[{i}]") for i, row in enumerate(rows)])
-
-
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(_float(value))
-
-
-def _choice(raw: dict[str, Any], key: str, known: Any, default: str | None) -> str:
-    if key not in raw and default is None:
-        raise InvalidModel(f"{key} is missing")
-    value = raw.get(key, default)
-    if not isinstance(value, str) or value not in known:
-        raise InvalidModel(f"{key} is {_shown(value)}; known are {', '.join(known)}")
-    return value
-
-
-def _typed(raw: dict[str, Any], key: str, kind: type, default: Any) -> Any:
-    value = raw.get(key, default)
-    if not isinstance(value, kind):
-        raise InvalidModel(f"{key} is {_shown(value)}, not {'a string' if kind is str else 'an object'}")
-    return value
-
-
-def _classes(raw: dict[str, Any]) -> tuple[Label, ...]:
+def _classes(raw: dict[str, Any], path: str) -> tuple[Label, ...]:
     if "classes" not in raw:
-        raise InvalidModel("classes is missing")
-    classes = _list(raw["classes"], "classes")
+        raise InvalidModel(f"{path}classes is missing")
+    classes = items(raw["classes"], f"{path}classes")
     kinds = set(map(type, classes))
     for i, label in enumerate(classes):
-        if not isinstance(label, str) and not isinstance(label, bool) and not _is_finite(label):
-            raise InvalidModel(f"classes[{i}] is neither a string nor a number nor a boolean")
+        if not isinstance(label, str) and not isinstance(label, bool) and not is_finite(label):
+            raise InvalidModel(f"{path}classes[{i}] is neither a string nor a number nor a boolean")
     if len(kinds) > 1:
-        raise InvalidModel("classes has labels of several types")
+        raise InvalidModel(f"{path}classes has labels of several types")
     for i, label in enumerate(classes):
         if label in classes[:i]:
-            raise InvalidModel(f"classes[{i}] is {_shown(label)} a second time")
+            raise InvalidModel(f"{path}classes[{i}] is {shown(label)} a second time")
     if len(classes) < 2:
-        raise InvalidModel("classes has one label only; a classifier needs two")
+        raise InvalidModel(f"{path}classes has one label only; a classifier needs two")
     return tuple(classes)
-
-
-def _check_counts(raw: dict[str, Any], n_features: int, n_outputs: int, n_layers: int) -> None:
-    """Counts that the weights say too are checked where present."""
-    for key, actual in (("n_features_in", n_features), ("n_outputs", n_outputs), ("n_layers", n_layers)):
-        if key in raw and (isinstance(raw[key], bool) or raw[key] != actual):
-            raise InvalidModel(f"{key} is {_shown(raw[key])}; the weights say {actual}")
-
-
-def _multilabel(classes: tuple[Label, ...], n_outputs: int, out_activation: str) -> bool:
-    """One logistic output tells two classes apart; several are a label each."""
-    if out_activation == "logistic" and n_outputs == 1:
-        if len(classes) != 2:
-            raise InvalidModel(f"classes has {len(classes)} labels; one logistic output tells two apart")
-        return False
-    if n_outputs != len(classes):
-        raise InvalidModel(f"classes has {len(classes)} labels; the last layer has {n_outputs} outputs")
-    return out_activation == "logistic"
 
 
 def _feature_names(raw: dict[str, Any], n_features: int) -> tuple[str, ...] | None:
     names = raw.get("feature_names_in")
     if names is None:
         return None
-    for i, name in enumerate(_list(names, "feature_names_in")):
+    for i, name in enumerate(items(names, "feature_names_in")):
         if not isinstance(name, str) or not name:
-            raise InvalidModel(f"feature_names_in[{i}] is {_shown(name)}, not a name")
+            raise InvalidModel(f"feature_names_in[{i}] is {shown(name)}, not a name")
         if name in names[:i]:
-            raise InvalidModel(f"feature_names_in[{i}] is {_shown(name)} a second time")
+            raise InvalidModel(f"feature_names_in[{i}] is {shown(name)} a second time")
     if len(names) != n_features:
         raise InvalidModel(f"feature_names_in has {len(names)} names; the model takes {n_features} features")
     return tuple(names)
 
 
-def _examples(raw: dict[str, Any], n_features: int, n_classes: int) -> Examples | None:
+def _features(
+    names: tuple[str, ...] | None, preprocessing: dict[str, Any] | None, n_features: int
+) -> tuple[Feature, ...]:
+    """A model without preprocessing takes numbers only, and none may be missing."""
+    types = preprocessing["types"] if preprocessing else ["number"] * n_features
+    missing = set(preprocessing.get("missing", ()) if preprocessing else ())
+    return tuple(
+        Feature(name, type_, missing=i in missing or type_ == "unused")
+        for i, (name, type_) in enumerate(zip(names or [""] * n_features, types, strict=True))
+    )
+
+
+def _examples(raw: dict[str, Any], features: tuple[Feature, ...], n_classes: int) -> Examples | None:
     examples = raw.get("examples")
     if examples is None:
         return None
     if not isinstance(examples, dict):
         raise InvalidModel("examples is not an object with rows and probabilities")
-    parts = []
-    for key, width in (("rows", n_features), ("probabilities", n_classes)):
-        rows = _list(examples.get(key), f"examples.{key}")
-        if len(rows) > MAX_EXAMPLES:
-            raise InvalidModel(f"examples.{key} has {len(rows)} rows; the most is {MAX_EXAMPLES}")
-        for i, row in enumerate(rows):
-            if len(_list(row, f"examples.{key}[{i}]")) != width:
-                raise InvalidModel(f"examples.{key}[{i}] has {len(row)} values; {width} are needed")
-        parts.append(rows)
-    rows, probabilities = parts
+    rows = _example_rows(examples, "rows", len(features))
+    probabilities = _example_rows(examples, "probabilities", n_classes)
     if len(rows) != len(probabilities):
         raise InvalidModel(
             f"examples.probabilities has {len(probabilities)} rows; examples.rows has {len(rows)}"
         )
-    _matrix(rows, "examples.rows")
-    return Examples(tuple(map(tuple, rows)), _matrix(probabilities, "examples.probabilities"))
+    for i, row in enumerate(rows):
+        for j, (feature, value) in enumerate(zip(features, row, strict=True)):
+            if not feature.takes(value):
+                raise InvalidModel(f"examples.rows[{i}][{j}] is not {WANTED[feature.type]}")
+    return Examples(tuple(map(tuple, rows)), matrix(probabilities, "examples.probabilities"))
 
 
-def _shown(value: Any) -> str:
-    """A value as its document spells it, cut short."""
-    try:
-        text = orjson.dumps(value).decode()
-    except TypeError:
-        text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _example_rows(examples: dict[str, Any], key: str, width: int) -> list[list[Any]]:
+    rows = items(examples.get(key), f"examples.{key}")
+    if len(rows) > MAX_EXAMPLES:
+        raise InvalidModel(f"examples.{key} has {len(rows)} rows; the most is {MAX_EXAMPLES}")
+    for i, row in enumerate(rows):
+        if len(items(row, f"examples.{key}[{i}]")) != width:
+            raise InvalidModel(f"examples.{key}[{i}] has {len(row)} values; {width} are needed")
+    return rows

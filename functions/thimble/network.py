@@ -42,6 +42,13 @@ def softmax(z: FloatArray) -> None:
     z /= z.sum(axis=0)
 
 
+def modified_huber(z: FloatArray) -> None:
+    """The probability that stochastic gradient descent on the modified Huber loss gives a score."""
+    np.clip(z, -1.0, 1.0, out=z)
+    z += 1.0
+    z /= 2.0
+
+
 def identity(z: FloatArray) -> None:
     pass
 
@@ -55,6 +62,7 @@ ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
 OUT_ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
     "identity": identity,
     "logistic": logistic,
+    "modified_huber": modified_huber,
     "softmax": softmax,
 }
 
@@ -72,7 +80,7 @@ class Network:
         last = len(self.weights) - 1
         for i, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             z = np.empty((len(b), h.shape[1]))  # (fan_out, rows)
-            np.matmul(W, _blocks(h), out=_blocks(z))
+            product(W, h, z)
             z += b
             if i != last:
                 self.activation(z)
@@ -88,6 +96,11 @@ def padded(X: FloatArray) -> FloatArray:
     with_zeros = np.zeros((k, n + -n % BLOCK))
     with_zeros[:, :n] = X
     return with_zeros
+
+
+def product(W: FloatArray, X: FloatArray, out: FloatArray) -> None:
+    """W (m, k) times X (k, rows) into out (m, rows), block by block."""
+    np.matmul(W, _blocks(X), out=_blocks(out))
 
 
 def _blocks(columns: FloatArray) -> FloatArray:

@@ -18,7 +18,9 @@ def app(models: ModelStore, settings: Settings) -> App:
             raise TooLarge(f"the body has {len(request.body)} bytes; the most is {settings.max_body_bytes}")
         classifier = models.get()
         instances = bodies.instances(request.body, settings.max_rows)
-        predictions = answers(classifier, classifier.predict(rows.columns(classifier, instances)))
+        found = classifier.predict(rows.columns(classifier, instances))
+        rows.refuse(found.rejected)
+        predictions = answers(classifier, found)
         response = json_response(200, {"model": identity(classifier), "predictions": predictions})
         return replace(response, rows=len(instances))
 

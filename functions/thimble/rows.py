@@ -7,22 +7,84 @@ which, and why.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from thimble import preprocessing
 from thimble.classifier import Classifier
+from thimble.document import Feature
 from thimble.errors import UnprocessableRows
 from thimble.network import FloatArray
 
 
-def columns(classifier: Classifier, instances: list[Any], path: str = "instances") -> FloatArray:
-    """(n_features, n) of n instances; UnprocessableRows names the first value that does not fit."""
-    X = _at_once(classifier, instances)
-    if X is None:
-        X = np.array([values(classifier, row, f"{path}[{i}]") for i, row in enumerate(instances)], np.float64)
-    return np.ascontiguousarray(X.T)
+def columns(classifier: Classifier, instances: list[Any], path: str = "instances") -> Any:
+    """A column a feature, as `Classifier.predict` takes them; UnprocessableRows names the first value that
+    does not fit."""
+    if classifier.preprocessing is None:
+        X = _at_once(classifier, instances)
+        if X is None:
+            rows = [values(classifier, row, f"{path}[{i}]") for i, row in enumerate(instances)]
+            X = np.array(rows, np.float64)
+        return np.ascontiguousarray(X.T)
+    found = _columns_at_once(classifier, instances)
+    if found is None:
+        rows = [values(classifier, row, f"{path}[{i}]") for i, row in enumerate(instances)]
+        found = preprocessing.columns(classifier.features, rows)
+    return found
+
+
+def refuse(rejected: Mapping[int, str], path: str = "instances") -> None:
+    """UnprocessableRows names the first row that the model gave no answer to."""
+    if rejected:
+        row = min(rejected)
+        raise UnprocessableRows(f"{path}[{row}]: {rejected[row]}")
+
+
+def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
+    """The columns, or None if anything is unusual."""
+    rows = instances
+    if isinstance(rows[0], dict):
+        if classifier.feature_names is None:
+            return None
+        try:
+            rows = _by_name(classifier.feature_names, instances)
+        except (KeyError, TypeError, AttributeError):
+            return None
+    if any(type(row) not in (list, tuple) or len(row) != classifier.n_features for row in rows):
+        return None
+    found = [
+        _column(feature, column)
+        for feature, column in zip(classifier.features, zip(*rows, strict=True), strict=True)
+    ]
+    return None if any(column is None for column in found) else found
+
+
+JSON_TYPES: dict[str, frozenset[type]] = {
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "text": frozenset({str}),
+}
+
+
+def _column(feature: Feature, values: tuple[Any, ...]) -> Any:
+    """A feature's values as predict takes them, or None if any is unusual."""
+    if feature.type == "unused":
+        return values
+    types = set(map(type, values))
+    if type(None) in types and not feature.missing:
+        return None
+    if not types - {type(None)} <= JSON_TYPES[feature.type]:
+        return None
+    if feature.type == "text":
+        return values
+    try:
+        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+    except OverflowError:
+        return None
+    return numbers if feature.missing or not np.isnan(numbers).any() else None
 
 
 def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
@@ -60,40 +122,69 @@ def _has_booleans(rows: list[Any]) -> bool:
     return any(bool in set(map(type, row)) for row in rows)
 
 
-def values(classifier: Classifier, row: Any, path: str) -> list[float]:
-    """One row's values in the model's order; UnprocessableRows names the first that does not fit."""
+def values(classifier: Classifier, row: Any, path: str) -> list[Any]:
+    """One row's values in the model's order, None for what is missing; UnprocessableRows names the first that
+    does not fit."""
     if isinstance(row, dict):
-        names = _names(classifier, row, path)
-        return [_number(row[name], f"{path}.{name}") for name in names]
+        _check_names(classifier, row, path)
+        return [
+            _value(feature, row.get(feature.name), f"{path}.{feature.name}")
+            for feature in classifier.features
+        ]
     if not isinstance(row, list):
-        raise UnprocessableRows(f"{path} is {kind(row)}; a row is a list of numbers or an object")
+        raise UnprocessableRows(
+            f"{path} is {kind(row)}; a row is a list of {_wanted(classifier)} or an object"
+        )
     if len(row) != classifier.n_features:
         raise UnprocessableRows(f"{path} has {len(row)} values; the model takes {classifier.n_features}")
-    return [_number(value, f"{path}[{i}]") for i, value in enumerate(row)]
+    return [
+        _value(feature, value, f"{path}[{i}]")
+        for i, (feature, value) in enumerate(zip(classifier.features, row, strict=True))
+    ]
 
 
-def _names(classifier: Classifier, row: dict[str, Any], path: str) -> tuple[str, ...]:
-    if classifier.feature_names is None:
+def _wanted(classifier: Classifier) -> str:
+    return "numbers" if classifier.preprocessing is None else "values"
+
+
+def _check_names(classifier: Classifier, row: dict[str, Any], path: str) -> None:
+    names = classifier.feature_names
+    if names is None:
         raise UnprocessableRows(
-            f"{path} is an object, but the model has no feature names: send lists of numbers"
+            f"{path} is an object, but the model has no feature names: send lists of {_wanted(classifier)}"
         )
-    for name in classifier.feature_names:
-        if name not in row:
-            raise UnprocessableRows(f"{path}.{name} is missing")
+    for feature in classifier.features:
+        if feature.name not in row and feature.type != "unused":
+            raise UnprocessableRows(f"{path}.{feature.name} is missing")
     for name in row:
-        if name not in classifier.feature_names:
+        if name not in names:
             raise UnprocessableRows(f"{path}.{name} is no feature of the model")
-    return classifier.feature_names
 
 
-def _number(value: Any, path: str) -> float:
+def _value(feature: Feature, value: Any, path: str) -> Any:
+    if feature.type == "unused" or (value is None and feature.missing):
+        return None
+    if feature.type == "text":
+        if not isinstance(value, str):
+            raise UnprocessableRows(f"{path} is {kind(value)}, not a string")
+        return value
+    if feature.type == "boolean":
+        if value not in (True, False):
+            raise UnprocessableRows(f"{path} is {kind(value)}, not true or false")
+        return value
+    number = _number(value, path, feature.missing)
+    return None if math.isnan(number) else number
+
+
+def _number(value: Any, path: str, may_be_missing: bool) -> float:
+    """Finite, or NaN, which some programs write for null, where the value may be missing."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UnprocessableRows(f"{path} is {kind(value)}, not a number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number):
+    if math.isinf(number) or (math.isnan(number) and not may_be_missing):
         raise UnprocessableRows(f"{path} is {'NaN' if math.isnan(number) else 'too large for a number'}")
     return number
 

@@ -1,0 +1,117 @@
+"""From the features of rows to the columns that a network takes: the document's `preprocessing`, run.
+
+There is one list of columns that only grows: first the features, then what each step appends. Which of them
+go into the network is said last. Nothing is nested, so a pipeline of any shape is a short program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thimble import fields, steps
+from thimble.document import Document, Feature
+from thimble.errors import InvalidModel
+from thimble.network import BLOCK, CHUNK, FloatArray
+from thimble.steps import Selection, Step, Table
+
+MAX_STEPS = 2_000
+MAX_COLUMNS = 20_000
+MAX_NUMBERS = 1_000_000  # of a table
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    numbers: tuple[int, ...]  # the features that are
+    steps: tuple[tuple[Step, slice], ...]  # each with the columns that it fills
+    outputs: Selection
+    width: int
+    names: tuple[str, ...]  # of every column, the features that it comes from
+
+    @property
+    def chunk(self) -> int:
+        """How many rows to take at once."""
+        return max(BLOCK, min(CHUNK, MAX_NUMBERS // self.width // BLOCK * BLOCK))
+
+    def apply(self, features: Sequence[Any], rows: int) -> tuple[FloatArray, dict[int, str]]:
+        """(outputs, rows in sixteens), and the rows that get no answer, each with the reason."""
+        numbers = np.empty((self.width, rows + -rows % BLOCK))
+        numbers[: len(features)] = 0.0
+        for feature in self.numbers:
+            numbers[feature, :rows] = features[feature]
+        table = Table(numbers, features, rows, {})
+        with np.errstate(all="ignore"):  # what is not finite in the end is rejected
+            for step, filled in self.steps:
+                step.apply(table, numbers[filled])
+            if not np.isfinite(numbers.sum()):
+                self._reject(table)
+        return numbers[self.outputs], table.rejected
+
+    def _reject(self, table: Table) -> None:
+        """Infinity in any column, and a number still missing where the network needs one."""
+        for column, row in zip(*np.nonzero(np.isinf(table.numbers)), strict=True):
+            table.reject(int(row), f"{self.names[column]}: the value is too large for the model")
+        needed = np.zeros((self.width, 1), np.bool_)
+        needed[self.outputs] = True
+        for column, row in zip(*np.nonzero(np.isnan(table.numbers) & needed), strict=True):
+            table.reject(int(row), f"{self.names[column]}: the preprocessing makes no number of it")
+
+
+def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """JSON rows that fit the features, as columns: float64 with NaN for what is missing, or lists of text."""
+    return [
+        np.array([np.nan if value is None else value for value in column], np.float64)
+        if feature.numeric
+        else list(column)
+        for feature, column in zip(features, zip(*rows, strict=True), strict=True)
+    ]
+
+
+def read(document: Document) -> Preprocessing | None:
+    """The program of a document; InvalidModel says what is wrong with it."""
+    raw = document.preprocessing
+    if raw is None:
+        return None
+    known = document.features
+    texts = frozenset(i for i, feature in enumerate(known) if not feature.numeric)
+    program: list[tuple[Step, slice]] = []
+    names = [feature.name or f"feature {i}" for i, feature in enumerate(known)]
+    for i, step in enumerate(_steps(raw)):
+        path = f"preprocessing.steps[{i}]"
+        read_step = steps.read(step, path, len(names), texts, names)
+        if len(names) + read_step.width > MAX_COLUMNS:
+            raise InvalidModel(f"{path} makes more than {MAX_COLUMNS} columns")
+        program.append((read_step, slice(len(names), len(names) + read_step.width)))
+        names += _names(step, names, read_step.width)
+    outputs = fields.indices(raw.get("outputs"), "preprocessing.outputs", len(names))
+    if texts & set(outputs.tolist()):
+        raise InvalidModel("preprocessing.outputs has a column that is not of numbers")
+    return Preprocessing(
+        numbers=tuple(i for i, feature in enumerate(known) if feature.numeric),
+        steps=tuple(program),
+        outputs=steps.selection(outputs),
+        width=len(names),
+        names=tuple(names),
+    )
+
+
+def _steps(raw: Mapping[str, Any]) -> list[Any]:
+    found = raw.get("steps", [])
+    if not isinstance(found, list) or len(found) > MAX_STEPS:
+        raise InvalidModel(f"preprocessing.steps is not a list of at most {MAX_STEPS} steps")
+    return found
+
+
+def _names(step: dict[str, Any], names: list[str], width: int) -> list[str]:
+    """What people call the columns that a step appends: by the features that they come from."""
+    read_columns = [*step.get("columns", ()), *step.get("left", ()), *step.get("right", ())]
+    if "column" in step:
+        read_columns.append(step["column"])
+    sources = [names[column] for column in read_columns]
+    if len(sources) == width:
+        return sources
+    together = ", ".join(dict.fromkeys(sources))
+    return [together if len(together) <= 80 else f"{together[:77]}..."] * width
