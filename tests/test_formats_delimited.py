@@ -32,7 +32,9 @@ def classified(
     data: bytes, size: int = 1 << 20, key: str = "file.csv", classifier: Classifier = IRIS
 ) -> tuple[bytes, list[dict[str, Any]]]:
     """A whole file's result and rejections, read `size` bytes at a time."""
-    form = formats.find(key, data[: formats.HEAD_BYTES], len(data) <= formats.HEAD_BYTES, classifier)
+    form = formats.find(
+        formats.named(key), data[: formats.HEAD_BYTES], len(data) <= formats.HEAD_BYTES, classifier
+    )
     result, rejected, tally = part(form, data, form.body, len(data), size)
     tally.reconcile()
     assert tally.rejections == len(rejected)
@@ -48,8 +50,7 @@ def part(
 
     tally, rejected = streams.Tally(3), io.BytesIO()
     blocks = streams.blocks(form, pieces(), start, stop, form.first_line)
-    answered = ((block, form.classify(block)) for block in blocks)
-    result = b"".join(streams.pieces(form, answered, rejected, tally))
+    result = b"".join(streams.pieces(form, streams.answers(form, blocks), rejected, tally))
     return result, [json.loads(line) for line in rejected.getvalue().splitlines()], tally
 
 
@@ -58,7 +59,7 @@ def reasons(data: bytes, **options: Any) -> list[tuple[int, str]]:
 
 
 def layout(data: bytes, key: str = "file.csv", classifier: Classifier = IRIS) -> Delimited:
-    form = formats.find(key, data, True, classifier)
+    form = formats.find(formats.named(key), data, True, classifier)
     assert isinstance(form, Delimited)
     return form
 
@@ -196,7 +197,7 @@ def test_records_and_cells_are_those_of_the_plain_rules(text: str) -> None:
 @given(
     st.lists(st.lists(st.text('ab",\n 1'), min_size=1, max_size=4), max_size=8), st.sampled_from([0, 1, 2])
 )
-def test_what_pythons_csv_module_writes_is_read_as_it_reads_it(rows: list[list[str]], quoting: int) -> None:
+def test_what_pythons_csv_module_writes_is_read_as_it_reads_it(rows: list[list[str]], quoting: Any) -> None:
     rows = [row for row in rows if row != [""]]
     out = io.StringIO()
     csv.writer(out, quoting=quoting, lineterminator="\n").writerows(rows)
@@ -275,7 +276,7 @@ def test_a_model_without_names_takes_the_first_columns_that_are_no_id() -> None:
         (b"1,5.1,3.5,1.4,0.2\n", "a.csv", "no header, and the 4 features cannot be told among the 5 cells"),
         (b"1,2\n", "a.csv", "cannot be told among the 2 cells"),
         ("a,b\n".encode("utf-16"), "a.csv", "UTF-16"),
-        (b"\x1f\x8b\x08\x00", "a.csv", "the name says csv, but the first bytes say gzip"),
+        (b"\x1f\x8b\x08\x00", "a.csv", "the name says .csv, but the first bytes say gzip"),
         (b"PAR1", "a.csv", "the first bytes say Parquet"),
         (HEADER, "a.pdf", "the name says no format that is read here"),
         (HEADER, "a", "the name says no format that is read here"),

@@ -8,8 +8,9 @@ again at the end: whichever event came first or last, the newest version is what
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from obstore.store import ObjectStore
 from thimble import answers, formats, store, streams
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
+from thimble.formats.records import Block, Format
 from thimble.streams import Overwritten, Source, Tally
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
@@ -125,15 +127,14 @@ class Job:
 
     def _classify(self) -> dict[str, Any]:
         source, tally = self.source, Tally(len(self.classifier.classes))
-        head = source.read(0, formats.HEAD_BYTES)
-        form = formats.find(source.path, head, len(head) == source.size, self.classifier)
-        answered = streams.answers(form, source, form.body, source.size, form.first_line, self.block_bytes)
+        name = formats.named(source.path)
+        form, blocks = self._opened(name)
         with (
-            streams.Upload(self.results, self.paths.result) as result,
+            streams.Upload(self.results, self.paths.result, name.compression) as result,
             streams.Upload(self.results, self.paths.rejections) as rejected,
         ):
             result.write(form.opening)
-            for piece in streams.pieces(form, answered, rejected, tally):
+            for piece in streams.pieces(form, streams.answers(form, blocks), rejected, tally):
                 result.write(piece)
             result.write(form.closing)
             tally.reconcile()
@@ -150,6 +151,16 @@ class Job:
             "result_etag": etag,
             "rejected": self.paths.rejections,
         }
+
+    def _opened(self, name: formats.Name) -> tuple[Format, Iterator[Block]]:
+        """The input's format, and its records."""
+        pieces = streams.chunks(self.source, 0, self.source.size, self.block_bytes)
+        if name.compression is not None:
+            pieces = name.compression.decompress(pieces)
+        head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
+        form = formats.find(name, head, whole, self.classifier)
+        body = streams.skipped(pieces, form.body)
+        return form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
 
     def _check_share(self, tally: Tally) -> None:
         rows = tally.predictions + tally.rejections
@@ -195,7 +206,7 @@ class Pipeline:
             source=streams.source(self.buckets(bucket), key),
             classifier=self.models(key),
             results=results,
-            paths=Paths(folder, formats.extension(key)),
+            paths=Paths(folder, formats.named(key).extension),
             options=self.options,
             block_bytes=self.block_bytes,
         )

@@ -6,6 +6,7 @@ Nothing here knows what a whole file is: a range of it goes the same way, and gi
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from obstore.exceptions import PreconditionError
 from obstore.store import ObjectStore
 
 from thimble.errors import InvalidFile, ThimbleError
+from thimble.formats.compression import Compression
 from thimble.formats.records import MAX_RECORD_BYTES, Answered, Block, Format
 
 if TYPE_CHECKING:
@@ -144,12 +146,30 @@ class Tally:
             )
 
 
-def answers(
-    form: Format, source: Source, start: int, stop: int, first_line: int, size: int
-) -> Iterator[tuple[Block, Answered]]:
-    """Every block of records that begin in [start, stop), answered, in order."""
-    for block in blocks(form, chunks(source, start, stop, size), start, stop, first_line):
+def answers(form: Format, blocks: Iterable[Block]) -> Iterator[tuple[Block, Answered]]:
+    """Every block with what became of its records, in order."""
+    for block in blocks:
         yield block, form.classify(block)
+
+
+def opened(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
+    """The first `size` bytes or more, whether they are all, and the pieces as they were."""
+    held = []
+    for piece in pieces:
+        held.append(piece)
+        if sum(map(len, held)) >= size:
+            break
+    else:
+        return b"".join(held), True, iter(held)
+    return b"".join(held), False, itertools.chain(held, pieces)
+
+
+def skipped(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The pieces without their first `size` bytes."""
+    for piece in pieces:
+        if size < len(piece):
+            yield piece[size:]
+        size = max(size - len(piece), 0)
 
 
 def pieces(
@@ -171,8 +191,8 @@ class Upload:
     More than one part's worth goes up in parts, in a thread of its own, while the next is being made.
     """
 
-    def __init__(self, store: ObjectStore, path: str) -> None:
-        self._store, self._path = store, path
+    def __init__(self, store: ObjectStore, path: str, compression: Compression | None = None) -> None:
+        self._store, self._path, self._compression = store, path, compression
         self._held: list[bytes] = []
         self._queue: Queue[bytes | None] = Queue(maxsize=1)
         self._pool = ThreadPoolExecutor(1)
@@ -201,7 +221,8 @@ class Upload:
         """Make it visible; its ETag."""
         self._finished = True
         if self._uploading is None:
-            return obstore.put(self._store, self._path, b"".join(self._held), use_multipart=False)["e_tag"]
+            data = b"".join(self._compressed(self._held))
+            return obstore.put(self._store, self._path, data, use_multipart=False)["e_tag"]
         self._feed(None)
         etag: str | None = self._uploading.result()["e_tag"]
         return etag
@@ -217,6 +238,9 @@ class Upload:
         )
         self._feed(b"".join(self._held))
         self._held.clear()
+
+    def _compressed(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        return pieces if self._compression is None else self._compression.compress(pieces)
 
     def _feed(self, data: bytes | None) -> None:
         """Wait until the thread takes it, or has failed: `finish` raises what it failed of."""

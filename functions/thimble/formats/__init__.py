@@ -2,19 +2,33 @@
 
 csv, tsv   `layout` and `delimited`, with `quotes` and `numbers`
 jsonl      `jsonlines`
+json       `jsonarray`
+gz, zst    `compression`, around any of these but Parquet
 all        `records` (blocks in, answered blocks out), `added` (the answer's columns), `joining` (text out)
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
+from thimble.formats.compression import BY_EXTENSION, Compression
+from thimble.formats.jsonarray import json_file
 from thimble.formats.jsonlines import jsonlines
 from thimble.formats.layout import delimited
 from thimble.formats.records import MAX_RECORD_BYTES, Format
 
 HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
-EXTENSIONS = {"csv": "csv", "txt": "csv", "tsv": "tsv", "tab": "tsv", "jsonl": "jsonl", "ndjson": "jsonl"}
+EXTENSIONS = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+}
 SIGNATURES = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -24,23 +38,41 @@ SIGNATURES = (
 )
 
 
-def extension(key: str) -> str:
-    """The part of a name that says the format: ".csv"; empty if there is none."""
-    name = key.rsplit("/", 1)[-1]
-    return f".{name.rsplit('.', 1)[1]}" if "." in name else ""
+@dataclass(frozen=True)
+class Name:
+    """What a key says of its file: the format, and how it is compressed."""
+
+    format: str  # "" if it says none that is read here
+    compression: Compression | None
+    extension: str  # ".csv.gz"
 
 
-def find(key: str, head: bytes, whole: bool, classifier: Classifier) -> Format:
+def named(key: str) -> Name:
+    stem, packed = _split(key.rsplit("/", 1)[-1])
+    compression = BY_EXTENSION.get(packed.lower())
+    if compression is None:
+        return Name(EXTENSIONS.get(packed.lower(), ""), None, packed)
+    plain = _split(stem)[1]
+    return Name(EXTENSIONS.get(plain.lower(), ""), compression, plain + packed)
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, extension = name.rpartition(".")
+    return (stem, dot + extension) if dot else (name, "")
+
+
+def find(name: Name, head: bytes, whole: bool, classifier: Classifier) -> Format:
     """The format of a file that begins with `head` (all of it if `whole`); InvalidFile if there is none."""
-    name = EXTENSIONS.get(extension(key).removeprefix(".").lower())
-    if name is None:
-        known = ", ".join(f".{known}" for known in EXTENSIONS)
+    if not name.format:
+        known = ", ".join([*EXTENSIONS, *BY_EXTENSION])
         raise InvalidFile(f"the name says no format that is read here; these do: {known}")
     if not head:
         raise InvalidFile("the file is empty")
     for signature, meaning in SIGNATURES:
         if head.startswith(signature):
-            raise InvalidFile(f"the name says {name}, but the first bytes say {meaning}")
-    if name == "jsonl":
+            raise InvalidFile(f"the name says {name.extension}, but the first bytes say {meaning}")
+    if name.format == "jsonl":
         return jsonlines(head, classifier)
-    return delimited(name, head, whole, classifier)
+    if name.format == "json":
+        return json_file(head, classifier)
+    return delimited(name.format, head, whole, classifier)

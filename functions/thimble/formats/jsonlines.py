@@ -31,8 +31,14 @@ NEWLINE = ord("\n")
 BLANKS = b" \t\r"
 
 
+class Pairs(list[tuple[str, Any]]):
+    """An object as it is written."""
+
+
 @dataclass(frozen=True)
 class JsonLines:
+    """One file's format. Nothing of it has to be found but where the first line begins."""
+
     classifier: Classifier
     name: str = "jsonl"
     body: int = 0
@@ -76,7 +82,7 @@ class JsonLines:
         plain = self._plain(block)
         X = self._at_once(block.only(plain))
         if X is None:
-            plain[plain] = [_is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
+            plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
             X = self._at_once(block.only(plain))
         if X is not None and plain.all():
             return X
@@ -124,14 +130,25 @@ class JsonLines:
 
     def _carefully(self, line: bytes) -> list[float]:
         """One line's feature values; ValueError says what is wrong with it first."""
-        keys = _keys(line)
+        pairs = self._pairs(line)
+        if not isinstance(pairs, Pairs):
+            raise ValueError(f"the record is {kind(pairs)}, not an object")
+        keys = [key for key, _ in pairs]
         for name in added.names(self.classifier):
             if name in keys:
-                raise ValueError(
-                    f'the object already has "{name}", which the answer is called: rename it first'
-                )
-        values = orjson.loads(line)
-        return [_number(name, values, keys.count(name)) for name in self._names]
+                raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
+        values = dict(pairs)
+        return [_number(name, values.get(name), keys.count(name)) for name in self._names]
+
+    def _pairs(self, line: bytes) -> Any:
+        """JSON, its objects as pairs that may be doubled, with the NaN and Infinity that Python writes."""
+        try:
+            return json.loads(line.decode(), object_pairs_hook=Pairs)
+        except (ValueError, RecursionError) as error:
+            raise self._no_json(str(error)) from None
+
+    def _no_json(self, reason: str) -> Exception:
+        return ValueError(f"the line is not JSON: {reason}")
 
     def _joined(self, block: Block, predictions: Predictions) -> bytes:
         """Each object's own bytes up to its closing brace, then the answer's keys."""
@@ -164,43 +181,39 @@ def jsonlines(head: bytes, classifier: Classifier) -> JsonLines:
     return JsonLines(classifier, body=len(BOM) if head.startswith(BOM) else 0)
 
 
+def refuse_without_names(classifier: Classifier) -> None:
+    if classifier.feature_names is None:
+        raise InvalidFile(
+            "the model knows no feature names to match keys by: send CSV, or export it with names"
+        )
+
+
 def _text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _is_object(line: bytes) -> bool:
+def is_object(line: bytes) -> bool:
     try:
         return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
         return False
 
 
-def _keys(line: bytes) -> list[str]:
-    """An object's own keys, doubled ones too; ValueError if the line is no object."""
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"the line is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"the line is {kind(value)}, not an object")
-    if len(value) == line.count(b":"):
-        return list(value)
-    pairs: list[tuple[str, Any]] = json.loads(line, object_pairs_hook=list)
-    return [key for key, _ in pairs]
-
-
-def _number(name: str, values: dict[str, Any], times: int) -> float:
+def _number(name: str, value: Any, times: int) -> float:
     if times != 1:
         raise ValueError(f"{name} is there {times} times" if times else f"{name} is missing")
-    value = values[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(
-            f"{name} is {shown(value) if isinstance(value, str) else _text(value)}, not a number"
-        )
+        raise ValueError(f"{name} is {_described(value)}, not a number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{name} is too large for a number")
+        raise ValueError(f"{name} is {'NaN' if math.isnan(number) else 'too large'}, not a finite number")
     return number
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, str):
+        return shown(value)
+    return "an object" if isinstance(value, Pairs) else kind(value)

@@ -44,7 +44,10 @@ class Block:
 
     def line(self, i: int) -> int:
         """The physical line on which record `i` begins."""
-        return self.first_line + int(np.searchsorted(self._newlines, self.starts[i]))
+        return self.line_at(self.starts[i])
+
+    def line_at(self, position: int) -> int:
+        return self.first_line + int(np.searchsorted(self._newlines, position))
 
     def record(self, i: int) -> bytes:
         """Record `i` without its line ending."""
