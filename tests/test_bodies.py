@@ -1,6 +1,7 @@
 """A request's body becomes its rows, or a sentence that says what is wrong with it."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from thimble.bodies import instances, loads
 from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
 
 REFUSED = [
-    (b"", MalformedBody, "the body is not JSON"),
+    (b"", MalformedBody, "the body is empty"),
+    (b" \n", MalformedBody, "the body is empty"),
     (b"{", MalformedBody, "the body is not JSON"),
-    (b"\xff", MalformedBody, "the body is not JSON"),
+    (b"\xff", MalformedBody, "the body is not JSON: byte 0 is not UTF-8"),
     (b"[" * 10_000, MalformedBody, "the body is not JSON"),
     (b"[]", MalformedBody, "the body is a list"),
     (b"{}", MalformedBody, "the body has no instances"),
@@ -47,6 +49,22 @@ values = st.recursive(
     | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
 )
+
+
+@pytest.mark.parametrize("depth", [100, 450, 600, 900, 1010, 1020, 1100])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_deep_body_is_read_or_refused_and_never_crashes(depth: int, opening: bytes, closing: bytes) -> None:
+    body = b'{"instances": [' + opening * depth + b"1" + closing * depth + b"]}"
+    with suppress(MalformedBody):
+        assert len(instances(body, max_rows=1)) == 1
+
+
+@pytest.mark.parametrize("zeros", [308, 309, 500, 5000])
+def test_an_integer_of_any_length_is_a_number(zeros: int) -> None:
+    for sign in ("", "-"):
+        [[value, _]] = instances(f'{{"instances": [[{sign}1{"0" * zeros}, NaN]]}}'.encode(), max_rows=1)
+        assert (value < 0) == (sign == "-")
+        assert abs(value) >= 10**308
 
 
 @given(value=values)

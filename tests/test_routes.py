@@ -152,7 +152,7 @@ def test_an_unknown_path_or_method_gets_a_sentence(
 @pytest.mark.parametrize(
     ("body", "status", "error"),
     [
-        ("", 400, "the body is not JSON"),
+        ("", 400, "the body is empty"),
         (b"\xff\xfe", 400, "the body is not JSON"),
         ('{"instances": [[5.1, 3.5, 1.4]]}', 422, "instances[0] has 3 values; the model takes 4"),
         ('{"instances": [[5.1, 3.5, 1.4, NaN]]}', 422, "instances[0][3] is NaN"),
@@ -235,6 +235,30 @@ def test_cors_is_closed_unless_it_is_opened() -> None:
     for answer in (preflight, opened.call("GET", "/health"), opened.call("GET", "/nothing")):
         assert answer.headers["access-control-allow-origin"] == "https://example.com"
         assert answer.headers["vary"] == "origin"
+
+
+def test_half_a_surrogate_pair_in_a_key_comes_back_as_its_escape(door: Door) -> None:
+    answer = door.call("POST", "/classify", '{"\\ud800": 1, "\\ud800": 2}')
+    assert (answer.status, answer.body) == (400, {"error": "\\ud800 occurs twice in one object"})
+
+
+def test_a_head_says_what_type_the_answer_would_have(door: Door) -> None:
+    answer = door.call("HEAD", "/health")
+    assert (answer.status, answer.body) == (200, None)
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_an_answer_that_lambda_would_not_carry_is_the_callers_to_split() -> None:
+    document = json.loads(MODEL)
+    labels = [f'"{k}\N{SNOWMAN}' * 60 for k in range(3)]
+    door = Door({}, json.dumps(document | {"classes": labels}).encode())
+    refused = door.classify({"instances": [ROW] * 5000})
+    assert refused.status == 413
+    assert refused.body["error"].startswith("the answer to 5000 rows is too large for one response: send ")
+    fewer = int(refused.body["error"].split()[-4])
+    answered = door.classify({"instances": [ROW] * fewer})
+    assert len(answered.body["predictions"]) == fewer
+    assert 5_000_000 < len(json.dumps(json.dumps(answered.body, ensure_ascii=False))) < 6_000_000
 
 
 def test_a_stage_is_no_part_of_the_path(door: Door) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import orjson
@@ -13,6 +14,8 @@ from thimble.rows import kind
 
 def instances(body: bytes, max_rows: int) -> list[Any]:
     """The rows of {"instances": [...]} or {"instance": ...}."""
+    if not body.strip():
+        raise MalformedBody('the body is empty; send {"instances": [...]}')
     envelope = loads(body)
     if not isinstance(envelope, dict):
         raise MalformedBody(f'the body is {kind(envelope)}; send {{"instances": [...]}}')
@@ -41,7 +44,11 @@ def loads(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _loads_carefully(body, error)
-    return value if _keys_are_single(body, value) else _loads_carefully(body, None)
+    try:
+        single = _keys_are_single(body, value)
+    except RecursionError as error:
+        raise MalformedBody(f"the body is not JSON: {_reason(error)}") from None
+    return value if single else _loads_carefully(body, None)
 
 
 def _keys_are_single(body: bytes, value: Any) -> bool:
@@ -60,10 +67,15 @@ def _colons(value: Any) -> int:
 
 def _loads_carefully(body: bytes, error: orjson.JSONDecodeError | None) -> Any:
     try:
-        return json.loads(body, object_pairs_hook=_single_keys)
+        return json.loads(body, object_pairs_hook=_single_keys, parse_int=_integer)
     except (ValueError, RecursionError) as found:
-        where = error or found
+        where = found if isinstance(found, UnicodeDecodeError) else error or found
         raise MalformedBody(f"the body is not JSON: {_reason(where)}") from None
+
+
+def _integer(digits: str) -> float:
+    """Python reads no integer of more than 4300 digits; as a number, those of 400 are infinite already."""
+    return int(digits) if len(digits) < 400 else math.copysign(math.inf, float(digits))
 
 
 def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -76,4 +88,6 @@ def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
     return str(error) if isinstance(error, ValueError) else "it is nested too deeply"

@@ -52,7 +52,7 @@ def _body(event: dict[str, Any]) -> bytes:
 
 def _answer(response: Response) -> dict[str, Any]:
     answer: dict[str, Any] = {"statusCode": response.status, "headers": dict(response.headers)}
-    if response.body:
+    if response.status != 204:  # a HEAD's answer has no body, but its type
         answer["headers"]["content-type"] = response.content_type
     try:
         answer["body"] = response.body.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ STATUS: dict[type[Exception], int] = {
     Exception: 500,
 }
 MAX_MESSAGE = 400
+MAX_ANSWER_BYTES = 6_000_000  # in transit: Lambda carries 6 MiB with headers and all, and fails beyond
 MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx says nothing of our insides
 
 
@@ -50,6 +52,11 @@ Routes = Mapping[str, Mapping[str, Handler]]  # path, then method
 
 def json_response(status: int, value: Any, **headers: str) -> Response:
     return Response(status, orjson.dumps(value), headers=headers)
+
+
+def bytes_in_transit(body: bytes) -> int:
+    """What a JSON body weighs on its way: a string in the function's own JSON, its quotes escaped again."""
+    return len(json.dumps(body.decode()))
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,10 @@ def error_response(error: Exception) -> Response:
 
 
 def shortened(sentence: str) -> str:
-    """A sentence may name what the caller sent: a key of a megabyte is not sent back whole."""
-    return sentence if len(sentence) <= MAX_MESSAGE else f"{sentence[:MAX_MESSAGE]}..."
+    """A sentence may name what the caller sent: a key of a megabyte is not sent back whole, and half of a
+    surrogate pair, which JSON can spell and UTF-8 cannot, comes back as its escape."""
+    cut = sentence if len(sentence) <= MAX_MESSAGE else f"{sentence[:MAX_MESSAGE]}..."
+    return cut.encode("utf-8", "backslashreplace").decode()
 
 
 def _record(request: Request, response: Response) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from thimble import bodies, rows
 from thimble.answers import answers, card, identity
 from thimble.errors import TooLarge
-from thimble.http import App, Request, Response, json_response
+from thimble.http import MAX_ANSWER_BYTES, App, Request, Response, bytes_in_transit, json_response
 from thimble.settings import Settings
 from thimble.store import ModelStore
 
@@ -22,6 +22,7 @@ def app(models: ModelStore, settings: Settings) -> App:
         rows.refuse(found.rejected)
         predictions = answers(classifier, found)
         response = json_response(200, {"model": identity(classifier), "predictions": predictions})
+        _check_answer(response.body, len(instances))
         return replace(response, rows=len(instances))
 
     def health(request: Request) -> Response:
@@ -34,3 +35,13 @@ def app(models: ModelStore, settings: Settings) -> App:
         {"/classify": {"POST": classify}, "/health": {"GET": health}, "/model": {"GET": model}},
         settings.cors_allow_origin,
     )
+
+
+def _check_answer(body: bytes, rows: int) -> None:
+    """Many rows of many classes: what Lambda would not carry is the caller's to split, no error of ours."""
+    if 3 * len(body) <= MAX_ANSWER_BYTES:  # a byte of JSON becomes three at most
+        return
+    size = bytes_in_transit(body)
+    if size > MAX_ANSWER_BYTES:
+        fewer = rows * MAX_ANSWER_BYTES * 9 // (10 * size)
+        raise TooLarge(f"the answer to {rows} rows is too large for one response: send {fewer} at a time")
