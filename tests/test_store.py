@@ -38,6 +38,11 @@ def test_a_uri_of_another_kind_is_refused(uri: str) -> None:
         read(uri)
 
 
+def test_a_key_that_is_no_plain_path_is_unavailable_and_no_crash() -> None:
+    with pytest.raises(Unavailable, match=r"^s3://models/a//b\.json cannot be read$"):
+        read("s3://models/a//b.json")
+
+
 def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         read((tmp_path / "none.json").as_uri())

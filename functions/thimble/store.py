@@ -50,7 +50,11 @@ def read(uri: str) -> bytes:
     try:
         store, key = object_store(uri)
         return bytes(store.get(key).bytes())
-    except (BaseError, FileNotFoundError) as error:
+    except (
+        BaseError,
+        FileNotFoundError,
+        ValueError,
+    ) as error:  # ValueError: a key that obstore does not take
         raise Unavailable(f"{uri} cannot be read") from error
 
 
