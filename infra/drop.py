@@ -9,6 +9,7 @@ import os
 import shlex
 import socket
 import time
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,10 +89,19 @@ def collect(paths: Sequence[Path], inbox: Place) -> list[Dropped]:
                 raise InvalidInput(
                     f"{found[name].path} and {file} would both be {inbox.uri(inbox.key(name))}."
                 )
+            _check_key(inbox.key(name))
             found[name] = Dropped(file, name, inbox.key(name), file.stat().st_size)
     if not found:
         raise InvalidInput(f"there is no file in {', '.join(map(str, paths))}.")
     return list(found.values())
+
+
+def _check_key(key: str) -> None:
+    """S3 takes any key; the functions' client of it takes none that is no plain path."""
+    if any(segment in ("", ".", "..") for segment in key.split("/")):
+        raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part.")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        raise InvalidInput(f"{key!r} has a character that is no text: rename the file.")
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str]]:
@@ -286,8 +296,10 @@ def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[N
     at = f" at {endpoint}" if endpoint else ""
     try:
         yield
-    except FileNotFoundError as error:
-        if error.filename:  # a local one
+    except OSError as error:
+        if error.filename:  # of this machine
+            raise InvalidInput(f"{error.filename}: {error.strerror}.") from None
+        if not isinstance(error, FileNotFoundError):
             raise
         raise Unavailable(f"there is no bucket {inbox.bucket} or no bucket {answers.bucket}{at}.") from None
     except (PermissionDeniedError, UnauthenticatedError):

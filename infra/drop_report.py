@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 SHOWN_REJECTIONS = 5
 SHOWN_CLASSES = 5
@@ -83,7 +84,11 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     for outcome in outcomes:
         summary = outcome.summary
         counts = [f"{summary[key]:,}" for key in ("rows", "predictions", "rejections")]
-        table.add_row(outcome.name, *counts, _classes(summary["classes"]), f"{summary['seconds']:.2f}")
+        name, classes = (
+            Text(outcome.name),
+            Text(_classes(summary["classes"])),
+        )  # brackets in them are no markup
+        table.add_row(name, *counts, classes, f"{summary['seconds']:.2f}")
     return table
 
 

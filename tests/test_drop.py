@@ -75,6 +75,24 @@ def test_a_refused_file_says_why_fails_the_command_and_stops_no_other(
     assert "right.csv/result.csv" in dropped.stdout
 
 
+def test_a_name_of_any_kind_is_shown_as_it_is(local_stack: Any, tmp_path: Path) -> None:
+    names = ["[red]x.csv", "a b+c%20d ü & é?.csv", "日本.csv", "#1.csv"]
+    for name in names:
+        (tmp_path / name).write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
+    dropped = run(local_stack, *(tmp_path / name for name in names), "-o", tmp_path / "out")
+    assert (dropped.returncode, dropped.stderr) == (0, "")
+    for name in names:
+        assert f"\n{name} " in dropped.stdout
+        assert len((tmp_path / "out" / name / "result.csv").read_text().splitlines()) == 2
+
+
+def test_an_output_folder_that_is_a_file_is_a_sentence(local_stack: Any, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
+    dropped = run(local_stack, tmp_path / "x.csv", "-o", tmp_path / "x.csv")
+    assert (dropped.returncode, dropped.stdout) == (1, "")
+    assert dropped.stderr == f"thimble: {tmp_path}/x.csv/x.csv: Not a directory.\n"
+
+
 def test_the_same_file_twice_is_answered_twice(local_stack: Any, tmp_path: Path) -> None:
     (tmp_path / "again.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
     first, second = (run(local_stack, tmp_path / "again.csv") for _ in range(2))
@@ -166,6 +184,15 @@ def test_two_files_for_one_key_are_refused_before_anything_is_uploaded(tmp_path:
         InvalidInput, match=r"a/x\.csv and .*b/x\.csv would both be s3://thimble-inbox/x\.csv"
     ):
         collect([tmp_path / "a" / "x.csv", tmp_path / "b" / "x.csv"], INBOX)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("a\nb.csv", ""), ("a\udce4.csv", ""), ("x.csv", "a//b"), ("x.csv", "a/../b")]
+)
+def test_a_name_that_no_inbox_takes_is_a_sentence(tmp_path: Path, name: str, prefix: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(InvalidInput, match=r"is no plain path|has a character that is no text"):
+        collect([tmp_path / name], Place("thimble-inbox", prefix))
 
 
 def test_an_empty_folder_is_a_sentence(tmp_path: Path) -> None:
