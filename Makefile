@@ -8,12 +8,14 @@ help:  ## this list
 
 # Two lists of pinned packages, the second a superset of the first: to run, and to develop.
 .venv/run: functions/requirements.txt infra/layer/requirements.txt infra/requirements.txt pyproject.toml
+	@echo "Installing what Thimble runs on into .venv (about a minute, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r infra/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r infra/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 .venv/dev: .venv/run tests/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@echo "Installing the developers' tools into .venv (about a minute, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 
 run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
