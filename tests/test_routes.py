@@ -159,6 +159,8 @@ def test_an_unknown_path_or_method_gets_a_sentence(
         ('{"instances": [[5.1, 3.5, 1.4, 1e999]]}', 422, "instances[0][3] is too large for a number"),
         ('{"instances": [{"sepal length (cm)": 1}]}', 422, "instances[0].sepal width (cm) is missing"),
         ('{"instances": []}', 422, "instances is empty"),
+        ('{"instance": [1]}', 422, "instance has 1 value; the model takes 4"),
+        ('{"instances": [[1e308, 1e308, 1e308, 1e308]]}', 422, "instances[0]: the values are too large"),
     ],
 )
 def test_bad_input_is_answered_by_what_to_change(

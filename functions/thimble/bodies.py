@@ -12,8 +12,8 @@ from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
 from thimble.rows import kind
 
 
-def instances(body: bytes, max_rows: int) -> list[Any]:
-    """The rows of {"instances": [...]} or {"instance": ...}."""
+def instances(body: bytes, max_rows: int) -> tuple[list[Any], str]:
+    """The rows of {"instances": [...]} or {"instance": ...}, and what the caller calls row {}."""
     if not body.strip():
         raise MalformedBody('the body is empty; send {"instances": [...]}')
     envelope = loads(body)
@@ -22,7 +22,7 @@ def instances(body: bytes, max_rows: int) -> list[Any]:
     if "instances" in envelope and "instance" in envelope:
         raise MalformedBody("the body has both instances and instance; send one")
     if "instance" in envelope:
-        return [envelope["instance"]]
+        return [envelope["instance"]], "instance"
     if "instances" not in envelope:
         raise MalformedBody('the body has no instances; send {"instances": [...]}')
     rows = envelope["instances"]
@@ -34,7 +34,7 @@ def instances(body: bytes, max_rows: int) -> list[Any]:
         raise TooLarge(
             f"instances has {len(rows)} rows; the most in one request is {max_rows}: drop a file instead"
         )
-    return rows
+    return rows, "instances[{}]"
 
 
 def loads(body: bytes) -> Any:

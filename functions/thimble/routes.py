@@ -17,9 +17,9 @@ def app(models: ModelStore, settings: Settings) -> App:
         if len(request.body) > settings.max_body_bytes:
             raise TooLarge(f"the body has {len(request.body)} bytes; the most is {settings.max_body_bytes}")
         classifier = models.get()
-        instances = bodies.instances(request.body, settings.max_rows)
-        found = classifier.predict(rows.columns(classifier, instances))
-        rows.refuse(found.rejected)
+        instances, path = bodies.instances(request.body, settings.max_rows)
+        found = classifier.predict(rows.columns(classifier, instances, path))
+        rows.refuse(found.rejected, path)
         predictions = answers(classifier, found)
         response = json_response(200, {"model": identity(classifier), "predictions": predictions})
         _check_answer(response.body, len(instances))

@@ -20,27 +20,25 @@ from thimble.errors import UnprocessableRows
 from thimble.network import FloatArray
 
 
-def columns(classifier: Classifier, instances: list[Any], path: str = "instances") -> Any:
+def columns(classifier: Classifier, instances: list[Any], path: str = "instances[{}]") -> Any:
     """A column a feature, as `Classifier.predict` takes them; UnprocessableRows names the first value that
-    does not fit."""
+    does not fit. `path` is what the caller calls row {}."""
+
+    def one_by_one() -> list[list[Any]]:
+        return [values(classifier, row, path.format(i)) for i, row in enumerate(instances)]
+
     if classifier.preprocessing is None:
         X = _at_once(classifier, instances)
-        if X is None:
-            rows = [values(classifier, row, f"{path}[{i}]") for i, row in enumerate(instances)]
-            X = np.array(rows, np.float64)
-        return np.ascontiguousarray(X.T)
+        return np.ascontiguousarray((np.array(one_by_one()) if X is None else X).T)
     found = _columns_at_once(classifier, instances)
-    if found is None:
-        rows = [values(classifier, row, f"{path}[{i}]") for i, row in enumerate(instances)]
-        found = preprocessing.columns(classifier.features, rows)
-    return found
+    return preprocessing.columns(classifier.features, one_by_one()) if found is None else found
 
 
-def refuse(rejected: Mapping[int, str], path: str = "instances") -> None:
+def refuse(rejected: Mapping[int, str], path: str = "instances[{}]") -> None:
     """UnprocessableRows names the first row that the model gave no answer to."""
     if rejected:
         row = min(rejected)
-        raise UnprocessableRows(f"{path}[{row}]: {rejected[row]}")
+        raise UnprocessableRows(f"{path.format(row)}: {rejected[row]}")
 
 
 def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
@@ -136,7 +134,9 @@ def values(classifier: Classifier, row: Any, path: str) -> list[Any]:
             f"{path} is {kind(row)}; a row is a list of {_wanted(classifier)} or an object"
         )
     if len(row) != classifier.n_features:
-        raise UnprocessableRows(f"{path} has {len(row)} values; the model takes {classifier.n_features}")
+        raise UnprocessableRows(
+            f"{path} has {len(row)} value{'s' * (len(row) != 1)}; the model takes {classifier.n_features}"
+        )
     return [
         _value(feature, value, f"{path}[{i}]")
         for i, (feature, value) in enumerate(zip(classifier.features, row, strict=True))

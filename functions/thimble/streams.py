@@ -66,9 +66,18 @@ class Source:
 
 
 def source(store: ObjectStore, path: str) -> Source:
-    """The object as it is now; FileNotFoundError if there is none."""
+    """The object as it is now; FileNotFoundError if there is none, InvalidFile for a key past asking."""
+    if not addressable(path):
+        raise InvalidFile(
+            f"{path!r} cannot be read: a part of the key is empty or dots, or it has control characters"
+        )
     meta = obstore.head(store, path)
     return Source(store, path, meta["size"], meta["e_tag"], meta["version"])
+
+
+def addressable(key: str) -> bool:
+    """Whether a key reaches obstore's store unchanged: S3 takes more than its paths do."""
+    return not {"", ".", ".."} & set(key.split("/")) and not any(c < " " or c == "\x7f" for c in key)
 
 
 def chunks(source: Source, start: int, stop: int, size: int) -> Iterator[bytes]:
