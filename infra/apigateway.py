@@ -119,6 +119,11 @@ class _Connection(BaseHTTPRequestHandler):
         if self.command != "HEAD" and not bodiless:
             self.wfile.write(answer.body)
 
+    def send_error(self, code: int, message_: str | None = None, explain: str | None = None) -> None:
+        """What the server's parser refuses, a method or a line too long, in the form of the rest."""
+        self.close_connection = True
+        self._send(message(code, HTTPStatus(code).phrase))
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         logger.info(format, *args)
 

@@ -109,3 +109,20 @@ def test_every_request_leaves_one_line(client: HTTPConnection, log: list[str]) -
     ask(client, "GET", "/x?y")
     ask(client, "GET", "/raise")
     assert [line.split()[:3] for line in log] == [["GET", "/x?y", "200"], ["GET", "/raise", "500"]]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("TRACE / HTTP/1.1", 501),
+        ("GET / HTTP/1.1\r\n" + "\r\n".join(f"h{i}: 1" for i in range(150)), 431),
+        ("GET / HTTP/9", 505),
+        ("no request at all", 400),
+    ],
+)
+def test_what_is_no_request_is_refused_in_json(gateway: ApiGateway, request_line: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.server_port), timeout=10) as connection:
+        connection.sendall(f"{request_line}\r\n\r\n".encode())
+        head, _, body = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert list(json.loads(body or head)) == ["message"]
+    assert not body or head.startswith(f"HTTP/1.1 {status} ".encode())
