@@ -23,9 +23,9 @@ REFUSED = [
     (b'{"instances": [[1]], "instance": [1]}', MalformedBody, "the body has both instances and instance"),
     (b'{"instances": []}', UnprocessableRows, "instances is empty"),
     (b'{"instances": [[1], [2], [3]]}', TooLarge, "instances has 3 rows; the most in one request is 2"),
-    (b'{"instances": [{"a": 1, "a": 2}]}', MalformedBody, "a occurs twice in one object"),
-    (b'{"instances": [{"a": 1, "\\u0061": 2}]}', MalformedBody, "a occurs twice in one object"),
-    (b'{"instances": [{"a:": 1, "a:": 2}]}', MalformedBody, "a: occurs twice in one object"),
+    (b'{"instances": [{"a": 1, "a": 2}]}', MalformedBody, "instances[0].a occurs twice in one object"),
+    (b'{"instances": [{"a": 1, "\\u0061": 2}]}', MalformedBody, "instances[0].a occurs twice in one object"),
+    (b'{"instances": [{"a:": 1, "a:": 2}]}', MalformedBody, "instances[0].a: occurs twice in one object"),
     (b'{"instances": [[1]], "instances": [[2]]}', MalformedBody, "instances occurs twice in one object"),
 ]
 
@@ -57,6 +57,12 @@ def test_a_deep_body_is_read_or_refused_and_never_crashes(depth: int, opening: b
     body = b'{"instances": [' + opening * depth + b"1" + closing * depth + b"]}"
     with suppress(MalformedBody):
         assert len(instances(body, max_rows=1)[0]) == 1
+
+
+def test_a_doubled_key_among_very_many_is_found_at_once() -> None:
+    keys = ", ".join(f'"{k}": 1' for k in range(200_000))
+    with pytest.raises(MalformedBody, match=r"^instances\[1\]\.x occurs twice in one object$"):
+        loads(f'{{"instances": [{{{keys}}}, {{{keys}, "x": 1, "x": 2}}]}}'.encode())
 
 
 @pytest.mark.parametrize("zeros", [308, 309, 500, 5000])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -65,26 +67,50 @@ def _colons(value: Any) -> int:
     return value.count(":") if isinstance(value, str) else 0
 
 
+class _Doubled(dict[str, Any]):
+    """An object in which a key occurs twice."""
+
+    key: str
+
+
 def _loads_carefully(body: bytes, error: orjson.JSONDecodeError | None) -> Any:
     try:
-        return json.loads(body, object_pairs_hook=_single_keys, parse_int=_integer)
+        value = json.loads(body, object_pairs_hook=_object, parse_int=_integer)
+        doubled = next(_doubled(value, ""), None)
     except (ValueError, RecursionError) as found:
         where = found if isinstance(found, UnicodeDecodeError) else error or found
         raise MalformedBody(f"the body is not JSON: {_reason(where)}") from None
+    if doubled:
+        raise MalformedBody(f"{doubled} occurs twice in one object")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    doubled, times = _Doubled(value), Counter(key for key, _ in pairs)
+    doubled.key = next(key for key in times if times[key] > 1)
+    return doubled
+
+
+def _doubled(value: Any, path: str) -> Iterator[str]:
+    """The paths of keys that occur twice in one object, the first one first."""
+    if isinstance(value, _Doubled):
+        yield f"{path}.{value.key}".removeprefix(".")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, dict | list):
+                yield from _doubled(item, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            if isinstance(item, dict | list):
+                yield from _doubled(item, f"{path}[{i}]")
 
 
 def _integer(digits: str) -> float:
     """Python reads no integer of more than 4300 digits; as a number, those of 400 are infinite already."""
     return int(digits) if len(digits) < 400 else math.copysign(math.inf, float(digits))
-
-
-def _single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        doubled = next(key for key in keys if keys.count(key) > 1)
-        raise MalformedBody(f"{doubled} occurs twice in one object")
-    return value
 
 
 def _reason(error: Exception) -> str:
