@@ -22,7 +22,8 @@ from obstore.store import ObjectStore
 from thimble import answers, formats, store, streams
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
-from thimble.formats.records import Block, Format
+from thimble.formats import parquet
+from thimble.formats.records import Part, Result
 from thimble.streams import Overwritten, Source, Tally
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
@@ -128,13 +129,13 @@ class Job:
     def _classify(self) -> dict[str, Any]:
         source, tally = self.source, Tally(len(self.classifier.classes))
         name = formats.named(source.path)
-        form, blocks = self._opened(name)
+        form, parts = self._opened(name)
         with (
             streams.Upload(self.results, self.paths.result, name.compression) as result,
             streams.Upload(self.results, self.paths.rejections) as rejected,
         ):
             result.write(form.opening)
-            for piece in streams.pieces(form, streams.answers(form, blocks), rejected, tally):
+            for piece in streams.pieces(form, parts, rejected, tally):
                 result.write(piece)
             result.write(form.closing)
             tally.reconcile()
@@ -152,15 +153,20 @@ class Job:
             "rejected": self.paths.rejections,
         }
 
-    def _opened(self, name: formats.Name) -> tuple[Format, Iterator[Block]]:
-        """The input's format, and its records."""
+    def _opened(self, name: formats.Name) -> tuple[Result, Iterator[Part]]:
+        """The input's format, and what becomes of its records."""
+        if name.format == "parquet" and name.compression is None:
+            table = parquet.opened(self.source.size, self.source.read, self.classifier)
+            return table, table.parts()
         pieces = streams.chunks(self.source, 0, self.source.size, self.block_bytes)
         if name.compression is not None:
             pieces = name.compression.decompress(pieces)
         head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
         form = formats.find(name, head, whole, self.classifier)
         body = streams.skipped(pieces, form.body)
-        return form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
+        return form, streams.answers(
+            form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
+        )
 
     def _check_share(self, tally: Tally) -> None:
         rows = tally.predictions + tally.rejections

@@ -22,7 +22,7 @@ from obstore.store import ObjectStore
 
 from thimble.errors import InvalidFile, ThimbleError
 from thimble.formats.compression import Compression
-from thimble.formats.records import MAX_RECORD_BYTES, Answered, Block, Format
+from thimble.formats.records import MAX_RECORD_BYTES, Block, Format, Part, Result
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -138,9 +138,10 @@ class Tally:
         self.records = self.lines = self.predictions = self.rejections = self.blank = 0
         self.classes = np.zeros(n_classes, np.int64)
 
-    def add(self, block: Block, answered: Answered) -> None:
-        self.records += len(block.ends)
-        self.lines += block.lines
+    def add(self, part: Part) -> None:
+        answered = part.answered
+        self.records += part.records
+        self.lines += part.lines
         self.predictions += answered.predictions
         self.rejections += answered.rejections
         self.blank += answered.blank
@@ -155,10 +156,10 @@ class Tally:
             )
 
 
-def answers(form: Format, blocks: Iterable[Block]) -> Iterator[tuple[Block, Answered]]:
-    """Every block with what became of its records, in order."""
+def answers(form: Format, blocks: Iterable[Block]) -> Iterator[Part]:
+    """What became of the records of every block, in order."""
     for block in blocks:
-        yield block, form.classify(block)
+        yield Part(len(block.ends), block.lines, form.classify(block))
 
 
 def opened(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
@@ -181,17 +182,15 @@ def skipped(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         size = max(size - len(piece), 0)
 
 
-def pieces(
-    form: Format, answered: Iterable[tuple[Block, Answered]], rejected: Sink, tally: Tally
-) -> Iterator[bytes]:
+def pieces(result: Result, parts: Iterable[Part], rejected: Sink, tally: Tally) -> Iterator[bytes]:
     """The result between its opening and its closing; on the way, rejections are written elsewhere."""
     joint = b""
-    for block, answer in answered:
-        tally.add(block, answer)
-        rejected.write(answer.rejected)
-        if answer.result:
-            yield joint + answer.result
-            joint = form.joint
+    for part in parts:
+        tally.add(part)
+        rejected.write(part.answered.rejected)
+        if part.answered.result:
+            yield joint + part.answered.result
+            joint = result.joint
 
 
 class Upload:

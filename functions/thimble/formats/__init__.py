@@ -3,6 +3,7 @@
 csv, tsv   `layout` and `delimited`, with `quotes` and `numbers`
 jsonl      `jsonlines`
 json       `jsonarray`
+parquet    `parquet`, with `thrift`
 gz, zst    `compression`, around any of these but Parquet
 all        `records` (blocks in, answered blocks out), `added` (the answer's columns), `joining` (text out)
 """
@@ -19,6 +20,8 @@ from thimble.formats.jsonlines import jsonlines
 from thimble.formats.layout import delimited
 from thimble.formats.records import MAX_RECORD_BYTES, Format
 
+__all__ = ["EXTENSIONS", "HEAD_BYTES", "Name", "find", "named"]
+
 HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
 EXTENSIONS = {
     ".csv": "csv",
@@ -28,6 +31,8 @@ EXTENSIONS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
 }
 SIGNATURES = (
     (b"\x1f\x8b", "gzip"),
@@ -68,6 +73,8 @@ def find(name: Name, head: bytes, whole: bool, classifier: Classifier) -> Format
         raise InvalidFile(f"the name says no format that is read here; these do: {known}")
     if not head:
         raise InvalidFile("the file is empty")
+    if name.format == "parquet":
+        raise InvalidFile("Parquet is compressed within: send it as .parquet")
     for signature, meaning in SIGNATURES:
         if head.startswith(signature):
             raise InvalidFile(f"the name says {name.extension}, but the first bytes say {meaning}")

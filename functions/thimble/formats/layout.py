@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
-from thimble.formats import added
+from thimble.formats import added, matching
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect
 from thimble.formats.joining import BOM
@@ -23,7 +23,6 @@ from thimble.formats.records import MAX_RECORD_BYTES
 
 DELIMITERS = {"csv": (b",", b";", b"\t", b"|"), "tsv": (b"\t",)}
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
-IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
 
 
 @dataclass(frozen=True)
@@ -88,9 +87,8 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> D
     header = [cell.strip() for cell in first.cells]
     mark = BOM if head.startswith(BOM) else b""
     if _is_header(header, classifier.feature_names):
-        features = _named(header, classifier)
+        features = matching.features(header, classifier)
         new = added.names(classifier)
-        _refuse_taken(header, new)
         delimiter = first.dialect.delimiter
         opening = mark + delimiter.join([first.raw, *(first.dialect.cell(n).encode() for n in new)])
         opening += first.dialect.newline
@@ -117,35 +115,8 @@ def _is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
         return True
     if names is not None:
         return set(names) <= set(cells) or any(name in cells and not is_number(name) for name in names)
-    numbers = cells[1:] if cells[0] in IDENTIFIERS else cells
+    numbers = cells[1:] if cells[0] in matching.IDENTIFIERS else cells
     return len(numbers) > 1 and numbers == [str(k) for k in range(len(numbers))]  # as pandas names columns
-
-
-def _named(header: list[str], classifier: Classifier) -> tuple[int, ...]:
-    """Where the features are in a header."""
-    if classifier.feature_names is None:
-        columns = [k for k, cell in enumerate(header) if cell.lower() not in IDENTIFIERS]
-        if len(columns) < classifier.n_features:
-            raise InvalidFile(
-                f"the header names {len(columns)} columns besides an id, and the model takes "
-                f"{classifier.n_features}: {_listed(header)}"
-            )
-        return tuple(columns[: classifier.n_features])
-    missing = [name for name in classifier.feature_names if name not in header]
-    if missing:
-        raise InvalidFile(f"the header lacks {_listed(missing)}; it has {_listed(header)}")
-    doubled = [name for name in classifier.feature_names if header.count(name) > 1]
-    if doubled:
-        raise InvalidFile(f"the header has {_listed(doubled)} more than once")
-    return tuple(header.index(name) for name in classifier.feature_names)
-
-
-def _refuse_taken(header: list[str], new: tuple[str, ...]) -> None:
-    taken = [name for name in new if name in header]
-    if taken:
-        raise InvalidFile(
-            f"the file already has {_listed(taken)}, which the answers are called: rename them first"
-        )
 
 
 def _positions(cells: list[str], classifier: Classifier) -> tuple[int, ...]:
@@ -160,8 +131,3 @@ def _positions(cells: list[str], classifier: Classifier) -> tuple[int, ...]:
         f"the file has no header, and the {n} features cannot be told among the {len(cells)} cells of its "
         f"first record, of which {len(numbers)} are numbers: add a header, or leave only the features"
     )
-
-
-def _listed(names: list[str], most: int = 20) -> str:
-    shown = ", ".join(f'"{name}"' for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

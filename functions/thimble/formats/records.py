@@ -120,11 +120,34 @@ def finite(X: FloatArray) -> Flags:
     return flags
 
 
-class Format(Protocol):
-    """A file's format, found from its name and first bytes: what the whole-file path and a range share."""
+@dataclass(frozen=True)
+class Part:
+    """Some of an input's records, counted where they were read, and what became of them."""
+
+    records: int
+    lines: int
+    answered: Answered
+
+
+class Result(Protocol):
+    """How answered parts are put together: the opening, the parts with joints between them, the closing."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def opening(self) -> bytes: ...
+
+    @property
+    def joint(self) -> bytes: ...
+
+    @property
+    def closing(self) -> bytes:
+        """Known only after the last part."""
+
+
+class Format(Result, Protocol):
+    """A file's format, found from its name and first bytes: what the whole-file path and a range share."""
 
     @property
     def body(self) -> int:
@@ -133,18 +156,6 @@ class Format(Protocol):
     @property
     def first_line(self) -> int:
         """The physical line, from 1, on which the records begin."""
-
-    @property
-    def opening(self) -> bytes:
-        """What a result begins with."""
-
-    @property
-    def joint(self) -> bytes:
-        """What stands before each answered record but the first of the file."""
-
-    @property
-    def closing(self) -> bytes:
-        """What a result ends with."""
 
     def cut(self, data: bytes, final: bool) -> Positions:
         """Where the newline of each whole record of the data stands; data begin with a record."""

@@ -1,0 +1,46 @@
+"""Which of a table's named columns are the model's features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from thimble.classifier import Classifier
+from thimble.errors import InvalidFile
+from thimble.formats import added
+
+IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
+
+
+def features(header: Sequence[str], classifier: Classifier) -> tuple[int, ...]:
+    """Where the model's features are, in its order: by name, or without names the first that are no id."""
+    _refuse_taken(header, added.names(classifier))
+    if classifier.feature_names is not None:
+        return _by_name(header, classifier.feature_names)
+    columns = [k for k, name in enumerate(header) if name.lower() not in IDENTIFIERS]
+    if len(columns) < classifier.n_features:
+        raise InvalidFile(
+            f"the file has {len(columns)} columns besides an id, and the model takes "
+            f"{classifier.n_features}: {listed(header)}"
+        )
+    return tuple(columns[: classifier.n_features])
+
+
+def _by_name(header: Sequence[str], names: tuple[str, ...]) -> tuple[int, ...]:
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise InvalidFile(f"the header lacks {listed(missing)}; it has {listed(header)}")
+    doubled = [name for name in names if header.count(name) > 1]
+    if doubled:
+        raise InvalidFile(f"the header has {listed(doubled)} more than once")
+    return tuple(header.index(name) for name in names)
+
+
+def _refuse_taken(header: Sequence[str], new: Sequence[str]) -> None:
+    taken = [name for name in new if name in header]
+    if taken:
+        raise InvalidFile(f"the file already has {listed(taken)}, which the answers are called: rename them")
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(f'"{name}"' for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,258 @@
+"""Parquet, row group by row group: columns in, the same columns and the answer's out.
+
+A row group is fetched alone, given a footer of its own and read as a small file; what is written for it is
+such a file too, without its footer. So neither reading nor writing needs more than a row group, and the
+result's row groups are the same however many functions write them.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+from polars.exceptions import PolarsError
+
+from thimble.classifier import Classifier, Predictions, label_text
+from thimble.errors import InvalidFile
+from thimble.formats import added, matching, thrift
+from thimble.formats.records import Answered, Part, finite
+from thimble.formats.thrift import Struct, Value
+from thimble.network import FloatArray
+
+MAGIC = b"PAR1"
+ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
+TAIL = 8  # the footer's length, and the magic again
+SLICE_BYTES = 32 << 20  # of values at once, about
+SLICE_ROWS = 1 << 17
+IN_MEMORY = 64 << 20  # bytes of a row group as it is stored; a larger one goes through a temporary file
+CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
+
+# Fields of the footer's structs, by their numbers in parquet.thrift.
+SCHEMA, NUM_ROWS, ROW_GROUPS, KEY_VALUES = 2, 3, 4, 5
+GROUP_COLUMNS, GROUP_ROWS, GROUP_OFFSET, GROUP_ORDINAL = 1, 3, 5, 7
+CHUNK_OFFSET, CHUNK_META, CHUNK_INDEXES = 2, 3, (4, 5, 6, 7)
+META_CODEC, META_SIZE, META_OFFSETS, META_BLOOM = 4, 7, (9, 10, 11), (14, 15)
+
+Read = Callable[[int, int], bytes]
+
+
+@dataclass(frozen=True)
+class Footer:
+    struct: Struct
+
+    @property
+    def groups(self) -> list[Struct]:
+        return [group.value for group in self.struct[ROW_GROUPS].value]
+
+    def of(self, groups: list[Struct]) -> bytes:
+        """The end of a file with other row groups."""
+        rows = sum(group[GROUP_ROWS].value for group in groups)
+        elements = [Value(thrift.STRUCT, group) for group in groups]
+        struct = thrift.dumps(
+            self.struct
+            | {NUM_ROWS: Value(thrift.I64, rows), ROW_GROUPS: Value(thrift.LIST, elements, thrift.STRUCT)}
+        )
+        return struct + len(struct).to_bytes(4, "little") + MAGIC
+
+
+def footer(size: int, read: Read) -> Footer:
+    """InvalidFile if there is none."""
+    end = read(max(size - (64 << 10), 0), size)
+    if size < len(MAGIC) + TAIL or not end.endswith(MAGIC):
+        raise InvalidFile("the file is not Parquet, or was cut short")
+    length = int.from_bytes(end[-TAIL:-4], "little") + TAIL
+    if length > size:
+        raise InvalidFile("the file's footer is broken")
+    if length > len(end):
+        end = read(size - length, size)
+    try:
+        return Footer(thrift.loads(end[-length:-TAIL]))
+    except (IndexError, ValueError, KeyError) as error:
+        raise InvalidFile("the file's footer is broken") from error
+
+
+def extent(group: Struct) -> tuple[int, int]:
+    """Where a row group's bytes begin and end."""
+    metas = [chunk.value[CHUNK_META].value for chunk in group[GROUP_COLUMNS].value]
+    starts = [min(meta[k].value for k in META_OFFSETS if k in meta and meta[k].value) for meta in metas]
+    ends = [start + meta[META_SIZE].value for start, meta in zip(starts, metas, strict=True)]
+    return min(starts), max(ends)
+
+
+def moved(group: Struct, by: int) -> Struct:
+    """A row group whose bytes stand elsewhere; indexes, which stood outside of it, are left behind."""
+    group = deepcopy(group)
+    if GROUP_OFFSET in group:
+        group[GROUP_OFFSET].value += by
+    group.pop(GROUP_ORDINAL, None)
+    for chunk in group[GROUP_COLUMNS].value:
+        chunk.value[CHUNK_OFFSET].value += by
+        meta = chunk.value[CHUNK_META].value
+        for k in (k for k in META_OFFSETS if k in meta):
+            meta[k].value += by
+        for k in CHUNK_INDEXES:
+            chunk.value.pop(k, None)
+        for k in META_BLOOM:
+            meta.pop(k, None)
+    return group
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """One file being classified. The row groups written so far are what the closing lists."""
+
+    classifier: Classifier
+    read: Read
+    footer: Footer
+    schema: pl.Schema
+    features: tuple[str, ...]
+    name: str = "parquet"
+    opening: bytes = MAGIC
+    joint: bytes = b""
+    written: list[Struct] = field(default_factory=list)
+
+    @property
+    def closing(self) -> bytes:
+        return self._template.of(self.written)
+
+    def parts(self, first: int = 0, last: int | None = None) -> Iterator[Part]:
+        """The row groups from first to last, slice by slice."""
+        row = 1 + sum(group[GROUP_ROWS].value for group in self.footer.groups[:first])
+        for group in self.footer.groups[first:last]:
+            with self._opened(group) as frames:
+                for at in range(0, group[GROUP_ROWS].value, self._slice_rows):
+                    yield self._part(frames.slice(at, self._slice_rows), row + at)
+            row += group[GROUP_ROWS].value
+
+    @contextmanager
+    def _opened(self, group: Struct) -> Iterator[pl.LazyFrame]:
+        """A row group as a file of its own; if it is large, on the disk."""
+        start, stop = extent(group)
+        end = self.footer.of([moved(group, len(MAGIC) - start)])
+        if stop - start <= IN_MEMORY:
+            yield pl.scan_parquet(io.BytesIO(MAGIC + self.read(start, stop) + end))
+            return
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+            file.write(MAGIC)
+            for at in range(start, stop, IN_MEMORY // 8):
+                file.write(self.read(at, min(at + IN_MEMORY // 8, stop)))
+            file.write(end)
+            file.flush()
+            yield pl.scan_parquet(file.name)
+
+    def _part(self, rows: pl.LazyFrame, row: int) -> Part:
+        try:
+            frame = rows.collect()
+        except PolarsError as error:
+            raise InvalidFile(f"the rows from {row} on cannot be read: {error}") from None
+        X = self._columns(frame)
+        good = finite(X)
+        rejected = b"".join(self._rejection(frame, i, row + i) for i in np.flatnonzero(~good).tolist())
+        predictions = self.classifier.predict(X if good.all() else np.ascontiguousarray(X[:, good]))
+        answered = Answered(
+            result=self._written(frame.filter(pl.Series(good)), predictions),
+            rejected=rejected,
+            predictions=int(good.sum()),
+            rejections=int((~good).sum()),
+            blank=0,
+            classes=added.counts(self.classifier, predictions),
+        )
+        return Part(frame.height, 0, answered)
+
+    def _columns(self, frame: pl.DataFrame) -> FloatArray:
+        """(n_features, n); NaN or infinite where a row has to be rejected."""
+        X = np.empty((len(self.features), frame.height))
+        for k, name in enumerate(self.features):
+            X[k] = frame[name].cast(pl.Float64).to_numpy()
+        return X
+
+    def _rejection(self, frame: pl.DataFrame, i: int, row: int) -> bytes:
+        values = frame.row(i, named=True)
+        name = next(name for name in self.features if not _is_finite(values[name]))
+        what = "null" if values[name] is None else "NaN" if values[name] != values[name] else "infinite"
+        record = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        line = {"line": row, "reason": f"{name} is {what}, not a finite number", "record": record}
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _written(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
+        """The bytes of a row group, which the closing will list."""
+        if frame.height == 0:
+            return b""
+        data = self._file(frame, predictions)
+        (group,) = footer(len(data), lambda start, stop: data[start:stop]).groups
+        start, stop = extent(group)
+        at = extent(self.written[-1])[1] if self.written else len(MAGIC)
+        self.written.append(moved(group, at - start))
+        return data[start:stop]
+
+    def _file(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
+        names = added.names(self.classifier)
+        labels, which = added.labels(self.classifier, predictions)
+        columns = [_series(labels).gather(which), *added.numbers(self.classifier, predictions)]
+        out = io.BytesIO()
+        frame.hstack([column.alias(name) for name, column in zip(names, columns, strict=True)]).write_parquet(
+            out, compression=self._codec, row_group_size=max(frame.height, 1)
+        )
+        return out.getvalue()
+
+    @cached_property
+    def _template(self) -> Footer:
+        """The result's footer without row groups; what other tools noted in the input's stays noted."""
+        none = self.classifier.predict(np.empty((self.classifier.n_features, 0)))
+        data = self._file(pl.DataFrame(schema=self.schema), none)
+        struct = footer(len(data), lambda start, stop: data[start:stop]).struct
+        ours, theirs = (_key_values(s) for s in (struct, self.footer.struct))
+        notes = [*ours.values(), *(note for key, note in theirs.items() if key not in (*ours, ARROW_SCHEMA))]
+        return Footer(struct | {KEY_VALUES: Value(thrift.LIST, notes, thrift.STRUCT)})
+
+    @property
+    def _codec(self) -> Any:
+        """The input's own compression."""
+        for group in self.footer.groups:
+            for chunk in group[GROUP_COLUMNS].value:
+                return CODECS.get(chunk.value[CHUNK_META].value[META_CODEC].value, "zstd")
+        return "zstd"
+
+    @cached_property
+    def _slice_rows(self) -> int:
+        return max(1024, min(SLICE_ROWS, SLICE_BYTES // (8 * max(len(self.schema), 1))))
+
+
+def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
+    """InvalidFile unless it is Parquet with a numeric column for every feature."""
+    found = footer(size, read)
+    try:
+        schema = pl.read_parquet_schema(io.BytesIO(MAGIC + found.of([])))
+    except PolarsError as error:
+        raise InvalidFile(f"the file's footer cannot be read: {error}") from None
+    names = list(schema)
+    features = tuple(names[k] for k in matching.features(names, classifier))
+    for name in features:
+        if not schema[name].is_numeric():
+            raise InvalidFile(f'"{name}" is a column of {schema[name]}, not of numbers')
+    return Parquet(classifier, read, found, pl.Schema(schema), features)
+
+
+def _is_finite(value: Any) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _series(labels: Sequence[Any]) -> pl.Series:
+    """The labels in their own type, or as text if they have several."""
+    if len({type(label) for label in labels}) > 1:
+        labels = [label_text(label) for label in labels]
+    return pl.Series(labels)
+
+
+def _key_values(struct: Struct) -> dict[bytes, Value]:
+    return {pair.value[1].value: pair for pair in struct[KEY_VALUES].value} if KEY_VALUES in struct else {}

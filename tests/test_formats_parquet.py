@@ -1,0 +1,211 @@
+"""Parquet: the same columns and the answer's, row group by row group, however they are split."""
+
+import io
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from thimble import streams
+from thimble.classifier import Classifier, load
+from thimble.errors import InvalidFile
+from thimble.formats import parquet, thrift
+from thimble.formats.parquet import Footer, footer
+
+IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
+UNNAMED = load((Path(__file__).parent / "documents" / "data-team.json").read_bytes())
+NAMES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+ANSWERS = ["label", "probability", "p_setosa", "p_versicolor", "p_virginica"]
+
+
+def table(n: int, **columns: Any) -> pl.DataFrame:
+    rng = np.random.default_rng(n)
+    frame = pl.DataFrame({"id": range(n)} | {name: rng.uniform(0.1, 7, n).round(1) for name in NAMES})
+    return frame.with_columns(**columns)
+
+
+def stored(frame: pl.DataFrame, **options: Any) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out, **options)
+    return out.getvalue()
+
+
+def classified(
+    data: bytes, classifier: Classifier = IRIS, groups: tuple[int, int | None] = (0, None)
+) -> tuple[bytes, list[dict[str, Any]]]:
+    form = parquet.opened(len(data), lambda start, stop: data[start:stop], classifier)
+    tally, rejected = streams.Tally(len(classifier.classes)), io.BytesIO()
+    result = b"".join(streams.pieces(form, form.parts(*groups), rejected, tally))
+    tally.reconcile()
+    return form.opening + result + form.closing, [
+        json.loads(line) for line in rejected.getvalue().splitlines()
+    ]
+
+
+def expected(frame: pl.DataFrame) -> pl.DataFrame:
+    predictions = IRIS.predict(np.ascontiguousarray(frame.select(NAMES).cast(pl.Float64).to_numpy().T))
+    return frame.with_columns(
+        label=pl.Series(IRIS.classes).gather(predictions.label_indices),
+        probability=predictions.probabilities.max(axis=0),
+        **{f"p_{name}": predictions.probabilities[k] for k, name in enumerate(IRIS.classes)},
+    )
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "uncompressed", "gzip", "lz4"])
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_a_table_comes_back_with_the_answers_columns(compression: str, rows: int) -> None:
+    frame = table(100)
+    result, rejected = classified(stored(frame, compression=compression, row_group_size=rows))
+    assert rejected == []
+    assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)
+    (codec,) = {
+        chunk.value[3].value[4].value
+        for group in footer(len(result), lambda a, b: result[a:b]).groups
+        for chunk in group[1].value
+    }
+    assert codec == {"zstd": 6, "snappy": 1, "uncompressed": 0, "gzip": 2, "lz4": 7}[compression]
+
+
+def test_columns_keep_their_types_and_the_file_its_notes() -> None:
+    frame = table(9).with_columns(
+        day=date(2024, 2, 29),
+        time=pl.lit(datetime(2024, 1, 1, 12)).cast(pl.Datetime("ms", "Europe/Berlin")),
+        money=pl.lit(Decimal("1.50")),
+        kind=pl.Series(["a", "b", None] * 3, dtype=pl.Categorical),
+        tags=pl.Series([["x"], [], None] * 3),
+        nested=pl.struct("id"),
+        raw=pl.lit(b"\xff"),
+        small=pl.lit(1, pl.UInt8),
+        gone=pl.lit(None),
+    )
+    data = stored(frame, row_group_size=4, metadata={"pandas": "{}", "mine": "é"})
+    result, _ = classified(data)
+    found = pl.read_parquet(io.BytesIO(result))
+    assert_frame_equal(found.drop(ANSWERS), pl.read_parquet(io.BytesIO(data)), check_exact=True)
+    assert found.columns == [*frame.columns, *ANSWERS]
+    notes = pl.read_parquet_metadata(io.BytesIO(result))
+    assert (notes["pandas"], notes["mine"]) == ("{}", "é")
+
+
+def test_a_row_without_a_number_is_rejected_with_its_number() -> None:
+    frame = table(6).with_columns(
+        pl.Series(NAMES[0], [1.0, None, float("nan"), float("inf"), 2.0, 3.0]), note=pl.lit(date(2024, 1, 1))
+    )
+    result, rejected = classified(stored(frame, row_group_size=2))
+    assert [(line["line"], line["reason"]) for line in rejected] == [
+        (2, "sepal length (cm) is null, not a finite number"),
+        (3, "sepal length (cm) is NaN, not a finite number"),
+        (4, "sepal length (cm) is infinite, not a finite number"),
+    ]
+    assert json.loads(rejected[0]["record"])["note"] == "2024-01-01"
+    kept = frame[[0, 4, 5]]
+    assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(kept), check_exact=True)
+
+
+@pytest.mark.parametrize("dtype", [pl.Float32, pl.Int8, pl.UInt64, pl.Decimal(10, 2)])
+def test_any_numeric_column_is_a_feature(dtype: Any) -> None:
+    frame = table(20).with_columns(pl.col(NAMES[1]).cast(dtype))
+    result, _ = classified(stored(frame))
+    assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 60), st.integers(1, 20), st.sets(st.integers(0, 60)), st.data())
+def test_row_groups_classified_apart_are_those_of_the_whole(
+    n: int, rows: int, bad: set[int], draw: st.DataObject
+) -> None:
+    frame = table(n).with_columns(
+        pl.Series(NAMES[2], [None if i in bad else 1.5 for i in range(n)], pl.Float64)
+    )
+    data = stored(frame, row_group_size=rows)
+    whole, rejected = classified(data)
+    count = len(footer(len(data), lambda a, b: data[a:b]).groups)
+    cuts = sorted({0, count, *draw.draw(st.sets(st.integers(0, count)))})
+    parts = [classified(data, groups=bounds) for bounds in pairwise(cuts)]
+    bodies = [body(part) for part, _ in parts]
+    assert b"".join(bodies) == body(whole)
+    assert [line for _, lines in parts for line in lines] == rejected
+    assert [line["line"] for line in rejected] == sorted(i + 1 for i in bad if i < n)
+
+
+def body(data: bytes) -> bytes:
+    length = int.from_bytes(data[-8:-4], "little")
+    return data[4 : -8 - length]
+
+
+def test_a_large_row_group_goes_through_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = stored(table(500))
+    whole = classified(data)
+    monkeypatch.setattr("thimble.formats.parquet.IN_MEMORY", 64)
+    assert classified(data) == whole
+
+
+def test_slices_hold_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("thimble.formats.parquet.SLICE_ROWS", 1024)
+    frame = table(3000)
+    result, _ = classified(stored(frame))
+    assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)
+
+
+def test_a_model_without_names_takes_the_first_columns_that_are_no_id() -> None:
+    n = UNNAMED.n_features
+    frame = pl.DataFrame({"id": [1]} | {f"c{k}": [1.5] for k in range(n)} | {"note": ["x"]})
+    result, _ = classified(stored(frame), UNNAMED)
+    assert pl.read_parquet(io.BytesIO(result)).columns[: n + 3] == [*frame.columns, "label"]
+
+
+def test_a_table_of_no_rows_comes_back_with_the_answers_columns() -> None:
+    result, _ = classified(stored(table(5).clear()))
+    found = pl.read_parquet(io.BytesIO(result))
+    assert (found.height, found.columns) == (0, ["id", *NAMES, *ANSWERS])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not Parquet, or was cut short"),
+        (b"id,a\n1,2\n", "not Parquet, or was cut short"),
+        (stored(table(3))[:-1], "not Parquet, or was cut short"),
+        (stored(table(3))[:-8] + b"\xff\xff\xff\x00PAR1", "the file's footer is broken"),
+        (stored(table(3))[:-8] + b"\x09\x00\x00\x00PAR1", "footer"),
+        (stored(table(3).drop(NAMES[0])), 'the header lacks "sepal length \\(cm\\)"'),
+        (stored(table(3).with_columns(label=1)), 'the file already has "label"'),
+        (
+            stored(table(3).with_columns(pl.lit("x").alias(NAMES[0]))),
+            '"sepal length \\(cm\\)" is a column of String',
+        ),
+        (
+            stored(table(3).with_columns(pl.lit(True).alias(NAMES[0]))),
+            "is a column of Boolean, not of numbers",
+        ),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(InvalidFile, match=message):
+        classified(data)
+
+
+def test_broken_pages_refuse_the_file() -> None:
+    data = bytearray(stored(table(300), compression="zstd"))
+    data[100:400] = bytes(300)
+    with pytest.raises(InvalidFile, match="cannot be read"):
+        classified(bytes(data))
+
+
+@given(st.integers(0, 40), st.integers(1, 9))
+def test_a_footer_is_written_as_it_was_read(n: int, rows: int) -> None:
+    data = stored(table(n, flag=pl.lit(True)), row_group_size=rows)
+    length = int.from_bytes(data[-8:-4], "little")
+    text = data[-8 - length : -8]
+    assert thrift.dumps(thrift.loads(text)) == text
+    found = Footer(thrift.loads(text))
+    assert found.of(found.groups) == data[-8 - length :]
