@@ -20,7 +20,12 @@ LAYERS = (
     *("http", "routes", "gateway"),
 )
 PURE = LAYERS[: LAYERS.index("formats") + 1]
-LIBRARIES_OF_THE_CORE = {"numpy", "orjson", "polars"}  # polars: of the file formats alone
+LIBRARIES_OF_THE_CORE = {
+    "numpy",
+    "orjson",
+    "polars",
+    "backports",
+}  # polars, backports.zstd: of the file formats alone
 NEVER_SHIPPED = {"sklearn", "scipy", "joblib", "pandas", "moto", "pytest", "model", "infra", "tests"}
 
 
