@@ -94,7 +94,7 @@ class Job:
             outcome = self._classify()
         except InvalidFile as error:
             outcome = {"error": str(error)}
-            self._remove(earlier)
+        self._remove_former(earlier, outcome)
         if streams.source(self.source.store, self.source.path).etag != self.source.etag:
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
         summary = {**self.identity, **outcome, "seconds": round(time.monotonic() - started, 3)}
@@ -121,10 +121,11 @@ class Job:
             return False
         return bool(found == summary["result_etag"])
 
-    def _remove(self, earlier: dict[str, Any] | None) -> None:
-        """A refused file has no result; what a former version of it had goes."""
-        if earlier is not None and "result" in earlier:
-            obstore.delete(self.results, [self.paths.result, self.paths.rejections])
+    def _remove_former(self, earlier: dict[str, Any] | None, outcome: dict[str, Any]) -> None:
+        """What an earlier version of the input left behind, and this one has not."""
+        for kind in ("result", "rejected"):
+            if earlier is not None and kind in earlier and kind not in outcome:
+                obstore.delete(self.results, earlier[kind])
 
     def _classify(self) -> dict[str, Any]:
         source, tally = self.source, Tally(len(self.classifier.classes))
@@ -139,17 +140,19 @@ class Job:
                 result.write(piece)
             result.write(form.closing)
             tally.reconcile()
-            self._check_share(tally)
             rejected.finish()
-            etag = result.finish()
+            counts = self._counts(form, tally)
+            if error := self._too_many_rejected(tally):
+                return {**counts, "error": error}
+            return {**counts, "result": self.paths.result, "result_etag": result.finish()}
+
+    def _counts(self, form: Result, tally: Tally) -> dict[str, Any]:
         return {
             "format": form.name,
             "rows": tally.predictions + tally.rejections,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
             "classes": dict(zip(self.classifier.class_texts, tally.classes.tolist(), strict=True)),
-            "result": self.paths.result,
-            "result_etag": etag,
             "rejected": self.paths.rejections,
         }
 
@@ -168,13 +171,11 @@ class Job:
             form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
         )
 
-    def _check_share(self, tally: Tally) -> None:
-        rows = tally.predictions + tally.rejections
-        if tally.rejections > self.options.max_rejected_share * rows:
-            raise InvalidFile(
-                f"{tally.rejections} of {rows} records were rejected, and at most a share of "
-                f"{self.options.max_rejected_share:g} may be"
-            )
+    def _too_many_rejected(self, tally: Tally) -> str | None:
+        rows, most = tally.predictions + tally.rejections, self.options.max_rejected_share
+        if tally.rejections <= most * rows:
+            return None
+        return f"{tally.rejections} of {rows} records were rejected, and at most a share of {most:g} may be"
 
 
 @dataclass(frozen=True)
