@@ -90,7 +90,7 @@ def create_resources(s3_url: str) -> None:
 
 
 def main() -> None:
-    """`python -m infra.aws FD`: serve on a socket that the parent has bound, as long as the parent lives."""
+    """`python -m infra.aws FD...`: serve on sockets that the parent has bound, as long as it lives."""
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -104,15 +104,17 @@ def main() -> None:
         def log_request(self, code: object = "-", size: object = "-") -> None:
             pass
 
-    server = make_server(
-        "127.0.0.1",
-        0,
-        DomainDispatcherApplication(create_backend_app),
-        threaded=True,
-        request_handler=QuietRequestHandler,
-        fd=int(sys.argv[1]),
-    )
-    Thread(target=server.serve_forever, daemon=True).start()
+    application = DomainDispatcherApplication(create_backend_app)
+    for descriptor in sys.argv[1:]:
+        server = make_server(
+            "127.0.0.1",
+            0,
+            application,
+            threaded=True,
+            request_handler=QuietRequestHandler,
+            fd=int(descriptor),
+        )
+        Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # ends with the parent, however that ends
 
 

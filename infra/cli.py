@@ -43,6 +43,15 @@ def thimble() -> None:
 def run(
     port: Annotated[int, typer.Option(envvar="PORT", help="Port of the HTTP API.")] = 8000,
     s3_port: Annotated[int, typer.Option(envvar="S3_PORT", help="Port of S3 and SQS.")] = 9000,
+    s3_host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="S3_HOST",
+            metavar="ADDRESS",
+            help="Where S3 listens too: Docker's bridge, say, so that containers of sam local reach it.",
+            show_default="loopback only",
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -70,7 +79,7 @@ def run(
     """
     from infra import local
 
-    local.run(port=port, s3_port=s3_port, model=model, verbose=verbose)
+    local.run(port=port, s3_port=s3_port, s3_host=s3_host, model=model, verbose=verbose)
 
 
 @app.command()

@@ -35,13 +35,15 @@ IRIS = Path(__file__).parents[1] / "model" / "iris.json"
 LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
 
 
-def run(*, port: int, s3_port: int, model: Path | None, verbose: bool) -> None:
+def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, verbose: bool) -> None:
     """Serve until SIGINT or SIGTERM. Raises ThimbleError for what keeps it from starting or running."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         api = stack.enter_context(_listen(port, "PORT"))
-        s3 = stack.enter_context(_listen(s3_port, "S3_PORT"))
+        s3 = [stack.enter_context(_listen(s3_port, "S3_PORT"))]
+        if s3_host:
+            s3.append(stack.enter_context(_listen(s3[0].getsockname()[1], "S3_HOST", s3_host)))
         folder = Path(tempfile.mkdtemp(prefix="thimble-"))
         stack.callback(_forget, folder)
         stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
@@ -49,17 +51,19 @@ def run(*, port: int, s3_port: int, model: Path | None, verbose: bool) -> None:
 
 
 def _serve(
-    stack: ExitStack, api: socket.socket, s3: socket.socket, folder: Path, model: Path, verbose: bool
+    stack: ExitStack, api: socket.socket, s3: list[socket.socket], folder: Path, model: Path, verbose: bool
 ) -> None:
     log = None if verbose else str(folder / "functions.log")
-    s3_url, api_url = _url(s3), _url(api)
+    s3_url, api_url = _url(s3[0]), _url(api)
     os.environ.update(environment := aws.environment(s3_url))
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
 
     children = Children(stack, log)
-    children.start("infra.aws", str(s3.fileno()), pass_fds=[s3.fileno()])
-    s3.close()  # the child's from here on, so that its death is noticed
+    descriptors = [listener.fileno() for listener in s3]
+    children.start("infra.aws", *map(str, descriptors), pass_fds=descriptors)
+    for listener in s3:
+        listener.close()  # the child's from here on, so that its death is noticed
     document, classifier = _read(model)
     aws.create_resources(s3_url)
     _publish(document)
@@ -130,11 +134,11 @@ def _read(path: Path) -> tuple[bytes, "Classifier"]:
         raise InvalidModel(f"{path} is refused: {error}") from None
 
 
-def _listen(port: int, variable: str) -> socket.socket:
+def _listen(port: int, variable: str, host: str = "127.0.0.1") -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
         listener.listen(128)
     except (OSError, OverflowError) as error:
         listener.close()
