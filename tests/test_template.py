@@ -1,0 +1,196 @@
+"""template.yaml keeps what the README promises of the stack: nothing lost, public or in a loop."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+from infra import apigateway, aws, mapping
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+FUNCTION_DEFAULTS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
+
+
+def of_type(kind: str) -> list[str]:
+    return sorted(name for name, resource in RESOURCES.items() if resource["Type"] == kind)
+
+
+def properties(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = RESOURCES[name]["Properties"]
+    return found
+
+
+def variables(function: str) -> dict[str, Any]:
+    own = properties(function).get("Environment", {"Variables": {}})["Variables"]
+    return {**FUNCTION_DEFAULTS["Environment"]["Variables"], **own}
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    return [s for policy in properties(role)["Policies"] for s in policy["PolicyDocument"]["Statement"]]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+BUCKETS = of_type("AWS::S3::Bucket")
+ROLES = of_type("AWS::IAM::Role")
+QUEUES = of_type("AWS::SQS::Queue")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_handler_is_where_the_template_says(function: str) -> None:
+    module, name = properties(function)["Handler"].split(".")
+    tree = ast.parse((ROOT / "functions" / f"{module}.py").read_text())
+    assigned = {ast.unparse(t) for node in tree.body if isinstance(node, ast.Assign) for t in node.targets}
+    assert name in assigned
+
+
+def test_all_functions_are_built_once_from_one_folder() -> None:
+    assert FUNCTION_DEFAULTS["CodeUri"] == "functions"
+    assert not [f for f in FUNCTIONS if {"CodeUri", "Runtime", "Architectures"} & properties(f).keys()]
+
+
+def test_the_functions_get_every_setting_that_the_code_reads_and_no_other() -> None:
+    source = (ROOT / "functions/thimble/settings.py").read_text()
+    read = set(re.findall(r'"([A-Z][A-Z_]+)"', source))
+    given = {name for function in FUNCTIONS for name in variables(function)}
+    assert read <= given
+    assert {
+        name for name in given - read if not name.startswith(("AWS_", "POWERTOOLS_", "OPENBLAS_"))
+    } == set()
+
+
+def test_sam_local_replaces_only_variables_that_the_template_has() -> None:
+    """It drops others without a word."""
+    replaced = json.loads((ROOT / "infra/sam-local.json").read_text())["Parameters"].keys()
+    assert replaced <= {name for function in FUNCTIONS for name in variables(function)}
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_is_private_encrypted_and_outlives_the_stack(bucket: str) -> None:
+    assert set(properties(bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties(bucket)["BucketEncryption"]
+    assert RESOURCES[bucket]["DeletionPolicy"] == RESOURCES[bucket]["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_half_an_upload_is_not_paid_for_for_ever(bucket: str) -> None:
+    rules = properties(bucket)["LifecycleConfiguration"]["Rules"]
+    assert [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule]
+
+
+@pytest.mark.parametrize(
+    ("resource", "kind", "attribute"),
+    [(name, "AWS::S3::BucketPolicy", "Bucket") for name in BUCKETS]
+    + [(name, "AWS::SQS::QueuePolicy", "Queues") for name in QUEUES],
+)
+def test_a_bucket_or_queue_is_reached_over_tls_only(resource: str, kind: str, attribute: str) -> None:
+    [policy] = [p for p in of_type(kind) if {"Ref": resource} in as_list(properties(p)[attribute])]
+    denied = [s for s in properties(policy)["PolicyDocument"]["Statement"] if s["Effect"] == "Deny"]
+    assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+    assert denied[0]["Principal"] == "*"
+    assert {"Fn::GetAtt": [resource, "Arn"]} in as_list(denied[0]["Resource"])
+
+
+@pytest.mark.parametrize("bucket", ["ModelsBucket", "InboxBucket"])
+def test_what_cannot_be_made_again_is_versioned(bucket: str) -> None:
+    assert properties(bucket)["VersioningConfiguration"]["Status"] == "Enabled"
+
+
+def test_no_function_can_write_where_files_are_announced() -> None:
+    announcing = [bucket for bucket in BUCKETS if "NotificationConfiguration" in properties(bucket)]
+    assert announcing == ["InboxBucket"]
+    for statement in (s for role in ROLES for s in statements(role)):
+        if "InboxBucket" in json.dumps(statement["Resource"]):
+            assert set(as_list(statement["Action"])) <= {
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:ListBucket",
+            }
+
+
+def test_the_queue_takes_announcements_of_the_inbox_alone() -> None:
+    [allow] = [s for s in properties("QueuePolicy")["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+    arn = allow["Condition"]["ArnEquals"]["aws:SourceArn"]["Fn::Sub"]
+    assert arn.split(":::")[1] == properties("InboxBucket")["BucketName"]["Fn::Sub"]
+    assert allow["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert allow["Action"] == "sqs:SendMessage"
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_queue_is_encrypted_and_keeps_messages_for_two_weeks(queue: str) -> None:
+    assert properties(queue)["SqsManagedSseEnabled"] is True
+    assert properties(queue)["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_a_file_that_fails_is_tried_again_alone_and_then_kept() -> None:
+    files, queue = properties("FilesFunction"), properties("Queue")
+    source = files["Events"]["Dropped"]["Properties"]
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["VisibilityTimeout"] >= 6 * files["Timeout"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
+
+
+def test_the_local_stack_waits_and_tries_as_the_deployed_one() -> None:
+    files, queue = properties("FilesFunction"), properties("Queue")
+    assert files["Timeout"] == mapping.FUNCTION_TIMEOUT
+    assert files["Events"]["Dropped"]["Properties"]["BatchSize"] == mapping.BATCH_SIZE
+    assert queue["VisibilityTimeout"] == aws.VISIBILITY_TIMEOUT
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == aws.ATTEMPTS
+    assert properties("ApiFunction")["Timeout"] == apigateway.FUNCTION_TIMEOUT
+
+
+def test_every_function_has_a_role_and_a_log_of_its_own() -> None:
+    roles = [json.dumps(properties(function)["Role"]) for function in FUNCTIONS]
+    logs = [properties(function)["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS]
+    assert len(set(roles)) == len(set(logs)) == len(FUNCTIONS)
+
+
+def test_logs_do_not_pile_up_for_ever() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    assert groups
+    assert all("RetentionInDays" in properties(group) for group in groups)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_neither_wildcards_nor_managed_policies(role: str) -> None:
+    assert "ManagedPolicyArns" not in properties(role)
+    for statement in statements(role):
+        assert not [action for action in as_list(statement["Action"]) if "*" in action]
+        assert "*" not in as_list(statement["Resource"])
+
+
+def test_every_path_reaches_the_function_and_no_cors_of_the_gateways_answers_for_it() -> None:
+    event = properties("ApiFunction")["Events"]["EveryRequest"]["Properties"]
+    assert event == {"ApiId": {"Ref": "HttpApi"}, "PayloadFormatVersion": "2.0"}
+    assert "CorsConfiguration" not in properties("HttpApi")
+
+
+def test_the_access_log_holds_no_bodies() -> None:
+    fields = json.loads(properties("HttpApi")["AccessLogSettings"]["Format"])
+    assert set(fields.values()) <= {
+        "$context.requestId",
+        "$context.requestTime",
+        "$context.identity.sourceIp",
+        "$context.httpMethod",
+        "$context.path",
+        "$context.status",
+        "$context.responseLength",
+        "$context.responseLatency",
+        "$context.integrationErrorMessage",
+    }
+
+
+@pytest.mark.parametrize("parameter", TEMPLATE["Parameters"])
+def test_the_stack_deploys_without_an_answer_to_any_parameter(parameter: str) -> None:
+    assert "Default" in TEMPLATE["Parameters"][parameter]
+    assert TEMPLATE["Parameters"][parameter]["Description"]
