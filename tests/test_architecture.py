@@ -14,7 +14,7 @@ FUNCTIONS = ROOT / "functions"
 ENTRIES = ("api", "files")
 # Each imports only from those before it.
 LAYERS = (
-    *("errors", "fields", "network", "normal", "document", "steps", "preprocessing"),
+    *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
     *("classifier", "rows", "bodies", "answers"),
     *("formats", "settings", "telemetry", "store", "events", "streams", "pipeline"),
     *("http", "routes", "gateway"),

@@ -1,14 +1,10 @@
 """A request's body becomes its rows, or a sentence that says what is wrong with it."""
 
-import json
 from contextlib import suppress
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from thimble.bodies import instances, loads
+from thimble.bodies import instances
 from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
 
 REFUSED = [
@@ -41,16 +37,6 @@ def test_one_instance_is_a_list_of_one() -> None:
     assert instances(b'{"instance": [1, 2]}', max_rows=1) == ([[1, 2]], "instance")
 
 
-values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
-)
-
-
 @pytest.mark.parametrize("depth", [100, 450, 600, 900, 1010, 1020, 1100])
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
 def test_a_deep_body_is_read_or_refused_and_never_crashes(depth: int, opening: bytes, closing: bytes) -> None:
@@ -62,7 +48,7 @@ def test_a_deep_body_is_read_or_refused_and_never_crashes(depth: int, opening: b
 def test_a_doubled_key_among_very_many_is_found_at_once() -> None:
     keys = ", ".join(f'"{k}": 1' for k in range(200_000))
     with pytest.raises(MalformedBody, match=r"^instances\[1\]\.x occurs twice in one object$"):
-        loads(f'{{"instances": [{{{keys}}}, {{{keys}, "x": 1, "x": 2}}]}}'.encode())
+        instances(f'{{"instances": [{{{keys}}}, {{{keys}, "x": 1, "x": 2}}]}}'.encode(), max_rows=2)
 
 
 @pytest.mark.parametrize("zeros", [308, 309, 500, 5000])
@@ -71,21 +57,3 @@ def test_an_integer_of_any_length_is_a_number(zeros: int) -> None:
         ([[value, _]], _) = instances(f'{{"instances": [[{sign}1{"0" * zeros}, NaN]]}}'.encode(), max_rows=1)
         assert (value < 0) == (sign == "-")
         assert abs(value) >= 10**308
-
-
-@given(value=values)
-def test_the_reader_agrees_with_the_standard_library(value: Any) -> None:
-    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
-        try:
-            body = text.encode()
-        except UnicodeEncodeError:
-            continue
-        assert loads(body) == json.loads(text)
-
-
-@given(value=st.dictionaries(st.text(max_size=4), values, min_size=1, max_size=4))
-def test_no_doubled_key_is_ever_dropped_silently(value: dict[str, Any]) -> None:
-    key = next(iter(value))
-    doubled = json.dumps(value)[:-1] + f", {json.dumps(key)}: null}}"
-    with pytest.raises(MalformedBody):
-        loads(json.dumps([{}]).replace("{}", doubled).encode())

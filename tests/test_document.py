@@ -106,6 +106,12 @@ def test_a_weight_that_is_not_finite_is_refused(number: str) -> None:
         load(text.encode())
 
 
+def test_a_key_twice_is_refused() -> None:
+    doubled = orjson.dumps(document())[:-1] + b', "classes": ["c", "b", "a"]}'
+    with pytest.raises(InvalidModel, match=r"^classes occurs twice$"):
+        load(doubled)
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"1", b"\x80\x04\x95", b"[" * 100_000])
 def test_what_is_not_a_json_object_is_refused(data: bytes) -> None:
     with pytest.raises(InvalidModel, match=r"^The document is not"):

@@ -260,3 +260,10 @@ def test_a_file_that_is_no_json_is_refused(data: bytes, key: str, message: str) 
 def test_a_model_without_names_takes_no_objects() -> None:
     with pytest.raises(InvalidFile, match="the model knows no feature names"):
         classified(LINE.encode(), classifier=UNNAMED)
+
+
+def test_a_row_that_the_model_has_no_answer_to_costs_itself_alone() -> None:
+    huge = json.dumps(dict.fromkeys(NAMES, 1e308))
+    result, rejected = classified("\n".join([LINE, huge, LINE]).encode())
+    assert result == classified("\n".join([LINE, LINE]).encode())[0]
+    assert [(r["line"], r["reason"]) for r in rejected] == [(2, "the values are too large for the model")]

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from thimble import strictjson
 from thimble.errors import InvalidModel
 from thimble.fields import choice, indices, is_finite, items, matrix, shown, typed, vector
 from thimble.network import ACTIVATIONS, OUT_ACTIVATIONS, FloatArray
@@ -151,9 +150,11 @@ def _decode(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise InvalidModel(f"The document has {len(data)} bytes; the most that is read is {MAX_BYTES}")
     try:
-        raw = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        raw = strictjson.loads(data)
+    except strictjson.NotJson as error:
         raise InvalidModel(f"The document is not JSON: {error}") from None
+    except strictjson.DoubledKey as error:
+        raise InvalidModel(f"{error} occurs twice") from None
     if not isinstance(raw, dict):
         raise InvalidModel("The document is not a JSON object")
     return raw
@@ -298,12 +299,20 @@ def _classes(raw: dict[str, Any], path: str) -> tuple[Label, ...]:
             raise InvalidModel(f"{path}classes[{i}] is neither a string nor a number nor a boolean")
     if len(kinds) > 1:
         raise InvalidModel(f"{path}classes has labels of several types")
-    for i, label in enumerate(classes):
-        if label in classes[:i]:
-            raise InvalidModel(f"{path}classes[{i}] is {shown(label)} a second time")
+    _check_distinct(classes, f"{path}classes")
     if len(classes) < 2:
         raise InvalidModel(f"{path}classes has one label only; a classifier needs two")
     return tuple(classes)
+
+
+def _check_distinct(values: list[Any], path: str) -> None:
+    if len(set(values)) == len(values):
+        return
+    seen = set()
+    for i, value in enumerate(values):
+        if value in seen:
+            raise InvalidModel(f"{path}[{i}] is {shown(value)} a second time")
+        seen.add(value)
 
 
 def _feature_names(raw: dict[str, Any], n_features: int) -> tuple[str, ...] | None:
@@ -313,8 +322,7 @@ def _feature_names(raw: dict[str, Any], n_features: int) -> tuple[str, ...] | No
     for i, name in enumerate(items(names, "feature_names_in")):
         if not isinstance(name, str) or not name:
             raise InvalidModel(f"feature_names_in[{i}] is {shown(name)}, not a name")
-        if name in names[:i]:
-            raise InvalidModel(f"feature_names_in[{i}] is {shown(name)} a second time")
+    _check_distinct(names, "feature_names_in")
     if len(names) != n_features:
         raise InvalidModel(f"feature_names_in has {len(names)} names; the model takes {n_features} features")
     return tuple(names)

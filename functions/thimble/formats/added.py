@@ -5,7 +5,7 @@ Numbers are written with the fewest digits that read back as the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from thimble.answers import label_sets
 from thimble.classifier import Classifier, Predictions
 from thimble.document import Label
+from thimble.network import FloatArray
 
 LABEL, LABELS, PROBABILITY = "label", "labels", "probability"
 
@@ -33,6 +34,20 @@ def labels(
     masks, which = np.unique(predictions.label_mask, axis=1, return_inverse=True)
     distinct = Predictions(np.empty((len(masks), masks.shape[1])), np.empty(0, np.intp), masks)
     return label_sets(classifier, distinct), which.reshape(-1).astype(np.intp)
+
+
+def predict(
+    classifier: Classifier, X: FloatArray, good: NDArray[np.bool_], reject: Callable[[int, str], None]
+) -> Predictions:
+    """Of the good columns of X; a row that the model has no answer to is rejected, and good no more."""
+    predictions = classifier.predict(X if good.all() else X[:, good])
+    if not predictions.rejected:
+        return predictions
+    rows = np.flatnonzero(good)
+    for k, reason in sorted(predictions.rejected.items()):
+        reject(int(rows[k]), reason)
+        good[rows[k]] = False
+    return classifier.predict(X[:, good])  # the others' bits do not depend on their company
 
 
 def numbers(classifier: Classifier, predictions: Predictions) -> list[pl.Series]:

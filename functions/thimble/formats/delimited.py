@@ -52,13 +52,16 @@ class Delimited:
         kept = block.only(fits)
         X = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(kept.ends))
         good = finite(X)
-        for k, i in zip(np.flatnonzero(~good).tolist(), np.flatnonzero(fits)[~good].tolist(), strict=True):
+        index = np.flatnonzero(fits)
+        for k, i in zip(np.flatnonzero(~good).tolist(), index[~good].tolist(), strict=True):
             try:
                 X[:, k] = self._carefully(block.record(i))
                 good[k] = True
             except ValueError as error:
                 rejections.add(block, i, str(error))
-        predictions = self.classifier.predict(X if good.all() else X[:, good])
+        predictions = added.predict(
+            self.classifier, X, good, lambda k, reason: rejections.add(block, int(index[k]), reason)
+        )
         return Answered(
             result=self._joined(kept.only(good), predictions),
             rejected=rejections.dumps(),

@@ -67,7 +67,9 @@ class JsonLines:
                 good[i] = True
             except ValueError as error:
                 rejections.add(block, i, str(error))
-        predictions = self.classifier.predict(X[:, good] if not good.all() else X)
+        predictions = added.predict(
+            self.classifier, X, good, lambda i, reason: rejections.add(block, i, reason)
+        )
         return Answered(
             result=self._joined(block.only(good), predictions),
             rejected=rejections.dumps(),

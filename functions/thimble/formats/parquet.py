@@ -157,8 +157,11 @@ class Parquet:
             raise InvalidFile(f"the rows from {row} on cannot be read: {error}") from None
         X = self._columns(frame)
         good = finite(X)
-        rejected = b"".join(self._rejection(frame, i, row + i) for i in np.flatnonzero(~good).tolist())
-        predictions = self.classifier.predict(X if good.all() else np.ascontiguousarray(X[:, good]))
+        reasons: dict[int, str] = {}
+        predictions = added.predict(self.classifier, X, good, reasons.__setitem__)
+        rejected = b"".join(
+            self._rejection(frame, i, row + i, reasons.get(i)) for i in np.flatnonzero(~good).tolist()
+        )
         answered = Answered(
             result=self._written(frame.filter(pl.Series(good)), predictions),
             rejected=rejected,
@@ -176,13 +179,16 @@ class Parquet:
             X[k] = frame[name].cast(pl.Float64).to_numpy()
         return X
 
-    def _rejection(self, frame: pl.DataFrame, i: int, row: int) -> bytes:
+    def _rejection(self, frame: pl.DataFrame, i: int, row: int, reason: str | None) -> bytes:
         values = frame.row(i, named=True)
+        record = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        line = {"line": row, "reason": reason or self._reason(values), "record": record}
+        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _reason(self, values: dict[str, Any]) -> str:
         name = next(name for name in self.features if not _is_finite(values[name]))
         what = "null" if values[name] is None else "NaN" if values[name] != values[name] else "infinite"
-        record = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-        line = {"line": row, "reason": f"{name} is {what}, not a finite number", "record": record}
-        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        return f"{name} is {what}, not a finite number"
 
     def _written(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
         """The bytes of a row group, which the closing will list."""

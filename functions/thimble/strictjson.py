@@ -1,0 +1,99 @@
+"""JSON without surprises: a key that occurs twice is refused, and NaN is read, so that it can be named."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+
+class NotJson(ValueError):
+    """What is wrong with the text."""
+
+
+class DoubledKey(ValueError):
+    """The path of a key that occurs twice in one object."""
+
+
+def loads(body: bytes) -> Any:
+    """Any JSON value; NotJson or DoubledKey. NaN and Infinity, which are not JSON but which Python writes,
+    are read so that their place can be named."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return _loads_carefully(body, error)
+    try:
+        single = _keys_are_single(body, value)
+    except RecursionError as error:
+        raise NotJson(_reason(error)) from None
+    return value if single else _loads_carefully(body, None)
+
+
+def _keys_are_single(body: bytes, value: Any) -> bool:
+    """Proof, in the common case, that the parser dropped no doubled key: every colon is accounted for."""
+    return b"\\" not in body and body.count(b":") == _colons(value)
+
+
+def _colons(value: Any) -> int:
+    """How many colons the shortest JSON of a value has, where values are not strings."""
+    if isinstance(value, dict):
+        return len(value) + "".join(value).count(":") + sum(map(_colons, value.values()))
+    if isinstance(value, list):
+        return sum(_colons(item) for item in value if isinstance(item, dict | list))
+    return value.count(":") if isinstance(value, str) else 0
+
+
+class _Doubled(dict[str, Any]):
+    """An object in which a key occurs twice."""
+
+    key: str
+
+
+def _loads_carefully(body: bytes, error: orjson.JSONDecodeError | None) -> Any:
+    try:
+        value = json.loads(body, object_pairs_hook=_object, parse_int=_integer)
+        doubled = next(_doubled(value, ""), None)
+    except (ValueError, RecursionError) as found:
+        where = found if isinstance(found, UnicodeDecodeError) else error or found
+        raise NotJson(_reason(where)) from None
+    if doubled:
+        raise DoubledKey(doubled)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    doubled, times = _Doubled(value), Counter(key for key, _ in pairs)
+    doubled.key = next(key for key in times if times[key] > 1)
+    return doubled
+
+
+def _doubled(value: Any, path: str) -> Iterator[str]:
+    """The paths of keys that occur twice in one object, the first one first."""
+    if isinstance(value, _Doubled):
+        yield f"{path}.{value.key}".removeprefix(".")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, dict | list):
+                yield from _doubled(item, f"{path}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            if isinstance(item, dict | list):
+                yield from _doubled(item, f"{path}[{i}]")
+
+
+def _integer(digits: str) -> float:
+    """Python reads no integer of more than 4300 digits; as a number, those of 400 are infinite already."""
+    return int(digits) if len(digits) < 400 else math.copysign(math.inf, float(digits))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8"
+    return str(error) if isinstance(error, ValueError) else "it is nested too deeply"
