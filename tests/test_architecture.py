@@ -126,7 +126,7 @@ def test_the_readme_names_every_command() -> None:
 
 def test_the_readme_names_every_environment_variable() -> None:
     source = (FUNCTIONS / "thimble" / "settings.py").read_text()
-    variables = set(re.findall(r'"([A-Z][A-Z_]+)"', source)) | {"PORT", "S3_PORT", "MODEL"}
+    variables = set(re.findall(r'"([A-Z][A-Z_]+)"', source)) | {"PORT", "S3_PORT", "S3_HOST", "MODEL"}
     readme = (ROOT / "README.md").read_text()
     assert len(variables) > 5
     assert [name for name in sorted(variables) if f"`{name}`" not in readme] == []
