@@ -17,9 +17,9 @@ from thimble import formats, streams
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile
 from thimble.formats import quotes
+from thimble.formats.cells import number
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect, Tokens
-from thimble.formats.numbers import number
 from thimble.formats.records import Format
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
@@ -95,9 +95,9 @@ CELLS = st.text(
 def test_whole_blocks_and_single_cells_agree_on_every_text(cells: list[str]) -> None:
     form = layout(b"1,2,3,4,a\n")
     data = "".join(f"{cell},2,3,4,a\n" for cell in cells).encode()
-    X = form._columns(Tokens(form.dialect, data), len(cells))
-    for bulk, cell in zip(X[0].tolist(), cells, strict=True):
-        if np.isfinite(bulk):
+    columns = form._columns(Tokens(form.dialect, data), len(cells))
+    for bulk, doubtful, cell in zip(columns.numbers[0].tolist(), columns.doubtful, cells, strict=True):
+        if not doubtful:
             assert bulk == number("x", cell)
     accepted = [cell for cell in cells if _is_number(cell)]
     result, rejected = classified(b"1,2,3,4,a\n" + data)
@@ -116,7 +116,7 @@ def _is_number(cell: str) -> bool:
 def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
     form = layout(b"1,2,3,4\n")
     data = "".join(f"{value!r},{value:.17e},{value:.25f},4\n" for value in values).encode()
-    X = form._columns(Tokens(form.dialect, data), len(values))
+    X = form._columns(Tokens(form.dialect, data), len(values)).numbers
     assert X[0].tobytes() == X[1].tobytes() == np.array(values).tobytes()
     assert X[2].tolist() == [float(f"{value:.25f}") for value in values]
 
@@ -256,12 +256,12 @@ def test_a_model_without_names_takes_the_first_columns_that_are_no_id() -> None:
     names = ",".join(f"c{k}" for k in range(n))
     numbers = ",".join(["1.5"] * n)
     header = layout(f"id,{names},note\n77,{numbers},x\n".encode(), classifier=UNNAMED)
-    assert header.features == tuple(range(1, n + 1))
+    assert list(header.features.values()) == list(range(1, n + 1))
     none = layout(f"{numbers}\n".encode(), classifier=UNNAMED)
-    assert none.features == tuple(range(n))
+    assert list(none.features.values()) == list(range(n))
     assert none.opening == b""
     pandas = layout(("," + ",".join(map(str, range(n))) + f"\n0,{numbers}\n").encode(), classifier=UNNAMED)
-    assert pandas.features == tuple(range(1, n + 1))
+    assert list(pandas.features.values()) == list(range(1, n + 1))
 
 
 @pytest.mark.parametrize(

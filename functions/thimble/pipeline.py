@@ -22,7 +22,7 @@ from obstore.store import ObjectStore
 from thimble import answers, formats, store, streams
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
-from thimble.formats import parquet
+from thimble.formats import added, parquet
 from thimble.formats.records import Part, Result
 from thimble.streams import Overwritten, Source, Tally
 
@@ -128,7 +128,7 @@ class Job:
                 obstore.delete(self.results, earlier[kind])
 
     def _classify(self) -> dict[str, Any]:
-        source, tally = self.source, Tally(len(self.classifier.classes))
+        source, tally = self.source, Tally(added.n_counts(self.classifier))
         name = formats.named(source.path)
         form, parts = self._opened(name)
         with (
@@ -152,7 +152,7 @@ class Job:
             "rows": tally.predictions + tally.rejections,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
-            "classes": dict(zip(self.classifier.class_texts, tally.classes.tolist(), strict=True)),
+            "classes": added.class_counts(self.classifier, tally.classes.tolist()),
             "rejected": self.paths.rejections,
         }
 

@@ -1,11 +1,12 @@
 """File formats: which one a file has, by its name and its first bytes.
 
-csv, tsv   `layout` and `delimited`, with `quotes` and `numbers`
+csv, tsv   `layout` and `delimited`, with `dialect`, `quotes` and `cells`
 jsonl      `jsonlines`
 json       `jsonarray`
 parquet    `parquet`, with `thrift`
 gz, zst    `compression`, around any of these but Parquet
-all        `records` (blocks in, answered blocks out), `added` (the answer's columns), `joining` (text out)
+all        `records` (blocks in, answered blocks out), `matching` and `columns` (the features),
+           `added` (the answer's columns), `joining` (text out)
 """
 
 from __future__ import annotations

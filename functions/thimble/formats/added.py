@@ -1,65 +1,102 @@
-"""What a result adds to each record: its label, the label's probability, and every class's.
+"""What a result adds to each record: of each output its label, the label's probability and every class's.
 
-Numbers are written with the fewest digits that read back as the same bits.
+A model without probabilities has scores in their place; one of several outputs has each output's name before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from thimble.answers import label_sets
-from thimble.classifier import Classifier, Predictions
+from thimble.classifier import Classifier, Output, Predictions
 from thimble.document import Label
-from thimble.network import FloatArray
 
-LABEL, LABELS, PROBABILITY = "label", "labels", "probability"
+
+@dataclass(frozen=True)
+class Labels:
+    """The distinct labels, or sets of labels, and which of them each row got."""
+
+    name: str
+    distinct: Sequence[Label | list[Label]]
+    which: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Written with the fewest digits that read back as the same bits."""
+
+    name: str
+    values: pl.Series
+
+
+def columns(classifier: Classifier, predictions: Predictions) -> Iterator[Labels | Numbers]:
+    """In the order in which they are written."""
+    for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True):
+        names = iter(_names(output, _prefix(classifier, output)))
+        yield Labels(next(names), *_labels(output, part))
+        for name, values in zip(names, _numbers(output, part), strict=True):
+            yield Numbers(name, pl.Series(name, values))
 
 
 def names(classifier: Classifier) -> tuple[str, ...]:
-    """label, probability, p_<class>...; of a multilabel model labels, p_<class>..."""
-    classes = tuple(f"p_{text}" for text in classifier.class_texts)
-    return (LABELS, *classes) if classifier.multilabel else (LABEL, PROBABILITY, *classes)
-
-
-def labels(
-    classifier: Classifier, predictions: Predictions
-) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
-    """The distinct labels (of a multilabel model: sets of labels), and which of them each row got."""
-    if not classifier.multilabel:
-        return classifier.classes, predictions.label_indices
-    masks, which = np.unique(predictions.label_mask, axis=1, return_inverse=True)
-    distinct = Predictions(np.empty((len(masks), masks.shape[1])), np.empty(0, np.intp), masks)
-    return label_sets(classifier, distinct), which.reshape(-1).astype(np.intp)
-
-
-def predict(
-    classifier: Classifier, X: FloatArray, good: NDArray[np.bool_], reject: Callable[[int, str], None]
-) -> Predictions:
-    """Of the good columns of X; a row that the model has no answer to is rejected, and good no more."""
-    predictions = classifier.predict(X if good.all() else X[:, good])
-    if not predictions.rejected:
-        return predictions
-    rows = np.flatnonzero(good)
-    for k, reason in sorted(predictions.rejected.items()):
-        reject(int(rows[k]), reason)
-        good[rows[k]] = False
-    return classifier.predict(X[:, good])  # the others' bits do not depend on their company
-
-
-def numbers(classifier: Classifier, predictions: Predictions) -> list[pl.Series]:
-    """The columns after the label."""
-    p = predictions.probabilities  # (n_classes, n)
-    columns = list(p)
-    if not classifier.multilabel:
-        columns.insert(0, p[predictions.label_indices, np.arange(p.shape[1])])
-    return [pl.Series(str(k), column) for k, column in enumerate(columns)]
+    return tuple(
+        name for output in classifier.outputs for name in _names(output, _prefix(classifier, output))
+    )
 
 
 def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
-    """How often each class was the label, or one of the labels."""
-    found = np.nonzero(predictions.label_mask)[0] if classifier.multilabel else predictions.label_indices
-    return np.bincount(found, minlength=len(classifier.classes)).astype(np.int64)
+    """How often each class was the label, or one of the labels; the outputs' classes one after the other."""
+    parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
+    return np.concatenate([_counts(output, part) for output, part in parts])
+
+
+def class_counts(classifier: Classifier, counts: Sequence[int]) -> dict[str, Any]:
+    """The counts by class; of a model of several outputs, by output and class."""
+    rest = iter(counts)
+    by_output = [dict(zip(output.class_texts, rest, strict=False)) for output in classifier.outputs]
+    if len(by_output) == 1:
+        return by_output[0]
+    return dict(zip((output.name for output in classifier.outputs), by_output, strict=True))
+
+
+def n_counts(classifier: Classifier) -> int:
+    return sum(len(output.classes) for output in classifier.outputs)
+
+
+def _prefix(classifier: Classifier, output: Output) -> str:
+    return "" if len(classifier.outputs) == 1 else f"{output.name}."
+
+
+def _names(output: Output, prefix: str) -> tuple[str, ...]:
+    """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
+    one, each = ("probability", "p") if output.has_probabilities else ("score", "score")
+    first = ("labels",) if output.multilabel else ("label", one)
+    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in output.class_texts)))
+
+
+def _labels(
+    output: Output, predictions: Predictions
+) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
+    if not output.multilabel:
+        return output.classes, predictions.label_indices
+    masks, which = np.unique(predictions.label_mask, axis=1, return_inverse=True)
+    distinct = Predictions(np.empty((len(masks), masks.shape[1])), np.empty(0, np.intp), masks)
+    return label_sets(output, distinct), which.reshape(-1).astype(np.intp)
+
+
+def _numbers(output: Output, predictions: Predictions) -> Iterator[NDArray[np.float64]]:
+    p = predictions.probabilities  # (n_classes, n)
+    if not output.multilabel:
+        yield p[predictions.label_indices, np.arange(p.shape[1])]
+    yield from p
+
+
+def _counts(output: Output, predictions: Predictions) -> NDArray[np.int64]:
+    found = np.nonzero(predictions.label_mask)[0] if output.multilabel else predictions.label_indices
+    return np.bincount(found, minlength=len(output.classes)).astype(np.int64)

@@ -7,6 +7,7 @@ feature cells of a whole block are read at once; a record that does not read is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
@@ -15,29 +16,31 @@ from numpy.typing import NDArray
 
 from thimble.classifier import Classifier, Predictions, label_text
 from thimble.document import Label
-from thimble.formats import added
+from thimble.formats import added, cells
+from thimble.formats.columns import Columns
 from thimble.formats.dialect import Dialect, Tokens
-from thimble.formats.joining import Joining
-from thimble.formats.numbers import number
-from thimble.formats.records import Answered, Block, Flags, Positions, Rejections, finite
-from thimble.network import FloatArray
+from thimble.formats.joining import Joining, guarded
+from thimble.formats.records import Answered, Block, Flags, Positions, Rejections
 
 
 @dataclass(frozen=True)
 class Delimited:
-    """One file's layout. `features` are the positions of the model's features, in the model's order."""
+    """One file's layout."""
 
     name: str
     classifier: Classifier
     dialect: Dialect
-    width: int  # cells in a record
-    features: tuple[int, ...]
-    feature_names: tuple[str, ...]
+    names: tuple[str, ...]  # what to call the columns
+    features: dict[int, int]  # in which column a feature is, by its position in the model
     opening: bytes  # the header with the answer's names, if there is a header
     body: int
     first_line: int
     joint: bytes = b""
     closing: bytes = b""
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
 
     def cut(self, data: bytes, final: bool) -> Positions:
         return self.dialect.ends(data, final)
@@ -49,18 +52,11 @@ class Delimited:
         rejections = Rejections()
         tokens = Tokens(self.dialect, block.data)
         fits = self._fitting(block, tokens.widths, rejections)
-        kept = block.only(fits)
-        X = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(kept.ends))
-        good = finite(X)
-        index = np.flatnonzero(fits)
-        for k, i in zip(np.flatnonzero(~good).tolist(), index[~good].tolist(), strict=True):
-            try:
-                X[:, k] = self._carefully(block.record(i))
-                good[k] = True
-            except ValueError as error:
-                rejections.add(block, i, str(error))
-        predictions = added.predict(
-            self.classifier, X, good, lambda k, reason: rejections.add(block, int(index[k]), reason)
+        kept, rows = block.only(fits), np.flatnonzero(fits)
+        columns = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(rows))
+        good, predictions = columns.settle(
+            lambda k: self._carefully(block.record(int(rows[k]))),
+            lambda k, reason: rejections.add(block, int(rows[k]), reason),
         )
         return Answered(
             result=self._joined(kept.only(good), predictions),
@@ -79,42 +75,52 @@ class Delimited:
         for i in np.flatnonzero(~fits).tolist():
             if block.record(i):
                 rejections.add(
-                    block, i, f"the record has {cells(widths[i])}, where {cells(self.width)} belong"
+                    block, i, f"the record has {_cells(widths[i])}, where {_cells(self.width)} belong"
                 )
         return fits
 
-    def _columns(self, tokens: Tokens, n: int) -> FloatArray:
-        """(n_features, n); NaN or infinite where a cell has to be looked at."""
+    def _columns(self, tokens: Tokens, n: int) -> Columns:
+        """Every feature's column, read in bulk."""
         if n == 0:
-            return np.empty((len(self.features), 0))
-        wanted = set(self.features)
+            return Columns.empty(self.classifier, 0)
+        wanted = {column: str(column) for column in sorted(self.features.values())}
+        types = {column: cells.dtype(self.classifier.features[k]) for k, column in self.features.items()}
         frame = pl.read_csv(
-            tokens.bare,
+            guarded(tokens.bare),
             has_header=False,
-            columns=sorted(wanted),
-            schema={str(k): pl.Float64 if k in wanted else pl.String for k in range(self.width)},
+            columns=list(wanted),
+            schema={str(column): types.get(column, pl.String) for column in range(self.width)},
             separator=self.dialect.delimiter.decode(),
             quote_char=None,
             ignore_errors=True,
         )
         if frame.height != n:
-            return np.full((len(self.features), n), np.nan)
-        X = frame.select([str(k) for k in self.features]).to_numpy(order="fortran", writable=True).T
-        return np.ascontiguousarray(X)
+            return Columns.empty(self.classifier, n)
+        found = {k: frame[wanted[column]] for k, column in self.features.items()}
+        return cells.columns(self.classifier, found, n)
 
-    def _carefully(self, record: bytes) -> list[float]:
-        """One record's feature values; ValueError names the first cell that is no number."""
-        cells = self.dialect.cells(record)
-        return [number(name, cells[k]) for name, k in zip(self.feature_names, self.features, strict=True)]
+    def _carefully(self, record: bytes) -> list[Any]:
+        """One record's feature values; ValueError names the first cell that does not fit."""
+        texts = self.dialect.cells(record)
+        return [
+            cells.value(feature, self.names[self.features[k]], texts[self.features[k]])
+            if k in self.features
+            else None
+            for k, feature in enumerate(self.classifier.features)
+        ]
 
     def _joined(self, block: Block, predictions: Predictions) -> bytes:
         """Each record's own bytes, then the answer's cells, then the record's own line ending."""
         if not len(block.ends):
             return b""
         joining = Joining(block)
-        labels, which = added.labels(self.classifier, predictions)
-        texts = pl.Series([joining.text(self._label_cell(label)) for label in labels])
-        columns = [joining.records, texts.gather(which), *added.numbers(self.classifier, predictions)]
+        columns = [joining.records]
+        for column in added.columns(self.classifier, predictions):
+            if isinstance(column, added.Labels):
+                texts = [joining.text(self._label_cell(label)) for label in column.distinct]
+                columns.append(pl.Series(texts).gather(column.which))
+            else:
+                columns.append(column.values)
         return joining.written(columns, self.dialect.delimiter.decode())
 
     def _label_cell(self, label: Label | list[Label]) -> str:
@@ -122,5 +128,5 @@ class Delimited:
         return self.dialect.cell(text)
 
 
-def cells(n: int) -> str:
+def _cells(n: int) -> str:
     return "1 cell" if n == 1 else f"{n} cells"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -9,12 +10,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.formats.numbers import BLANKS
+from thimble.formats import cells
 from thimble.formats.quotes import Quoted, quoted
 from thimble.formats.records import Flags, Positions
 
 NEWLINE, RETURN = ord("\n"), ord("\r")
-ASCII = bytes(range(128)) + b"?" * 128
+DAMAGED = ord(cells.DAMAGED)
+ASCII = bytes(range(128)) + bytes([DAMAGED]) * 128
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Dialect:
         ]
 
     def _unquoted(self, text: str) -> str:
-        cell, quote = text.strip(BLANKS), self.quote.decode()
-        if len(cell) >= 2 and quote and cell[0] == cell[-1] == quote:
-            return cell[1:-1].replace(quote * 2, quote)
+        quote = self.quote.decode()
+        if quote and re.fullmatch(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", text, re.DOTALL):
+            return text[1:-1].replace(quote * 2, quote)
         return text
 
     def cell(self, text: str) -> str:
@@ -80,21 +82,21 @@ class Tokens:
 
     @property
     def bare(self) -> bytes:
-        """ASCII, without the quotes around cells, and with no newline or delimiter within them.
-
-        What is put in the place of another byte is no part of a number.
-        """
+        """UTF-8 without the quotes around cells. What of a cell cannot be said so is DAMAGED: a newline, a
+        delimiter or a quote within it, or bytes that are not UTF-8."""
         if self._fields is None or self._inside is None:
-            return _ascii(self.data)
+            return _utf8(self.data)
         buffer = self._buffer.copy()
-        buffer[self._inside & self._separating] = ord("_")
+        quotes = buffer == ord(self.dialect.quote)
+        buffer[self._inside & (self._separating | quotes)] = DAMAGED
         opens, closes = self._fields.opens, self._fields.closes
-        after = buffer[closes + 1]  # data end with a newline, so there is one
-        whole = (after == ord(self.dialect.delimiter)) | (after == NEWLINE) | (after == RETURN)
+        after = self._buffer[closes + 1]  # data end with a newline, so there is one
+        whole = (after == ord(self.dialect.delimiter)) | (after == NEWLINE)
+        whole |= (after == RETURN) & (self._buffer[np.minimum(closes + 2, len(buffer) - 1)] == NEWLINE)
         kept = np.ones(len(buffer), np.bool_)
         kept[opens[whole]] = False
         kept[closes[whole]] = False
-        return _ascii(buffer[kept].tobytes())
+        return _utf8(buffer[kept].tobytes())
 
     @cached_property
     def _buffer(self) -> NDArray[np.uint8]:
@@ -120,6 +122,10 @@ class Tokens:
         return np.cumsum(steps, dtype=np.int8).view(np.bool_)
 
 
-def _ascii(data: bytes) -> bytes:
+def _utf8(data: bytes) -> bytes:
     """polars takes no broken UTF-8, even where nobody asks for it."""
-    return data if data.isascii() else data.translate(ASCII)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.translate(ASCII)
+    return data

@@ -19,16 +19,18 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from thimble.classifier import Classifier, Predictions
+from thimble.document import Feature
 from thimble.errors import InvalidFile
 from thimble.formats import added
+from thimble.formats.cells import shown
+from thimble.formats.columns import Columns
 from thimble.formats.joining import BOM, Joining
-from thimble.formats.numbers import shown
-from thimble.formats.records import Answered, Block, Flags, Positions, Rejections, finite
-from thimble.network import FloatArray
+from thimble.formats.records import Answered, Block, Flags, Positions, Rejections
 from thimble.rows import kind
 
 NEWLINE = ord("\n")
 BLANKS = b" \t\r"
+DTYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -54,44 +56,37 @@ class JsonLines:
         return data + b"\n"
 
     def classify(self, block: Block) -> Answered:
-        rejections, blank = Rejections(), 0
-        X = self._columns(block)
-        good = finite(X)
-        for i in np.flatnonzero(~good).tolist():
+        rejections, blank = Rejections(), []
+
+        def carefully(i: int) -> list[Any] | None:
             line = block.record(i).strip(BLANKS)
-            if not line:
-                blank += 1
-                continue
-            try:
-                X[:, i] = self._carefully(line)
-                good[i] = True
-            except ValueError as error:
-                rejections.add(block, i, str(error))
-        predictions = added.predict(
-            self.classifier, X, good, lambda i, reason: rejections.add(block, i, reason)
+            if line:
+                return self._carefully(line)
+            blank.append(i)
+            return None
+
+        good, predictions = self._columns(block).settle(
+            carefully, lambda i, reason: rejections.add(block, i, reason)
         )
         return Answered(
             result=self._joined(block.only(good), predictions),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),
-            blank=blank,
+            blank=len(blank),
             classes=added.counts(self.classifier, predictions),
         )
 
-    def _columns(self, block: Block) -> FloatArray:
-        """(n_features, n); NaN where a line has to be looked at."""
+    def _columns(self, block: Block) -> Columns:
+        """Every feature's column, read in bulk."""
         plain = self._plain(block)
-        X = self._at_once(block.only(plain))
-        if X is None:
+        columns = self._at_once(block.only(plain))
+        if columns is None:
             plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
-            X = self._at_once(block.only(plain))
-        if X is not None and plain.all():
-            return X
-        columns = np.full((self.classifier.n_features, len(plain)), np.nan)
-        if X is not None:
-            columns[:, plain] = X
-        return columns
+            columns = self._at_once(block.only(plain))
+        if columns is None:
+            return Columns.empty(self.classifier, len(plain))
+        return columns.spread(plain)
 
     def _plain(self, block: Block) -> Flags:
         """Lines from brace to brace."""
@@ -100,37 +95,52 @@ class JsonLines:
         plain: Flags = (buffer[block.starts] == ord("{")) & (buffer[last] == ord("}")) & (last > block.starts)
         return plain
 
-    def _at_once(self, block: Block) -> FloatArray | None:
-        """(n_features, n), NaN where a line has to be looked at; None if a line is no JSON."""
-        names = list(self._names)
+    def _at_once(self, block: Block) -> Columns | None:
+        """Of lines from brace to brace; None if one is no JSON."""
         if len(block.ends) == 0:
-            return np.empty((len(names), 0))
+            return Columns.empty(self.classifier, 0)
         try:
-            frame = pl.read_ndjson(block.data, schema=dict.fromkeys(names, pl.Float64), ignore_errors=True)
+            frame = pl.read_ndjson(block.data, schema=self._schema, ignore_errors=True)
         except PolarsError:
             return None
         if frame.height != len(block.ends):
             return None
-        X = np.ascontiguousarray(frame.select(names).to_numpy(order="fortran", writable=True).T)
+        columns = Columns.empty(self.classifier, frame.height)
         mentions = Joining(block).records.str.count_matches(self._mentions)
-        X[:, (mentions != len(names)).to_numpy()] = np.nan
-        return X
+        columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
+        for k, feature in self._wanted.items():
+            series = frame[feature.name]
+            if feature.type == "text":
+                columns.texts[k][:] = series.to_list()
+                columns.doubtful[:] |= series.is_null().to_numpy()
+            else:
+                columns.numbers[k] = series.cast(pl.Float64).to_numpy()
+                columns.doubtful[:] |= ~np.isfinite(columns.numbers[k])
+        return columns
+
+    @cached_property
+    def _wanted(self) -> dict[int, Feature]:
+        """The features that the model uses."""
+        return {k: f for k, f in enumerate(self.classifier.features) if f.type != "unused"}
+
+    @cached_property
+    def _schema(self) -> dict[str, Any]:
+        return {feature.name: DTYPES[feature.type] for feature in self._wanted.values()}
 
     @cached_property
     def _mentions(self) -> str:
         """A pattern that a line matches once a feature, unless it doubles one or has a key that we add.
 
-        A key may be spelled with escapes, and then counts too.
+        A key may be spelled with escapes, and then counts too. Of text the value has to begin as such: polars
+        makes text of numbers.
         """
-        keys = [*self._names, *added.names(self.classifier)]
-        escapes = [r"\\u00[0-7]" if all(map(str.isascii, keys)) else r"\\u", r"\\/"]
-        return "|".join([*(re.escape(orjson.dumps(key).decode()) for key in keys), *escapes])
+        wanted, new = self._wanted.values(), added.names(self.classifier)
+        keys = [_key(f.name) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
+        ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
+        escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/"]
+        return "|".join([*keys, *map(_key, new), *escapes])
 
-    @property
-    def _names(self) -> tuple[str, ...]:
-        return self.classifier.feature_names or ()
-
-    def _carefully(self, line: bytes) -> list[float]:
+    def _carefully(self, line: bytes) -> list[Any]:
         """One line's feature values; ValueError says what is wrong with it first."""
         pairs = self._pairs(line)
         if not isinstance(pairs, Pairs):
@@ -140,7 +150,10 @@ class JsonLines:
             if name in keys:
                 raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
         values = dict(pairs)
-        return [_number(name, values.get(name), keys.count(name)) for name in self._names]
+        return [
+            _value(feature, values.get(feature.name), keys.count(feature.name)) if k in self._wanted else None
+            for k, feature in enumerate(self.classifier.features)
+        ]
 
     def _pairs(self, line: bytes) -> Any:
         """JSON, its objects as pairs that may be doubled, with the NaN and Infinity that Python writes."""
@@ -157,13 +170,15 @@ class JsonLines:
         if not len(block.ends):
             return b""
         joining = Joining(block)
-        labels, which = added.labels(self.classifier, predictions)
-        keys = [f",{_text(name)}:" for name in added.names(self.classifier)]
-        texts = pl.Series([keys[0] + _text(label) for label in labels])
-        objects = joining.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")
-        parts: list[pl.Series | pl.Expr] = [objects, texts.gather(which)]
-        for key, column in zip(keys[1:], added.numbers(self.classifier, predictions), strict=True):
-            parts += [pl.lit(key), column]
+        parts: list[Any] = [joining.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
+        for column in added.columns(self.classifier, predictions):
+            key = f",{_text(column.name)}:"
+            if isinstance(column, added.Labels):
+                parts.append(
+                    pl.Series([key + _text(label) for label in column.distinct]).gather(column.which)
+                )
+            else:
+                parts += [pl.lit(key), column.values]
         return joining.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
 
 
@@ -201,16 +216,35 @@ def is_object(line: bytes) -> bool:
         return False
 
 
-def _number(name: str, value: Any, times: int) -> float:
+def _key(name: str) -> str:
+    return re.escape(_text(name))
+
+
+def _value(feature: Feature, value: Any, times: int) -> float | str | None:
+    name = feature.name
     if times != 1:
         raise ValueError(f"{name} is there {times} times" if times else f"{name} is missing")
+    if value is None and feature.missing:
+        return None
+    if feature.type == "text":
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {_described(value)}, not a string")
+        return value
+    if feature.type == "boolean":
+        if value not in (True, False):
+            raise ValueError(f"{name} is {_described(value)}, not true or false")
+        return float(value)
+    return _number(name, value, feature.missing)
+
+
+def _number(name: str, value: Any, may_be_missing: bool) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} is {_described(value)}, not a number")
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
-    if not math.isfinite(number):
+    if math.isinf(number) or (math.isnan(number) and not may_be_missing):
         raise ValueError(f"{name} is {'NaN' if math.isnan(number) else 'too large'}, not a finite number")
     return number
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.formats import added, matching
+from thimble.formats.cells import is_number
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect
 from thimble.formats.joining import BOM
-from thimble.formats.numbers import is_number
 from thimble.formats.records import MAX_RECORD_BYTES
 
 DELIMITERS = {"csv": (b",", b";", b"\t", b"|"), "tsv": (b"\t",)}
@@ -97,13 +97,14 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> D
         features = _positions(header, classifier)
         opening, body, line = mark, first.start, first.line
         header = [f"column {k + 1}" for k in range(len(header))]
+        for k, column in features.items():
+            header[column] = classifier.features[k].name or header[column]
     return Delimited(
         name=name,
         classifier=classifier,
         dialect=first.dialect,
-        width=len(header),
+        names=tuple(header),
         features=features,
-        feature_names=classifier.feature_names or tuple(header[k] for k in features),
         opening=opening,
         body=body,
         first_line=line,
@@ -119,14 +120,14 @@ def _is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
     return len(numbers) > 1 and numbers == [str(k) for k in range(len(numbers))]  # as pandas names columns
 
 
-def _positions(cells: list[str], classifier: Classifier) -> tuple[int, ...]:
-    """Where the features are in a first record that is no header."""
+def _positions(cells: list[str], classifier: Classifier) -> dict[int, int]:
+    """In which column each feature is, if the first record is no header."""
     n = classifier.n_features
     if len(cells) == n:
-        return tuple(range(n))
-    numbers = tuple(k for k, cell in enumerate(cells) if is_number(cell))
-    if len(numbers) == n:
-        return numbers
+        return dict(enumerate(range(n)))
+    numbers = [k for k, cell in enumerate(cells) if is_number(cell)]
+    if len(numbers) == n and all(feature.type == "number" for feature in classifier.features):
+        return dict(enumerate(numbers))
     raise InvalidFile(
         f"the file has no header, and the {n} features cannot be told among the {len(cells)} cells of its "
         f"first record, of which {len(numbers)} are numbers: add a header, or leave only the features"

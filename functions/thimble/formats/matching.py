@@ -11,28 +11,33 @@ from thimble.formats import added
 IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
 
 
-def features(header: Sequence[str], classifier: Classifier) -> tuple[int, ...]:
-    """Where the model's features are, in its order: by name, or without names the first that are no id."""
+def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
+    """In which column each feature is: by name, or without names in the first columns that are no id.
+
+    A feature that the model does not use need not be there.
+    """
     _refuse_taken(header, added.names(classifier))
     if classifier.feature_names is not None:
-        return _by_name(header, classifier.feature_names)
+        return _by_name(
+            header, [(k, f.name) for k, f in enumerate(classifier.features) if f.type != "unused"]
+        )
     columns = [k for k, name in enumerate(header) if name.lower() not in IDENTIFIERS]
     if len(columns) < classifier.n_features:
         raise InvalidFile(
             f"the file has {len(columns)} columns besides an id, and the model takes "
             f"{classifier.n_features}: {listed(header)}"
         )
-    return tuple(columns[: classifier.n_features])
+    return dict(enumerate(columns[: classifier.n_features]))
 
 
-def _by_name(header: Sequence[str], names: tuple[str, ...]) -> tuple[int, ...]:
-    missing = [name for name in names if name not in header]
+def _by_name(header: Sequence[str], wanted: list[tuple[int, str]]) -> dict[int, int]:
+    missing = [name for _, name in wanted if name not in header]
     if missing:
         raise InvalidFile(f"the header lacks {listed(missing)}; it has {listed(header)}")
-    doubled = [name for name in names if header.count(name) > 1]
+    doubled = [name for _, name in wanted if header.count(name) > 1]
     if doubled:
         raise InvalidFile(f"the header has {listed(doubled)} more than once")
-    return tuple(header.index(name) for name in names)
+    return {k: header.index(name) for k, name in wanted}
 
 
 def _refuse_taken(header: Sequence[str], new: Sequence[str]) -> None:

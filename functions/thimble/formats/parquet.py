@@ -23,11 +23,12 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from thimble.classifier import Classifier, Predictions, label_text
+from thimble.document import Feature
 from thimble.errors import InvalidFile
 from thimble.formats import added, matching, thrift
-from thimble.formats.records import Answered, Part, finite
+from thimble.formats.columns import Columns
+from thimble.formats.records import Answered, Part
 from thimble.formats.thrift import Struct, Value
-from thimble.network import FloatArray
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
@@ -115,7 +116,7 @@ class Parquet:
     read: Read
     footer: Footer
     schema: pl.Schema
-    features: tuple[str, ...]
+    features: dict[int, str]  # which column a feature is, by its position in the model
     name: str = "parquet"
     opening: bytes = MAGIC
     joint: bytes = b""
@@ -155,40 +156,51 @@ class Parquet:
             frame = rows.collect()
         except PolarsError as error:
             raise InvalidFile(f"the rows from {row} on cannot be read: {error}") from None
-        X = self._columns(frame)
-        good = finite(X)
-        reasons: dict[int, str] = {}
-        predictions = added.predict(self.classifier, X, good, reasons.__setitem__)
-        rejected = b"".join(
-            self._rejection(frame, i, row + i, reasons.get(i)) for i in np.flatnonzero(~good).tolist()
-        )
+        rejected: dict[int, bytes] = {}
+
+        def reject(i: int, reason: str) -> None:
+            rejected[i] = _rejection(frame, i, row + i, reason)
+
+        good, predictions = self._columns(frame).settle(lambda i: self._carefully(frame, i), reject)
         answered = Answered(
             result=self._written(frame.filter(pl.Series(good)), predictions),
-            rejected=rejected,
+            rejected=b"".join(line for _, line in sorted(rejected.items())),
             predictions=int(good.sum()),
-            rejections=int((~good).sum()),
+            rejections=len(rejected),
             blank=0,
             classes=added.counts(self.classifier, predictions),
         )
         return Part(frame.height, 0, answered)
 
-    def _columns(self, frame: pl.DataFrame) -> FloatArray:
-        """(n_features, n); NaN or infinite where a row has to be rejected."""
-        X = np.empty((len(self.features), frame.height))
-        for k, name in enumerate(self.features):
-            X[k] = frame[name].cast(pl.Float64).to_numpy()
-        return X
+    def _columns(self, frame: pl.DataFrame) -> Columns:
+        columns = Columns.empty(self.classifier, frame.height)
+        columns.doubtful[:] = False
+        for k, name in self.features.items():
+            feature, series = self.classifier.features[k], frame[name]
+            if feature.type == "text":
+                columns.texts[k][:] = series.cast(pl.String).to_list()
+                doubtful = series.is_null().to_numpy()
+            elif feature.type != "unused":
+                columns.numbers[k] = series.cast(pl.Float64).to_numpy()
+                doubtful = ~np.isfinite(columns.numbers[k])
+            else:
+                continue
+            if feature.missing:
+                doubtful = np.isinf(columns.numbers[k]) & doubtful
+            columns.doubtful[:] |= doubtful
+        return columns
 
-    def _rejection(self, frame: pl.DataFrame, i: int, row: int, reason: str | None) -> bytes:
-        values = frame.row(i, named=True)
-        record = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-        line = {"line": row, "reason": reason or self._reason(values), "record": record}
-        return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
-
-    def _reason(self, values: dict[str, Any]) -> str:
-        name = next(name for name in self.features if not _is_finite(values[name]))
-        what = "null" if values[name] is None else "NaN" if values[name] != values[name] else "infinite"
-        return f"{name} is {what}, not a finite number"
+    def _carefully(self, frame: pl.DataFrame, i: int) -> Sequence[Any]:
+        """Nothing to be done but to say which value will not do."""
+        for k, name in self.features.items():
+            feature, value = self.classifier.features[k], frame[i, name]
+            if value is None and not feature.missing and feature.type != "unused":
+                raise ValueError(f"{name} is null")
+            if isinstance(value, float) and math.isnan(value) and not feature.missing:
+                raise ValueError(f"{name} is NaN, not a finite number")
+            if isinstance(value, float) and math.isinf(value):
+                raise ValueError(f"{name} is infinite, not a finite number")
+        raise ValueError("the row has a value that is no number")
 
     def _written(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
         """The bytes of a row group, which the closing will list."""
@@ -202,19 +214,15 @@ class Parquet:
         return data[start:stop]
 
     def _file(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
-        names = added.names(self.classifier)
-        labels, which = added.labels(self.classifier, predictions)
-        columns = [_series(labels).gather(which), *added.numbers(self.classifier, predictions)]
+        columns = [_series(column) for column in added.columns(self.classifier, predictions)]
         out = io.BytesIO()
-        frame.hstack([column.alias(name) for name, column in zip(names, columns, strict=True)]).write_parquet(
-            out, compression=self._codec, row_group_size=max(frame.height, 1)
-        )
+        frame.hstack(columns).write_parquet(out, compression=self._codec, row_group_size=max(frame.height, 1))
         return out.getvalue()
 
     @cached_property
     def _template(self) -> Footer:
         """The result's footer without row groups; what other tools noted in the input's stays noted."""
-        none = self.classifier.predict(np.empty((self.classifier.n_features, 0)))
+        _, none = Columns.empty(self.classifier, 0).settle(lambda i: None, lambda i, reason: None)
         data = self._file(pl.DataFrame(schema=self.schema), none)
         struct = footer(len(data), lambda start, stop: data[start:stop]).struct
         ours, theirs = (_key_values(s) for s in (struct, self.footer.struct))
@@ -242,22 +250,38 @@ def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     except PolarsError as error:
         raise InvalidFile(f"the file's footer cannot be read: {error}") from None
     names = list(schema)
-    features = tuple(names[k] for k in matching.features(names, classifier))
-    for name in features:
-        if not schema[name].is_numeric():
-            raise InvalidFile(f'"{name}" is a column of {schema[name]}, not of numbers')
+    features = {k: names[column] for k, column in matching.features(names, classifier).items()}
+    for k, name in features.items():
+        _refuse_other_types(classifier.features[k], schema[name], name)
     return Parquet(classifier, read, found, pl.Schema(schema), features)
 
 
-def _is_finite(value: Any) -> bool:
-    return value is not None and math.isfinite(value)
+def _refuse_other_types(feature: Feature, dtype: pl.DataType, name: str) -> None:
+    if feature.type == "unused" or (feature.missing and dtype == pl.Null):
+        return
+    fits = {
+        "number": dtype.is_numeric(),
+        "boolean": dtype == pl.Boolean,
+        "text": isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
+    }
+    if not fits[feature.type]:
+        raise InvalidFile(f'"{name}" is a column of {dtype}, and the model takes a {feature.type} there')
 
 
-def _series(labels: Sequence[Any]) -> pl.Series:
-    """The labels in their own type, or as text if they have several."""
+def _rejection(frame: pl.DataFrame, i: int, row: int, reason: str) -> bytes:
+    values = frame.row(i, named=True)
+    record = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps({"line": row, "reason": reason, "record": record}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _series(column: added.Labels | added.Numbers) -> pl.Series:
+    """Labels in their own type, or as text if they have several."""
+    if isinstance(column, added.Numbers):
+        return column.values
+    labels: Any = column.distinct
     if len({type(label) for label in labels}) > 1:
         labels = [label_text(label) for label in labels]
-    return pl.Series(labels)
+    return pl.Series(column.name, labels).gather(column.which)
 
 
 def _key_values(struct: Struct) -> dict[bytes, Value]:

@@ -14,8 +14,6 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from thimble.network import FloatArray
-
 Positions = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
@@ -112,12 +110,6 @@ class Answered:
     rejections: int
     blank: int  # lines with nothing on them, no records
     classes: NDArray[np.int64]  # how often each class was the label
-
-
-def finite(X: FloatArray) -> Flags:
-    """Which rows of (n_features, n) hold finite numbers only."""
-    flags: Flags = np.logical_and.reduce(np.isfinite(X), axis=0)
-    return flags
 
 
 @dataclass(frozen=True)
