@@ -137,16 +137,17 @@ Output = Annotated[
 ]
 
 
+SavedEstimator = Annotated[
+    Path | None, typer.Option(metavar="E.joblib", help="Save the fitted estimator too, for export and check.")
+]
+SavedData = Annotated[Path | None, typer.Option(metavar="CSV", help="Save the training data too.")]
+
+
 @app.command()
 def train_iris(
-    output: Output = Path("iris.json"),
-    estimator: Annotated[
-        Path | None,
-        typer.Option(metavar="E.joblib", help="Save the fitted estimator too, for export and check."),
-    ] = None,
-    data: Annotated[Path | None, typer.Option(metavar="CSV", help="Save the training data too.")] = None,
+    output: Output = Path("iris.json"), estimator: SavedEstimator = None, data: SavedData = None
 ) -> None:
-    """The worked example: train a small network on scikit-learn's iris data and export it.
+    """The smallest example: train a small network on scikit-learn's iris data and export it.
 
     \b
     Example:
@@ -155,6 +156,36 @@ def train_iris(
     from model import commands
 
     commands.train("iris", output, estimator, data)
+
+
+@app.command()
+def train_penguins(
+    output: Output = Path("penguins.json"), estimator: SavedEstimator = None, data: SavedData = None
+) -> None:
+    """The example with a real table: texts, numbers and missing values, a pipeline on the Palmer penguins.
+
+    \b
+    Example:
+      thimble train-penguins -o penguins.json --data penguins.csv
+    """
+    from model import commands
+
+    commands.train("penguins", output, estimator, data)
+
+
+@app.command()
+def train_digits(
+    output: Output = Path("digits.json"), estimator: SavedEstimator = None, data: SavedData = None
+) -> None:
+    """The example with many columns: handwritten digits, 64 pixels each.
+
+    \b
+    Example:
+      thimble train-digits -o digits.json
+    """
+    from model import commands
+
+    commands.train("digits", output, estimator, data)
 
 
 @app.command()

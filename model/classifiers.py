@@ -1,88 +1,293 @@
-"""Fitted classifiers as networks: the document's keys that say what a model computes.
+"""Fitted classifiers as networks over the columns that reach them.
 
-A linear model is a network without hidden layers. A multilayer perceptron decides on probabilities and
-a linear model on logits, which matters where two of them round to a tie.
+A linear model is a network without hidden layers. A multilayer perceptron decides on probabilities, a linear
+model on logits, which matters where two of them round to a tie. Ensembles are lowered to steps: the scores of
+their members become columns, and the network is what combines them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import (
+    LogisticRegression,
+    LogisticRegressionCV,
+    Perceptron,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    SGDClassifier,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
+from model.heads import Head, head, identity_head, lowered, side_by_side
+from model.program import Column, Program
 from model.support import Unsupported, class_name, names
+from model.transformers import located, transform
 from thimble.document import Label
 
-Keys = dict[str, Any]
+Columns = list[Column]
+Place = tuple[str, ...]
 
 LOSS_CURVE_POINTS = 100
 HISTORY = ("n_iter", "t", "loss", "best_loss", "best_validation_score", "loss_curve", "validation_scores")
 
 
-def classifier_keys(estimator: Any) -> Keys:
-    """classes, weights, activations and the decision rule; Unsupported if there is no exact form."""
+def heads_of(
+    program: Program, estimator: Any, columns: Columns, outputs: Sequence[str], place: Place = ()
+) -> list[Head]:
+    """The networks of a classifier: one, or one for each output, which `outputs` names."""
+    if type(estimator) is Pipeline:
+        columns, last, place = _through(program, estimator, columns, place)
+        return heads_of(program, last, columns, outputs, place)
+    if type(estimator) is not MultiOutputClassifier:
+        return [classify(program, estimator, columns, place)]
+    if not hasattr(estimator, "estimators_"):
+        raise Unsupported(f"{located(estimator, place)} is not fitted")
+    heads = side_by_side(
+        [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
+    )
+    if len(outputs) != len(heads):
+        outputs = [str(i) for i in range(len(heads))]
+    return [replace(one, keys={"name": name, **one.keys}) for name, one in zip(outputs, heads, strict=True)]
+
+
+def _through(
+    program: Program, estimator: Pipeline, columns: Columns, place: Place
+) -> tuple[Columns, Any, Place]:
+    """The columns that reach a pipeline's last step, that step and its place."""
+    *steps, (last_name, last) = estimator.steps
+    for name, step in steps:
+        columns = transform(program, step, columns, (*place, name))
+    return columns, last, (*place, last_name)
+
+
+def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """One network; Unsupported names the step that has no exact form, and what is supported."""
+    if type(estimator) is FrozenEstimator:
+        return classify(program, estimator.estimator, columns, place)
+    if type(estimator) is Pipeline:
+        columns, last, place = _through(program, estimator, columns, place)
+        return classify(program, last, columns, place)
     if type(estimator) not in CLASSIFIERS:  # a subclass may predict in its own way
-        supported = names(kind.__name__ for kind in CLASSIFIERS)
-        raise Unsupported(f"{class_name(estimator)} is not supported; supported are {supported}")
+        supported = names(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline))
+        raise Unsupported(f"{located(estimator, place)} is not supported; supported are {supported}")
     try:
         check_is_fitted(estimator)
+        if len(estimator.classes_) < 2:
+            raise Unsupported("it was fitted on one class only, and tells nothing apart")
+        if not columns:
+            raise Unsupported("no column reaches it")
+        if type(estimator) in LEAVES:
+            program.refuse_missing(columns)
+            program.numbers(columns)
+        return CLASSIFIERS[type(estimator)](program, estimator, columns, place)
     except NotFittedError:
-        raise Unsupported(f"{class_name(estimator)} is not fitted") from None
-    if len(estimator.classes_) < 2:
-        raise Unsupported(f"{class_name(estimator)} was fitted on one class only; it tells nothing apart")
-    return CLASSIFIERS[type(estimator)](estimator)
+        raise Unsupported(f"{located(estimator, place)} is not fitted") from None
+    except Refusal:
+        raise
+    except Unsupported as error:
+        raise Refusal(f"{located(estimator, place)}: {error}") from None
 
 
-def _mlp(estimator: MLPClassifier) -> Keys:
-    return network_keys(
+class Refusal(Unsupported):
+    """A refusal that says its place already."""
+
+
+def mlp(program: Program, estimator: MLPClassifier, columns: Columns, place: Place) -> Head:
+    return head(
+        [column.index for column in columns],
+        estimator.coefs_,
+        estimator.intercepts_,
         classes=labels(estimator.classes_),
-        coefs=estimator.coefs_,
-        intercepts=estimator.intercepts_,
         activation=estimator.activation,
         out_activation=estimator.out_activation_,
     )
 
 
-def _logistic_regression(estimator: LogisticRegression) -> Keys:
-    binary = len(estimator.classes_) == 2
-    return linear_keys(estimator, out_activation="logistic" if binary else "softmax")
+def logistic_regression(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    if getattr(estimator, "multi_class", "auto") == "ovr" and len(estimator.classes_) > 2:
+        return linear(estimator, columns, "logistic", normalize="uniform")
+    return linear(estimator, columns, "logistic" if len(estimator.classes_) == 2 else "softmax")
 
 
-CLASSIFIERS: dict[type, Callable[[Any], Keys]] = {
-    LogisticRegression: _logistic_regression,
-    LogisticRegressionCV: _logistic_regression,
-    MLPClassifier: _mlp,
-}
+def discriminant_analysis(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    return linear(estimator, columns, "logistic" if len(estimator.classes_) == 2 else "softmax")
 
 
-def linear_keys(estimator: Any, out_activation: str) -> Keys:
+def sgd(program: Program, estimator: SGDClassifier, columns: Columns, place: Place) -> Head:
+    activation = {"log_loss": "logistic", "modified_huber": "modified_huber"}.get(estimator.loss)
+    if activation is None:
+        return scores(program, estimator, columns, place)
+    several = len(estimator.classes_) > 2
+    return linear(estimator, columns, activation, normalize="uniform" if several else None)
+
+
+def scores(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """A linear model without probabilities."""
+    return linear(estimator, columns, "identity", decision="scores")
+
+
+def ridge(program: Program, estimator: RidgeClassifier, columns: Columns, place: Place) -> Head:
+    multilabel = estimator._label_binarizer.y_type_.startswith("multilabel") or None
+    return linear(estimator, columns, "identity", decision="scores", multilabel=multilabel)
+
+
+def linear(
+    estimator: Any, columns: Columns, out_activation: str, decision: str = "logits", **keys: Any
+) -> Head:
     coef = estimator.coef_.toarray() if hasattr(estimator.coef_, "toarray") else estimator.coef_  # sparsify()
-    return network_keys(
+    coef = np.atleast_2d(coef)  # of two classes, RidgeClassifier has a vector
+    return head(
+        [column.index for column in columns],
+        [coef.T],
+        [np.broadcast_to(estimator.intercept_, len(coef))],
         classes=labels(estimator.classes_),
-        coefs=[coef.T],
-        intercepts=[np.broadcast_to(estimator.intercept_, len(coef))],
         out_activation=out_activation,
+        decision=decision,
+        **keys,
+    )
+
+
+def gaussian_nb(program: Program, estimator: GaussianNB, columns: Columns, place: Place) -> Head:
+    """log P(c) - Σ log(2πv) / 2 - Σ (x - θ)² / 2v: the squares are columns, the rest is linear."""
+    theta, var = estimator.theta_, estimator.var_
+    n_classes, n_features = theta.shape
+    centred = program.add("scale", [column.index for column in columns] * n_classes, subtract=theta.ravel())
+    squares = program.add("function", [column.index for column in centred], name="square")
+    weights = np.zeros((n_classes * n_features, n_classes))
+    for k in range(n_classes):
+        weights[k * n_features : (k + 1) * n_features, k] = -0.5 / var[k]
+    with np.errstate(divide="ignore"):
+        intercepts = np.log(estimator.class_prior_) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
+    return head(
+        [column.index for column in squares],
+        [weights],
+        [intercepts],
+        classes=labels(estimator.classes_),
+        out_activation="softmax",
         decision="logits",
     )
 
 
-def network_keys(coefs: list[NDArray[Any]], intercepts: list[NDArray[Any]], **keys: Any) -> Keys:
-    if not all(np.isfinite(weights).all() for weights in (*coefs, *intercepts)):
-        raise Unsupported("The estimator has weights that are not finite: its training diverged")
-    return {
-        **keys,
-        "n_features_in": coefs[0].shape[0],
-        "n_layers": len(coefs) + 1,
-        "n_outputs": coefs[-1].shape[1],
-        "coefs": [np.asarray(W, dtype=np.float64).tolist() for W in coefs],  # float32 is exact in float64
-        "intercepts": [np.asarray(b, dtype=np.float64).tolist() for b in intercepts],
-    }
+def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Columns, place: Place) -> Head:
+    """The members' calibrated probabilities, summed in their order and divided by their number."""
+    if estimator.method not in ("sigmoid", "isotonic"):
+        raise Unsupported(f"method={estimator.method!r}; supported are 'sigmoid' and 'isotonic'")
+    members = [
+        _calibrated_member(program, member, columns, (*place, "estimator"))
+        for member in estimator.calibrated_classifiers_
+    ]
+    n, n_classes = len(members), len(estimator.classes_)
+    together = np.tile(np.eye(n_classes), (n, 1))
+    sums = program.add(
+        "linear",
+        [index for member in members for index in member],
+        width=n_classes,
+        coefs=together,
+        intercepts=np.zeros(n_classes),
+    )
+    means = program.add("scale", [column.index for column in sums], divide=np.full(n_classes, float(n)))
+    return identity_head([column.index for column in means], classes=labels(estimator.classes_))
+
+
+def _calibrated_member(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
+    """The columns of a member's calibrated probabilities, one a class."""
+    network = classify(program, member.estimator, columns, place)
+    if not hasattr(member.estimator, "decision_function"):
+        raise Unsupported(f"it calibrates {class_name(member.estimator)}; supported are linear models")
+    if len(member.estimator.classes_) != len(member.classes):
+        raise Unsupported("one of its members has not seen every class")
+    raw = lowered(program, network)
+    if member.method == "sigmoid":
+        a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
+        scaled = program.add("scale", raw, multiply=-a, add=-b)
+        found = program.add("function", [column.index for column in scaled], name="logistic")
+    else:
+        x, y = (
+            [getattr(c, key).tolist() for c in member.calibrators]
+            for key in ("X_thresholds_", "y_thresholds_")
+        )
+        found = program.add("interpolate", raw, x=x, y=y)
+    indices = [column.index for column in found]
+    if len(indices) == 1:
+        (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p
+        return [rest.index, *indices]
+    return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
+
+
+def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Columns, place: Place) -> Head:
+    for member in estimator.estimators_:
+        if class_name(member) == "_ConstantPredictor":
+            raise Unsupported("one of its classes is in every row of the training data, or in none")
+    members = [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
+    classes = labels(estimator.classes_)
+    multilabel = estimator.multilabel_
+    if len(members) == 1:
+        (one,) = members
+        return replace(one, keys={**one.keys, "classes": classes})
+    first = members[0].keys
+    if not hasattr(estimator.estimators_[0], "decision_function"):
+        likely = [_positive(program, member) for member in members]
+        if multilabel:
+            return identity_head(likely, classes=classes, multilabel=True)
+        return identity_head(likely, classes=classes, decision="logits", normalize="zero")
+    flat = side_by_side(members)
+    keys = {"classes": classes, "out_activation": first["out_activation"], "decision": members[0].decision}
+    if members[0].decision == "scores":
+        keys |= {"multilabel": True} if multilabel else {}
+    elif not multilabel:
+        keys |= {"normalize": "zero"}
+    elif first["out_activation"] != "logistic":
+        keys |= {"multilabel": True}
+    coefs = np.hstack([member.coefs[0] for member in flat])
+    return head(flat[0].inputs, [coefs], [np.concatenate([member.intercepts[0] for member in flat])], **keys)
+
+
+def _positive(program: Program, network: Head) -> int:
+    """The column of the second class's probability."""
+    logits = lowered(program, network)
+    activation = network.keys["out_activation"]
+    if activation == "identity":
+        return logits[-1]
+    if activation == "softmax":  # of two: the logistic of their difference
+        difference = program.add(
+            "linear", logits, width=1, coefs=np.array([[-1.0], [1.0]]), intercepts=np.zeros(1)
+        )
+        logits = [difference[0].index]
+    return program.add("function", logits, name="logistic")[0].index
+
+
+LEAVES: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
+    GaussianNB: gaussian_nb,
+    LinearDiscriminantAnalysis: discriminant_analysis,
+    LinearSVC: scores,
+    LogisticRegression: logistic_regression,
+    LogisticRegressionCV: logistic_regression,
+    MLPClassifier: mlp,
+    Perceptron: scores,
+    RidgeClassifier: ridge,
+    RidgeClassifierCV: ridge,
+    SGDClassifier: sgd,
+}
+CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
+    **LEAVES,
+    CalibratedClassifierCV: calibrated,
+    OneVsRestClassifier: one_vs_rest,
+}
 
 
 def labels(classes: NDArray[Any]) -> list[Label]:
@@ -96,8 +301,10 @@ def labels(classes: NDArray[Any]) -> list[Label]:
     return plain
 
 
-def history(estimator: Any) -> Keys:
+def history(estimator: Any) -> dict[str, Any]:
     """How the training went, as far as the estimator knows; a long loss curve is thinned evenly."""
+    if type(estimator) is Pipeline:
+        return history(estimator.steps[-1][1])
     found = {key: getattr(estimator, f"{key}_", None) for key in HISTORY}
     return {key: _plain(value) for key, value in found.items() if value is not None}
 

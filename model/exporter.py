@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +13,12 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
-from model.classifiers import classifier_keys, history
-from model.frames import Table, as_table, data_digest, estimator_input, known_names
-from model.parity import require_parity
+from model.classifiers import heads_of, history
+from model.frames import Table, as_table, data_digest, estimator_input, json_rows, known_names, type_of
+from model.heads import Head, folded
+from model.parity import expected, require_parity
+from model.program import Program, document_keys
+from thimble.classifier import Classifier, load
 from thimble.document import FORMAT, FORMAT_VERSION
 
 FEWEST_EXAMPLES, MOST_EXAMPLES = 3, 5
@@ -37,18 +40,25 @@ def export(
     and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
     of held-out data. Raises Unsupported where the estimator has no exact document.
     """
-    keys = classifier_keys(estimator)
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)
-    samples = _made_rows(keys["n_features_in"], names) if table is None else table
-    document = {
+    program = _program(estimator, table, names)
+    heads = folded(program, heads_of(program, estimator, program.features(), _output_names(y)))
+    preprocessing = document_keys(program, heads[0].inputs)
+    document: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "name": name,
         **({"feature_names_in": names} if names else {}),
-        **keys,
-        "examples": _examples(estimator, samples),
-        "training": _training(estimator, table, y, scores or {}, trained),
+        "n_features_in": len(program.names),
+        **({"preprocessing": preprocessing} if preprocessing else {}),
+        **_head_keys(heads),
+    }
+    classifier = load(dumps(document))
+    samples = made_rows(classifier) if table is None else table
+    document |= {
+        **_examples(classifier, estimator, samples),
+        "training": _training(estimator, classifier, table, y, scores or {}, trained),
         **(history(estimator) if with_history else {}),
     }
     data = dumps(document)
@@ -68,37 +78,83 @@ def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
     return list(table.columns)
 
 
-def _made_rows(n_features: int, names: list[str] | None) -> Table:
-    """Rows for the examples of a model that comes without data."""
-    values = np.random.default_rng(0).standard_normal((FEWEST_EXAMPLES, n_features)).round(3)
-    return pd.DataFrame(values, columns=names)
+def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
+    """Its features, of which the training data say what they are made of."""
+    if table is not None:
+        types = [type_of(table.iloc[:, i]) for i in range(table.shape[1])]
+    else:
+        types = [None] * getattr(estimator, "n_features_in_", 0)
+    return Program(names or [f"feature {i}" for i in range(len(types))], types)
 
 
-def _examples(estimator: Any, table: Table) -> dict[str, Any]:
-    """A row of each class that is predicted, as far as there is room, and the estimator's answers to them."""
+def _output_names(y: Any) -> list[str]:
+    return [str(name) for name in y.columns] if isinstance(y, pd.DataFrame) else []
+
+
+def _head_keys(heads: Sequence[Head]) -> dict[str, Any]:
+    keys = [one.document_keys() for one in heads]
+    return {"outputs": keys} if "name" in keys[0] else keys[0]
+
+
+def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str, Any]:
+    """A row of each class that is predicted, as far as there is room, one that lacks most, if any lacks any,
+    and the estimator's answers to them."""
     predicted = pd.DataFrame(estimator.predict(estimator_input(estimator, table)))
     chosen = list(predicted.drop_duplicates().index[:MOST_EXAMPLES])
+    missing = table.isna().sum(axis=1).to_numpy()
+    chosen += [int(missing.argmax())] if missing.any() else []
     others = [i for i in range(min(len(table), FEWEST_EXAMPLES)) if i not in chosen]
-    rows = table.iloc[sorted(chosen + others[: max(0, FEWEST_EXAMPLES - len(chosen))])]
-    probabilities = estimator.predict_proba(estimator_input(estimator, rows))
-    return {"rows": rows.to_numpy().tolist(), "probabilities": probabilities.tolist()}
+    rows = table.iloc[sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]})]
+    numbers = np.hstack([found for _, found in expected(classifier, estimator, rows)])
+    return {"examples": {"rows": json_rows(classifier.features, rows), "probabilities": numbers.tolist()}}
 
 
 def _training(
-    estimator: Any, table: Table | None, y: Any, scores: Mapping[str, float], trained: datetime | None
+    estimator: Any,
+    classifier: Classifier,
+    table: Table | None,
+    y: Any,
+    scores: Mapping[str, float],
+    trained: datetime | None,
 ) -> dict[str, Any]:
     about: dict[str, Any] = {"versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__}}
     if trained is not None:
         about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if table is not None:
         about |= {"rows": len(table), "data_digest": data_digest(table)}
-    measured = {} if table is None or y is None else _scores(estimator, table, np.asarray(y))
+    measured = {} if table is None or y is None else _scores(estimator, classifier, table, np.asarray(y))
     return about | {"scores": {**measured, **scores}}
 
 
-def _scores(estimator: Any, table: Table, y: NDArray[Any]) -> dict[str, float]:
+def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any]) -> dict[str, float]:
     X = estimator_input(estimator, table)
     scores = {"accuracy": float(estimator.score(X, y))}
-    if y.ndim == 1:
+    if y.ndim == 1 and classifier.outputs[0].has_probabilities:
         scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
     return scores
+
+
+def made_rows(classifier: Classifier) -> Table:
+    """Rows for the examples of a model that comes without data."""
+    rng = np.random.default_rng(0)
+    names = classifier.feature_names
+    known = _known_values(classifier.document.preprocessing)
+    columns: dict[Any, Any] = {}
+    for i, feature in enumerate(classifier.features):
+        values: Any = np.abs(rng.standard_normal(FEWEST_EXAMPLES).round(3))
+        if i in known:
+            values = [known[i][int(k)] for k in rng.integers(0, len(known[i]), FEWEST_EXAMPLES)]
+        elif feature.type == "boolean":
+            values = rng.integers(0, 2, FEWEST_EXAMPLES).astype(np.bool_)
+        columns[names[i] if names else i] = values
+    return pd.DataFrame(columns)
+
+
+def _known_values(preprocessing: Mapping[str, Any] | None) -> dict[int, list[Any]]:
+    """Of features that are categories, values that the model knows."""
+    steps = preprocessing.get("steps", []) if preprocessing else []
+    return {
+        step["column"]: [category for category in step["categories"] if category is not None]
+        for step in steps
+        if step["op"] == "encode" and any(category is not None for category in step["categories"])
+    }

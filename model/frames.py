@@ -1,4 +1,4 @@
-"""Tables of training rows: as an estimator wants them, as a document names them, as a CSV file has them."""
+"""Tables of rows: as an estimator wants them, as a document names them, as a CSV file has them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
+from model.support import Unsupported
+from thimble import preprocessing
+from thimble.document import Feature
 from thimble.errors import InvalidFile
 
 Table = pd.DataFrame
 
 
 def as_table(estimator: Any, X: Any) -> Table:
-    """Rows as named columns where the estimator knows names, every number a float64."""
+    """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     names = known_names(estimator)
     if names and isinstance(X, pd.DataFrame):
         table = table[names]
     elif names:
         table = table.set_axis(names, axis="columns")
-    numbers = table.select_dtypes(["number", "bool"]).columns
-    return table.astype(dict.fromkeys(numbers, np.float64)).reset_index(drop=True)
+    narrow = table.select_dtypes([np.float32, np.float16]).columns
+    return table.astype(dict.fromkeys(narrow, np.float64)).reset_index(drop=True)
 
 
 def known_names(estimator: Any) -> list[str] | None:
@@ -40,14 +43,55 @@ def estimator_input(estimator: Any, table: Table) -> Table | NDArray[Any]:
     return table if known_names(estimator) else table.to_numpy()
 
 
+def type_of(column: pd.Series[Any]) -> str | None:
+    """The type of a feature, as far as its values tell."""
+    if column.dtype.kind == "b":
+        return "boolean"
+    if column.dtype.kind in "iuf":
+        return "number"
+    kinds = {type(value) for value in column.dropna().tolist()}
+    if kinds == {str}:
+        return "text"
+    if kinds == {bool}:
+        return "boolean"
+    return "number" if kinds and kinds <= {int, float} else None
+
+
+def json_rows(features: Sequence[Feature], table: Table) -> list[list[Any]]:
+    """Rows as a request has them: null for what is missing."""
+    columns = [_json_column(feature, table.iloc[:, i]) for i, feature in enumerate(features)]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _json_column(feature: Feature, column: pd.Series[Any]) -> list[Any]:
+    if feature.type == "unused":
+        return [None] * len(column)
+    kind = {"number": float, "boolean": bool, "text": str}[feature.type]
+    absent = column.isna().tolist()
+    values = column.tolist()
+    try:
+        return [None if gone else kind(value) for gone, value in zip(absent, values, strict=True)]
+    except (TypeError, ValueError):
+        raise Unsupported(f"column {column.name!r} holds other values than {feature.type}s") from None
+
+
+def columns(features: Sequence[Feature], table: Table) -> list[Any]:
+    """Rows as `Classifier.predict` takes them."""
+    return preprocessing.columns(features, json_rows(features, table))
+
+
 def data_digest(table: Table) -> str:
     """SHA-256 over the columns in order: numbers as little-endian float64, others as a JSON array."""
     sha = hashlib.sha256()
     for _, column in table.items():
-        if column.dtype == np.float64:
+        if column.dtype.kind in "iuf":
             sha.update(column.to_numpy().astype("<f8").tobytes())
         else:
-            sha.update(orjson.dumps(column.tolist()))
+            sha.update(
+                orjson.dumps(
+                    [None if gone else value for gone, value in zip(column.isna(), column, strict=True)]
+                )
+            )
     return sha.hexdigest()
 
 
@@ -80,7 +124,9 @@ def _features_by_position(path: Path, table: Table, n_features: int, targets: Se
 
 def _left_over(table: Table, names: list[str], classes: Any) -> list[str]:
     others = [name for name in table.columns if name not in names]
-    return others if len(others) == 1 and table[others[0]].isin(list(classes)).all() else []
+    if len(others) != 1 or isinstance(classes, list):  # a list: an array of classes for each output
+        return []
+    return others if table[others[0]].isin(list(classes)).all() else []
 
 
 def _is_number(text: str) -> bool:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
-from model.frames import Table, estimator_input
+from model.frames import Table, columns, estimator_input
 from model.support import Unsupported
-from thimble.classifier import Classifier, load
+from thimble.classifier import Classifier, Output, Predictions, load
 
 TOLERANCE = 1e-12  # of a probability
+LOOSE_TOLERANCE = 1e-9  # where scikit-learn itself rounds more than that
+LOOSE = (CalibratedClassifierCV, PCA, PowerTransformer, QuantileTransformer, TruncatedSVD)
 
 
 @dataclass(frozen=True)
@@ -20,37 +28,85 @@ class Parity:
     """How far a document and an estimator agree on the same rows."""
 
     rows: int
-    worst: float  # largest difference of a probability
+    worst: float  # largest difference of a probability, or of a score in units of the score
     other_labels: int  # rows with another label, where rounding is no excuse
+    rejected: int  # rows that the estimator answers and the document does not
+    tolerance: float
 
     @property
     def holds(self) -> bool:
-        return self.worst <= TOLERANCE and not self.other_labels
+        return self.worst <= self.tolerance and not self.other_labels and not self.rejected
 
     def __str__(self) -> str:
         labels = f"{self.other_labels} other labels" if self.other_labels else "the same labels"
-        return f"{self.rows} rows: {labels}, probabilities within {self.worst:.2g}"
+        rejected = f", {self.rejected} rejected" if self.rejected else ""
+        return f"{self.rows} rows: {labels}, probabilities within {self.worst:.2g}{rejected}"
+
+
+def tolerance(estimator: Any) -> float:
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    return LOOSE_TOLERANCE if any(isinstance(part, LOOSE) for part in parts) else TOLERANCE
 
 
 def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
-    X = estimator_input(estimator, table)
-    predictions = classifier.predict(table.to_numpy().T)
-    expected = estimator.predict_proba(X)
-    if classifier.multilabel:
-        wrong = predictions.label_mask.T ^ (estimator.predict(X) > 0)
-        differ = (wrong & _apart(expected, 0.5)).any(axis=1)
-    else:
-        labels = np.asarray(estimator.classes_)[predictions.label_indices]
-        ours = expected[np.arange(len(expected)), predictions.label_indices]
-        differ = (labels != estimator.predict(X)) & _apart(ours, expected.max(axis=1))
-    worst = np.abs(predictions.probabilities.T - expected).max()
-    return Parity(rows=len(table), worst=float(worst), other_labels=int(differ.sum()))
+    found = classifier.predict(columns(classifier.features, table))
+    answered = np.setdiff1d(np.arange(len(table)), list(found.rejected))
+    allowed = tolerance(estimator)
+    differ, worst = np.zeros(len(answered), np.bool_), 0.0
+    expectations = expected(classifier, estimator, table)
+    for output, part, (labels, numbers) in zip(
+        classifier.outputs, (found, *found.further), expectations, strict=True
+    ):
+        differ |= _other_labels(output, part, labels, numbers, allowed)[answered]
+        error = np.abs(part.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
+        worst = max(worst, float(error[answered].max(initial=0.0)))
+    return Parity(len(table), worst, int(differ.sum()), len(found.rejected), allowed)
 
 
-def _apart(a: NDArray[np.float64], b: NDArray[np.float64] | float) -> NDArray[np.bool_]:
-    """Apart by more than rounding: where two classes tie but for it, either may come first."""
-    apart: NDArray[np.bool_] = np.abs(a - b) > TOLERANCE
-    return apart
+def expected(
+    classifier: Classifier, estimator: Any, table: Table
+) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
+    """What scikit-learn answers for each output: labels, and a probability or score for each class."""
+    rows = estimator_input(estimator, table)
+    return [
+        (member.predict(X), _numbers(member, X, output))
+        for output, (member, X) in zip(classifier.outputs, _members(estimator, rows), strict=True)
+    ]
+
+
+def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
+    """The estimator itself, or for several outputs those behind it, each with what reaches it."""
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    if not isinstance(last, MultiOutputClassifier):
+        yield estimator, X
+        return
+    while isinstance(estimator, Pipeline):
+        X = estimator[:-1].transform(X) if len(estimator.steps) > 1 else X
+        estimator = estimator.steps[-1][1]
+    for member in estimator.estimators_:
+        yield member, X
+
+
+def _numbers(estimator: Any, X: Any, output: Output) -> NDArray[np.float64]:
+    if output.has_probabilities:
+        return np.asarray(estimator.predict_proba(X))
+    scores = estimator.decision_function(X)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else np.asarray(scores)
+
+
+def _other_labels(
+    output: Output, found: Predictions, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
+) -> NDArray[np.bool_]:
+    """Rows with another label. Where two classes tie but for rounding, either may come first."""
+    if output.multilabel:
+        apart = np.abs(numbers - (0.5 if output.has_probabilities else 0.0)) > allowed
+        return np.asarray(((found.label_mask.T ^ (labels > 0)) & apart).any(axis=1))
+    ours = np.array(output.classes)[found.label_indices]
+    chosen = numbers[np.arange(len(numbers)), found.label_indices]
+    best = numbers.max(axis=1)
+    return np.asarray((ours != labels) & (best - chosen > allowed * np.maximum(1.0, np.abs(best))))
 
 
 def require_parity(data: bytes, estimator: Any, table: Table) -> None:

@@ -6,8 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
-from sklearn.datasets import load_iris
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_digits, load_iris
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 Example = tuple[pd.DataFrame, "pd.Series[Any]", Any]
 
@@ -19,4 +24,31 @@ def iris() -> Example:
     return X, y, MLPClassifier(hidden_layer_sizes=(10,), max_iter=5000, random_state=0).fit(X, y)
 
 
-EXAMPLES: dict[str, Callable[[], Example]] = {"iris": iris}
+def penguins() -> Example:
+    """344 penguins, mixed columns, some values missing: imputed, scaled, encoded; a logistic regression."""
+    from palmerpenguins import load_penguins
+
+    table = load_penguins().drop(columns="year")
+    numbers, texts = table.select_dtypes("number").columns, ["island", "sex"]
+    preparation = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), list(numbers)),
+            ("texts", make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder()), texts),
+        ]
+    )
+    X, y = table.drop(columns="species"), table["species"]
+    return X, y, make_pipeline(preparation, LogisticRegression(max_iter=1000)).fit(X, y)
+
+
+def digits() -> Example:
+    """1797 handwritten digits of 8 times 8 pixels, scaled; 32 hidden units, trained until it converges."""
+    data = load_digits(as_frame=True)
+    network = MLPClassifier(hidden_layer_sizes=(32,), max_iter=1000, random_state=0)
+    return (
+        data.data,
+        data.target.rename("digit"),
+        make_pipeline(MinMaxScaler(), network).fit(data.data, data.target),
+    )
+
+
+EXAMPLES: dict[str, Callable[[], Example]] = {"digits": digits, "iris": iris, "penguins": penguins}

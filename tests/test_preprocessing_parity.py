@@ -1,0 +1,319 @@
+"""Generated pipelines against scikit-learn: what it answers we answer, what it refuses we reject."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.feature_selection import SelectKBest, SelectPercentile, VarianceThreshold
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import (
+    Binarizer,
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+from model import export
+from model.frames import columns, json_rows
+from model.parity import parity
+from thimble.classifier import Classifier, Predictions, load
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+NAMES = ("body mass (g)", "count", "a.b", "größe", "flag", "island", "sex", "colour", "level")
+NUMBERS = NAMES[:4]
+TEXTS = ("island", "sex", "colour")
+N_TRAIN = 80
+
+
+def frame(rng: np.random.Generator, n: int, missing: float, odd: bool = False) -> pd.DataFrame:
+    """Mixed columns, some values missing; `odd` ones hold categories that the training never showed."""
+    texts = {
+        "island": ["Biscoe", "Dream", "Torgersen"],
+        "sex": ["female", "male"],
+        "colour": ["red", "green", "blue", "very rare", "rarer"],
+    }
+    table = pd.DataFrame(
+        {
+            "body mass (g)": rng.normal(4200, 800, n).round(0),
+            "count": rng.poisson(3, n).astype(float),
+            "a.b": rng.normal(size=n).round(3),
+            "größe": np.ones(n),
+            "flag": rng.integers(0, 2, n).astype(bool),
+            **{
+                name: rng.choice([*values, "odd one"] if odd else values, n).astype(object)
+                for name, values in texts.items()
+            },
+            "level": rng.integers(1, 5, n).astype(float),
+        }
+    )
+    for name in table.columns.drop("flag"):
+        table.loc[rng.random(n) < missing, name] = np.nan
+    return table
+
+
+def target(rng: np.random.Generator, n: int, n_classes: int) -> NDArray[Any]:
+    labels = np.array(["a", "b", "c", "d"])[:n_classes]
+    return np.concatenate([labels, rng.choice(labels, n - n_classes)])
+
+
+imputers = st.builds(
+    SimpleImputer,
+    strategy=st.sampled_from(["mean", "median", "most_frequent", "constant"]),
+    add_indicator=st.booleans(),
+    keep_empty_features=st.booleans(),
+)
+scalers = st.one_of(
+    st.builds(StandardScaler, with_mean=st.booleans(), with_std=st.booleans()),
+    st.builds(MinMaxScaler, feature_range=st.sampled_from([(0, 1), (-2, 3)]), clip=st.booleans()),
+    st.builds(MaxAbsScaler),
+    st.builds(RobustScaler, with_centering=st.booleans(), with_scaling=st.booleans()),
+)
+reshapers = st.one_of(
+    scalers,
+    st.builds(Normalizer, norm=st.sampled_from(["l1", "l2", "max"])),
+    st.builds(PCA, n_components=st.just(1), whiten=st.booleans()),
+    st.builds(TruncatedSVD, n_components=st.just(1)),
+    st.builds(
+        KBinsDiscretizer,
+        n_bins=st.integers(2, 4),
+        encode=st.sampled_from(["onehot", "onehot-dense", "ordinal"]),
+        strategy=st.sampled_from(["uniform", "quantile", "kmeans"]),
+    ),
+    st.builds(
+        PolynomialFeatures,
+        degree=st.sampled_from([2, 3, (2, 2), (0, 2)]),
+        interaction_only=st.booleans(),
+        include_bias=st.booleans(),
+    ),
+    st.builds(
+        QuantileTransformer,
+        n_quantiles=st.integers(2, 30),
+        output_distribution=st.sampled_from(["uniform", "normal"]),
+    ),
+    st.builds(PowerTransformer, standardize=st.booleans()),
+    st.builds(Binarizer, threshold=st.sampled_from([0.0, 2.0, 4000.0])),
+    st.builds(SelectKBest, k=st.just(1)),
+    st.builds(SelectPercentile, percentile=st.just(60)),
+    st.builds(VarianceThreshold),
+    st.builds(FunctionTransformer, func=st.sampled_from([None, np.tanh, np.cbrt, np.arctan])),
+    st.just("passthrough"),
+)
+before_imputing = st.one_of(
+    scalers,
+    st.builds(QuantileTransformer, n_quantiles=st.just(10)),
+    st.builds(PowerTransformer),
+    st.builds(FunctionTransformer, func=st.sampled_from([np.log1p, np.sqrt, np.sign])),
+)
+encoders = st.one_of(
+    st.builds(
+        OneHotEncoder,
+        handle_unknown=st.sampled_from(["error", "ignore", "infrequent_if_exist"]),
+        drop=st.sampled_from([None, "first", "if_binary"]),
+        min_frequency=st.sampled_from([None, 12]),
+        max_categories=st.sampled_from([None, 3]),
+        sparse_output=st.booleans(),
+    ),
+    st.builds(OrdinalEncoder, encoded_missing_value=st.sampled_from([-1, -7.5])),
+    st.builds(
+        OrdinalEncoder,
+        handle_unknown=st.just("use_encoded_value"),
+        unknown_value=st.sampled_from([-2, 99]),
+        encoded_missing_value=st.just(-1),
+        min_frequency=st.sampled_from([None, 12]),
+    ),
+)
+
+
+@st.composite
+def numeric_branches(draw: st.DrawFn) -> Any:
+    steps = [*draw(st.lists(before_imputing, max_size=1)), draw(imputers)]
+    steps += draw(st.lists(reshapers, max_size=3))
+    if draw(st.booleans()):
+        steps.append(
+            make_union(
+                *draw(st.lists(reshapers.filter(lambda s: s != "passthrough"), min_size=1, max_size=2))
+            )
+        )
+    return make_pipeline(*steps)
+
+
+@st.composite
+def text_branches(draw: st.DrawFn) -> Any:
+    encoder = draw(encoders)
+    imputer = draw(
+        st.one_of(
+            st.none(),
+            st.builds(SimpleImputer, strategy=st.just("most_frequent"), add_indicator=st.booleans()),
+            st.builds(SimpleImputer, strategy=st.just("constant"), fill_value=st.just("none")),
+        )
+    )
+    if imputer is not None and imputer.add_indicator:
+        return make_union(
+            make_pipeline(clone(imputer).set_params(add_indicator=False), encoder),
+            MissingIndicator(features="all"),
+        )
+    return encoder if imputer is None else make_pipeline(imputer, encoder)
+
+
+classifiers = st.one_of(
+    st.builds(MLPClassifier, hidden_layer_sizes=st.sampled_from([(), (4,), (5, 3)]), max_iter=st.just(5)),
+    st.builds(LogisticRegression, max_iter=st.just(20)),
+    st.builds(GaussianNB, var_smoothing=st.just(1e-2)),
+    st.builds(LinearDiscriminantAnalysis, solver=st.sampled_from(["svd", "lsqr"]), shrinkage=st.none()),
+    st.builds(
+        SGDClassifier, loss=st.sampled_from(["hinge", "log_loss", "modified_huber"]), max_iter=st.just(5)
+    ),
+    st.builds(RidgeClassifier),
+    st.builds(OneVsRestClassifier, st.just(LogisticRegression(max_iter=20))),
+    st.builds(CalibratedClassifierCV, st.just(LogisticRegression(max_iter=20)), cv=st.just(2)),
+)
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> Any:
+    """A ColumnTransformer of branches over some columns, something after it or not, and a classifier."""
+    branches: list[tuple[str, Any, Any]] = []
+    if draw(st.booleans()):
+        chosen = draw(st.lists(st.sampled_from(NUMBERS), min_size=1, max_size=4, unique=True))
+        branches.append(("numbers", draw(numeric_branches()), chosen))
+    if draw(st.booleans()):
+        chosen = draw(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=3, unique=True))
+        branches.append(("texts", draw(text_branches()), chosen))
+    if draw(st.booleans()):
+        branches.append(("flag", draw(st.sampled_from(["passthrough", "drop"])), ["flag"]))
+    if draw(st.booleans()) or not [b for b in branches if b[1] != "drop"]:
+        level = draw(
+            st.sampled_from(
+                [
+                    OneHotEncoder(handle_unknown="ignore"),
+                    SimpleImputer(),
+                    make_pipeline(SimpleImputer(), OneHotEncoder(handle_unknown="ignore")),
+                ]
+            )
+        )
+        branches.append(
+            ("level", level, draw(st.sampled_from([["level"], [8], slice(8, 9), [False] * 8 + [True]])))
+        )
+    weights = draw(st.sampled_from([None, {branches[0][0]: 0.5}]))
+    steps = [ColumnTransformer(branches, transformer_weights=weights, sparse_threshold=0)]
+    steps += draw(st.lists(st.one_of(scalers, st.builds(VarianceThreshold)), max_size=1))
+    return make_pipeline(*steps, draw(classifiers))
+
+
+def fit(estimator: Any, seed: int, n_classes: int, missing: float) -> tuple[Any, pd.DataFrame] | None:
+    """None where scikit-learn itself cannot."""
+    rng = np.random.default_rng(seed)
+    table = frame(rng, N_TRAIN, missing)
+    for part in estimator.get_params().values():
+        if hasattr(part, "random_state"):
+            part.random_state = 0
+    try:
+        fitted = estimator.fit(table, target(rng, N_TRAIN, n_classes))
+        fitted.predict(table)
+    except (TypeError, ValueError, FloatingPointError, np.linalg.LinAlgError):
+        return None
+    weights = [
+        w for w in vars(fitted.steps[-1][1]).values() if isinstance(w, np.ndarray) and w.dtype.kind == "f"
+    ]
+    return (fitted, table) if all(np.isfinite(w).all() for w in weights) else None
+
+
+def moves_with_the_last_bit(fitted: Any, table: pd.DataFrame) -> bool:
+    """Whether scikit-learn's own answers are rounding noise: singular covariances, whitened constants."""
+    nudged = table.copy()
+    nudged[list(NUMBERS)] = np.nextafter(table[list(NUMBERS)], np.inf)
+    method = fitted.predict_proba if hasattr(fitted, "predict_proba") else fitted.decision_function
+    before, after = method(table), method(nudged)
+    return bool((np.abs(before - after) > 1e-13 * np.maximum(1.0, np.abs(before))).any())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    estimator=pipelines(),
+    seed=st.integers(0, 2**32 - 1),
+    n_classes=st.integers(2, 4),
+    missing=st.sampled_from([0.0, 0.1]),
+)
+def test_a_generated_pipeline_answers_as_scikit_learn_does(
+    estimator: Any, seed: int, n_classes: int, missing: float
+) -> None:
+    trained = fit(estimator, seed, n_classes, missing)
+    if trained is None:
+        return
+    fitted, table = trained
+    classifier = load(export(fitted, table))
+    new = frame(np.random.default_rng(seed + 1), 20, missing=0.15, odd=True)
+    assert_same_row_by_row(classifier, fitted, new)
+    assert_same_bits(classifier, new)
+
+
+def assert_same_row_by_row(classifier: Classifier, fitted: Any, table: pd.DataFrame) -> None:
+    """Where scikit-learn raises, the row is rejected; where it answers, the answer is the same."""
+    for i in range(len(table)):
+        row = table.iloc[[i]]
+        try:
+            fitted.predict(row)
+            answered = True
+        except ValueError:
+            answered = False
+        rejected = rejects(classifier, row)
+        assert rejected is not answered, row.iloc[0].to_dict()
+        if answered:
+            found = parity(classifier, fitted, row)
+            assert found.holds, found
+
+
+def rejects(classifier: Classifier, row: pd.DataFrame) -> bool:
+    """By the features' own rule, or by the preprocessing."""
+    return not fits(classifier, row)[0] or bool(answers(classifier, row).rejected)
+
+
+def fits(classifier: Classifier, table: pd.DataFrame) -> list[bool]:
+    """Rows that lack nothing that may not be missing."""
+    return [
+        all(
+            value is not None or feature.missing
+            for feature, value in zip(classifier.features, row, strict=True)
+        )
+        for row in json_rows(classifier.features, table)
+    ]
+
+
+def answers(classifier: Classifier, table: pd.DataFrame) -> Predictions:
+    return classifier.predict(columns(classifier.features, table))
+
+
+def assert_same_bits(classifier: Classifier, table: pd.DataFrame) -> None:
+    table = table[fits(classifier, table)]
+    if not len(table):
+        return
+    together = answers(classifier, table)
+    for i in range(len(table)):
+        alone = answers(classifier, table.iloc[[i]])
+        assert bool(alone.rejected) == (i in together.rejected)
+        if not alone.rejected:
+            assert alone.probabilities.tobytes() == together.probabilities[:, [i]].tobytes()
