@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,9 +28,9 @@ from thimble.formats.records import MAX_RECORD_BYTES, Block, Format, Part, Resul
 if TYPE_CHECKING:
     from obstore import GetOptions
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 2 << 20
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
-READ_AHEAD = 2  # blocks
+READ_AHEAD = 4  # blocks
 PART_BYTES = 8 << 20  # of an upload; S3 takes 10,000 parts of at least 5 MiB
 UPLOADS = 4  # parts in flight
 
@@ -156,10 +157,21 @@ class Tally:
             )
 
 
-def answers(form: Format, blocks: Iterable[Block]) -> Iterator[Part]:
-    """What became of the records of every block, in order."""
-    for block in blocks:
-        yield Part(len(block.ends), block.lines, form.classify(block))
+def answers(form: Format, blocks: Iterable[Block], workers: int | None = None) -> Iterator[Part]:
+    """What became of the records of every block, in order; the blocks are worked on side by side."""
+    workers = workers or os.cpu_count() or 1
+
+    def answer(block: Block) -> Part:
+        return Part(len(block.ends), block.lines, form.classify(block))
+
+    with ThreadPoolExecutor(workers) as pool:
+        at_work: deque[Future[Part]] = deque()
+        for block in blocks:
+            at_work.append(pool.submit(answer, block))
+            if len(at_work) > workers:
+                yield at_work.popleft().result()
+        while at_work:
+            yield at_work.popleft().result()
 
 
 def opened(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:

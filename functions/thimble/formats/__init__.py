@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
+from thimble.formats import jsonarray, jsonlines, layout
 from thimble.formats.compression import BY_EXTENSION, Compression
-from thimble.formats.jsonarray import json_file
-from thimble.formats.jsonlines import jsonlines
-from thimble.formats.layout import delimited
 from thimble.formats.records import MAX_RECORD_BYTES, Format
 
 __all__ = ["EXTENSIONS", "HEAD_BYTES", "Name", "find", "named"]
@@ -80,7 +78,7 @@ def find(name: Name, head: bytes, whole: bool, classifier: Classifier) -> Format
         if head.startswith(signature):
             raise InvalidFile(f"the name says {name.extension}, but the first bytes say {meaning}")
     if name.format == "jsonl":
-        return jsonlines(head, classifier)
+        return jsonlines.opened(head, classifier)
     if name.format == "json":
-        return json_file(head, classifier)
-    return delimited(name.format, head, whole, classifier)
+        return jsonarray.opened(head, classifier)
+    return layout.opened(name.format, head, whole, classifier)

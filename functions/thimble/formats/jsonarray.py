@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
+from thimble.formats import jsonlines
 from thimble.formats.joining import BOM
-from thimble.formats.jsonlines import JsonLines, is_object, jsonlines, refuse_without_names
+from thimble.formats.jsonlines import JsonLines, is_object, refuse_without_names
 from thimble.formats.records import Answered, Block, Positions
 
 QUOTE, BACKSLASH, COMMA = ord('"'), ord("\\"), ord(",")
@@ -89,12 +90,12 @@ def _as_lines(block: Block) -> Elements:
     return Elements(b"\n".join([*elements, b""]), np.cumsum(lengths + 1) - 1, block.first_line, block)
 
 
-def json_file(head: bytes, classifier: Classifier) -> JsonLines:
+def opened(head: bytes, classifier: Classifier) -> JsonLines:
     """An array, or JSON Lines by that name, as some tools write them."""
     mark = len(BOM) if head.startswith(BOM) else 0
     start = len(head) - len(head[mark:].lstrip(BLANKS))
     if head[start : start + 1] != b"[":
-        lines = jsonlines(head, classifier)
+        lines = jsonlines.opened(head, classifier)
         if is_object(head[start:].split(b"\n", 1)[0]):
             return lines
         raise InvalidFile(

@@ -182,7 +182,7 @@ class JsonLines:
         return joining.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
 
 
-def jsonlines(head: bytes, classifier: Classifier) -> JsonLines:
+def opened(head: bytes, classifier: Classifier) -> JsonLines:
     """InvalidFile unless the file begins as JSON Lines do, and the model knows its features by name."""
     start = head.removeprefix(BOM).lstrip()[:1]
     if not start:

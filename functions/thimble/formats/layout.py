@@ -37,7 +37,7 @@ class First:
     line: int
 
 
-def delimited(name: str, head: bytes, whole: bool, classifier: Classifier) -> Delimited:
+def opened(name: str, head: bytes, whole: bool, classifier: Classifier) -> Delimited:
     """The layout of a file that begins with `head` (all of it if `whole`), by the delimiter that fits."""
     _refuse_other_encodings(head)
     layouts, faults = [], []
