@@ -132,6 +132,45 @@ def drop(
         raise typer.Exit(1)
 
 
+@app.command()
+def classify(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files, folders, or s3://BUCKET/PREFIX.")
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="The result; of several files, a folder or an S3 prefix."
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="MODEL.json", help="The model document, here or in S3.")
+    ],
+    max_rejected_share: Annotated[
+        float,
+        typer.Option(
+            envvar="MAX_REJECTED_SHARE",
+            metavar="SHARE",
+            help="Fail a file with a larger share of rejected records.",
+        ),
+    ] = 1.0,
+) -> None:
+    """Classify files on this machine: what the files function does, with the same bytes out.
+
+    The rejections and the summary lie beside the result. A file that is classified already, by this model, is
+    left alone. Exit code 1 when a whole file was refused.
+
+    \b
+    Examples:
+      thimble classify iris.csv -o answers.csv --model model/iris.json
+      thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
+    """
+    from infra import classifying
+
+    if not classifying.classify(files, output=output, model=model, max_rejected_share=max_rejected_share):
+        raise typer.Exit(1)
+
+
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="MODEL.json", help="Where the document goes.")
 ]

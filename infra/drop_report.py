@@ -49,6 +49,12 @@ def waiting(files: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
+def reading(size: int) -> Iterator[Callable[[int], None]]:
+    with _bar("Classifying", size, DownloadColumn(), TransferSpeedColumn()) as advance:
+        yield advance
+
+
+@contextmanager
 def _bar(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
     console = Console(stderr=True)
     text = TextColumn("{task.description:<11}")

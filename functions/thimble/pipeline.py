@@ -38,22 +38,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Paths:
-    """Where an input's results lie: under its own key, as a folder."""
+    """Where a result, its rejections and its summary lie."""
 
-    folder: str
-    extension: str
+    result: str
+    rejections: str
+    summary: str
 
-    @property
-    def result(self) -> str:
-        return f"{self.folder}/result{self.extension}"
 
-    @property
-    def rejections(self) -> str:
-        return f"{self.folder}/rejections.jsonl"
-
-    @property
-    def summary(self) -> str:
-        return f"{self.folder}/summary.json"
+def under(folder: str, extension: str) -> Paths:
+    """In a folder of the input's own name: no two inputs share one."""
+    return Paths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ class Job:
                 obstore.delete(self.results, earlier[kind])
 
     def _classify(self) -> dict[str, Any]:
-        source, tally = self.source, Tally(added.n_counts(self.classifier))
+        source, tally = self.source, Tally(len(added.class_names(self.classifier)))
         name = formats.named(source.path)
         form, parts = self._opened(name)
         with (
@@ -152,7 +146,7 @@ class Job:
             "rows": tally.predictions + tally.rejections,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
-            "classes": added.class_counts(self.classifier, tally.classes.tolist()),
+            "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
             "rejected": self.paths.rejections,
         }
 
@@ -213,7 +207,7 @@ class Pipeline:
             source=streams.source(self.buckets(bucket), key),
             classifier=self.models(key),
             results=results,
-            paths=Paths(folder, formats.named(key).extension),
+            paths=under(folder, formats.named(key).extension),
             options=self.options,
             block_bytes=self.block_bytes,
         )

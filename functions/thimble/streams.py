@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Full, Queue
@@ -52,6 +52,7 @@ class Source:
     size: int
     etag: str | None
     version: str | None
+    on_read: Callable[[int], object] = int  # is told how many bytes
 
     def read(self, start: int, stop: int) -> bytes:
         stop = min(stop, self.size)
@@ -61,9 +62,11 @@ class Source:
         if self.etag:
             options["if_match"] = self.etag
         try:
-            return bytes(obstore.get(self.store, self.path, options=options).bytes())
+            data = bytes(obstore.get(self.store, self.path, options=options).bytes())
         except (PreconditionError, FileNotFoundError) as error:
             raise Overwritten(f"{self.path} changed while it was read") from error
+        self.on_read(len(data))
+        return data
 
 
 def source(store: ObjectStore, path: str) -> Source:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -56,17 +55,11 @@ def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64
     return np.concatenate([_counts(output, part) for output, part in parts])
 
 
-def class_counts(classifier: Classifier, counts: Sequence[int]) -> dict[str, Any]:
-    """The counts by class; of a model of several outputs, by output and class."""
-    rest = iter(counts)
-    by_output = [dict(zip(output.class_texts, rest, strict=False)) for output in classifier.outputs]
-    if len(by_output) == 1:
-        return by_output[0]
-    return dict(zip((output.name for output in classifier.outputs), by_output, strict=True))
-
-
-def n_counts(classifier: Classifier) -> int:
-    return sum(len(output.classes) for output in classifier.outputs)
+def class_names(classifier: Classifier) -> list[str]:
+    """What the counts are of."""
+    return [
+        _prefix(classifier, output) + text for output in classifier.outputs for text in output.class_texts
+    ]
 
 
 def _prefix(classifier: Classifier, output: Output) -> str:

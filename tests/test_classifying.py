@@ -1,0 +1,70 @@
+"""`thimble classify`: the function's pipeline on one's own machine, and the same bytes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from infra.cli import app
+from thimble.classifier import load
+from thimble.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+MODEL = Path(__file__).parents[1] / "model" / "iris.json"
+GOOD = b"5.1,3.5,1.4,0.2\n6.3,3.3,6.0,2.5\n"
+BAD = b"5.1,3.5,1.4,0.2\n6.3,3.3,x,2.5\n"
+
+
+def classify(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["classify", *map(str, arguments), "--model", str(MODEL)])
+
+
+def test_a_file_becomes_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "50% é.csv").write_bytes(BAD)
+    run = classify(tmp_path / "50% é.csv", "-o", tmp_path / "out" / "answers.csv")
+    assert run.exit_code == 0
+    assert (tmp_path / "out" / "answers.csv").read_bytes().startswith(b"5.1,3.5,1.4,0.2,setosa,")
+    assert b'"line":2' in (tmp_path / "out" / "answers.csv.rejections.jsonl").read_bytes()
+    assert 'line 2: petal length (cm) is "x", not a number' in run.stdout
+
+
+def test_the_bytes_are_the_functions(tmp_path: Path, s3: "S3Client") -> None:
+    s3.put_object(Bucket="thimble-inbox", Key="monday/a.csv", Body=BAD)
+    model = load(MODEL.read_bytes())
+    Pipeline(lambda key: model, "s3://thimble-results").classify("thimble-inbox", "monday/a.csv")
+    function = s3.get_object(Bucket="thimble-results", Key="monday/a.csv/result.csv")["Body"].read()
+    assert classify("s3://thimble-inbox/monday/", "-o", tmp_path).exit_code == 0
+    assert (tmp_path / "monday" / "a.csv" / "result.csv").read_bytes() == function
+    assert classify("s3://thimble-inbox/monday/a.csv", "-o", tmp_path / "a.csv").exit_code == 0
+    assert (tmp_path / "a.csv").read_bytes() == function
+
+
+def test_a_folder_is_classified_file_by_file(tmp_path: Path, s3: "S3Client") -> None:
+    for name in ("a.csv", "deep/b.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(GOOD)
+    (tmp_path / "notes.md").write_text("no table")
+    assert classify(tmp_path, "-o", "s3://thimble-results/local").exit_code == 0
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket="thimble-results")["Contents"]]
+    assert [key for key in keys if "result" in key.rsplit("/", 1)[1]] == [
+        "local/a.csv/result.csv",
+        "local/deep/b.csv/result.csv",
+    ]
+
+
+def test_a_refused_file_ends_with_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"x,y\n")
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv")
+    assert run.exit_code == 1
+    assert "a.csv was refused: the header lacks" in run.stdout
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("file", ["none.csv", "."])
+def test_nothing_to_classify_is_a_sentence(file: str, tmp_path: Path) -> None:
+    run = classify(tmp_path / file, "-o", tmp_path / "out")
+    assert run.exit_code == 1
+    assert run.stderr.startswith("thimble: there is no file")
