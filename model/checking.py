@@ -6,16 +6,20 @@ import pickle
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.table import Table as Grid
+from rich.text import Text
 
+from model.description import described
 from model.frames import Table
 from model.parity import Parity, parity
 from thimble.classifier import Classifier, Output, load
-from thimble.document import Document, Head
+from thimble.document import Document, Feature, Head
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 40
+MOST_FEATURES = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,11 @@ def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Che
 def example_table(document: Document) -> Table | None:
     if document.examples is None:
         return None
-    return pd.DataFrame(document.examples.rows, columns=document.feature_names_in)
+    table = pd.DataFrame(document.examples.rows, columns=document.feature_names_in)
+    numeric = [
+        column for column, feature in zip(table.columns, document.features, strict=True) if feature.numeric
+    ]
+    return table.astype(dict.fromkeys(numeric, np.float64))
 
 
 def card(found: Check) -> Grid:
@@ -54,19 +62,21 @@ def card(found: Check) -> Grid:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for title, text in facts(found):
-        grid.add_row(title, text)
+        grid.add_row(title, Text(text))  # names may have brackets, which rich would read as markup
     return grid
 
 
 def facts(found: Check) -> list[tuple[str, str]]:
     """The card's lines: a title and a text each, those that the document can fill."""
     classifier, document = found.classifier, found.classifier.document
+    prepared = [("", line) for line in described(document)]
     lines = [
         ("Model", document.name or "(no name)"),
         ("Digest", classifier.digest),
         ("Size", _size(found)),
+        ("Features", _features(classifier)),
+        *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
         *(_of(output, "Layers", _layers(output.head)) for output in classifier.outputs),
-        ("Features", ", ".join(document.feature_names_in or ()) or f"{document.n_features_in}, by position"),
         *(_of(output, "Labels", _labels(output)) for output in classifier.outputs),
         ("Trained", _trained(document)),
         (
@@ -78,6 +88,22 @@ def facts(found: Check) -> list[tuple[str, str]]:
         ("Parity", "" if found.parity is None else str(found.parity)),
     ]
     return [(title, text) for title, text in lines if text]
+
+
+def _features(classifier: Classifier) -> str:
+    if not classifier.feature_names:
+        return f"{classifier.n_features}, by position"
+    names = [_feature(feature) for feature in classifier.features]
+    shown = names if len(names) <= MOST_FEATURES else [*names[: MOST_FEATURES - 2], "...", names[-1]]
+    return f"{len(names)}: {', '.join(shown)}"
+
+
+def _feature(feature: Feature) -> str:
+    """island (text, may be missing)."""
+    about = [feature.type] if feature.type != "number" else []
+    if feature.missing and feature.type != "unused":
+        about.append("may be missing")
+    return f"{feature.name} [{', '.join(about)}]" if about else feature.name
 
 
 def _size(found: Check) -> str:

@@ -92,7 +92,7 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         if not columns:
             raise Unsupported("no column reaches it")
         if type(estimator) in LEAVES:
-            program.refuse_missing(columns)
+            program.forbid_missing(columns)  # any other that is missing makes the answer no number
             program.numbers(columns)
         return CLASSIFIERS[type(estimator)](program, estimator, columns, place)
     except NotFittedError:

@@ -93,14 +93,18 @@ class Program:
             return column.seen(None) is None
         return bool(self.missing[column.index]) or column.index in self.doubtful
 
-    def refuse_missing(self, columns: Iterable[Column]) -> None:
-        """From here on a missing value is an error: of the features that it comes from, or of a column."""
+    def forbid_missing(self, columns: Iterable[Column]) -> None:
+        """The features that these columns are missing with may not be missing."""
         for column in columns:
             if self.is_text(column):
                 if column.seen(None) is None:
                     self.forbidden.add(column.index)
             else:
                 self.forbidden |= self.missing[column.index]
+
+    def refuse_missing(self, columns: Sequence[Column]) -> None:
+        """From here on a missing value is an error, wherever it comes from."""
+        self.forbid_missing(columns)
         doubtful = sorted({column.index for column in columns} & self.doubtful)
         if doubtful:
             self.steps.append(Step("require", tuple(doubtful), (), {}))

@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 from infra.cli import app
 from model.checking import check, facts, sparkline
+from model.description import WORDS
 from model.worked import EXAMPLES
+from thimble.steps import VOCABULARY
 
 IRIS = Path(__file__).parent.parent / "model/iris.json"
 
@@ -124,6 +126,25 @@ def test_a_data_teams_document_has_a_card_too() -> None:
     assert card["Features"] == "4, by position"
     assert card["Examples"].startswith("none")
     assert {"Scores", "Parity"}.isdisjoint(card)
+
+
+def test_the_card_says_the_preprocessing_in_words() -> None:
+    data = (Path(__file__).parents[1] / "model/penguins.json").read_bytes()
+    lines = facts(check(data))
+    assert dict(lines)["Features"].startswith(
+        "6: island [text, may be missing], bill_length_mm [may be missing]"
+    )
+    assert [text for title, text in lines if title in ("Prepared", "")] == [
+        "bill_length_mm, bill_depth_mm, flipper_length_mm, body_mass_g: "
+        "missing values replaced by 44.45, 17.3, 197, 4050",
+        "island: coded Biscoe = 0, Dream = 1, Torgersen = 2, missing = 0; others rejected",
+        "sex: coded female = 0, male = 1, missing = 1; others rejected",
+        "island, sex: codes to 5 columns of 0 and 1",
+    ]
+
+
+def test_every_step_has_words() -> None:
+    assert set(WORDS) == set(VOCABULARY)
 
 
 def test_check_ends_well_on_a_good_document(files: Path) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from model.classifiers import CLASSIFIERS
+from model.transformers import NESTS, TRANSFORMERS
 from thimble.classifier import load
 from thimble.document import KEYS
 from thimble.errors import InvalidModel
+from thimble.steps import FUNCTIONS, VOCABULARY
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "model/schema.json").read_bytes())
@@ -64,7 +67,111 @@ GOOD: dict[str, Any] = {
     "history of any kind": changed(loss_curve=None, t="?", label_binarizer={"classes": []}),
     "unicode": changed(name="\u5c71\u7f8a \N{GOAT}"),
 }
+PENGUINS: dict[str, Any] = json.loads((ROOT / "model/penguins.json").read_bytes())
+
+
+def prepared(*steps: Any, **keys: Any) -> dict[str, Any]:
+    """One number and one text, and what the steps make of them; the network takes three columns."""
+    preprocessing = {"types": ["number", "text"], "missing": [1], "steps": list(steps), "outputs": [0, 0, 2]}
+    network = {
+        "classes": ["a", "b"],
+        "coefs": [[[0.5]] * 3],
+        "intercepts": [[0.1]],
+        "out_activation": "logistic",
+    }
+    return {"format": "thimble", "format_version": 1, **network, "preprocessing": {**preprocessing, **keys}}
+
+
+OPTIONAL = {"codes", "unknown", "missing", "subtract", "divide", "multiply", "add", "minimum", "maximum"}
+ENCODE = {"op": "encode", "column": 1, "categories": ["x", None], "unknown": 0}
+STEPS: dict[str, dict[str, Any]] = {
+    "impute": {"columns": [0], "values": [1.5]},
+    "encode": {"column": 0, "categories": [1, 2.5, None], "codes": [0, None, 4], "unknown": None},
+    "one_hot": {"columns": [0, 0], "sizes": [2, 0]},
+    "bins": {"columns": [0], "edges": [[1, 2, 2]]},
+    "scale": {"columns": [0], "subtract": [1], "divide": [2], "minimum": [0]},
+    "linear": {"columns": [0, 0], "coefs": [[1, 2], [3, 4]], "intercepts": [0, 1]},
+    "normalize": {"columns": [0, 0], "norm": "l2"},
+    "product": {"left": [0], "right": [0]},
+    "constant": {"values": [1]},
+    "quantiles": {"columns": [0], "quantiles": [[0, 1, 1]], "distribution": "normal"},
+    "power": {"columns": [0], "method": "box-cox", "lambdas": [0.5]},
+    "interpolate": {"columns": [0], "x": [[0, 1]], "y": [[1, 0]]},
+    "function": {"columns": [0], "name": "log1p"},
+    "require": {"columns": [0]},
+}
+
+
+def step(op: str, **changes: Any) -> dict[str, Any]:
+    """The step with changes; ... takes a key away."""
+    keys = {"op": op, **STEPS[op], **changes}
+    return prepared(ENCODE, {key: value for key, value in keys.items() if value is not ...})
+
+
+def outputs(*changes: dict[str, Any], **keys: Any) -> dict[str, Any]:
+    network = {"coefs": [[[0.5]] * 4], "intercepts": [[0.1]], "out_activation": "logistic"}
+    both = [{"name": "one", "classes": ["a", "b"], **network}, {"name": "two", "classes": [0, 1], **network}]
+    return {"outputs": [one | change for one, change in zip(both, changes or ({}, {}), strict=True)], **keys}
+
+
+GOOD |= {
+    "penguins": PENGUINS,
+    "null preprocessing": changed(preprocessing=None),
+    "no steps": prepared(outputs=[0, 0, 0]),
+    "nothing missing": prepared(ENCODE, missing=[]),
+    **{f"step {op}": step(op) for op in STEPS},
+    "impute another value": step("impute", missing=-1),
+    "two outputs": outputs(),
+    "two outputs, one of scores": outputs({}, {"out_activation": "identity", "decision": "scores"}),
+    "multilabel scores": {
+        **without("examples", "activation"),
+        "out_activation": "identity",
+        "decision": "scores",
+        "multilabel": True,
+    },
+    "normalized": {**without("examples"), "out_activation": "logistic", "normalize": "zero"},
+}
 BAD: dict[str, Any] = {
+    "preprocessing a list": changed(preprocessing=[]),
+    "preprocessing without types": changed(preprocessing={"outputs": [0, 1, 2, 3]}),
+    "preprocessing without outputs": changed(preprocessing={"types": ["number"] * 4}),
+    "an unknown key of preprocessing": prepared(ENCODE, columns=[0]),
+    "an unknown type": prepared(ENCODE, types=["number", "string"]),
+    "a negative index": prepared(ENCODE, outputs=[0, 0, -1]),
+    "a fractional index": prepared(ENCODE, outputs=[0, 0, 1.5]),
+    "a boolean index": prepared(ENCODE, outputs=[0, 0, False]),
+    "a step as text": prepared("impute"),
+    "a step without op": prepared({"columns": [0], "values": [1]}),
+    "an unknown op": prepared(ENCODE, {"op": "eval", "columns": [0]}),
+    **{f"{op} with an unknown key": step(op, code="x") for op in STEPS},
+    **{
+        f"{op} without {key}": step(op, **{key: ...})
+        for op in STEPS
+        for key in STEPS[op]
+        if key not in OPTIONAL
+    },
+    "impute with text": step("impute", values=["x"]),
+    "impute with null": step("impute", values=[None]),
+    "encode with an object": step("encode", categories=[{}]),
+    "encode with a boolean": step("encode", categories=[True]),
+    "encode doubled": step("encode", categories=[1, 1], codes=[0, 1]),
+    "encode a text code": step("encode", codes=["a", "b", "c"]),
+    "encode without categories": step("encode", categories=[], codes=[]),
+    "one_hot of negative size": step("one_hot", sizes=[2, -1]),
+    "bins without edges": step("bins", edges=[[]]),
+    "scale without anything": step("scale", subtract=..., divide=..., minimum=...),
+    "an unknown norm": step("normalize", norm="l3"),
+    "an unknown distribution": step("quantiles", distribution="cauchy"),
+    "an unknown method": step("power", method="log"),
+    "an unknown function": step("function", name="system"),
+    "scores with softmax": changed(decision="scores"),
+    "an unknown normalization": changed(normalize="l1"),
+    "multilabel as text": changed(multilabel="yes"),
+    "no outputs": outputs() | {"outputs": []},
+    "outputs beside classes": outputs(classes=["a", "b"]),
+    "an output without a name": outputs({"name": ""}, {}),
+    "an output with an unknown key": outputs({"clases": []}, {}),
+    "an output without weights": {"outputs": [{"name": "one", "classes": ["a", "b"]}]},
     "a list": [IRIS],
     "null": None,
     "no classes": without("classes"),
@@ -120,6 +227,31 @@ BAD: dict[str, Any] = {
     "count true": changed(n_outputs=True),
 }
 INCONSISTENT: dict[str, Any] = {  # only the reader can tell
+    "a column to come": prepared(ENCODE, outputs=[0, 0, 3]),
+    "a step reads itself": prepared({**ENCODE, "column": 2}),
+    "text among the outputs": prepared(ENCODE, outputs=[0, 0, 1]),
+    "text in arithmetic": step("impute", columns=[1]),
+    "a number for a text": step("encode", column=1),
+    "outputs too few": prepared(ENCODE, outputs=[0, 2]),
+    "names too few for the types": {**prepared(ENCODE), "feature_names_in": ["one"]},
+    "a feature that is not there": prepared(ENCODE, missing=[2]),
+    "values too few": step("impute", values=[1, 2]),
+    "codes too few": step("encode", codes=[0, 1]),
+    "sizes too few": step("one_hot", sizes=[2]),
+    "one_hot of nothing": step("one_hot", sizes=[0, 0]),
+    "edges that fall": step("bins", edges=[[2, 1]]),
+    "x and y of other lengths": step("interpolate", y=[[1]]),
+    "one quantile": step("quantiles", quantiles=[[1]]),
+    "intercepts too few": step("linear", intercepts=[1]),
+    "left and right of other lengths": step("product", right=[0, 0]),
+    "an output's name again": outputs({}, {"name": "one"}),
+    "outputs of other widths": outputs({}, {"coefs": [[[0.5]] * 3]}),
+    "multilabel softmax": changed(multilabel=True),
+    "several logistic outputs for one label": {
+        **without("examples"),
+        "out_activation": "logistic",
+        "multilabel": False,
+    },
     "ragged matrix": changed(coefs=[[[1.0] * 10, [1.0] * 9, [1.0] * 10, [1.0] * 10], IRIS["coefs"][1]]),
     "layers that do not fit": changed(coefs=IRIS["coefs"][::-1]),
     "a bias too few": changed(intercepts=[IRIS["intercepts"][0], IRIS["intercepts"][1][:2]]),
@@ -162,6 +294,28 @@ def test_the_schema_is_one_and_knows_every_key() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     properties = {*SCHEMA["properties"], *SCHEMA["$defs"]["head"]["properties"]}
     assert properties == KEYS == set(SCHEMA["$defs"]["key"]["enum"])
+
+
+def test_the_schema_knows_every_step() -> None:
+    steps = {
+        one["properties"]["op"]["const"]: set(one["properties"]) for one in SCHEMA["$defs"]["step"]["oneOf"]
+    }
+    assert steps == {op: {"op", *keys} for op, (_, keys) in VOCABULARY.items()}
+    functions = next(
+        one for one in SCHEMA["$defs"]["step"]["oneOf"] if one["properties"]["op"]["const"] == "function"
+    )
+    assert set(functions["properties"]["name"]["enum"]) == set(FUNCTIONS)
+
+
+def test_the_readme_explains_every_step() -> None:
+    readme = (ROOT / "model/README.md").read_text()
+    assert [op for op in VOCABULARY if f"| `{op}` |" not in readme] == []
+
+
+def test_the_readme_names_all_that_exports() -> None:
+    readme = (ROOT / "model/README.md").read_text()
+    kinds = (*CLASSIFIERS, *TRANSFORMERS, *NESTS)
+    assert [kind.__name__ for kind in kinds if f"`{kind.__name__}`" not in readme] == []
 
 
 def test_the_readme_explains_every_key() -> None:

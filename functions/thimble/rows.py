@@ -82,7 +82,8 @@ def _column(feature: Feature, values: tuple[Any, ...]) -> Any:
         numbers = np.array(values, dtype=np.float64)  # None becomes NaN
     except OverflowError:
         return None
-    return numbers if feature.missing or not np.isnan(numbers).any() else None
+    unusual = np.isinf(numbers) if feature.missing else ~np.isfinite(numbers)
+    return None if unusual.any() else numbers
 
 
 def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:

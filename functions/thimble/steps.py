@@ -330,7 +330,7 @@ def _yeo_johnson(lmbda: float, x: FloatArray) -> FloatArray:
 
 
 def _box_cox(lmbda: float, x: FloatArray) -> FloatArray:
-    log = np.log(x)
+    log = np.log(np.where(x > 0, x, np.nan))
     return log if abs(lmbda) < 1e-19 else np.expm1(lmbda * log) / lmbda
 
 
