@@ -43,14 +43,9 @@ def refuse(rejected: Mapping[int, str], path: str = "instances[{}]") -> None:
 
 def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
     """The columns, or None if anything is unusual."""
-    rows = instances
-    if isinstance(rows[0], dict):
-        if classifier.feature_names is None:
-            return None
-        try:
-            rows = _by_name(classifier.feature_names, instances)
-        except (KeyError, TypeError, AttributeError):
-            return None
+    rows = _in_order(classifier, instances)
+    if rows is None:
+        return None
     if any(type(row) not in (list, tuple) or len(row) != classifier.n_features for row in rows):
         return None
     found = [
@@ -88,14 +83,9 @@ def _column(feature: Feature, values: tuple[Any, ...]) -> Any:
 
 def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
     """(n, n_features), or None if anything is unusual."""
-    rows = instances
-    if isinstance(rows[0], dict):
-        if classifier.feature_names is None:
-            return None
-        try:
-            rows = _by_name(classifier.feature_names, instances)
-        except (KeyError, TypeError, AttributeError):
-            return None
+    rows = _in_order(classifier, instances)
+    if rows is None:
+        return None
     try:
         X = np.array(rows)
     except (ValueError, OverflowError):
@@ -106,6 +96,18 @@ def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
     if not np.isfinite(X).all() or _has_booleans(rows):
         return None
     return X
+
+
+def _in_order(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
+    """Rows as lists in the model's order, or None if objects do not have exactly its features."""
+    if not isinstance(instances[0], dict):
+        return instances
+    if classifier.feature_names is None:
+        return None
+    try:
+        return _by_name(classifier.feature_names, instances)
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def _by_name(names: tuple[str, ...], instances: list[dict[str, Any]]) -> list[Any]:
