@@ -9,6 +9,6 @@ _models = ModelStore(_settings.model_uri)
 _pipeline = Pipeline(
     models=lambda key: _models.get(),
     results_uri=_settings.results_uri,
-    options=Options(max_rejected_share=_settings.max_rejected_share),
+    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
 )
 handler = events.handler(_pipeline.classify)

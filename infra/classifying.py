@@ -31,7 +31,7 @@ class Input:
     name: str
 
 
-def classify(files: list[str], *, output: str, model: str, max_rejected_share: float) -> bool:
+def classify(files: list[str], *, output: str, model: str, options: Options) -> bool:
     """Classify files, folders and S3 prefixes, and show what became of them; whether none was refused."""
     inputs = [found for file in files for found in _inputs(file)]
     if not inputs:
@@ -40,7 +40,7 @@ def classify(files: list[str], *, output: str, model: str, max_rejected_share: f
     results, root, paths = _outputs(output, inputs, alone=len(files) == 1 and len(inputs) == 1)
     outcomes = []
     for found in inputs:
-        job = _job(found, loaded, results, paths(found), Options(max_rejected_share))
+        job = _job(found, loaded, results, paths(found), options)
         outcomes.append(_outcome(job, found.name, root))
     drop_report.show(outcomes)
     return not any(outcome.error for outcome in outcomes)

@@ -154,6 +154,24 @@ def classify(
             help="Fail a file with a larger share of rejected records.",
         ),
     ] = 1.0,
+    delimiter: Annotated[
+        str,
+        typer.Option(
+            envvar="DELIMITER",
+            metavar="CHARACTER",
+            help="What separates the cells of CSV and TSV: a character, or tab.",
+            show_default="found",
+        ),
+    ] = "",
+    quote: Annotated[
+        str,
+        typer.Option(
+            envvar="QUOTE",
+            metavar="CHARACTER",
+            help="What stands around cells of CSV and TSV: a character, or none.",
+            show_default="found",
+        ),
+    ] = "",
 ) -> None:
     """Classify files on this machine: what the files function does, with the same bytes out.
 
@@ -166,8 +184,10 @@ def classify(
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
     from infra import classifying
+    from thimble.pipeline import Options
 
-    if not classifying.classify(files, output=output, model=model, max_rejected_share=max_rejected_share):
+    options = Options(max_rejected_share, delimiter, quote)
+    if not classifying.classify(files, output=output, model=model, options=options):
         raise typer.Exit(1)
 
 

@@ -63,6 +63,15 @@ def test_a_refused_file_ends_with_exit_code_1(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_what_separates_cells_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(GOOD.replace(b",", b"~"))
+    assert classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~").exit_code == 0
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"5.1~3.5~1.4~0.2~setosa~")
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", "''")
+    assert run.exit_code == 1
+    assert run.stderr.startswith("thimble: the quote \"''\" is not one character")
+
+
 @pytest.mark.parametrize("file", ["none.csv", "."])
 def test_nothing_to_classify_is_a_sentence(file: str, tmp_path: Path) -> None:
     run = classify(tmp_path / file, "-o", tmp_path / "out")

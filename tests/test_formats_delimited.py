@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from thimble import formats, streams
 from thimble.classifier import Classifier, load
-from thimble.errors import InvalidFile
-from thimble.formats import quotes
+from thimble.errors import InvalidFile, InvalidInput
+from thimble.formats import Given, quotes
 from thimble.formats.cells import number
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect, Tokens
@@ -29,11 +29,15 @@ HEADER = ("id," + ",".join(NAMES) + "\n").encode()
 
 
 def classified(
-    data: bytes, size: int = 1 << 20, key: str = "file.csv", classifier: Classifier = IRIS
+    data: bytes,
+    size: int = 1 << 20,
+    key: str = "file.csv",
+    classifier: Classifier = IRIS,
+    given: Given = formats.FOUND,
 ) -> tuple[bytes, list[dict[str, Any]]]:
     """A whole file's result and rejections, read `size` bytes at a time."""
     form = formats.find(
-        formats.named(key), data[: formats.HEAD_BYTES], len(data) <= formats.HEAD_BYTES, classifier
+        formats.named(key), data[: formats.HEAD_BYTES], len(data) <= formats.HEAD_BYTES, classifier, given
     )
     result, rejected, tally = part(form, data, form.body, len(data), size)
     tally.reconcile()
@@ -239,6 +243,60 @@ def test_the_delimiter_is_found(delimiter: str) -> None:
     assert header.split(delimiter)[-3:] == ["p_setosa", "p_versicolor", "p_virginica"]
     assert len(row.split(delimiter)) == 10
     assert classified(data, key="file.tsv")[0] == classified(data)[0] if delimiter == "\t" else True
+
+
+def test_the_quote_is_found() -> None:
+    plain, _ = classified(HEADER + b"1,5,3,1,.2\n")
+    quoted = b"'" + HEADER.replace(b",", b"','").replace(b"\n", b"'\n")
+    result, rejected = classified(quoted + b"'a,\nb','5','3','1','.2'\n")
+    assert rejected == []
+    assert result.splitlines()[2].split(b",")[-5:] == plain.splitlines()[1].split(b",")[-5:]
+
+
+def test_an_apostrophe_is_no_quote_where_the_first_record_has_none() -> None:
+    result, rejected = classified(HEADER + b"'s-Gravenhage,5,3,1,.2\n't Hooft,5,3,1,.2\n")
+    assert rejected == []
+    assert len(result.splitlines()) == 3
+
+
+def test_a_delimiter_that_is_given_is_not_looked_for() -> None:
+    header, row = b"~".join([b"id", *(name.encode() for name in NAMES)]), b"a,b;c~5~3~1~.2"
+    result, rejected = classified(header + b"\n" + row + b"\n", given=Given("~"))
+    assert rejected == []
+    assert result.splitlines()[1].startswith(row + b"~setosa~")
+    with pytest.raises(InvalidFile, match="the header lacks"):
+        classified(HEADER + b"1,5,3,1,.2\n", given=Given(";"))
+
+
+@pytest.mark.parametrize("tab", ["tab", "\t", "\\t"])
+def test_a_tab_can_be_spelled(tab: str) -> None:
+    data = HEADER.replace(b",", b"\t") + b"1\t5\t3\t1\t.2\n"
+    assert classified(data, given=Given(tab)) == classified(data)
+
+
+@pytest.mark.parametrize("quote", ["^", "]", "\\", "|", "'"])
+def test_any_mark_can_be_the_quote(quote: str) -> None:
+    row = '"a,""b\n","5","3","1",".2"\n'
+    expected, _ = classified(HEADER + row.encode())
+    result, rejected = classified(HEADER + row.replace('"', quote).encode(), given=Given(quote=quote))
+    assert rejected == []
+    assert result.decode().replace(quote, '"') == expected.decode()
+
+
+def test_where_quotes_are_characters_they_hold_nothing_together() -> None:
+    rows = b'"a,5,3,1,.2\n"b",5,3,1,.2\n"c\n'
+    result, rejected = classified(HEADER + rows, given=Given(quote="none"))
+    assert [line.split(b",")[0] for line in result.splitlines()[1:]] == [b'"a', b'"b"']
+    assert [found["line"] for found in rejected] == [4]
+
+
+@pytest.mark.parametrize("mark", [";;", "5", "e", "-", ".", "\n", "\x1f", "é"])
+def test_what_cannot_tell_cells_apart_is_no_delimiter_and_no_quote(mark: str) -> None:
+    for name in ("delimiter", "quote"):
+        with pytest.raises(InvalidInput, match="is not one character of ASCII punctuation"):
+            Given(**{name: mark})
+    with pytest.raises(InvalidInput, match="are both"):
+        Given(";", ";")
 
 
 def test_a_first_record_of_numbers_is_no_header() -> None:

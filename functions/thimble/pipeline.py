@@ -34,6 +34,16 @@ class Options:
     """What a result depends on beside input and model."""
 
     max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
+    delimiter: str = ""  # of CSV and TSV; empty: found
+    quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
+
+    def __post_init__(self) -> None:
+        """InvalidInput for a delimiter or a quote that cannot be one."""
+        _ = self.dialect
+
+    @property
+    def dialect(self) -> formats.Given:
+        return formats.Given(self.delimiter, self.quote)
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ class Job:
         if name.compression is not None:
             pieces = name.compression.decompress(pieces)
         head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
-        form = formats.find(name, head, whole, self.classifier)
+        form = formats.find(name, head, whole, self.classifier, self.options.dialect)
         body = streams.skipped(pieces, form.body)
         return form, streams.answers(
             form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)

@@ -14,6 +14,8 @@ class Settings:
     max_rows: int  # MAX_ROWS of one request
     max_body_bytes: int  # MAX_BODY_BYTES of one request, after base64
     max_rejected_share: float  # MAX_REJECTED_SHARE: a file of which more was rejected fails; 1: none does
+    delimiter: str  # DELIMITER of CSV and TSV: one character, or tab; empty: found in each file
+    quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
 
 
@@ -24,5 +26,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         max_rows=int(environment.get("MAX_ROWS", "10000")),
         max_body_bytes=int(environment.get("MAX_BODY_BYTES", "6000000")),
         max_rejected_share=float(environment.get("MAX_REJECTED_SHARE", "1")),
+        delimiter=environment.get("DELIMITER", ""),
+        quote=environment.get("QUOTE", ""),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
     )

@@ -17,9 +17,10 @@ from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.formats import jsonarray, jsonlines, layout
 from thimble.formats.compression import BY_EXTENSION, Compression
+from thimble.formats.dialect import Given
 from thimble.formats.records import MAX_RECORD_BYTES, Format
 
-__all__ = ["EXTENSIONS", "HEAD_BYTES", "Name", "find", "named"]
+__all__ = ["EXTENSIONS", "HEAD_BYTES", "Given", "Name", "find", "named"]
 
 HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
 EXTENSIONS = {
@@ -33,6 +34,7 @@ EXTENSIONS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+FOUND = Given()
 SIGNATURES = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -65,7 +67,7 @@ def _split(name: str) -> tuple[str, str]:
     return (stem, dot + extension) if dot else (name, "")
 
 
-def find(name: Name, head: bytes, whole: bool, classifier: Classifier) -> Format:
+def find(name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND) -> Format:
     """The format of a file that begins with `head` (all of it if `whole`); InvalidFile if there is none."""
     if not name.format:
         known = ", ".join([*EXTENSIONS, *BY_EXTENSION])
@@ -81,4 +83,4 @@ def find(name: Name, head: bytes, whole: bool, classifier: Classifier) -> Format
         return jsonlines.opened(head, classifier)
     if name.format == "json":
         return jsonarray.opened(head, classifier)
-    return layout.opened(name.format, head, whole, classifier)
+    return layout.opened(name.format, head, whole, classifier, given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -10,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.errors import InvalidInput
 from thimble.formats import cells
 from thimble.formats.quotes import Quoted, quoted
 from thimble.formats.records import Flags, Positions
@@ -49,7 +51,8 @@ class Dialect:
 
     def _unquoted(self, text: str) -> str:
         quote = self.quote.decode()
-        if quote and re.fullmatch(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}", text, re.DOTALL):
+        mark = re.escape(quote)
+        if quote and re.fullmatch(f"{mark}(?:[^{mark}]|{mark}{mark})*{mark}", text, re.DOTALL):
             return text[1:-1].replace(quote * 2, quote)
         return text
 
@@ -59,6 +62,43 @@ class Dialect:
         if any(c in text for c in (self.delimiter.decode(), quote, "\n", "\r")):
             return quote + text.replace(quote, quote * 2) + quote
         return text
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is said of a file's dialect beforehand. What is empty is found; no quote at all is "none"."""
+
+    delimiter: str = ""
+    quote: str = ""
+
+    def __post_init__(self) -> None:
+        """InvalidInput for what cannot tell cells apart."""
+        for name, text in (("delimiter", self._delimiter), ("quote", self._quote)):
+            if text and not _is_mark(text):
+                raise InvalidInput(f"the {name} {text!r} is not one character of ASCII punctuation, or a tab")
+        if self._quote and self._quote == self._delimiter:
+            raise InvalidInput(f"the delimiter and the quote are both {self._quote!r}")
+
+    def dialects(self, delimiters: Sequence[str], quotes: Sequence[str]) -> Iterator[list[Dialect]]:
+        """What a file may be in, the likelier first: by quotes, then by delimiters."""
+        for quote in [self._quote] if self.quote else quotes:
+            found = [self._delimiter] if self.delimiter else [d for d in delimiters if d != quote]
+            yield [Dialect(delimiter.encode(), quote.encode()) for delimiter in found]
+
+    @property
+    def _delimiter(self) -> str:
+        return "\t" if self.delimiter in ("tab", "\\t") else self.delimiter
+
+    @property
+    def _quote(self) -> str:
+        return "" if self.quote == "none" else self.quote
+
+
+def _is_mark(text: str) -> bool:
+    """A number needs letters, digits, signs and the point for itself."""
+    return text == "\t" or (
+        len(text) == 1 and " " <= text <= "~" and not text.isalnum() and text not in "+-."
+    )
 
 
 @dataclass(frozen=True)

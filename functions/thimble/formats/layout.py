@@ -1,5 +1,5 @@
-"""How a delimited file is laid out, found from its first record: delimiter, header, which columns are
-features.
+"""How a delimited file is laid out, found from its first record: delimiter, quote, header, which columns are
+features. A delimiter or a quote that was given is not looked for.
 
 The first record is a header if it names the features, or if no cell of it is a number. With a header and a
 model that knows its features' names, columns are matched by name, in any order, and a missing or doubled one
@@ -10,18 +10,20 @@ first record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.formats import added, matching
 from thimble.formats.cells import is_number
 from thimble.formats.delimited import Delimited
-from thimble.formats.dialect import Dialect
+from thimble.formats.dialect import Dialect, Given
 from thimble.formats.joining import BOM
 from thimble.formats.records import MAX_RECORD_BYTES
 
-DELIMITERS = {"csv": (b",", b";", b"\t", b"|"), "tsv": (b"\t",)}
+DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
+QUOTES = ('"', "'")
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
 
 
@@ -37,19 +39,20 @@ class First:
     line: int
 
 
-def opened(name: str, head: bytes, whole: bool, classifier: Classifier) -> Delimited:
-    """The layout of a file that begins with `head` (all of it if `whole`), by the delimiter that fits."""
+def opened(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Delimited:
+    """The layout of a file that begins with `head` (all of it if `whole`), by the dialect that fits."""
     _refuse_other_encodings(head)
-    layouts, faults = [], []
-    for rank, delimiter in enumerate(DELIMITERS[name]):
-        first = _first(head, whole, delimiter)
-        try:
-            layouts.append((len(first.cells), -rank, _laid_out(name, first, head, classifier)))
-        except InvalidFile as error:
-            faults.append((len(first.cells), -rank, error))
-    if layouts:
-        return max(layouts, key=lambda found: found[:2])[2]
-    raise max(faults, key=lambda found: found[:2])[2]
+    faults: list[tuple[int, InvalidFile]] = []
+    for dialects in given.dialects(DELIMITERS[name], QUOTES):
+        layouts = []
+        for first in (_first(head, whole, dialect) for dialect in dialects):
+            try:
+                layouts.append((len(first.cells), _laid_out(name, first, head, classifier)))
+            except InvalidFile as error:
+                faults.append((len(first.cells), error))
+        if layouts:
+            return max(layouts, key=itemgetter(0))[1]
+    raise max(faults, key=itemgetter(0))[1]
 
 
 def _refuse_other_encodings(head: bytes) -> None:
@@ -57,12 +60,12 @@ def _refuse_other_encodings(head: bytes) -> None:
         raise InvalidFile("the file is not UTF-8 text: its first bytes look like UTF-16 or binary data")
 
 
-def _first(head: bytes, whole: bool, delimiter: bytes) -> First:
+def _first(head: bytes, whole: bool, dialect: Dialect) -> First:
     start = len(BOM) if head.startswith(BOM) else 0
     while head.startswith((b"\n", b"\r\n"), start):
         start = head.index(b"\n", start) + 1
     line = 1 + head.count(b"\n", 0, start)
-    rest, dialect = head[start:], Dialect(delimiter)
+    rest = head[start:]
     if not rest and whole:
         raise InvalidFile("the file is empty")
     end = _end(rest[:GLANCE], dialect, whole and len(rest) <= GLANCE) or _end(rest, dialect, whole)
@@ -71,7 +74,7 @@ def _first(head: bytes, whole: bool, delimiter: bytes) -> First:
     record = rest[:end].removesuffix(b"\n")
     newline = b"\r\n" if record.endswith(b"\r") else b"\n"
     raw = record.removesuffix(b"\r")
-    dialect = Dialect(delimiter, newline=newline)
+    dialect = replace(dialect, newline=newline)
     return First(dialect, raw, dialect.cells(raw), start, start + end, line)
 
 
