@@ -13,7 +13,8 @@ from model.transformers import NESTS, TRANSFORMERS
 from thimble.classifier import load
 from thimble.document import KEYS
 from thimble.errors import InvalidModel
-from thimble.steps import FUNCTIONS, VOCABULARY
+from thimble.steps import VOCABULARY
+from thimble.steps.arithmetic import FUNCTIONS
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "model/schema.json").read_bytes())

@@ -66,7 +66,7 @@ from thimble.answers import answers
 from thimble.classifier import Classifier, load
 from thimble.errors import UnprocessableRows
 from thimble.normal import inverse_normal
-from thimble.steps import HIGHEST, LOWEST
+from thimble.steps.curves import HIGHEST, LOWEST
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

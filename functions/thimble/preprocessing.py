@@ -16,7 +16,8 @@ from thimble import fields, steps
 from thimble.document import Document, Feature
 from thimble.errors import InvalidModel
 from thimble.network import BLOCK, CHUNK, FloatArray
-from thimble.steps import Selection, Step, Table
+from thimble.steps.missing import no_number
+from thimble.steps.table import Selection, Step, Table, selection
 
 MAX_STEPS = 2_000
 MAX_COLUMNS = 20_000
@@ -45,7 +46,7 @@ class Preprocessing:
         table = Table(numbers, features, rows, {})
         with np.errstate(all="ignore"):  # what is not finite in the end is rejected
             for step, filled in self.steps:
-                step.apply(table, numbers[filled])
+                step.fill(table, numbers[filled])
             if not np.isfinite(numbers.sum()):
                 self._reject(table)
         return numbers[self.outputs], table.rejected
@@ -57,7 +58,7 @@ class Preprocessing:
         needed = np.zeros((self.width, 1), np.bool_)
         needed[self.outputs] = True
         for column, row in zip(*np.nonzero(np.isnan(table.numbers) & needed), strict=True):
-            table.reject(int(row), f"{self.names[column]}: the preprocessing makes no number of it")
+            table.reject(int(row), no_number(self.names[column]))
 
 
 def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:
@@ -92,7 +93,7 @@ def read(document: Document) -> Preprocessing | None:
     return Preprocessing(
         numbers=tuple(i for i, feature in enumerate(known) if feature.numeric),
         steps=tuple(program),
-        outputs=steps.selection(outputs),
+        outputs=selection(outputs),
         width=len(names),
         names=tuple(names),
     )

@@ -1,0 +1,49 @@
+"""The table that steps read and fill, and what a step is.
+
+A table is one matrix, features along the first axis and rows along the last. A step works on whole columns,
+one element at a time or along the features, so that what a row gets depends on nothing but the row. A missing
+number is NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.network import FloatArray
+
+Selection = slice | NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All columns of some rows; the rows are padded to sixteens with rows of zeros, which mean nothing."""
+
+    numbers: FloatArray  # (columns, rows in sixteens)
+    features: Sequence[Any]  # the features as they came, for those that are text
+    rows: int
+    rejected: dict[int, str]  # the first fault of a row
+
+    def reject(self, row: int, sentence: str) -> None:
+        if row < self.rows:
+            self.rejected.setdefault(row, sentence)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Appends `width` columns: `fill(table, out)` computes them into `out`, (width, rows)."""
+
+    width: int
+    fill: Callable[[Table, FloatArray], None]
+
+
+def selection(columns: NDArray[np.intp]) -> Selection:
+    """Neighbours as a slice, which copies nothing."""
+    start = int(columns[0])
+    if np.array_equal(columns, np.arange(start, start + len(columns))):
+        return slice(start, start + len(columns))
+    return columns
