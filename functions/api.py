@@ -4,11 +4,10 @@ import gc
 
 gc.disable()
 
-from thimble import gateway, routes, settings  # noqa: E402
-from thimble.store import ModelStore  # noqa: E402
+from thimble import gateway, registry, routes, settings  # noqa: E402
 
 _settings = settings.from_environment()
-_models = ModelStore(_settings.model_uri)
+_models = registry.models(_settings)
 _models.warm()
 handler = gateway.handler(routes.app(_models, _settings))
 

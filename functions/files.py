@@ -1,11 +1,10 @@
 """The entry for files: S3's events, through SQS or straight. Wiring only."""
 
-from thimble import events, settings
+from thimble import events, registry, settings
 from thimble.pipeline import Options, Pipeline
-from thimble.store import ModelStore
 
 _settings = settings.from_environment()
-_models = ModelStore(_settings.model_uri)
+_models = registry.models(_settings)
 _pipeline = Pipeline(
     models=lambda key: _models.get(),
     results_uri=_settings.results_uri,

@@ -16,7 +16,7 @@ ENTRIES = ("api", "files")
 LAYERS = (
     *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
     *("classifier", "rows", "bodies", "answers"),
-    *("formats", "settings", "telemetry", "store", "events", "streams", "pipeline"),
+    *("formats", "settings", "telemetry", "store", "registry", "events", "streams", "pipeline"),
     *("http", "routes", "gateway"),
 )
 PURE = LAYERS[: LAYERS.index("formats") + 1]

@@ -13,8 +13,8 @@ import pytest
 from thimble import gateway, routes
 from thimble.classifier import load
 from thimble.errors import Unavailable
+from thimble.registry import OneModel
 from thimble.settings import from_environment
-from thimble.store import ModelStore
 
 MODEL = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -35,7 +35,7 @@ class Door:
     model: bytes | None = MODEL
 
     def __post_init__(self) -> None:
-        app = routes.app(ModelStore("s3://models/iris.json", self.read), from_environment(self.environment))
+        app = routes.app(OneModel("s3://models/iris.json", self.read), from_environment(self.environment))
         self.handle: Callable[[dict[str, Any], Any], dict[str, Any]] = gateway.handler(app)
 
     def read(self, uri: str) -> bytes:

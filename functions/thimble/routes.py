@@ -8,11 +8,11 @@ from thimble import bodies, rows
 from thimble.answers import answers, card, identity
 from thimble.errors import TooLarge
 from thimble.http import MAX_ANSWER_BYTES, App, Request, Response, bytes_in_transit, json_response
+from thimble.registry import Models
 from thimble.settings import Settings
-from thimble.store import ModelStore
 
 
-def app(models: ModelStore, settings: Settings) -> App:
+def app(models: Models, settings: Settings) -> App:
     def classify(request: Request) -> Response:
         if len(request.body) > settings.max_body_bytes:
             raise TooLarge(f"the body has {len(request.body)} bytes; the most is {settings.max_body_bytes}")

@@ -1,10 +1,8 @@
-"""Objects by URI, through obstore, and the model that lives at one."""
+"""Objects by URI, through obstore."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,8 +10,7 @@ from urllib.parse import unquote, urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
-from thimble.classifier import Classifier, load
-from thimble.errors import ThimbleError, Unavailable
+from thimble.errors import Unavailable
 
 TIMEOUT = timedelta(seconds=10)  # of one request to S3
 RETRY_TIMEOUT = timedelta(seconds=20)  # of all of obstore's tries of one request
@@ -56,29 +53,3 @@ def read(uri: str) -> bytes:
         ValueError,
     ) as error:  # ValueError: a key that obstore does not take
         raise Unavailable(f"{uri} cannot be read") from error
-
-
-class ModelStore:
-    """The model at a URI: read when first asked for, then kept; a failure is tried again at the next call."""
-
-    def __init__(self, uri: str, read: Callable[[str], bytes] = read) -> None:
-        self.uri = uri
-        self._read = read
-        self._lock = threading.Lock()
-        self._classifier: Classifier | None = None
-
-    def get(self) -> Classifier:
-        """Unavailable or InvalidModel if there is none to be had."""
-        if self._classifier is None:
-            with self._lock:
-                if self._classifier is None:
-                    self._classifier = load(self._read(self.uri))
-        return self._classifier
-
-    def warm(self) -> ThimbleError | None:
-        """Load at cold start; a failure is returned, not raised: the request that needs the model says so."""
-        try:
-            self.get()
-        except ThimbleError as error:
-            return error
-        return None
