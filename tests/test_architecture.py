@@ -15,9 +15,9 @@ ENTRIES = ("api", "files")
 # Each imports only from those before it.
 LAYERS = (
     *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
-    *("classifier", "rows", "bodies", "answers"),
+    *("classifier", "rows", "tables", "bodies", "answers", "codings", "media"),
     *("formats", "settings", "telemetry", "store", "registry", "events", "streams", "pipeline"),
-    *("http", "routes", "gateway"),
+    *("serving", "http", "protocols", "routes", "gateway"),
 )
 PURE = LAYERS[: LAYERS.index("formats") + 1]
 LIBRARIES_OF_THE_CORE = {

@@ -133,7 +133,7 @@ def test_the_card_says_what_the_model_is(door: Door) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "error"),
     [
-        ("GET", "/nothing", 404, "there is no such path; try /classify, /health, /model"),
+        ("GET", "/nothing", 404, "there is no such path; GET /docs or /openapi.json says what there is"),
         ("POST", "/", 404, "there is no such path"),
         ("GET", "/classify", 405, "this path takes POST"),
         ("DELETE", "/health", 405, "this path takes GET"),
@@ -158,7 +158,7 @@ def test_an_unknown_path_or_method_gets_a_sentence(
         ('{"instances": [[5.1, 3.5, 1.4, NaN]]}', 422, "instances[0][3] is NaN"),
         ('{"instances": [[5.1, 3.5, 1.4, 1e999]]}', 422, "instances[0][3] is too large for a number"),
         ('{"instances": [{"sepal length (cm)": 1}]}', 422, "instances[0].sepal width (cm) is missing"),
-        ('{"instances": []}', 422, "instances is empty"),
+        ('{"instances": []}', 422, "there are no rows; send at least one"),
         ('{"instance": [1]}', 422, "instance has 1 value; the model takes 4"),
         ('{"instances": [[1e308, 1e308, 1e308, 1e308]]}', 422, "instances[0]: the values are too large"),
     ],

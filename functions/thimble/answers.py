@@ -34,6 +34,20 @@ def _answers(output: Output, predictions: Predictions) -> list[dict[str, Any]]:
     ]
 
 
+def most_likely(found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
+    """The answers with the k most likely classes of each, the likeliest first."""
+    return [{key: _leading(value, k) for key, value in answer.items()} for answer in found]
+
+
+def _leading(value: Any, k: int) -> Any:
+    """Of probabilities, scores, or outputs that have them."""
+    if not isinstance(value, dict):
+        return value
+    if any(isinstance(item, dict) for item in value.values()):
+        return dict(zip(value, most_likely(list(value.values()), k), strict=True))
+    return dict(sorted(value.items(), key=lambda item: -item[1])[:k])
+
+
 def label_sets(output: Output | Classifier, predictions: Predictions) -> list[list[Any]]:
     """Of each row of a multilabel model, the labels that apply, in the classes' order."""
     classes = output.classes
@@ -41,6 +55,24 @@ def label_sets(output: Output | Classifier, predictions: Predictions) -> list[li
         [label for label, applies in zip(classes, row, strict=True) if applies]
         for row in predictions.label_mask.T.tolist()
     ]
+
+
+def column_names(classifier: Classifier) -> tuple[str, ...]:
+    """What a file's result calls the answer: no feature may have one of these names."""
+    return tuple(name for output in classifier.outputs for name in output_columns(classifier, output))
+
+
+def output_columns(classifier: Classifier, output: Output) -> tuple[str, ...]:
+    """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
+    one, each = ("probability", "p") if output.has_probabilities else ("score", "score")
+    first = ("labels",) if output.multilabel else ("label", one)
+    prefix = output_prefix(classifier, output)
+    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in output.class_texts)))
+
+
+def output_prefix(classifier: Classifier, output: Output) -> str:
+    """Of several outputs, each has its own name before its columns."""
+    return "" if len(classifier.outputs) == 1 else f"{output.name}."
 
 
 def card(classifier: Classifier) -> dict[str, Any]:

@@ -1,39 +1,48 @@
-"""The JSON body of a request to its instances."""
+"""JSON bodies to rows: what the envelopes of several protocols have in common."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from thimble import strictjson
-from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
+from thimble.errors import MalformedBody
 from thimble.rows import kind
+from thimble.tables import Rows
 
 
-def instances(body: bytes, max_rows: int) -> tuple[list[Any], str]:
-    """The rows of {"instances": [...]} or {"instance": ...}, and what the caller calls row {}."""
+def value(body: bytes, example: str = '{"instances": [...]}') -> Any:
+    """Any JSON; MalformedBody says where it is none."""
     if not body.strip():
-        raise MalformedBody('the body is empty; send {"instances": [...]}')
+        raise MalformedBody(f"the body is empty; send {example}")
     try:
-        envelope = strictjson.loads(body)
+        return strictjson.loads(body)
     except strictjson.NotJson as error:
         raise MalformedBody(f"the body is not JSON: {error}") from None
     except strictjson.DoubledKey as error:
         raise MalformedBody(f"{error} occurs twice in one object") from None
-    if not isinstance(envelope, dict):
-        raise MalformedBody(f'the body is {kind(envelope)}; send {{"instances": [...]}}')
-    if "instances" in envelope and "instance" in envelope:
-        raise MalformedBody("the body has both instances and instance; send one")
+
+
+def envelope(body: bytes, example: str = '{"instances": [...]}') -> dict[str, Any]:
+    found = value(body, example)
+    if not isinstance(found, dict):
+        raise MalformedBody(f"the body is {kind(found)}; send {example}")
+    return found
+
+
+def instances(envelope: dict[str, Any]) -> Rows:
+    """{"instances": [...]}, or {"instance": ...} for one."""
     if "instance" in envelope:
-        return [envelope["instance"]], "instance"
-    if "instances" not in envelope:
-        raise MalformedBody('the body has no instances; send {"instances": [...]}')
-    rows = envelope["instances"]
+        if "instances" in envelope:
+            raise MalformedBody("the body has both instances and instance; send one")
+        return Rows([envelope["instance"]], "instance")
+    return listed(envelope, "instances")
+
+
+def listed(envelope: dict[str, Any], key: str) -> Rows:
+    """A list of rows under a key."""
+    if key not in envelope:
+        raise MalformedBody(f'the body has no {key}; send {{"{key}": [...]}}')
+    rows = envelope[key]
     if not isinstance(rows, list):
-        raise MalformedBody(f"instances is {kind(rows)}, not a list of rows")
-    if not rows:
-        raise UnprocessableRows("instances is empty; send at least one row")
-    if len(rows) > max_rows:
-        raise TooLarge(
-            f"instances has {len(rows)} rows; the most in one request is {max_rows}: drop a file instead"
-        )
-    return rows, "instances[{}]"
+        raise MalformedBody(f"{key} is {kind(rows)}, not a list of rows")
+    return Rows(rows, f"{key}[{{}}]")

@@ -6,8 +6,10 @@ ThimbleError
 │   ├── MalformedBody        not JSON, or JSON of another shape
 │   ├── UnprocessableRows    rows that do not fit the model
 │   ├── TooLarge             more bytes or rows than the limit
-│   ├── NotFound             no such path
+│   ├── NotFound             no such path, model or version
 │   ├── MethodNotAllowed     the path exists, the method does not
+│   ├── UnsupportedMediaType a body of a type that is not read here
+│   ├── NotAcceptable        no type of answer that the caller takes
 │   └── InvalidFile          a file that cannot be read as its format at all
 └── Unavailable              ours to change: no model, or the store is away
 """
@@ -43,6 +45,14 @@ class NotFound(InvalidInput):
 
 class MethodNotAllowed(InvalidInput):
     """A path that answers, but not to this method."""
+
+
+class UnsupportedMediaType(InvalidInput):
+    """A body of a type, charset or coding that is not read here."""
+
+
+class NotAcceptable(InvalidInput):
+    """An answer of a type that is not written here."""
 
 
 class InvalidFile(InvalidInput):

@@ -7,7 +7,7 @@ which, and why.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -19,13 +19,17 @@ from thimble.document import Feature
 from thimble.errors import UnprocessableRows
 from thimble.network import FloatArray
 
+Place = Callable[[int], str]  # what the caller calls a row
 
-def columns(classifier: Classifier, instances: list[Any], path: str = "instances[{}]") -> Any:
+_instance: Place = "instances[{}]".format
+
+
+def columns(classifier: Classifier, instances: list[Any], place: Place = _instance) -> Any:
     """A column a feature, as `Classifier.predict` takes them; UnprocessableRows names the first value that
-    does not fit. `path` is what the caller calls row {}."""
+    does not fit."""
 
     def one_by_one() -> list[list[Any]]:
-        return [values(classifier, row, path.format(i)) for i, row in enumerate(instances)]
+        return [values(classifier, row, place(i)) for i, row in enumerate(instances)]
 
     if classifier.preprocessing is None:
         X = _at_once(classifier, instances)
@@ -34,11 +38,11 @@ def columns(classifier: Classifier, instances: list[Any], path: str = "instances
     return preprocessing.columns(classifier.features, one_by_one()) if found is None else found
 
 
-def refuse(rejected: Mapping[int, str], path: str = "instances[{}]") -> None:
+def refuse(rejected: Mapping[int, str], place: Place = _instance) -> None:
     """UnprocessableRows names the first row that the model gave no answer to."""
     if rejected:
         row = min(rejected)
-        raise UnprocessableRows(f"{path.format(row)}: {rejected[row]}")
+        raise UnprocessableRows(f"{place(row)}: {rejected[row]}")
 
 
 def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:

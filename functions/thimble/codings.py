@@ -1,0 +1,74 @@
+"""Content codings, gzip and deflate: what a request's body was packed in, and an answer on request.
+
+What a small body unpacks to is bounded: nothing beyond the limit is ever held.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from thimble.errors import MalformedBody, TooLarge, UnsupportedMediaType
+
+GZIP = 16 + zlib.MAX_WBITS
+LEVEL = 1  # of 9: most of the gain for a fifth of the time
+IDENTITY = ("", "identity")
+
+
+def unpacked(body: bytes, coding: str, most: int) -> bytes:
+    """A body without its coding, of at most so many bytes."""
+    coding = coding.strip().lower()
+    if coding in IDENTITY or not body:
+        return body
+    if coding in ("gzip", "x-gzip"):
+        return _members(body, most)
+    if coding == "deflate":
+        raw = not (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)  # some leave zlib's header out
+        found, rest = _stream(body, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS, most)
+        if rest:
+            raise MalformedBody("the body goes on after its deflate stream")
+        return found
+    raise UnsupportedMediaType(f"the content coding {coding} is not read here; send gzip, deflate or none")
+
+
+def _members(body: bytes, most: int) -> bytes:
+    """gzip's streams may follow one another."""
+    found = b""
+    while body:
+        part, body = _stream(body, GZIP, most - len(found))
+        found += part
+    return found
+
+
+def _stream(body: bytes, bits: int, most: int) -> tuple[bytes, bytes]:
+    """One stream, and what comes after it."""
+    stream = zlib.decompressobj(bits)
+    try:
+        found = stream.decompress(body, most + 1)
+    except zlib.error:
+        raise MalformedBody("the body is not in the content coding that it is said to be") from None
+    if len(found) > most:
+        raise TooLarge(f"the body unpacks to more than {most} bytes, which is the most")
+    if not stream.eof:
+        raise MalformedBody("the body ends in the middle of its content coding")
+    return found, stream.unused_data
+
+
+def accepted(accept: str) -> str:
+    """The coding to answer in; none if the caller did not ask for one by name."""
+    weights: dict[str, float] = {}
+    for choice in accept.lower().split(","):
+        name, _, weight = choice.partition(";")
+        try:
+            weights[name.strip()] = float(weight.strip().removeprefix("q=") or 1)
+        except ValueError:
+            continue
+    return max(("gzip", "deflate"), key=lambda name: weights.get(name, 0)) if _any(weights) else ""
+
+
+def _any(weights: dict[str, float]) -> bool:
+    return max(weights.get("gzip", 0), weights.get("deflate", 0)) > 0
+
+
+def packed(body: bytes, coding: str) -> bytes:
+    stream = zlib.compressobj(LEVEL, wbits=GZIP if coding == "gzip" else zlib.MAX_WBITS)
+    return stream.compress(body) + stream.flush()

@@ -1,0 +1,124 @@
+"""Media types: what a Content-Type says the body is, and which of our types an Accept takes.
+
+A type other than JSON is a module of its own, imported when it is first spoken: `table` reads a body,
+`written` writes an answer. JSON's envelopes differ, so they are the protocols' own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from thimble.errors import NotAcceptable, UnsupportedMediaType
+
+JSON = "application/json"
+CSV = "text/csv"
+LINES = "application/jsonlines"
+NPY = "application/x-npy"
+BINARY = "application/octet-stream"
+
+NAMES = {  # what they are called by those who send them
+    "text/json": JSON,
+    "application/csv": CSV,
+    "text/tab-separated-values": CSV,
+    "application/jsonl": LINES,
+    "application/x-jsonlines": LINES,
+    "application/x-jsonl": LINES,
+    "application/x-ndjson": LINES,
+    "application/ndjson": LINES,
+    "application/npy": NPY,
+}
+SAYS_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain", BINARY}  # clients' defaults
+MODULES = {CSV: "delimited", LINES: "jsonlines", NPY: "npy"}
+CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
+UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
+
+
+@dataclass(frozen=True)
+class Media:
+    """A type, by our name for it, and its parameters."""
+
+    name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def module(self) -> Any:
+        return importlib.import_module(f"{__name__}.{MODULES[self.name]}")
+
+
+PLAIN = {name: Media(name) for name in (JSON, CSV, LINES, NPY)}
+
+
+def sent(content_type: str, supported: tuple[str, ...]) -> Media:
+    """What a body is; JSON if nothing is said, or nothing that means anything."""
+    if content_type == JSON or not content_type:
+        return PLAIN[JSON]
+    name, parameters = parsed(content_type)
+    if name in SAYS_NOTHING and name not in supported:
+        name = JSON
+    name = _named(name)
+    if name not in supported:
+        raise UnsupportedMediaType(f"the body is said to be {name}; send {_either(supported)}")
+    return Media(name, parameters)
+
+
+def wanted(accept: str, supported: tuple[str, ...], default: Media) -> Media:
+    """The type to answer with: the one that the caller likes best, and `default` if it is all the same."""
+    if accept in ("", "*/*", default.name):
+        return default
+    choices = sorted(map(_weighed, accept.split(",")), key=lambda choice: -choice[0])  # stable
+    refused = {name for weight, name, _ in choices if weight == 0}
+    for weight, name, parameters in choices:
+        if weight and (found := _matching(name, supported, refused, default.name)):
+            return default if found == default.name and not parameters else Media(found, parameters)
+    raise NotAcceptable(f"no answer here is of the type {accept}; accept {_either(supported)}")
+
+
+def parsed(header: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters, in lower case."""
+    name, *rest = header.lower().split(";")
+    pairs = (parameter.partition("=") for parameter in rest)
+    return name.strip(), {key.strip(): value.strip().strip('"') for key, _, value in pairs}
+
+
+def utf8(body: bytes, media: Media) -> bytes:
+    """A text body as UTF-8, whatever its charset is said to be."""
+    charset = media.parameters.get("charset", "utf-8")
+    if charset in UTF8:
+        return body
+    if charset not in CHARSETS:
+        raise UnsupportedMediaType(f"the charset {charset} is not read here; send {_either(CHARSETS)}")
+    try:
+        return body.decode(charset).encode()
+    except UnicodeError:
+        raise UnsupportedMediaType(f"the body is not the {charset} that it is said to be") from None
+
+
+def _named(name: str) -> str:
+    return JSON if name.endswith("+json") else NAMES.get(name, name)
+
+
+def _weighed(choice: str) -> tuple[float, str, dict[str, str]]:
+    name, parameters = parsed(choice)
+    try:
+        weight = float(parameters.pop("q", "1"))
+    except ValueError:
+        weight = 0.0
+    return weight, _named(name), parameters
+
+
+def _matching(name: str, supported: tuple[str, ...], refused: set[str], default: str) -> str | None:
+    """Which supported type a name or a wildcard stands for."""
+    if name in supported:
+        return name
+    kind, _, rest = name.partition("/")
+    if rest != "*":
+        return None
+    fitting = [s for s in (default, *supported) if kind in ("*", s.partition("/")[0]) and s not in refused]
+    return next(iter(fitting), None)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
