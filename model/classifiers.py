@@ -185,8 +185,12 @@ def gaussian_nb(program: Program, estimator: GaussianNB, columns: Columns, place
 
 def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Columns, place: Place) -> Head:
     """The members' calibrated probabilities, summed in their order and divided by their number."""
-    if estimator.method not in ("sigmoid", "isotonic"):
-        raise Unsupported(f"method={estimator.method!r}; supported are 'sigmoid' and 'isotonic'")
+    if estimator.method == "temperature" and len(estimator.classes_) > 2:
+        raise Unsupported(
+            "method='temperature' of three classes or more: what scikit-learn makes of a row then depends on "
+            "the rows beside it (scores that happen to sum to 1 are taken for probabilities); supported are "
+            "'sigmoid' and 'isotonic', and 'temperature' of two classes"
+        )
     members = [
         _calibrated_member(program, member, columns, (*place, "estimator"))
         for member in estimator.calibrated_classifiers_
@@ -215,6 +219,9 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
     if member.method == "sigmoid":
         a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
         scaled = program.add("scale", raw, multiply=-a, add=-b)
+        found = program.add("function", [column.index for column in scaled], name="logistic")
+    elif member.method == "temperature":  # the softmax of -βz and βz
+        scaled = program.add("scale", raw, multiply=np.full(1, 2.0 * float(member.calibrators[0].beta_)))
         found = program.add("function", [column.index for column in scaled], name="logistic")
     else:
         x, y = (

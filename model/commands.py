@@ -13,7 +13,7 @@ from rich.console import Console
 from model.checking import card
 from model.checking import check as check_document
 from model.exporter import export as export_document
-from model.frames import read_csv
+from model.frames import read_csv, require_free_names
 from model.support import Unsupported
 from model.worked import EXAMPLES
 
@@ -43,6 +43,7 @@ def check(path: Path, estimator_path: Path | None, data_path: Path | None) -> No
     X = None if data_path is None or estimator is None else read_csv(data_path, estimator)[0]
     found = check_document(path.read_bytes(), estimator, X)
     Console().print(card(found))
+    require_free_names(found.classifier)
     if found.parity is not None and not found.parity.holds:
         raise Unsupported(f"{path} does not answer as {estimator_path} does: {found.parity}")
 

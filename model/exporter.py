@@ -14,9 +14,18 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from model.classifiers import heads_of, history
-from model.frames import Table, as_table, data_digest, estimator_input, json_rows, known_names, type_of
+from model.frames import (
+    Table,
+    as_table,
+    data_digest,
+    estimator_input,
+    json_rows,
+    known_names,
+    require_free_names,
+    type_of,
+)
 from model.heads import Head, folded
-from model.parity import expected, require_parity
+from model.parity import all_numbers, expected, require_parity
 from model.program import Program, document_keys
 from thimble.classifier import Classifier, load
 from thimble.document import FORMAT, FORMAT_VERSION
@@ -55,6 +64,7 @@ def export(
         **_head_keys(heads),
     }
     classifier = load(dumps(document))
+    require_free_names(classifier)
     samples = made_rows(classifier) if table is None else table
     document |= {
         **_examples(classifier, estimator, samples),
@@ -105,7 +115,9 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
     chosen += [int(missing.argmax())] if missing.any() else []
     others = [i for i in range(min(len(table), FEWEST_EXAMPLES)) if i not in chosen]
     rows = table.iloc[sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]})]
-    numbers = np.hstack([found for _, found in expected(classifier, estimator, rows)])
+    numbers = all_numbers(expected(classifier, estimator, rows))
+    answered = np.isfinite(numbers).all(axis=1)
+    rows, numbers = rows.iloc[np.flatnonzero(answered)], numbers[answered]
     return {"examples": {"rows": json_rows(classifier.features, rows), "probabilities": numbers.tolist()}}
 
 

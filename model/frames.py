@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from model.support import Unsupported
 from thimble import preprocessing
+from thimble.answers import column_names
+from thimble.classifier import Classifier
 from thimble.document import Feature
 from thimble.errors import InvalidFile
 
@@ -55,6 +57,17 @@ def type_of(column: pd.Series[Any]) -> str | None:
     if kinds == {bool}:
         return "boolean"
     return "number" if kinds and kinds <= {int, float} else None
+
+
+def require_free_names(classifier: Classifier) -> None:
+    """Files get the answer's columns beside their own: a feature that is called like one cannot be sent."""
+    taken = set(column_names(classifier))
+    for feature in classifier.features:
+        if feature.name in taken and feature.type != "unused":
+            raise Unsupported(
+                f"The feature {feature.name!r} is called as one of the columns that a file's answers take "
+                f"({', '.join(sorted(taken)[:6])}{', ...' * (len(taken) > 6)}); rename it, and fit again"
+            )
 
 
 def json_rows(features: Sequence[Feature], table: Table) -> list[list[Any]]:

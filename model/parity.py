@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer
@@ -17,10 +16,12 @@ from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 from model.frames import Table, columns, estimator_input
 from model.support import Unsupported
 from thimble.classifier import Classifier, Output, Predictions, load
+from thimble.document import Document
 
 TOLERANCE = 1e-12  # of a probability
 LOOSE_TOLERANCE = 1e-9  # where scikit-learn itself rounds more than that
-LOOSE = (CalibratedClassifierCV, PCA, PowerTransformer, QuantileTransformer, TruncatedSVD)
+LOOSE = (PCA, PowerTransformer, QuantileTransformer)
+SCORE_ROUNDING = 2e-15  # of a score that is put on a curve: its own last digits
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Parity:
     rows: int
     worst: float  # largest difference of a probability, or of a score in units of the score
     other_labels: int  # rows with another label, where rounding is no excuse
-    rejected: int  # rows that the estimator answers and the document does not
+    rejected: (
+        int  # rows that the estimator answers and the document does not; if neither does, that is parity
+    )
     tolerance: float
 
     @property
@@ -43,24 +46,45 @@ class Parity:
         return f"{self.rows} rows: {labels}, probabilities within {self.worst:.2g}{rejected}"
 
 
-def tolerance(estimator: Any) -> float:
+def tolerance(document: Document, estimator: Any) -> float:
     parts = [estimator, *estimator.get_params(deep=True).values()]
-    return LOOSE_TOLERANCE if any(isinstance(part, LOOSE) for part in parts) else TOLERANCE
+    if any(isinstance(part, LOOSE) for part in parts):
+        return LOOSE_TOLERANCE
+    return max(TOLERANCE, SCORE_ROUNDING * _steepest(document))
+
+
+def _steepest(document: Document) -> float:
+    """How much the steepest curve (isotonic calibration) magnifies the rounding of the score put on it."""
+    steps = document.preprocessing.get("steps", []) if document.preprocessing else []
+    slopes = [0.0]
+    for step in steps:
+        for x, y in zip(step["x"], step["y"], strict=True) if step["op"] == "interpolate" else ():
+            rises = np.diff(y) / np.maximum(np.diff(x), np.finfo(np.float64).tiny)
+            slopes.append(float((np.abs(rises) * np.maximum(1.0, np.abs(x[1:]))).max(initial=0.0)))
+    return max(slopes)
 
 
 def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
+    """The comparison, row by row. Where scikit-learn's own answer is no number there is none to compare."""
     found = classifier.predict(columns(classifier.features, table))
-    answered = np.setdiff1d(np.arange(len(table)), list(found.rejected))
-    allowed = tolerance(estimator)
-    differ, worst = np.zeros(len(answered), np.bool_), 0.0
     expectations = expected(classifier, estimator, table)
+    answered = np.isfinite(all_numbers(expectations)).all(axis=1)
+    rejected = np.isin(np.arange(len(table)), list(found.rejected))
+    both = answered & ~rejected
+    allowed = tolerance(classifier.document, estimator)
+    differ, worst = np.zeros(len(table), np.bool_), 0.0
     for output, part, (labels, numbers) in zip(
         classifier.outputs, (found, *found.further), expectations, strict=True
     ):
-        differ |= _other_labels(output, part, labels, numbers, allowed)[answered]
+        differ |= _other_labels(output, part, labels, numbers, allowed)
         error = np.abs(part.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
-        worst = max(worst, float(error[answered].max(initial=0.0)))
-    return Parity(len(table), worst, int(differ.sum()), len(found.rejected), allowed)
+        worst = max(worst, float(error[both].max(initial=0.0)))
+    return Parity(len(table), worst, int((differ & both).sum()), int((rejected & answered).sum()), allowed)
+
+
+def all_numbers(expectations: list[tuple[NDArray[Any], NDArray[np.float64]]]) -> NDArray[np.float64]:
+    """The probabilities or scores of all outputs, side by side."""
+    return np.hstack([numbers for _, numbers in expectations])
 
 
 def expected(

@@ -170,6 +170,15 @@ def test_check_fails_on_a_document_that_the_functions_would_refuse(tmp_path: Pat
     assert "examples.probabilities" in result.stderr
 
 
+def test_check_fails_on_a_document_that_no_file_could_be_sent_to(tmp_path: Path) -> None:
+    document = json.loads(IRIS.read_bytes())
+    document["feature_names_in"][2] = "p_setosa"
+    (tmp_path / "m.json").write_text(json.dumps(document))
+    result = thimble("check", tmp_path / "m.json")
+    assert result.exit_code == 1
+    assert "The feature 'p_setosa' is called as one of the columns" in result.stderr
+
+
 def test_a_sparkline_falls_with_the_loss() -> None:
     assert sparkline([8.0, 7, 6, 5, 4, 3, 2, 1]) == "█▇▆▅▄▃▂▁"
     assert sparkline([2.0, 2.0]) == "▁▁"

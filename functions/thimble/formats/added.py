@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from thimble.answers import label_sets
+from thimble.answers import label_sets, output_columns, output_prefix
 from thimble.classifier import Classifier, Output, Predictions
 from thimble.document import Label
 
@@ -37,16 +37,10 @@ class Numbers:
 def columns(classifier: Classifier, predictions: Predictions) -> Iterator[Labels | Numbers]:
     """In the order in which they are written."""
     for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True):
-        names = iter(_names(output, _prefix(classifier, output)))
+        names = iter(output_columns(classifier, output))
         yield Labels(next(names), *_labels(output, part))
         for name, values in zip(names, _numbers(output, part), strict=True):
             yield Numbers(name, pl.Series(name, values))
-
-
-def names(classifier: Classifier) -> tuple[str, ...]:
-    return tuple(
-        name for output in classifier.outputs for name in _names(output, _prefix(classifier, output))
-    )
 
 
 def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
@@ -58,19 +52,10 @@ def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64
 def class_names(classifier: Classifier) -> list[str]:
     """What the counts are of."""
     return [
-        _prefix(classifier, output) + text for output in classifier.outputs for text in output.class_texts
+        output_prefix(classifier, output) + text
+        for output in classifier.outputs
+        for text in output.class_texts
     ]
-
-
-def _prefix(classifier: Classifier, output: Output) -> str:
-    return "" if len(classifier.outputs) == 1 else f"{output.name}."
-
-
-def _names(output: Output, prefix: str) -> tuple[str, ...]:
-    """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
-    one, each = ("probability", "p") if output.has_probabilities else ("score", "score")
-    first = ("labels",) if output.multilabel else ("label", one)
-    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in output.class_texts)))
 
 
 def _labels(

@@ -18,6 +18,7 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
+from thimble.answers import column_names
 from thimble.classifier import Classifier, Predictions
 from thimble.document import Feature
 from thimble.errors import InvalidFile
@@ -134,7 +135,7 @@ class JsonLines:
         A key may be spelled with escapes, and then counts too. Of text the value has to begin as such: polars
         makes text of numbers.
         """
-        wanted, new = self._wanted.values(), added.names(self.classifier)
+        wanted, new = self._wanted.values(), column_names(self.classifier)
         keys = [_key(f.name) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
         ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
         escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/"]
@@ -146,7 +147,7 @@ class JsonLines:
         if not isinstance(pairs, Pairs):
             raise ValueError(f"the record is {kind(pairs)}, not an object")
         keys = [key for key, _ in pairs]
-        for name in added.names(self.classifier):
+        for name in column_names(self.classifier):
             if name in keys:
                 raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
         values = dict(pairs)

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
+from thimble.answers import column_names
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
-from thimble.formats import added, matching
+from thimble.formats import matching
 from thimble.formats.cells import is_number
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect, Given
@@ -91,7 +92,7 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> D
     mark = BOM if head.startswith(BOM) else b""
     if _is_header(header, classifier.feature_names):
         features = matching.features(header, classifier)
-        new = added.names(classifier)
+        new = column_names(classifier)
         delimiter = first.dialect.delimiter
         opening = mark + delimiter.join([first.raw, *(first.dialect.cell(n).encode() for n in new)])
         opening += first.dialect.newline

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from thimble.answers import column_names
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
-from thimble.formats import added
 
 IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
 
@@ -16,7 +16,7 @@ def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
 
     A feature that the model does not use need not be there.
     """
-    _refuse_taken(header, added.names(classifier))
+    _refuse_taken(header, column_names(classifier))
     if classifier.feature_names is not None:
         return _by_name(
             header, [(k, f.name) for k, f in enumerate(classifier.features) if f.type != "unused"]
