@@ -15,7 +15,7 @@ ENTRIES = ("api", "files")
 # Each imports only from those before it.
 LAYERS = (
     *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
-    *("classifier", "rows", "tables", "bodies", "answers", "codings", "media"),
+    *("classifier", "textcells", "headers", "rows", "tables", "bodies", "answers", "codings", "media"),
     *("formats", "settings", "telemetry", "store", "registry", "events", "streams", "pipeline"),
     *("serving", "http", "protocols", "routes", "gateway"),
 )

@@ -17,10 +17,10 @@ from thimble import formats, streams
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile, InvalidInput
 from thimble.formats import Given, quotes
-from thimble.formats.cells import number
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect, Tokens
 from thimble.formats.records import Format
+from thimble.textcells import number
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
 NAMES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
@@ -352,7 +352,7 @@ def test_a_header_alone_is_a_file_of_no_rows() -> None:
 
 
 def test_a_record_of_a_megabyte_is_no_row() -> None:
-    with pytest.raises(InvalidFile, match="from line 3 on, a record is longer than 1048576 bytes"):
+    with pytest.raises(InvalidFile, match="the record that begins on line 3 is longer than 1048576 bytes"):
         classified(HEADER + b"1,5,3,1,1\n" + b"x" * (2 << 20) + b"\n1,5,3,1,1\n")
 
 

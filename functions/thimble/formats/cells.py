@@ -1,16 +1,8 @@
-"""Text cells to feature values: the one place that says which text is a number, a boolean, or missing.
-
-A number is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No other is:
-not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or 1 or 0. Where a feature may be
-missing, an empty cell is, and so is what pandas, R and databases write for one. polars reads whole columns,
-and is stricter; what it does not take is looked at here, cell by cell, and either taken or refused with a
-reason.
+"""Whole columns of text cells to feature values, by polars, which is stricter than `textcells`: what it does
+not take is looked at there, cell by cell, and either taken or refused with a reason.
 """
 
 from __future__ import annotations
-
-import math
-import re
 
 import numpy as np
 import polars as pl
@@ -19,52 +11,9 @@ from thimble.classifier import Classifier
 from thimble.document import Feature
 from thimble.formats.columns import Columns
 from thimble.formats.records import Flags
+from thimble.textcells import BOOLEANS, MISSING
 
-BLANKS = " \t\r"
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 DAMAGED = "\x1f"  # stands in a text cell for bytes that only its own look can tell
-SHOWN = 40  # characters of a cell that a reason quotes
-
-
-def value(feature: Feature, name: str, text: str) -> float | str | None:
-    """What a feature's cell holds; ValueError says why that will not do."""
-    cell = text if feature.type == "text" else text.strip(BLANKS)
-    if feature.type == "unused" or (feature.missing and cell in MISSING):
-        return None
-    if not cell:
-        raise ValueError(f"{name} is empty")
-    if feature.type == "text":
-        return cell
-    if feature.type == "boolean":
-        return _boolean(name, cell)
-    return number(name, cell)
-
-
-def number(name: str, text: str) -> float:
-    cell = text.strip(BLANKS)
-    if not NUMBER.fullmatch(cell):
-        raise ValueError(f"{name} is {shown(cell)}, not a number")
-    found = float(cell)
-    if not math.isfinite(found):
-        raise ValueError(f"{name} is {shown(cell)}, too large for a number")
-    return found
-
-
-def _boolean(name: str, cell: str) -> float:
-    try:
-        return BOOLEANS[cell.lower()]
-    except KeyError:
-        raise ValueError(f"{name} is {shown(cell)}, not true or false") from None
-
-
-def is_number(text: str) -> bool:
-    return NUMBER.fullmatch(text.strip(BLANKS)) is not None
-
-
-def shown(cell: str) -> str:
-    return f'"{cell}"' if len(cell) <= SHOWN else f'"{cell[:SHOWN]}…"'
 
 
 def dtype(feature: Feature) -> type[pl.Float64] | type[pl.String]:

@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 from numpy.typing import NDArray
 
+from thimble import textcells
 from thimble.classifier import Classifier, Predictions, label_text
 from thimble.document import Label
 from thimble.formats import added, cells
@@ -103,7 +104,7 @@ class Delimited:
         """One record's feature values; ValueError names the first cell that does not fit."""
         texts = self.dialect.cells(record)
         return [
-            cells.value(feature, self.names[self.features[k]], texts[self.features[k]])
+            textcells.value(feature, self.names[self.features[k]], texts[self.features[k]])
             if k in self.features
             else None
             for k, feature in enumerate(self.classifier.features)

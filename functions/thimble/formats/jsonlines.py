@@ -23,11 +23,11 @@ from thimble.classifier import Classifier, Predictions
 from thimble.document import Feature
 from thimble.errors import InvalidFile
 from thimble.formats import added
-from thimble.formats.cells import shown
 from thimble.formats.columns import Columns
 from thimble.formats.joining import BOM, Joining
 from thimble.formats.records import Answered, Block, Flags, Positions, Rejections
 from thimble.rows import kind
+from thimble.textcells import shown
 
 NEWLINE = ord("\n")
 BLANKS = b" \t\r"

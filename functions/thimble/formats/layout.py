@@ -1,11 +1,7 @@
 """How a delimited file is laid out, found from its first record: delimiter, quote, header, which columns are
 features. A delimiter or a quote that was given is not looked for.
 
-The first record is a header if it names the features, or if no cell of it is a number. With a header and a
-model that knows its features' names, columns are matched by name, in any order, and a missing or doubled one
-refuses the file. Where the model has no names, its features are the first columns that are not called id.
-Without a header, they are all the columns, or, among more columns, exactly those that hold a number in the
-first record.
+`headers` says what a header is, and which columns are features; a missing or doubled one refuses the file.
 """
 
 from __future__ import annotations
@@ -13,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
+from thimble import headers
 from thimble.answers import column_names
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.formats import matching
-from thimble.formats.cells import is_number
 from thimble.formats.delimited import Delimited
 from thimble.formats.dialect import Dialect, Given
 from thimble.formats.joining import BOM
@@ -90,7 +86,7 @@ def _end(data: bytes, dialect: Dialect, whole: bool) -> int:
 def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> Delimited:
     header = [cell.strip() for cell in first.cells]
     mark = BOM if head.startswith(BOM) else b""
-    if _is_header(header, classifier.feature_names):
+    if headers.is_header(header, classifier.feature_names):
         features = matching.features(header, classifier)
         new = column_names(classifier)
         delimiter = first.dialect.delimiter
@@ -98,7 +94,7 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> D
         opening += first.dialect.newline
         body, line = first.end, first.line + head.count(b"\n", first.start, first.end)
     else:
-        features = _positions(header, classifier)
+        features = headers.positions(header, classifier)
         opening, body, line = mark, first.start, first.line
         header = [f"column {k + 1}" for k in range(len(header))]
         for k, column in features.items():
@@ -112,27 +108,4 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> D
         opening=opening,
         body=body,
         first_line=line,
-    )
-
-
-def _is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
-    if not any(map(is_number, cells)):
-        return True
-    if names is not None:
-        return set(names) <= set(cells) or any(name in cells and not is_number(name) for name in names)
-    numbers = cells[1:] if cells[0] in matching.IDENTIFIERS else cells
-    return len(numbers) > 1 and numbers == [str(k) for k in range(len(numbers))]  # as pandas names columns
-
-
-def _positions(cells: list[str], classifier: Classifier) -> dict[int, int]:
-    """In which column each feature is, if the first record is no header."""
-    n = classifier.n_features
-    if len(cells) == n:
-        return dict(enumerate(range(n)))
-    numbers = [k for k, cell in enumerate(cells) if is_number(cell)]
-    if len(numbers) == n and all(feature.type == "number" for feature in classifier.features):
-        return dict(enumerate(numbers))
-    raise InvalidFile(
-        f"the file has no header, and the {n} features cannot be told among the {len(cells)} cells of its "
-        f"first record, of which {len(numbers)} are numbers: add a header, or leave only the features"
     )
