@@ -4,7 +4,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 # Two lists of pinned packages, the second a superset of the first: to run, and to develop.
 .venv/run: functions/requirements.txt infra/layer/requirements.txt infra/requirements.txt pyproject.toml
@@ -17,12 +17,22 @@ help:  ## this list
 	@echo "Installing the developers' tools into .venv (about a minute, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
+OLDER := .venv/sklearn-older
+$(OLDER)/done: .venv/dev tests/sklearn-older.txt
+	@echo "Installing the scikit-learn before the newest into $(OLDER) (half a minute, once)"
+	@test -x $(OLDER)/bin/python || $(BIN)/python -m venv $(OLDER)
+	@$(OLDER)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sklearn-older.txt
+	@touch $@
 
 run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
 	@$(BIN)/thimble run
 
 test: .venv/dev  ## the whole suite; make test ARGS="-k promise" for a part of it
 	$(BIN)/pytest $(ARGS)
+
+test-sklearn-older: $(OLDER)/done  ## export and parity over the minor release of scikit-learn before the newest
+	PYTHONPATH=functions:. $(OLDER)/bin/python -m pytest -p no:cacheprovider $(PARITY) $(ARGS)
+PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
 
 check: export AWS_DEFAULT_REGION ?= us-east-1
 check: .venv/dev  ## format, lint, strict types, the template
@@ -51,5 +61,7 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	  --extra tools --extra test pyproject.toml -o tests/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c tests/requirements.txt \
 	  --extra tools pyproject.toml -o infra/requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
+	  tests/sklearn-older.in -o tests/sklearn-older.txt
 
-.PHONY: help run test check build bench clean lock
+.PHONY: help run test test-sklearn-older check build bench clean lock
