@@ -1,13 +1,18 @@
 """The entry for files: S3's events, through SQS or straight. Wiring only."""
 
-from thimble import events, registry, settings
-from thimble.pipeline import Options, Pipeline
+from functools import partial
+
+from thimble import events, handover, registry, settings
+from thimble.jobs import Options
+from thimble.pipeline import Pipeline, Splitting
 
 _settings = settings.from_environment()
 _models = registry.models(_settings)
+_start = partial(handover.start, _settings.workflow_arn)
 _pipeline = Pipeline(
     models=lambda key: _models.get(),
     results_uri=_settings.results_uri,
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
+    splitting=Splitting(_settings.split_bytes, _start) if _settings.workflow_arn else None,
 )
 handler = events.handler(_pipeline.classify)

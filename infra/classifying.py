@@ -12,11 +12,11 @@ from obstore.store import LocalStore, ObjectStore
 
 from infra import drop_report
 from infra.drop_report import Outcome
-from thimble import classifier, store, streams
+from thimble import classifier, pipeline, store, streams
 from thimble.classifier import Classifier
 from thimble.errors import InvalidInput, Unavailable
 from thimble.formats import EXTENSIONS, named
-from thimble.pipeline import Job, Options, Paths, under
+from thimble.jobs import Job, Options, Paths, under
 
 REJECTIONS = 64 << 10  # bytes of the rejections to look at, for the first few
 
@@ -98,7 +98,7 @@ def _under(folder: str, found: Input) -> Paths:
 def _job(found: Input, loaded: Classifier, results: ObjectStore, paths: Paths, options: Options) -> Job:
     try:
         source = streams.source(found.store, found.path)
-    except FileNotFoundError:
+    except streams.Gone:
         raise InvalidInput(f"{found.place}/{found.path} is gone") from None
     return Job(found.place, source, loaded, results, paths, options, streams.BLOCK_BYTES)
 
@@ -107,7 +107,7 @@ def _outcome(job: Job, name: str, root: str) -> Outcome:
     with drop_report.reading(job.source.size) as advance:
         watched = replace(job, source=replace(job.source, on_read=advance))
         try:
-            summary = watched.run()
+            summary = pipeline.run(watched)
         except BaseError as error:
             raise Unavailable(f"{job.source.path} cannot be classified: {error}") from None
     places = [f"{root}/{summary[kind]}" for kind in ("result", "rejected") if kind in summary]

@@ -184,7 +184,7 @@ def classify(
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
     from infra import classifying
-    from thimble.pipeline import Options
+    from thimble.jobs import Options
 
     options = Options(max_rejected_share, delimiter, quote)
     if not classifying.classify(files, output=output, model=model, options=options):

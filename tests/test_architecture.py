@@ -11,12 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = ROOT / "functions"
-ENTRIES = ("api", "files")
+ENTRIES = ("api", "files", "workflow")
 # Each imports only from those before it.
 LAYERS = (
     *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
     *("classifier", "textcells", "headers", "rows", "tables", "bodies", "answers", "codings", "media"),
-    *("formats", "settings", "telemetry", "store", "registry", "events", "streams", "pipeline"),
+    *("formats", "settings", "telemetry", "store", "registry", "events", "streams", "jobs", "pipeline"),
+    *("ranges", "divided", "parts", "joining", "workflow", "handover"),
     *("serving", "http", "protocols", "routes", "gateway"),
 )
 PURE = LAYERS[: LAYERS.index("formats") + 1]

@@ -57,7 +57,7 @@ def test_a_file_may_arrive_in_any_way(name: str) -> None:
 def test_only_the_messages_that_failed_come_again() -> None:
     seen = []
 
-    def classify(bucket: str, key: str) -> None:
+    def classify(bucket: str, key: str, deadline: float) -> None:
         seen.append((bucket, key))
         if key == "away.csv":
             raise Unavailable("the store failed")
@@ -70,7 +70,7 @@ def test_only_the_messages_that_failed_come_again() -> None:
 
 
 def test_s3s_own_event_fails_as_a_whole() -> None:
-    def classify(bucket: str, key: str) -> None:
+    def classify(bucket: str, key: str, deadline: float) -> None:
         raise Unavailable("the store failed")
 
     with pytest.raises(Unavailable):
@@ -79,7 +79,7 @@ def test_s3s_own_event_fails_as_a_whole() -> None:
 
 def test_a_refused_file_is_done_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     summary = {"input": {"etag": '"abc"'}, "error": "the file is empty"}
-    assert handler(lambda bucket, key: summary)(notification("iris.csv"), None) == {}
+    assert handler(lambda *file: summary)(notification("iris.csv"), None) == {}
     logged = capsys.readouterr().out
     assert "FilesRefused" in logged
     assert telemetry.metrics.metric_set == {}

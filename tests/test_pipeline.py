@@ -15,7 +15,8 @@ from obstore.store import LocalStore, MemoryStore
 from thimble import store, streams
 from thimble.classifier import Classifier, load
 from thimble.errors import Unavailable
-from thimble.pipeline import Options, Pipeline
+from thimble.jobs import Options
+from thimble.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
 IRIS = load((ROOT / "model" / "iris.json").read_bytes())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,11 @@ import orjson
 from thimble import telemetry
 
 Event = dict[str, Any]
+Classify = Callable[
+    [str, str, float], Event | None
+]  # an object by bucket and key, until time.monotonic() says so
+
+MARGIN = 15  # seconds to say that the time is over
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,26 @@ def announced(notification: Event) -> Iterator[Announced]:
             yield Announced(s3["bucket"]["name"], key, s3["object"].get("eTag"))
 
 
-def handler(classify: Callable[[str, str], Event | None]) -> Callable[[Event, Any], Event]:
+def deadline(context: Any) -> float:
+    """When a function has to come to its end, by time.monotonic(); never, where Lambda does not say."""
+    if context is None:
+        return math.inf
+    return time.monotonic() + float(context.get_remaining_time_in_millis()) / 1000 - MARGIN
+
+
+def handler(classify: Classify) -> Callable[[Event, Any], Event]:
     """SQS is told which messages failed, so that only they come again; S3's own event fails as a whole."""
 
     def handle(event: Event, context: Any = None) -> Event:
+        until = deadline(context)
         try:
             messages = [
                 record for record in event.get("Records", []) if record.get("eventSource") == "aws:sqs"
             ]
             if not messages:
-                _take(event, classify)
+                _take(event, classify, until)
                 return {}
-            failed = [message["messageId"] for message in messages if not _succeeds(message, classify)]
+            failed = [message["messageId"] for message in messages if not _succeeds(message, classify, until)]
             return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
         finally:
             if telemetry.metrics.metric_set:
@@ -56,9 +71,9 @@ def handler(classify: Callable[[str, str], Event | None]) -> Callable[[Event, An
     return handle
 
 
-def _succeeds(message: Event, classify: Callable[[str, str], Event | None]) -> bool:
+def _succeeds(message: Event, classify: Classify, until: float) -> bool:
     try:
-        _take(orjson.loads(message["body"]), classify)
+        _take(orjson.loads(message["body"]), classify, until)
     except Exception:
         telemetry.exception("a message failed and will come again")
         telemetry.count(FilesFailed=1)
@@ -66,26 +81,29 @@ def _succeeds(message: Event, classify: Callable[[str, str], Event | None]) -> b
     return True
 
 
-def _take(notification: Event, classify: Callable[[str, str], Event | None]) -> None:
+def _take(notification: Event, classify: Classify, until: float) -> None:
     for file in announced(notification):
-        summary = classify(file.bucket, file.key)
-        _report(file, summary)
+        summary = classify(file.bucket, file.key, until)
+        if summary is not None and file.etag and file.etag != (summary["input"]["etag"] or "").strip('"'):
+            telemetry.logger.info(
+                "the file was overwritten since it was announced; the newest counts", key=file.key
+            )
+        report(file.key, summary)
 
 
-def _report(file: Announced, summary: Event | None) -> None:
+def report(key: str, summary: Event | None) -> None:
+    """Log and count what became of a file. Why it was refused stands in its summary alone: a reason may quote
+    the file, and the log holds no data."""
     if summary is None:
-        telemetry.logger.warning("the file is gone", key=file.key)
-        return
-    known = summary["input"]["etag"] or ""
-    if file.etag and file.etag != known.strip('"'):
-        telemetry.logger.info(
-            "the file was overwritten since it was announced; the newest counts", key=file.key
-        )
-    if "error" in summary:
-        telemetry.logger.error("the file was refused", key=file.key, reason=summary["error"])
+        telemetry.logger.warning("the file is gone", key=key)
+    elif "workflow" in summary:
+        telemetry.logger.info("the file is handed over", key=key, execution=summary["workflow"])
+        telemetry.count(FilesHandedOver=1)
+    elif "error" in summary:
+        telemetry.logger.error("the file was refused; its summary says why", key=key)
         telemetry.count(FilesRefused=1)
     else:
-        telemetry.logger.info("the file was classified", key=file.key, rows=summary["rows"])
+        telemetry.logger.info("the file was classified", key=key, rows=summary["rows"])
         telemetry.count(
             FilesClassified=1, RowsClassified=summary["predictions"], RowsRejected=summary["rejections"]
         )

@@ -1,4 +1,4 @@
-"""The file job: one input object becomes a result, its rejections and a summary.
+"""Files in, results out: a file is done here, or, if it is large, handed over to those who do it in ranges.
 
 A result is a function of the input's bytes, the model's digest and the options, so doing it twice does no
 harm. It appears under its key only after the counts reconcile; the summary, written last, says which bytes,
@@ -8,178 +8,81 @@ again at the end: whichever event came first or last, the newest version is what
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeVar
 
-import obstore
-import orjson
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
-from thimble import answers, formats, store, streams
+from thimble import formats, store, streams
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
-from thimble.formats import added, parquet
+from thimble.formats import parquet
 from thimble.formats.records import Part, Result
-from thimble.streams import Overwritten, Source, Tally
+from thimble.jobs import Job, Options, Summary, under
+from thimble.streams import Gone, Late, Overwritten, Source
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
 
+T = TypeVar("T")
+
+
+def run(job: Job, deadline: float = math.inf) -> Summary:
+    """The summary, written if it was not there already; Late if that is not done by the deadline."""
+    if standing := job.standing():
+        return standing
+    started = time.monotonic()
+    try:
+        outcome = _classified(job, deadline)
+    except InvalidFile as error:
+        outcome = {"error": str(error)}
+    return job.conclude(outcome, time.monotonic() - started)
+
+
+def _classified(job: Job, deadline: float) -> Summary:
+    tally = job.tally()
+    form, parts = _opened(job)
+    with (
+        streams.Upload(job.results, job.paths.result, job.name.compression) as result,
+        streams.Upload(job.results, job.paths.rejections) as rejected,
+    ):
+        result.write(form.opening)
+        for piece in streams.pieces(form, streams.in_time(parts, deadline), rejected, tally):
+            result.write(piece)
+        result.write(form.closing)
+        tally.reconcile()
+        rejected.finish()
+        counts = job.counts(form.name, tally)
+        if error := job.too_many_rejected(tally):
+            return {**counts, "error": error}
+        return {**counts, "result": job.paths.result, "result_etag": result.finish()}
+
+
+def _opened(job: Job) -> tuple[Result, Iterator[Part]]:
+    """The input's format, and what becomes of its records."""
+    name, source = job.name, job.source
+    if name.format == "parquet" and name.compression is None:
+        table = parquet.opened(source.size, source.read, job.classifier)
+        return table, table.parts()
+    pieces = streams.chunks(source, 0, source.size, job.block_bytes)
+    if name.compression is not None:
+        pieces = name.compression.decompress(pieces)
+    head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
+    form = job.format(head, whole)
+    body = streams.skipped(pieces, form.body)
+    return form, streams.answers(form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line))
+
 
 @dataclass(frozen=True)
-class Options:
-    """What a result depends on beside input and model."""
+class Splitting:
+    """From which size on a file is handed over, and to whom."""
 
-    max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
-    delimiter: str = ""  # of CSV and TSV; empty: found
-    quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
-
-    def __post_init__(self) -> None:
-        """InvalidInput for a delimiter or a quote that cannot be one."""
-        _ = self.dialect
-
-    @property
-    def dialect(self) -> formats.Given:
-        return formats.Given(self.delimiter, self.quote)
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Where a result, its rejections and its summary lie."""
-
-    result: str
-    rejections: str
-    summary: str
-
-
-def under(folder: str, extension: str) -> Paths:
-    """In a folder of the input's own name: no two inputs share one."""
-    return Paths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One version of an input, one model, one place for the result."""
-
-    bucket: str
-    source: Source
-    classifier: Classifier
-    results: ObjectStore
-    paths: Paths
-    options: Options
-    block_bytes: int
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What a result is a function of, as its summary says it."""
-        source = self.source
-        return {
-            "input": {
-                "bucket": self.bucket,
-                "key": source.path,
-                "version": source.version,
-                "etag": source.etag,
-                "bytes": source.size,
-            },
-            "model": answers.identity(self.classifier),
-            "options": asdict(self.options),
-        }
-
-    def run(self) -> dict[str, Any]:
-        """The summary, written if it was not there already."""
-        earlier = self._earlier()
-        if earlier is not None and self._still_holds(earlier):
-            return earlier
-        started = time.monotonic()
-        try:
-            outcome = self._classify()
-        except InvalidFile as error:
-            outcome = {"error": str(error)}
-        self._remove_former(earlier, outcome)
-        if streams.source(self.source.store, self.source.path).etag != self.source.etag:
-            raise Overwritten(f"{self.source.path} was overwritten while it was classified")
-        summary = {**self.identity, **outcome, "seconds": round(time.monotonic() - started, 3)}
-        obstore.put(self.results, self.paths.summary, orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-        return summary
-
-    def _earlier(self) -> dict[str, Any] | None:
-        try:
-            found = bytes(obstore.get(self.results, self.paths.summary).bytes())
-        except FileNotFoundError:
-            return None
-        summary: dict[str, Any] = orjson.loads(found)
-        return summary
-
-    def _still_holds(self, summary: dict[str, Any]) -> bool:
-        """Whether a summary is of this very job, and its result is still the one that lies there."""
-        if any(summary.get(key) != value for key, value in self.identity.items()):
-            return False
-        if "result" not in summary:
-            return True
-        try:
-            found = obstore.head(self.results, self.paths.result)["e_tag"]
-        except FileNotFoundError:
-            return False
-        return bool(found == summary["result_etag"])
-
-    def _remove_former(self, earlier: dict[str, Any] | None, outcome: dict[str, Any]) -> None:
-        """What an earlier version of the input left behind, and this one has not."""
-        for kind in ("result", "rejected"):
-            if earlier is not None and kind in earlier and kind not in outcome:
-                obstore.delete(self.results, earlier[kind])
-
-    def _classify(self) -> dict[str, Any]:
-        source, tally = self.source, Tally(len(added.class_names(self.classifier)))
-        name = formats.named(source.path)
-        form, parts = self._opened(name)
-        with (
-            streams.Upload(self.results, self.paths.result, name.compression) as result,
-            streams.Upload(self.results, self.paths.rejections) as rejected,
-        ):
-            result.write(form.opening)
-            for piece in streams.pieces(form, parts, rejected, tally):
-                result.write(piece)
-            result.write(form.closing)
-            tally.reconcile()
-            rejected.finish()
-            counts = self._counts(form, tally)
-            if error := self._too_many_rejected(tally):
-                return {**counts, "error": error}
-            return {**counts, "result": self.paths.result, "result_etag": result.finish()}
-
-    def _counts(self, form: Result, tally: Tally) -> dict[str, Any]:
-        return {
-            "format": form.name,
-            "rows": tally.predictions + tally.rejections,
-            "predictions": tally.predictions,
-            "rejections": tally.rejections,
-            "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
-            "rejected": self.paths.rejections,
-        }
-
-    def _opened(self, name: formats.Name) -> tuple[Result, Iterator[Part]]:
-        """The input's format, and what becomes of its records."""
-        if name.format == "parquet" and name.compression is None:
-            table = parquet.opened(self.source.size, self.source.read, self.classifier)
-            return table, table.parts()
-        pieces = streams.chunks(self.source, 0, self.source.size, self.block_bytes)
-        if name.compression is not None:
-            pieces = name.compression.decompress(pieces)
-        head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
-        form = formats.find(name, head, whole, self.classifier, self.options.dialect)
-        body = streams.skipped(pieces, form.body)
-        return form, streams.answers(
-            form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
-        )
-
-    def _too_many_rejected(self, tally: Tally) -> str | None:
-        rows, most = tally.predictions + tally.rejections, self.options.max_rejected_share
-        if tally.rejections <= most * rows:
-            return None
-        return f"{tally.rejections} of {rows} records were rejected, and at most a share of {most:g} may be"
+    above: int  # bytes
+    start: Callable[[Job], str]  # the name of what was started, or is at it already
 
 
 @dataclass(frozen=True)
@@ -188,36 +91,72 @@ class Pipeline:
 
     models: Callable[[str], Classifier]  # the model for an input's key
     results_uri: str
-    options: Options = Options()
+    options: Options = Options()  # noqa: RUF009
     block_bytes: int = streams.BLOCK_BYTES
     buckets: Callable[[str], ObjectStore] = store.bucket
+    splitting: Splitting | None = None
 
-    def classify(self, bucket: str, key: str) -> dict[str, Any] | None:
+    def classify(self, bucket: str, key: str, deadline: float = math.inf) -> Summary | None:
         """The summary of what became of an object; None if there is no such object (any more).
 
-        A file that is refused has a summary too. Unavailable is raised for what another try may mend.
+        A file that is refused has a summary too; one that is handed over has none yet, and what stands for it
+        says to whom. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
         """
-        try:
-            for _ in range(ATTEMPTS):
-                try:
-                    return self._job(bucket, key).run()
-                except Overwritten:
-                    continue
-        except FileNotFoundError:
+        return self.settled(bucket, key, lambda job: self._done(job, deadline))
+
+    def settled(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:
+        """What comes of the work on an object as it is now, tried again if it is overwritten meanwhile."""
+        gone = False
+        for _ in range(ATTEMPTS):
+            try:
+                return work(self.job(bucket, key))
+            except Overwritten as overwritten:
+                gone = isinstance(overwritten, Gone)
+            except (
+                BaseError,
+                FileNotFoundError,
+            ) as error:  # not found: a bucket, an upload, but not the input
+                raise Unavailable(f"the store failed at {key}") from error
+        if gone:
             return None
-        except BaseError as error:
-            raise Unavailable(f"the store failed at {key}") from error
         raise Unavailable(f"{key} is overwritten faster than it can be read")
 
-    def _job(self, bucket: str, key: str) -> Job:
+    def job(self, bucket: str, key: str) -> Job:
+        source = streams.source(self.buckets(bucket), key)
+        return self.job_of(bucket, source, self.models(key), self.options)
+
+    def job_of(self, bucket: str, source: Source, classifier: Classifier, options: Options) -> Job:
+        key = source.path
         results, prefix = store.object_store(f"{self.results_uri.rstrip('/')}/")
         folder = f"{prefix.strip('/')}/{key}".lstrip("/")
         return Job(
             bucket=bucket,
-            source=streams.source(self.buckets(bucket), key),
-            classifier=self.models(key),
+            source=source,
+            classifier=classifier,
             results=results,
             paths=under(folder, formats.named(key).extension),
-            options=self.options,
+            options=options,
             block_bytes=self.block_bytes,
         )
+
+    def _done(self, job: Job, deadline: float) -> Summary:
+        splitting = self.splitting if job.splittable else None
+        if splitting is not None and job.source.size > splitting.above:
+            return job.standing() or _handed_over(job, splitting)
+        try:
+            return run(job, deadline)
+        except Late as late:
+            if splitting is not None:
+                return _handed_over(job, splitting)
+            return job.conclude({"error": _too_slow(job, late)}, late.seconds)
+
+
+def _handed_over(job: Job, splitting: Splitting) -> Summary:
+    return {**job.identity, "workflow": splitting.start(job)}
+
+
+def _too_slow(job: Job, late: Late) -> str:
+    advice = "send smaller files"
+    if not job.splittable:
+        advice += ", or the same as plain CSV, TSV, JSON Lines or Parquet, which many functions can share"
+    return f"the file was not done in the {late.seconds:.0f} s that one function has: {advice}"

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+from thimble.errors import Unavailable
+
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
 class Settings:
-    model_uri: str  # MODEL_URI: s3://bucket/key or file:///path
+    models_uri: str  # MODELS_URI, the registry: s3://bucket/models or file:///folder
+    model_name: str  # MODEL_NAME of the model that answers where none is named
+    model_version: str  # MODEL_VERSION of it, pinned; empty: the current one
+    model_refresh_seconds: float  # MODEL_REFRESH_SECONDS between two looks at what is current
+    model_cache_bytes: int  # MODEL_CACHE_BYTES of memory for loaded models
+    model_uri: str  # MODEL_URI: one document in place of a registry, s3://bucket/key or file:///path
     results_uri: str  # RESULTS_URI: s3://bucket or s3://bucket/prefix
+    parts_uri: str  # PARTS_URI: where the functions that share a large file leave their parts
+    workflow_arn: str  # WORKFLOW_ARN: the state machine for large files; empty: none is split
+    split_bytes: int  # SPLIT_BYTES: a larger file is split
+    range_bytes: int  # RANGE_BYTES of a large file for one function
     max_rows: int  # MAX_ROWS of one request
     max_body_bytes: int  # MAX_BODY_BYTES of one request, after base64
     max_rejected_share: float  # MAX_REJECTED_SHARE: a file of which more was rejected fails; 1: none does
@@ -20,13 +34,46 @@ class Settings:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Unavailable, with the variable's name, for a number that is none."""
+
+    def whole(name: str, default: str) -> int:
+        return _number(
+            name, environment.get(name, default), int, "a whole number from 1 on", lambda n: n >= 1
+        )
+
+    def share(name: str, default: str) -> float:
+        return _number(name, environment.get(name, default), float, "from 0 to 1", lambda x: 0 <= x <= 1)
+
     return Settings(
+        models_uri=environment.get("MODELS_URI", ""),
+        model_name=environment.get("MODEL_NAME", ""),
+        model_version=environment.get("MODEL_VERSION", ""),
+        model_refresh_seconds=float(environment.get("MODEL_REFRESH_SECONDS", "60")),
+        model_cache_bytes=int(environment.get("MODEL_CACHE_BYTES", "268435456")),
         model_uri=environment.get("MODEL_URI", ""),
         results_uri=environment.get("RESULTS_URI", ""),
-        max_rows=int(environment.get("MAX_ROWS", "10000")),
-        max_body_bytes=int(environment.get("MAX_BODY_BYTES", "6000000")),
-        max_rejected_share=float(environment.get("MAX_REJECTED_SHARE", "1")),
+        parts_uri=environment.get("PARTS_URI", ""),
+        workflow_arn=environment.get("WORKFLOW_ARN", ""),
+        split_bytes=whole("SPLIT_BYTES", "268435456"),
+        range_bytes=whole("RANGE_BYTES", "67108864"),
+        max_rows=whole("MAX_ROWS", "10000"),
+        max_body_bytes=whole("MAX_BODY_BYTES", "6000000"),
+        max_rejected_share=share("MAX_REJECTED_SHARE", "1"),
         delimiter=environment.get("DELIMITER", ""),
         quote=environment.get("QUOTE", ""),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
     )
+
+
+def _number(
+    name: str, text: str, parse: Callable[[str], Number], meaning: str, fits: Callable[[Number], bool]
+) -> Number:
+    try:
+        value = parse(text)
+    except ValueError:
+        fitting = False
+    else:
+        fitting = fits(value)
+    if not fitting:
+        raise Unavailable(f"{name} is {text!r}: it has to be {meaning}")
+    return value

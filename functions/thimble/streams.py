@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,6 +38,26 @@ UPLOADS = 4  # parts in flight
 
 class Overwritten(ThimbleError):
     """The input is no longer what it was when it was opened."""
+
+
+class Gone(Overwritten):
+    """There is no such object, or not any more."""
+
+
+class Late(ThimbleError):
+    """The time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"it was not done in {seconds:.0f} s")
+        self.seconds = seconds
+
+
+class LongRecord(InvalidFile):
+    """A record that is none."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"the record that begins on line {line} is longer than {MAX_RECORD_BYTES} bytes")
+        self.line = line
 
 
 class Sink(Protocol):
@@ -70,12 +91,15 @@ class Source:
 
 
 def source(store: ObjectStore, path: str) -> Source:
-    """The object as it is now; FileNotFoundError if there is none, InvalidFile for a key past asking."""
+    """The object as it is now; Gone if there is none, InvalidFile for a key past asking."""
     if not addressable(path):
         raise InvalidFile(
             f"{path!r} cannot be read: a part of the key is empty or dots, or it has control characters"
         )
-    meta = obstore.head(store, path)
+    try:
+        meta = obstore.head(store, path)
+    except FileNotFoundError as error:
+        raise Gone(f"there is no {path}") from error
     return Source(store, path, meta["size"], meta["e_tag"], meta["version"])
 
 
@@ -107,9 +131,9 @@ def blocks(form: Format, pieces: Iterable[bytes], start: int, stop: int, first_l
         if final and data and not data.endswith(b"\n"):
             data = form.complete(data)
         ends = form.cut(data, final)
-        _check_lengths(ends, len(data), line)
         ends = ends[: int(np.searchsorted(ends, stop - at - 1)) + 1]
         used = int(ends[-1]) + 1 if len(ends) else 0
+        _check_lengths(data, ends, len(data) if at + used < stop else used, line)
         if used:
             block = Block(data[:used], ends, line)
             yield block
@@ -119,10 +143,13 @@ def blocks(form: Format, pieces: Iterable[bytes], start: int, stop: int, first_l
             break
 
 
-def _check_lengths(ends: NDArray[np.intp], length: int, line: int) -> None:
-    longest = int(np.diff(ends, prepend=-1, append=length).max())
-    if longest > MAX_RECORD_BYTES:
-        raise InvalidFile(f"from line {line} on, a record is longer than {MAX_RECORD_BYTES} bytes")
+def _check_lengths(data: bytes, ends: NDArray[np.intp], seen: int, line: int) -> None:
+    """LongRecord for the first that is too long. What is seen after the whole records begins another, too
+    long for certain when no quoted field within the limit can still be open in it."""
+    long = np.diff(ends, prepend=-1, append=seen - 1 - MAX_RECORD_BYTES) > MAX_RECORD_BYTES
+    if long.any():
+        begin = 0 if long[0] else int(ends[np.argmax(long) - 1]) + 1
+        raise LongRecord(line + data.count(b"\n", 0, begin))
 
 
 def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -151,6 +178,21 @@ class Tally:
         self.blank += answered.blank
         self.classes += answered.classes
 
+    @property
+    def counts(self) -> dict[str, Any]:
+        """As JSON, for `include`."""
+        return {**vars(self), "classes": self.classes.tolist()}
+
+    def include(self, counts: dict[str, Any]) -> None:
+        """Add what another counted."""
+        self.classes += np.array(counts["classes"])
+        for name in counts.keys() - {"classes"}:
+            setattr(self, name, getattr(self, name) + counts[name])
+
+    @property
+    def rows(self) -> int:
+        return self.predictions + self.rejections
+
     def reconcile(self) -> None:
         """Every record that was read became a prediction or a rejection, or was a blank line."""
         if self.records != self.predictions + self.rejections + self.blank:
@@ -175,6 +217,15 @@ def answers(form: Format, blocks: Iterable[Block], workers: int | None = None) -
                 yield at_work.popleft().result()
         while at_work:
             yield at_work.popleft().result()
+
+
+def in_time(parts: Iterable[Part], deadline: float) -> Iterator[Part]:
+    """The parts, until time.monotonic() says that the time is over: Late."""
+    started = time.monotonic()
+    for part in parts:
+        if time.monotonic() > deadline:
+            raise Late(time.monotonic() - started)
+        yield part
 
 
 def opened(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
@@ -215,7 +266,8 @@ class Upload:
     """
 
     def __init__(self, store: ObjectStore, path: str, compression: Compression | None = None) -> None:
-        self._store, self._path, self._compression = store, path, compression
+        self.path, self.size = path, 0  # bytes, before they are compressed
+        self._store, self._compression = store, compression
         self._held: list[bytes] = []
         self._queue: Queue[bytes | None] = Queue(maxsize=1)
         self._pool = ThreadPoolExecutor(1)
@@ -232,6 +284,7 @@ class Upload:
         self._pool.shutdown()
 
     def write(self, data: bytes, /) -> int:
+        self.size += len(data)
         if self._uploading is not None:
             self._feed(data)
         elif data:
@@ -245,7 +298,7 @@ class Upload:
         self._finished = True
         if self._uploading is None:
             data = b"".join(self._compressed(self._held))
-            return obstore.put(self._store, self._path, data, use_multipart=False)["e_tag"]
+            return obstore.put(self._store, self.path, data, use_multipart=False)["e_tag"]
         self._feed(None)
         etag: str | None = self._uploading.result()["e_tag"]
         return etag
@@ -254,7 +307,7 @@ class Upload:
         self._uploading = self._pool.submit(
             obstore.put,
             self._store,
-            self._path,
+            self.path,
             self._pieces(),
             chunk_size=PART_BYTES,
             max_concurrency=UPLOADS,

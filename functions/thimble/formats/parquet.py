@@ -126,6 +126,11 @@ class Parquet:
     def closing(self) -> bytes:
         return self._template.of(self.written)
 
+    def follow(self, closing: bytes) -> None:
+        """The row groups that another's closing lists come after those written so far."""
+        for group in footer(len(closing), lambda start, stop: closing[start:stop]).groups:
+            self.written.append(moved(group, self._end - extent(group)[0]))
+
     def parts(self, first: int = 0, last: int | None = None) -> Iterator[Part]:
         """The row groups from first to last, slice by slice."""
         row = 1 + sum(group[GROUP_ROWS].value for group in self.footer.groups[:first])
@@ -209,8 +214,7 @@ class Parquet:
         data = self._file(frame, predictions)
         (group,) = footer(len(data), lambda start, stop: data[start:stop]).groups
         start, stop = extent(group)
-        at = extent(self.written[-1])[1] if self.written else len(MAGIC)
-        self.written.append(moved(group, at - start))
+        self.written.append(moved(group, self._end - start))
         return data[start:stop]
 
     def _file(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
@@ -218,6 +222,11 @@ class Parquet:
         out = io.BytesIO()
         frame.hstack(columns).write_parquet(out, compression=self._codec, row_group_size=max(frame.height, 1))
         return out.getvalue()
+
+    @property
+    def _end(self) -> int:
+        """Of what is written so far."""
+        return extent(self.written[-1])[1] if self.written else len(MAGIC)
 
     @cached_property
     def _template(self) -> Footer:

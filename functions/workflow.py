@@ -1,0 +1,22 @@
+"""The entry for large files: the tasks that Step Functions asks for. Wiring only."""
+
+from thimble import registry, settings
+from thimble.jobs import Options
+from thimble.pipeline import Pipeline
+from thimble.workflow import Workflow
+from thimble.workflow import handler as handling
+
+_settings = settings.from_environment()
+_models = registry.models(_settings)
+_pipeline = Pipeline(
+    models=lambda key: _models.get(),
+    results_uri=_settings.results_uri,
+    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
+)
+_workflow = Workflow(
+    _pipeline,
+    documents=lambda key, version: _models.document(version=version),
+    parts_uri=_settings.parts_uri,
+    range_bytes=_settings.range_bytes,
+)
+handler = handling(_workflow)
