@@ -50,7 +50,7 @@ build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and th
 	@touch $@
 
 bench: .venv/dev  ## Thimble beside the usual way, in one run
-	@$(BIN)/python tests/benchmarks/bench.py
+	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
 clean:  ## away with what building and testing left behind; .venv stays
 	rm -rf .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

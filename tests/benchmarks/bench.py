@@ -1,158 +1,65 @@
-"""`make bench`: Thimble and the usual way side by side, alternating; medians, and the median of the ratios.
+"""`make bench`: Thimble and the usual ways side by side, in turn; one table, medians and ratios.
 
-Whole processes on this machine, the model read from a local S3: not Lambda, but the same code on both sides.
+make bench                                 everything, at full size: about an hour
+make bench ARGS="service"                  the HTTPS door alone
+make bench ARGS="files --mb 20"            files alone, of 20 MB: some minutes
+make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
 
-import io
-import json
+from __future__ import annotations
+
+import argparse
 import logging
 import os
 import platform
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-import boto3
-import joblib
-from moto.server import ThreadedMotoServer
 from rich.console import Console
-from rich.table import Table
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-EVENT = {
-    "version": "2.0",
-    "routeKey": "$default",
-    "rawPath": "/classify",
-    "rawQueryString": "",
-    "headers": {"content-type": "application/json"},
-    "requestContext": {
-        "http": {"method": "POST", "path": "/classify"},
-        "requestId": "id",
-        "stage": "$default",
-    },
-    "body": json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}),
-    "isBase64Encoded": False,
-}
+from tests.benchmarks import files, report, service
+from tests.benchmarks.report import Bounds, Case
 
-
-@dataclass
-class Case:
-    """Two things timed in turn: seconds of ours and of the rival, pair by pair."""
-
-    name: str
-    unit: str
-    ours: Callable[[], float]
-    rival: Callable[[], float]
-    pairs: int
-    figures: list[tuple[float, float]] = field(default_factory=list)
-
-    def run(self) -> None:
-        self.ours()  # a warm-up of each
-        self.rival()
-        self.figures = [(self.ours(), self.rival()) for _ in range(self.pairs)]
-
-    def row(self) -> tuple[str, ...]:
-        ours, rival = (statistics.median(side) for side in zip(*self.figures, strict=True))
-        ratio = statistics.median(a / b for a, b in self.figures)
-        return (
-            self.name,
-            f"{ours:.4g} {self.unit}",
-            f"{rival:.4g} {self.unit}",
-            f"{ratio:.3f}",
-            str(self.pairs),
-        )
-
-
-class Service:
-    """A service in processes of its own: `MODULE.handler` with its model at MODEL_URI."""
-
-    def __init__(self, module: str, folder: Path, model_uri: str, endpoint: str, event: Path) -> None:
-        self._command = [sys.executable, str(HERE / "answer.py"), module, str(event)]
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(folder),
-            "MODEL_URI": model_uri,
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "bench",
-            "AWS_SECRET_ACCESS_KEY": "bench",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-
-    def _answer(self, times: int) -> list[float]:
-        done = subprocess.run(
-            [*self._command, str(times)], env=self._environment, capture_output=True, check=True, timeout=120
-        )
-        microseconds: list[float] = json.loads(done.stderr.decode().splitlines()[-1])
-        return microseconds
-
-    def cold(self) -> float:
-        """Milliseconds of a whole process, from its start to its first answer."""
-        start = time.perf_counter()
-        self._answer(0)
-        return (time.perf_counter() - start) * 1000
-
-    def warm(self) -> float:
-        """The median microseconds of a request, event in to response out, log line and metrics included."""
-        return statistics.median(self._answer(1000))
+PARTS = ("service", "files")
+WIDTH = 165  # of the table in a file
 
 
 def main() -> None:
+    options = _options()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    console = Console()
-    table = Table(
-        "case", "Thimble", "scikit-learn + boto3", "ratio", "pairs", title="Thimble beside the usual way"
-    )
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        with tempfile.TemporaryDirectory() as folder:
-            event = Path(folder) / "event.json"
-            event.write_text(json.dumps(EVENT))
-            for case in cases(endpoint, event):
-                case.run()
-                table.add_row(*case.row())
-    finally:
-        server.stop()
+    with tempfile.TemporaryDirectory(prefix="thimble-bench-") as folder:
+        cases = (case for case in _cases(options, Path(folder)) if options.only in case.name)
+        table = report.run(cases, Bounds(options.pairs, options.seconds))
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     console.print(table)
     console.print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors")
 
 
-def cases(endpoint: str, event: Path) -> list[Case]:
-    publish(endpoint)
-    ours = Service("api", ROOT / "functions", "s3://bench/iris.json", endpoint, event)
-    rival = Service("sklearn_service", HERE, "s3://bench/iris.joblib", endpoint, event)
-    return [
-        Case("cold: process start to first answer", "ms", ours.cold, rival.cold, pairs=15),
-        Case("warm: one row, event to response", "us", ours.warm, rival.warm, pairs=5),
-    ]
-
-
-def publish(endpoint: str) -> None:
-    from model import worked
-
-    _, _, iris = worked.iris()
-    estimator = io.BytesIO()
-    joblib.dump(iris, estimator)
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="bench",
-        aws_secret_access_key="bench",
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description="Thimble beside the usual ways.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    parser.add_argument("--mb", type=float, default=200, help="of each generated file (200)")
+    parser.add_argument("--pairs", type=int, default=5, help="rounds of a case (5)")
+    parser.add_argument(
+        "--seconds", type=float, default=60, help="after which a case begins no further round (60)"
     )
-    s3.create_bucket(Bucket="bench")
-    s3.put_object(Bucket="bench", Key="iris.json", Body=(ROOT / "model" / "iris.json").read_bytes())
-    s3.put_object(Bucket="bench", Key="iris.joblib", Body=estimator.getvalue())
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose names hold this")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
+    return options
+
+
+def _cases(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
+    parts = {
+        "service": lambda: service.cases(folder),
+        "files": lambda: files.cases(folder, options.mb),
+    }
+    return chain.from_iterable(parts[part]() for part in options.parts or PARTS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,147 @@
+"""Files beside the usual ways: the same generated files, a process of its own for every run.
+
+Figures are rows and megabytes of the file a second, and the peak of the resident memory. On one core the
+seconds are the processor's, to which it does not matter what else the machine does; on two they are the
+clock's. The floor is Thimble without its model; "polars, in and out" is the library below it, reading the
+file and writing it with constant answers. With 1 % bad rows, the rival is Thimble itself on the clean file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.benchmarks import generated
+from tests.benchmarks.generated import DIGITS, IRIS, Table
+from tests.benchmarks.report import Case, Contender, Figure, progress
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+TIMEOUT = 1800  # seconds, of one run
+RIVALS = {
+    "sklearn": "pandas, scikit-learn",
+    "sklearn_chunks": "the same in chunks of 50,000",
+    "onnx": "pandas, onnxruntime",
+    "onnx_chunks": "the same in chunks of 50,000",
+    "floor": "Thimble without its model",
+    "polars": "polars, in and out",
+}
+GOALS = {  # by format and rival: how many times as fast
+    ("csv", "sklearn"): 15.0,
+    ("jsonl", "sklearn"): 8.0,
+    ("parquet", "sklearn"): 8.0,
+    **{(format_, "floor"): 0.7 for format_ in ("csv", "jsonl", "parquet")},
+}
+WHOLE_ONLY = {"parquet"}  # pandas has no chunks of it
+BAD_GOAL = 0.5
+
+
+@dataclass(frozen=True)
+class Input:
+    """A generated file."""
+
+    table: Table
+    format: str
+    bad: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.table.model}{'-bad' if self.bad else ''}.{self.format}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where models, inputs and outputs lie; what is not there is made."""
+
+    path: Path
+    size: int
+
+    def models(self, table: Table) -> Path:
+        folder = self.path / table.model
+        if not folder.exists():
+            folder.mkdir()
+            _save_models(table.model, folder)
+        return folder
+
+    def file(self, wanted: Input) -> Path:
+        path = self.path / wanted.name
+        if not path.exists():
+            progress.print(f"    generating {path.name}")
+            generated.write(path, wanted.table, self.size, wanted.bad)
+        return path
+
+    def run(self, contender: str, cores: int, wanted: Input) -> Figure:
+        models, file = self.models(wanted.table), self.file(wanted)
+        out = Path(tempfile.mkdtemp(dir=self.path))
+        try:
+            arguments = [contender, str(cores), str(models), str(file), str(out)]
+            done = subprocess.run(
+                [sys.executable, str(HERE / "file_job.py"), *arguments],
+                env=os.environ
+                | {"PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "OPENBLAS_NUM_THREADS": str(cores)},
+                stdout=subprocess.PIPE,
+                check=True,
+                timeout=TIMEOUT,
+            )
+        finally:
+            shutil.rmtree(out)
+        found = json.loads(done.stdout)
+        seconds = found["processor"] if cores == 1 else found["seconds"]
+        speed, megabytes = found["rows"] / seconds, file.stat().st_size / seconds / 1e6
+        shown = f"{speed / 1e3:5,.0f}k rows/s {megabytes:4.0f} MB/s {found['megabytes']:5.0f} MB"
+        return Figure(speed, shown)
+
+
+def cases(path: Path, megabytes: float) -> Iterator[Case]:
+    folder = Folder(path, int(megabytes * 1e6))
+    for cores in range(1, min(2, len(os.sched_getaffinity(0))) + 1):
+        for format_ in ("csv", "jsonl", "parquet"):
+            for table in (IRIS, DIGITS):
+                clean, bad = Input(table, format_), Input(table, format_, bad=True)
+                yield _beside_rivals(folder, cores, clean)
+                yield _with_bad_rows(folder, cores, clean, bad)
+
+
+def _beside_rivals(folder: Folder, cores: int, clean: Input) -> Case:
+    rivals = [
+        Contender(name, partial(folder.run, key, cores, clean), GOALS.get((clean.format, key)))
+        for key, name in RIVALS.items()
+        if not (clean.format in WHOLE_ONLY and key.endswith("_chunks"))
+    ]
+    ours = Contender("Thimble", partial(folder.run, "thimble", cores, clean))
+    return Case(_name(clean, cores), ours, rivals)
+
+
+def _with_bad_rows(folder: Folder, cores: int, clean: Input, bad: Input) -> Case:
+    ours = Contender("Thimble", partial(folder.run, "thimble", cores, bad))
+    rival = Contender("its clean rows", partial(folder.run, "thimble", cores, clean), BAD_GOAL)
+    return Case(f"{_name(bad, cores)}, 1 % bad rows", ours, [rival])
+
+
+def _name(file: Input, cores: int) -> str:
+    kind = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}[file.format]
+    return f"{kind}, {len(file.table.names)} columns, {cores} core{'s' if cores > 1 else ''}"
+
+
+def _save_models(name: str, folder: Path) -> None:
+    """The same classifier as a document, as joblib has it, and as ONNX."""
+    import joblib
+    import numpy as np
+    from skl2onnx import to_onnx
+
+    from model import export, worked
+
+    X, y, estimator = worked.EXAMPLES[name]()
+    (folder / "model.json").write_bytes(export(estimator, X, y, name=name))
+    joblib.dump(estimator, folder / "model.joblib")
+    options = {"zipmap": False}
+    proto = to_onnx(estimator, X[:1].to_numpy(np.float32), options=options)
+    (folder / "model.onnx").write_bytes(proto.SerializeToString())
