@@ -1,11 +1,15 @@
 """A file that many functions share becomes what one function would have made of it, byte for byte."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import obstore
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from thimble import store
@@ -90,3 +94,78 @@ def test_a_file_in_ranges_is_the_file_in_one() -> None:
     summary = bench.check(HEADER + rows * 20, "a.csv")
     assert (summary["rows"], summary["rejections"]) == (60, 20)
     assert bench.calls > 20
+
+
+# However it is split.
+
+NUMBERS = st.sampled_from(["5.1", "3", "0.2", " 6", "-1e-3", '"4.2"', "+7", "1."])
+ODD = st.sampled_from(["", "x", "nan", '"1', '2"3', "1e999", "é", '"', "1e308"])
+NOTES = st.sampled_from(
+    [
+        "1",
+        "",
+        '"a,b"',
+        '"two\nlines"',
+        '"1,2,3,4,5\n1,2,3,4,5\n1,2,3,4,5\n"',
+        '"say ""hi"""',
+        'in"ch',
+        '"\r\n"',
+        '"open',
+    ]
+)
+NAMES = HEADER.decode().strip().split(",")[1:]
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> bytes:
+    """CSV in all its dialects, with records that are none."""
+    delimiter, ending = draw(st.sampled_from([",", ";", "\t"])), draw(st.sampled_from(["\n", "\r\n"]))
+    at = draw(st.integers(0, 4))  # the column of notes
+
+    def record(note: str, cells: list[str]) -> str:
+        return delimiter.join([*cells[:at], note, *cells[at:]])
+
+    text = draw(st.sampled_from(["", "\ufeff"])) + draw(st.sampled_from(["", ending]))
+    text += record("note", draw(st.sampled_from([NAMES, ["1", "2", "3", "4"]]))) + ending
+    for _ in range(draw(st.integers(0, 14))):
+        kind = draw(st.integers(0, 9))
+        line = record(draw(NOTES), [draw(NUMBERS if kind else NUMBERS | ODD) for _ in range(4)])
+        if kind == 1:
+            line = line[: draw(st.integers(0, 20))]
+        text += "" if kind == 2 else line
+        text += draw(st.sampled_from(["\n", "\r\n"])) if kind == 3 else ending
+    if draw(st.booleans()):
+        text = text.rstrip("\r\n")
+    return text.encode()
+
+
+@settings(max_examples=150, deadline=None)
+@given(tables(), st.sampled_from(["a.csv", "a.tsv"]), st.integers(3, 150))
+def test_a_table_comes_out_the_same_however_it_is_split(data: bytes, key: str, size: int) -> None:
+    Bench(size).check(data, key)
+
+
+OBJECTS = st.fixed_dictionaries({name: st.sampled_from([5.1, 3, "x", None]) for name in NAMES}).map(
+    json.dumps
+)
+LINES = OBJECTS | st.sampled_from(["", "  ", "{", "[1]", '{"a": "\\n"}', "\u00e9"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(LINES, min_size=1, max_size=12), st.booleans(), st.integers(20, 400))
+def test_json_lines_come_out_the_same_however_they_are_split(
+    lines: list[str], ended: bool, size: int
+) -> None:
+    Bench(size).check(
+        "\n".join([json.dumps(dict.fromkeys(NAMES, 1)), *lines]).encode() + b"\n" * ended, "a.jsonl"
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 60), st.integers(1, 20), st.sets(st.integers(0, 60)), st.integers(1, 9000))
+def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: set[int], size: int) -> None:
+    columns = {name: [None if i in bad else i % 7 + k / 10 for i in range(n)] for k, name in enumerate(NAMES)}
+    file = io.BytesIO()
+    pl.DataFrame(columns, schema=dict.fromkeys(NAMES, pl.Float64)).write_parquet(file, row_group_size=rows)
+    summary = Bench(size).check(file.getvalue(), "a.parquet")
+    assert summary["rejections"] == len([i for i in bad if i < n])
