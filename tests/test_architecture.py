@@ -15,8 +15,22 @@ ENTRIES = ("api", "files", "workflow")
 # Each imports only from those before it.
 LAYERS = (
     *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
-    *("classifier", "textcells", "headers", "rows", "tables", "bodies", "answers", "codings", "media"),
-    *("formats", "settings", "telemetry", "store", "registry", "events", "streams", "jobs", "pipeline"),
+    *("reference", "classifier", "observed", "drift"),
+    *("textcells", "headers", "rows", "tables", "tensors", "bodies", "answers", "codings", "media"),
+    *("pointer", "cache", "canary"),
+    *(
+        "formats",
+        "settings",
+        "telemetry",
+        "store",
+        "follower",
+        "published",
+        "registry",
+        "events",
+        "streams",
+        "jobs",
+        "pipeline",
+    ),
     *("ranges", "divided", "parts", "joining", "workflow", "handover"),
     *("serving", "http", "protocols", "routes", "gateway"),
 )

@@ -46,7 +46,7 @@ def test_one_document_answers_to_its_name_and_its_digest(name: str, version: str
 
 @pytest.mark.parametrize("name", ["penguins", "..", "iris/../iris"])
 def test_one_document_answers_to_no_other_name(name: str) -> None:
-    with pytest.raises(NotFound, match=r"there is no model .*; published are iris"):
+    with pytest.raises(NotFound, match="there is no model"):
         one().get(name)
 
 

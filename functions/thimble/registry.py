@@ -5,18 +5,17 @@ A version is a document's digest, or a unique beginning of it.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
 from thimble import store
+from thimble.cache import Cache
 from thimble.classifier import Classifier, load
 from thimble.document import digest
 from thimble.errors import NotFound, ThimbleError
+from thimble.published import Registry, Serving, failure, matches, no_such_model, no_such_version
 from thimble.settings import Settings
-
-VERSION = re.compile(r"[0-9a-f]{6,64}")
 
 
 class Models(Protocol):
@@ -25,6 +24,9 @@ class Models(Protocol):
 
     def get(self, name: str = "", version: str = "") -> Classifier:
         """A name's model, or the default; its current version, or the one asked for."""
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        """The same with what is on trial beside it; beside a version that was asked for there is nothing."""
 
     def document(self, name: str = "", version: str = "") -> bytes:
         """The very bytes of its document."""
@@ -38,6 +40,35 @@ class Models(Protocol):
     def warm(self) -> ThimbleError | None:
         """Load the default at cold start. A failure is returned, not raised: the request that needs it says
         so."""
+
+
+def models(settings: Settings) -> Models:
+    """What the environment names: one document, or a registry."""
+    if settings.model_uri or not settings.models_uri:
+        return OneModel(settings.model_uri)
+    return Registry(
+        store.Folder(settings.models_uri),
+        default=settings.model_name,
+        pin=settings.model_version,
+        refresh=settings.model_refresh_seconds,
+        cache=Cache(settings.model_cache_bytes),
+    )
+
+
+def name_for(models: Models, key: str) -> str:
+    """The model that an object's first folder names, if there is one; otherwise the default, ""."""
+    folder, slash, _ = key.partition("/")
+    if not slash:
+        return ""
+    try:
+        models.get(folder)
+    except NotFound:
+        return ""
+    return folder
+
+
+def for_key(models: Models, key: str) -> Classifier:
+    return models.get(name_for(models, key))
 
 
 class OneModel:
@@ -57,10 +88,13 @@ class OneModel:
                     self._classifier = load(self._read(self.uri))
         found = self._classifier
         if name not in ("", "default", found.name):
-            raise no_such_model(name, self.names())
+            raise no_such_model(name)
         if version and not matches(version, found.digest):
             raise no_such_version(name or self.names()[0], version)
         return found
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        return Serving(self.get(name, version))
 
     def document(self, name: str = "", version: str = "") -> bytes:
         if name or version:
@@ -78,28 +112,3 @@ class OneModel:
 
     def warm(self) -> ThimbleError | None:
         return failure(self.get)
-
-
-def models(settings: Settings) -> Models:
-    """What the environment names."""
-    return OneModel(settings.model_uri)
-
-
-def matches(version: str, digest: str) -> bool:
-    return VERSION.fullmatch(version) is not None and digest.startswith(version)
-
-
-def no_such_model(name: str, names: list[str]) -> NotFound:
-    return NotFound(f"there is no model {name!r}; published are {', '.join(names) or 'none'}")
-
-
-def no_such_version(name: str, version: str) -> NotFound:
-    return NotFound(f"{name} has no version {version!r}")
-
-
-def failure(attempt: Callable[[], object]) -> ThimbleError | None:
-    try:
-        attempt()
-    except ThimbleError as error:
-        return error
-    return None

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
-from obstore.exceptions import BaseError
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotModifiedError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
 from thimble.errors import Unavailable
 
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+    from obstore.store import BackoffConfig
+
 TIMEOUT = timedelta(seconds=10)  # of one request to S3
 RETRY_TIMEOUT = timedelta(seconds=20)  # of all of obstore's tries of one request
+RETRIES = 3
+BACKOFF: BackoffConfig = {"init_backoff": timedelta(milliseconds=100), "base": 2}
 
 MEMORY = MemoryStore()  # what memory:// names: one store of this process, for tests
 
@@ -38,7 +50,7 @@ def bucket(name: str) -> S3Store:
     return S3Store(
         name,
         client_options={"timeout": TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"},
-        retry_config={"max_retries": 3, "retry_timeout": RETRY_TIMEOUT},
+        retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT, "backoff": BACKOFF},
     )
 
 
@@ -53,3 +65,70 @@ def read(uri: str) -> bytes:
         ValueError,
     ) as error:  # ValueError: a key that obstore does not take
         raise Unavailable(f"{uri} cannot be read") from error
+
+
+Found = tuple[bytes, str | None]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """All objects below a URI, by their path under it; Unavailable is what keeps the store from answering.
+
+    A client is made when first needed, and kept: the second request takes the first one's connection.
+    """
+
+    uri: str
+    opening: Callable[[str], tuple[ObjectStore, str]] = object_store
+
+    @cached_property
+    def _opened(self) -> tuple[ObjectStore, str]:
+        store, prefix = self.opening(self.uri)
+        return store, prefix.strip("/")
+
+    def key(self, path: str) -> str:
+        prefix = self._opened[1]
+        return f"{prefix}/{path}" if prefix else path
+
+    def get(self, path: str) -> Found:
+        """An object and its ETag; FileNotFoundError if there is none."""
+        with self._answering(path):
+            found = obstore.get(self._opened[0], self.key(path))
+            return bytes(found.bytes()), found.meta["e_tag"]
+
+    def changed(self, path: str, etag: str) -> Found | None:
+        """The same, or None while it is still what had that ETag."""
+        with self._answering(path), suppress(NotModifiedError):
+            found = obstore.get(self._opened[0], self.key(path), options={"if_none_match": etag})
+            return bytes(found.bytes()), found.meta["e_tag"]
+        return None
+
+    def put(self, path: str, data: bytes, etag: str | None = None) -> bool:
+        """Write what is not there, or replace what still has that ETag; False if another was first."""
+        with self._answering(path):
+            try:
+                mode: Literal["create"] | UpdateVersion = "create" if etag is None else {"e_tag": etag}
+                obstore.put(self._opened[0], self.key(path), data, mode=mode, use_multipart=False)
+                return True
+            except (AlreadyExistsError, PreconditionError):
+                return False
+
+    def folders(self) -> list[str]:
+        with self._answering(""):
+            found = obstore.list_with_delimiter(self._opened[0], self._opened[1] or None)
+            return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
+
+    def files(self, folder: str) -> list[tuple[str, datetime]]:
+        """The paths of a folder's objects, newest first, each with its time."""
+        with self._answering(folder):
+            found = obstore.list_with_delimiter(self._opened[0], self.key(folder))["objects"]
+            listed = [
+                (f"{folder}/{item['path'].rpartition('/')[2]}", item["last_modified"]) for item in found
+            ]
+            return sorted(listed, key=lambda item: item[1], reverse=True)
+
+    @contextmanager
+    def _answering(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, ValueError) as error:  # ValueError: a path that obstore does not take
+            raise Unavailable(f"{self.uri}/{path} cannot be read or written") from error

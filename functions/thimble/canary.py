@@ -1,0 +1,60 @@
+"""Which rows a trial's version answers: by a hash of a row's values, in the model's order, and nothing else.
+
+The same row gets the same version, alone or among others, by any protocol, in any process; and a row that a
+canary of 10 % answers is among those of its 50 %. Another version under trial takes other rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.document import Feature
+
+Hashes = NDArray[np.uint64]
+
+MISSING = 0x9E3779B97F4A7C15
+
+
+def chosen(
+    features: Sequence[Feature], columns: Sequence[Any], percent: float, version: str
+) -> NDArray[np.bool_]:
+    """Of n rows, as `Classifier.predict` takes them, (n,): those that `version` answers, `percent` of all."""
+    hashes = [
+        _of_numbers(column) if feature.numeric else _of_texts(column)
+        for feature, column in zip(features, columns, strict=True)
+        if feature.type != "unused"
+    ]
+    places = _mixed(np.arange(len(hashes), dtype=np.uint64))  # so that two columns are not one when swapped
+    row = _mixed(np.array(hashes) ^ places[:, np.newaxis]).sum(axis=0, dtype=np.uint64)
+    row = _mixed(row ^ np.uint64(int(version[:16], 16)))
+    share: NDArray[np.bool_] = (row >> np.uint64(11)) < percent / 100 * 2.0**53
+    return share
+
+
+def _of_numbers(column: Any) -> Hashes:
+    """Their bits; -0.0 is 0.0, and one NaN is as good as another."""
+    numbers = np.asarray(column, np.float64) + 0.0
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.view(np.uint64)
+
+
+def _of_texts(values: Iterable[str | None]) -> Hashes:
+    known: dict[str | None, int] = {None: MISSING}
+    for value in values:
+        if value not in known:
+            text = str(value).encode("utf-8", "surrogatepass")
+            known[value] = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return np.array([known[value] for value in values], np.uint64)
+
+
+def _mixed(z: Hashes) -> Hashes:
+    """SplitMix64's step: every bit of the input moves every bit of the output."""
+    z = z + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

@@ -1,0 +1,106 @@
+"""Where a registry keeps what, and what `<name>/current` says: who answers, and who is on trial.
+
+<name>/<digest>.json    a document, never changed
+<name>/current          {"version": digest, "previous": [digests, newest first], "moved": time,
+                         and at most one of "canary": {"version", "percent"} and "shadow": {"version"}}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from thimble.errors import InvalidModel
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # one plain segment of a path, whatever it says
+DIGEST = re.compile(r"[0-9a-f]{64}")
+MOST_PREVIOUS = 20
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A version beside the current one: it answers a share of the rows, or, in the shadow, none."""
+
+    version: str
+    percent: float = 0.0
+    shadow: bool = False
+
+
+@dataclass(frozen=True)
+class Pointer:
+    version: str
+    previous: tuple[str, ...] = ()
+    trial: Trial | None = None
+    moved: str = ""  # when, in UTC; no two pointers have the same bytes, so none has another's ETag
+
+
+def current(name: str) -> str:
+    return f"{name}/current"
+
+
+def document(name: str, version: str) -> str:
+    return f"{name}/{version}.json"
+
+
+def version_of(path: str) -> str | None:
+    """The digest that a document lies under; None for any other object."""
+    stem = path.rpartition("/")[2].removesuffix(".json")
+    return stem if DIGEST.fullmatch(stem) else None
+
+
+def parse(data: bytes) -> Pointer:
+    """InvalidModel says what is wrong with it."""
+    try:
+        raw = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise InvalidModel(f"current is not JSON: {error}") from None
+    if not isinstance(raw, dict):
+        raise InvalidModel("current is not a JSON object")
+    previous = raw.get("previous", [])
+    if not isinstance(previous, list):
+        raise InvalidModel("current.previous is not a list")
+    return Pointer(
+        version=_digest(raw, "version", "current"),
+        previous=tuple(_digest({i: value}, i, "current.previous") for i, value in enumerate(previous)),
+        trial=_trial(raw),
+        moved=str(raw.get("moved", "")),
+    )
+
+
+def _trial(raw: Mapping[str, Any]) -> Trial | None:
+    for key in ("canary", "shadow"):
+        found = raw.get(key)
+        if found is None:
+            continue
+        if not isinstance(found, dict):
+            raise InvalidModel(f"current.{key} is not an object")
+        version = _digest(found, "version", f"current.{key}")
+        return Trial(version, shadow=True) if key == "shadow" else Trial(version, _percent(found))
+    return None
+
+
+def _percent(found: Mapping[str, Any]) -> float:
+    percent = found.get("percent")
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 <= percent <= 100:
+        raise InvalidModel(f"current.canary.percent is {percent!r}, not a number from 0 to 100")
+    return float(percent)
+
+
+def _digest(raw: Mapping[Any, Any], key: Any, path: str) -> str:
+    value = raw.get(key)
+    if not isinstance(value, str) or not DIGEST.fullmatch(value):
+        raise InvalidModel(f"{path}.{key} is no digest of a document")
+    return value
+
+
+def dump(pointer: Pointer) -> bytes:
+    found: dict[str, Any] = {"version": pointer.version, "previous": pointer.previous[:MOST_PREVIOUS]}
+    if pointer.trial is not None and pointer.trial.shadow:
+        found["shadow"] = {"version": pointer.trial.version}
+    elif pointer.trial is not None:
+        found["canary"] = {"version": pointer.trial.version, "percent": pointer.trial.percent}
+    return orjson.dumps({**found, "moved": pointer.moved}, option=orjson.OPT_INDENT_2)
