@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from thimble import rows
 from thimble.classifier import Classifier, Predictions
-from thimble.errors import TooLarge, UnprocessableRows
 from thimble.registry import Models
 from thimble.settings import Settings
 from thimble.tables import Table
@@ -28,13 +27,8 @@ class Service:
 
     def classify(self, table: Table, name: str = "", version: str = "") -> Answered:
         """Every row answered, or an error that names the first that cannot be."""
-        n = len(table)
-        if n == 0:
-            raise UnprocessableRows("there are no rows; send at least one")
-        if n > self.settings.max_rows:
-            most = self.settings.max_rows
-            raise TooLarge(f"there are {n} rows; the most in one request is {most}: drop a file instead")
         classifier = self.models.get(name, version)
-        predictions = classifier.predict(table.columns(classifier))
+        columns = table.columns(classifier, self.settings.max_rows)
+        predictions = classifier.predict(columns)
         rows.refuse(predictions.rejected, table.place)
-        return Answered(classifier, predictions, n)
+        return Answered(classifier, predictions, len(columns[0]))

@@ -1,4 +1,4 @@
-"""What came in, before a model is known: so many rows, and what they are to a model once it is."""
+"""What came in, before a model is known: rows of some kind, and what they are to a model once it is."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from typing import Any, Protocol
 
 from thimble import rows
 from thimble.classifier import Classifier
+from thimble.errors import TooLarge, UnprocessableRows
 
 
 class Table(Protocol):
-    def __len__(self) -> int:
-        """How many rows."""
-
-    def columns(self, classifier: Classifier) -> Any:
-        """As `Classifier.predict` takes them; UnprocessableRows names the first value that does not fit."""
+    def columns(self, classifier: Classifier, most: int) -> Any:
+        """As `Classifier.predict` takes them, of at most so many rows; UnprocessableRows names the first
+        value that does not fit."""
 
     def place(self, row: int) -> str:
         """What the caller calls a row."""
+
+
+def check(n: int, most: int) -> None:
+    if n == 0:
+        raise UnprocessableRows("there are no rows; send at least one")
+    if n > most:
+        raise TooLarge(f"there are {n} rows; the most in one request is {most}: drop a file instead")
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,8 @@ class Rows:
     instances: list[Any]
     path: str = "instances[{}]"
 
-    def __len__(self) -> int:
-        return len(self.instances)
-
-    def columns(self, classifier: Classifier) -> Any:
+    def columns(self, classifier: Classifier, most: int) -> Any:
+        check(len(self.instances), most)
         return rows.columns(classifier, self.instances, self.place)
 
     def place(self, row: int) -> str:

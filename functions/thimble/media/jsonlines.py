@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from thimble import rows, strictjson
+from thimble import rows, strictjson, tables
 from thimble.answers import answers
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import MalformedBody
@@ -22,10 +22,8 @@ class Lines:
     instances: list[Any]
     numbers: list[int]
 
-    def __len__(self) -> int:
-        return len(self.instances)
-
-    def columns(self, classifier: Classifier) -> Any:
+    def columns(self, classifier: Classifier, most: int) -> Any:
+        tables.check(len(self.instances), most)
         return rows.columns(classifier, self.instances, self.place)
 
     def place(self, row: int) -> str:

@@ -17,10 +17,12 @@ from thimble import http
 from thimble.http import Methods, Route
 from thimble.serving import Service
 
+VERSION = "0.1.0"  # of Thimble
 MODULES = {
     "classify": "native",
     "health": "native",
     "model": "native",
+    "v2": "open_inference",
 }
 
 
