@@ -17,6 +17,7 @@ from model.classifiers import heads_of, history
 from model.frames import (
     Table,
     as_table,
+    columns,
     data_digest,
     estimator_input,
     json_rows,
@@ -27,6 +28,7 @@ from model.frames import (
 from model.heads import Head, folded
 from model.parity import all_numbers, expected, require_parity
 from model.program import Program, document_keys
+from model.reference import document_key as reference
 from thimble.classifier import Classifier, load
 from thimble.document import FORMAT, FORMAT_VERSION
 
@@ -68,6 +70,7 @@ def export(
     samples = made_rows(classifier) if table is None else table
     document |= {
         **_examples(classifier, estimator, samples),
+        **({} if table is None else reference(classifier, columns(classifier.features, table))),
         "training": _training(estimator, classifier, table, y, scores or {}, trained),
         **(history(estimator) if with_history else {}),
     }

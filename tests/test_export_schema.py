@@ -115,6 +115,17 @@ def outputs(*changes: dict[str, Any], **keys: Any) -> dict[str, Any]:
     return {"outputs": [one | change for one, change in zip(both, changes or ({}, {}), strict=True)], **keys}
 
 
+def reference(document: dict[str, Any], *path: Any) -> dict[str, Any]:
+    """The document with the last of the path at the others."""
+    document = deepcopy(document)
+    at: Any = document["reference"]
+    *way, key, value = path
+    for step in way:
+        at = at[step]
+    at[key] = value
+    return document
+
+
 GOOD |= {
     "penguins": PENGUINS,
     "null preprocessing": changed(preprocessing=None),
@@ -131,6 +142,8 @@ GOOD |= {
         "multilabel": True,
     },
     "normalized": {**without("examples"), "out_activation": "logistic", "normalize": "zero"},
+    "null reference": changed(reference=None),
+    "a feature not watched": reference(PENGUINS, "features", 1, None),
 }
 BAD: dict[str, Any] = {
     "preprocessing a list": changed(preprocessing=[]),
@@ -173,6 +186,17 @@ BAD: dict[str, Any] = {
     "an output without a name": outputs({"name": ""}, {}),
     "an output with an unknown key": outputs({"clases": []}, {}),
     "an output without weights": {"outputs": [{"name": "one", "classes": ["a", "b"]}]},
+    "reference a list": changed(reference=[]),
+    "reference without rows": changed(reference={"features": [None] * 4, "outputs": [None]}),
+    "an unknown key of the reference": reference(PENGUINS, "mean", 3.5),
+    "a feature without counts": reference(PENGUINS, "features", 1, {"edges": [0, 1], "missing": 0}),
+    "a text feature with edges": reference(PENGUINS, "features", 0, "edges", [0, 1]),
+    "an edge as text": reference(PENGUINS, "features", 1, "edges", 0, "1"),
+    "one edge": reference(PENGUINS, "features", 1, "edges", [1]),
+    "a negative count": reference(PENGUINS, "features", 1, "counts", 0, -1),
+    "a doubled category": reference(PENGUINS, "features", 0, "categories", ["a", "a", "b"]),
+    "no output of the reference": reference(PENGUINS, "outputs", []),
+    "classes not counted": reference(PENGUINS, "outputs", 0, "classes", None),
     "a list": [IRIS],
     "null": None,
     "no classes": without("classes"),

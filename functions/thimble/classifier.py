@@ -10,11 +10,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from thimble import network, preprocessing
+from thimble import network, preprocessing, reference
 from thimble.document import Document, Feature, Head, Label, digest, parse
 from thimble.errors import InvalidModel
 from thimble.network import FloatArray, Network
 from thimble.preprocessing import Preprocessing
+from thimble.reference import Reference
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 
@@ -115,6 +116,7 @@ class Classifier:
     digest: str
     preprocessing: Preprocessing | None
     outputs: tuple[Output, ...]
+    reference: Reference | None  # what it was trained on, to measure drift against
 
     @property
     def name(self) -> str:
@@ -189,6 +191,7 @@ def load(data: bytes) -> Classifier:
         digest=digest(data),
         preprocessing=preprocessing.read(document),
         outputs=tuple(map(_output, document.heads)),
+        reference=reference.read(document),
     )
     _prove(classifier)
     return classifier

@@ -111,6 +111,7 @@ class Document:
     preprocessing: Mapping[str, Any] | None  # thimble.preprocessing reads it
     heads: tuple[Head, ...]  # one, or in a multi-output model several
     examples: Examples | None
+    reference: Mapping[str, Any] | None  # thimble.reference reads it
     history: Mapping[str, Any]
     training: Mapping[str, Any]
 
@@ -141,6 +142,7 @@ def parse(data: bytes) -> Document:
         preprocessing=preprocessing,
         heads=heads,
         examples=_examples(raw, features, sum(len(head.classes) for head in heads)),
+        reference=_reference(raw),
         history={key: raw[key] for key in HISTORY if key in raw},
         training=typed(raw, "training", dict, {}),
     )
@@ -338,6 +340,10 @@ def _features(
         Feature(name, type_, missing=i in missing or type_ == "unused")
         for i, (name, type_) in enumerate(zip(names or [""] * n_features, types, strict=True))
     )
+
+
+def _reference(raw: dict[str, Any]) -> dict[str, Any] | None:
+    return None if raw.get("reference") is None else typed(raw, "reference", dict, None)
 
 
 def _examples(raw: dict[str, Any], features: tuple[Feature, ...], n_classes: int) -> Examples | None:

@@ -1,0 +1,98 @@
+"""What a model is asked, in counts: rows and their predictions become a vector of integers, laid out by the
+model's reference. The sum of such vectors is the vector of all their rows, however they were split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from thimble.classifier import Predictions
+from thimble.network import FloatArray
+from thimble.reference import Categories, Counts, Numbers, Predicted, Reference
+
+CHUNK = 1 << 16  # numbers looked at at once: they stay in the cache
+
+
+def none(reference: Reference) -> Counts:
+    """The counts of no rows."""
+    return np.zeros(sum(_lengths(reference)), np.int64)
+
+
+def count(reference: Reference, columns: Any, predictions: Predictions) -> Counts:
+    """Rows, numbers feature by feature, texts feature by feature, then each output's classes and winners.
+
+    A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
+    none of the categories, a count a category. `columns` are what was predicted, and no row was rejected."""
+    rows = predictions.probabilities.shape[1]
+    found = [np.array([rows])]
+    if reference.numbers:
+        found.append(_binned(columns, list(reference.numbers), reference.edges, rows))
+    found += [_counted(columns[k], text) for k, text in reference.texts.items()]
+    for output, part in zip(reference.outputs, (predictions, *predictions.further), strict=True):
+        winning = part.probabilities.max(axis=0, keepdims=True)
+        found += [_classes(output, part), _binned(winning, [0], output.edges, rows)]
+    return np.concatenate(found)
+
+
+def _binned(columns: Any, positions: Sequence[int], edges: FloatArray, rows: int) -> Counts:
+    """By how many numbers reach each edge: faster than to look for the bin of each number."""
+    reached = np.zeros((len(edges) + 2, len(positions)), np.int64)
+    reached[0] = rows
+    size = max(1, CHUNK // len(positions))
+    for start in range(0, rows, size):
+        X = np.array([columns[k][start : start + size] for k in positions])
+        for edge, numbers in zip(edges, reached[1:-1], strict=True):
+            numbers += np.add.reduce(edge <= X, axis=1, dtype=np.int64)
+    counts: Counts = -np.diff(reached, axis=0).T
+    return counts.ravel()
+
+
+def _counted(column: Iterable[str | None], text: Categories) -> Counts:
+    found = Counter(column)
+    known = [found.pop(name, 0) for name in text.names]
+    missing = found.pop(None, 0)
+    return np.array([missing, found.total(), *known])
+
+
+def _classes(output: Predicted, predictions: Predictions) -> Counts:
+    if len(predictions.label_mask):
+        counts: Counts = predictions.label_mask.sum(axis=1)
+    else:
+        counts = np.bincount(predictions.label_indices, minlength=len(output.classes))
+    return counts.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A vector of counts, taken apart."""
+
+    rows: int
+    features: dict[int, Counts]
+    classes: list[Counts]  # of each output
+    winning: list[Counts]
+
+
+def unpacked(reference: Reference, counts: Counts) -> Unpacked:
+    rest = iter(np.split(counts, np.cumsum(_lengths(reference))[:-1]))
+    rows = int(next(rest)[0])
+    features = {k: _trimmed(next(rest), found) for k, found in reference.numbers.items()}
+    features |= {k: next(rest) for k in reference.texts}
+    outputs = [(next(rest), next(rest)) for _ in reference.outputs]
+    return Unpacked(rows, features, [classes for classes, _ in outputs], [winning for _, winning in outputs])
+
+
+def _lengths(reference: Reference) -> list[int]:
+    numbers = [len(reference.edges) + 1] * len(reference.numbers) if reference.numbers else []
+    texts = [2 + len(text.names) for text in reference.texts.values()]
+    outputs = [n for out in reference.outputs for n in (len(out.classes), len(out.edges) + 1)]
+    return [1, *numbers, *texts, *outputs]
+
+
+def _trimmed(counts: Counts, numbers: Numbers) -> Counts:
+    """Without the bins that other numbers have and this one has not."""
+    bins = len(numbers.edges) - 1
+    return np.append(counts[: 2 + bins], counts[-1])

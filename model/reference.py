@@ -1,0 +1,116 @@
+"""The training data in counts, for the document's `reference`: what drift is measured against later.
+
+Edges are deciles, or where a number has few distinct values the middles between them, with no more digits
+than it takes to tell its neighbours apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from thimble import observed
+from thimble.classifier import Classifier, Output, Predictions
+from thimble.document import Feature
+from thimble.network import FloatArray
+from thimble.reference import Categories, Numbers, Predicted, Reference
+
+BINS = 10
+FEW = 19  # distinct numbers get a bin each
+CATEGORIES = 20  # the most frequent; the others are counted together
+LONGEST_CATEGORY = 100  # characters
+WATCHED = 1000  # features, the first
+
+
+def document_key(classifier: Classifier, columns: Sequence[Any]) -> dict[str, Any]:
+    """`reference`, from rows as `Classifier.predict` takes them; of those that it answers."""
+    found = classifier.predict(columns)
+    if found.rejected:
+        return document_key(classifier, [_without(column, found.rejected) for column in columns])
+    empty = Reference(
+        rows=len(columns[0]),
+        features=tuple(map(_feature, classifier.features[:WATCHED], columns))
+        + (None,) * (classifier.n_features - WATCHED),
+        outputs=tuple(map(_predicted, classifier.outputs, (found, *found.further))),
+    )
+    counts = observed.unpacked(empty, observed.count(empty, columns, found))
+    return {
+        "reference": {
+            "rows": empty.rows,
+            "features": [
+                _counted(bins, counts.features[k]) if bins else None for k, bins in enumerate(empty.features)
+            ],
+            "outputs": [
+                {"classes": classes.tolist(), "winning": _counted(output.winning, winning)}
+                for output, classes, winning in zip(
+                    empty.outputs, counts.classes, counts.winning, strict=True
+                )
+            ],
+        }
+    }
+
+
+def _without(column: Any, rows: Collection[int]) -> Any:
+    if isinstance(column, np.ndarray):
+        return np.delete(column, list(rows))
+    return [value for i, value in enumerate(column) if i not in rows]
+
+
+def _feature(feature: Feature, column: Any) -> Numbers | Categories | None:
+    if feature.type == "unused":
+        return None
+    return _numbers(column) if feature.numeric else _categories(column)
+
+
+def _categories(column: Iterable[str | None]) -> Categories | None:
+    found = Counter(text for text in column if text is not None and len(text) <= LONGEST_CATEGORY)
+    names = sorted(found, key=lambda name: (-found[name], name))[:CATEGORIES]
+    return Categories(tuple(names), np.zeros(len(names), np.int64), 0, 0) if names else None
+
+
+def _numbers(column: FloatArray) -> Numbers | None:
+    values, times = np.unique(column[~np.isnan(column)], return_counts=True)
+    if len(values) == 0:
+        return None
+    edges = [values[0], *_cuts(values, times), values[-1]]
+    return Numbers(np.array(edges), np.zeros(len(edges) - 1, np.int64), 0)
+
+
+def _cuts(values: FloatArray, times: Any) -> list[float]:
+    """Between values: all of them if they are few, else after every tenth of the rows, and around a value
+    that fills a tenth by itself."""
+    if len(values) <= FEW:
+        chosen = list(range(1, len(values)))
+    else:
+        reached = np.cumsum(times)
+        tenths = np.searchsorted(reached, reached[-1] * np.arange(1, BINS) / BINS).tolist()
+        heavy = {k for k, more in pairwise(tenths) if k == more}
+        chosen = sorted(({k + 1 for k in tenths} | heavy) - {0, len(values)})
+    cuts = [_between(values[k - 1], values[k]) for k in chosen]
+    return [cut for cut, k in zip(cuts, chosen, strict=True) if values[k - 1] < cut < values[k]]
+
+
+def _between(low: float, high: float) -> float:
+    """The shortest decimal near the middle."""
+    middle = low / 2 + high / 2
+    decimals = (float(f"{middle:.{digits}e}") for digits in range(17))
+    return next((number for number in decimals if low < number < high), middle)
+
+
+def _predicted(output: Output, found: Predictions) -> Predicted:
+    if output.has_probabilities:
+        winning = Numbers(np.arange(BINS + 1) / BINS, np.zeros(BINS, np.int64), 0)
+    else:
+        winning = _numbers(found.probabilities.max(axis=0)) or Numbers(np.zeros(2), np.zeros(1, np.int64), 0)
+    return Predicted(np.zeros(len(output.classes), np.int64), winning)
+
+
+def _counted(bins: Numbers | Categories, counts: Any) -> dict[str, Any]:
+    found = counts.tolist()
+    if isinstance(bins, Numbers):
+        return {"edges": bins.edges.tolist(), "counts": found[2:-1], "missing": found[0]}
+    return {"categories": list(bins.names), "counts": found[2:], "other": found[1], "missing": found[0]}
