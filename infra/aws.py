@@ -1,18 +1,31 @@
-"""S3 and SQS on loopback: moto's server in its own process, with the buckets and queues of template.yaml.
+"""S3, SQS and Step Functions on loopback: moto's server in its own process, with what template.yaml has.
 
-Objects of more than 5 MB lie in anonymous temporary files; all of them are gone when the process ends.
+Objects of more than 5 MB lie in anonymous temporary files; all of them are gone when the process ends. The
+state machine is the deployed one, executed by moto's interpreter; what it calls is the workflow function.
 """
 
 import json
 import os
+import socket
 import sys
-from threading import Thread
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+
+from infra.environments import Answer, Environments
 
 REGION = "us-east-1"
-MODELS, INBOX, RESULTS = "thimble-models", "thimble-inbox", "thimble-results"
+ACCOUNT = "123456789012"
+MODELS, INBOX, RESULTS, PARTS = "thimble-models", "thimble-inbox", "thimble-results", "thimble-parts"
 QUEUE, DEAD_LETTERS = "thimble-queue", "thimble-dead-letters"
+WORKFLOW = "thimble-workflow"
+DEFINITION = Path(__file__).with_name("workflow.asl.json")
+FUNCTION_TIMEOUT = 900.0  # seconds, of the files function and the workflow function
+RANGES = 30_000  # of one file, by far
 ATTEMPTS = 5
-VISIBILITY_TIMEOUT = 1800  # seconds, six times the files function's timeout
+VISIBILITY_TIMEOUT = 5400  # seconds, six times the files function's timeout
 READABLE_RESULTS = {  # for curl; on loopback only
     "Version": "2012-10-17",
     "Statement": [
@@ -28,11 +41,26 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
 
 def queue_url(s3_url: str, name: str = QUEUE) -> str:
-    return f"{s3_url}/123456789012/{name}"
+    return f"{s3_url}/{ACCOUNT}/{name}"
 
 
 def queue_arn(name: str = QUEUE) -> str:
-    return f"arn:aws:sqs:{REGION}:123456789012:{name}"
+    return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+
+
+def workflow_arn() -> str:
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{WORKFLOW}"
+
+
+def definition() -> str:
+    """The state machine with its substitutions made: as many ranges at a time as there are cores."""
+    function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{WORKFLOW}"
+    text = DEFINITION.read_text().replace("${WorkflowFunctionArn}", function)
+    return text.replace("${MapConcurrency}", str(cores()))
+
+
+def cores() -> int:
+    return os.cpu_count() or 1
 
 
 def environment(s3_url: str) -> dict[str, str]:
@@ -49,11 +77,14 @@ def environment(s3_url: str) -> dict[str, str]:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL_S3": s3_url,
         "AWS_ENDPOINT_URL_SQS": s3_url,
+        "AWS_ENDPOINT_URL_SFN": s3_url,
         "AWS_ALLOW_HTTP": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
         **no_proxy(),
         "MODEL_URI": f"s3://{MODELS}/model.json",
         "RESULTS_URI": f"s3://{RESULTS}",
+        "PARTS_URI": f"s3://{PARTS}",
+        "WORKFLOW_ARN": workflow_arn(),
     }
 
 
@@ -65,12 +96,13 @@ def no_proxy() -> dict[str, str]:
 
 
 def create_resources(s3_url: str) -> None:
-    """The buckets, the queues, and the notification that joins the inbox to its queue."""
+    """The buckets, the queues, the notification that joins the inbox to its queue, and the state machine."""
     import boto3
 
     s3 = boto3.client("s3", endpoint_url=s3_url, region_name=REGION)
     sqs = boto3.client("sqs", endpoint_url=s3_url, region_name=REGION)
-    for bucket in (MODELS, INBOX, RESULTS):
+    states = boto3.client("stepfunctions", endpoint_url=s3_url, region_name=REGION)
+    for bucket in (MODELS, INBOX, RESULTS, PARTS):
         s3.create_bucket(Bucket=bucket)
     for bucket in (MODELS, INBOX):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -87,6 +119,48 @@ def create_resources(s3_url: str) -> None:
             "QueueConfigurations": [{"QueueArn": queue_arn(), "Events": ["s3:ObjectCreated:*"]}]
         },
     )
+    role = f"arn:aws:iam::{ACCOUNT}:role/{WORKFLOW}"
+    states.create_state_machine(name=WORKFLOW, definition=definition(), roleArn=role)
+
+
+def configure(port: int, call: Callable[[Any], Answer]) -> None:
+    """Make moto, in this process, execute state machines, and hand their calls of Lambda to `call`.
+
+    Its interpreter speaks to its own server, at `port`, and makes a client of AWS for every state of every
+    item. One for all of them is faster, and boto3's session is not made for threads. A map goes from item to
+    item by recursion.
+    """
+    from moto.awslambda_simple.models import LambdaSimpleBackend
+    from moto.core.config import default_user_config
+    from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.eval import resource_eval_s3
+    from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+    from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
+
+    from infra import large_objects
+
+    lambdas: Any = LambdaSimpleBackend
+    tasks: Any = lambda_eval_utils
+    manifests: Any = resource_eval_s3
+
+    def invoke(_: Any, name: str, qualifier: str | None, body: str, asked: Any, answered: Any) -> bytes:
+        answer = call(json.loads(body))
+        if answer.failed:
+            answered["x-amz-function-error"] = "Unhandled"
+        return json.dumps(answer.value).encode()
+
+    known, lock = cache(boto_client_for), Lock()
+
+    def client(service: str, region: str, state_credentials: Any = None) -> Any:
+        with lock:
+            return known(service=service, region=region)
+
+    os.environ["MOTO_PORT"] = str(port)
+    sys.setrecursionlimit(RANGES)
+    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    default_user_config["lambda"] = {"use_docker": False}
+    lambdas.invoke = invoke
+    tasks.boto_client_for = manifests.boto_client_for = client
+    large_objects.install()
 
 
 def main() -> None:
@@ -104,15 +178,19 @@ def main() -> None:
         def log_request(self, code: object = "-", size: object = "-") -> None:
             pass
 
+    descriptors = [int(number) for number in sys.argv[1:]]
+    with socket.socket(fileno=os.dup(descriptors[0])) as listener:
+        port = listener.getsockname()[1]
+    configure(port, Environments("workflow", cores(), FUNCTION_TIMEOUT).call)
     application = DomainDispatcherApplication(create_backend_app)
-    for descriptor in sys.argv[1:]:
+    for descriptor in descriptors:
         server = make_server(
             "127.0.0.1",
             0,
             application,
             threaded=True,
             request_handler=QuietRequestHandler,
-            fd=int(descriptor),
+            fd=descriptor,
         )
         Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()  # ends with the parent, however that ends

@@ -18,7 +18,12 @@ from thimble.errors import ThimbleError
 
 ROOT = Path(__file__).parent.parent
 BUILT = ROOT / ".aws-sam" / "build"
-MOUNTS = {"ApiFunction": "/var/task", "FilesFunction": "/var/task", "FilesLayer": "/opt"}
+MOUNTS = {
+    "ApiFunction": "/var/task",
+    "FilesFunction": "/var/task",
+    "WorkflowFunction": "/var/task",
+    "FilesLayer": "/opt",
+}
 NEVER_READ = ("__pycache__", "tests", "*.pyi", "*.pxd", "*.a")
 ELF_64_LITTLE = b"\x7fELF\x02\x01"
 LIMIT = 250 * 2**20  # Lambda's, for a function and its layers unpacked

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from infra.aws import ATTEMPTS, REGION, queue_arn, queue_url
+from infra.aws import ATTEMPTS, FUNCTION_TIMEOUT, REGION, queue_arn, queue_url
 from infra.invocation import Context, Handler, invoke, load
 from infra.output import separate
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 BATCH_SIZE = 1  # as in template.yaml
-FUNCTION_TIMEOUT = 300.0
 RETRY_SECONDS = 2  # a deployed message waits for its visibility timeout; here somebody is watching
 
 logger = logging.getLogger("infra.mapping")

@@ -1,0 +1,100 @@
+"""moto's S3 with objects of gigabytes: their bytes stay in the files that moto has for them.
+
+Of itself, moto reads a whole object for every ranged GET and every part that is copied, and joins the parts
+of an upload in memory, several times over. Here the value of an object over 5 MB is a view of its file, which
+moto slices, iterates and stores as it does bytes. Parts are joined from file to file; checksums
+of uploads in parts, which a client may ask for, are left out.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from tempfile import TemporaryFile
+from typing import Any
+
+from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
+from moto.s3.models import FakeKey, FakeMultipart
+from moto.settings import S3_UPLOAD_PART_MIN_SIZE
+
+BLOCK = 1024 * 1024  # bytes read at a time
+
+
+class Stored:
+    """The bytes of an object, read when they are asked for: a range by slicing, all by iteration."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def __len__(self) -> int:
+        return int(self._key.contentsize)
+
+    def __getitem__(self, span: slice) -> bytes:
+        start, stop, _ = span.indices(len(self))
+        with self._key.lock:
+            self._key._value_buffer.seek(start)  # ValueError once the object is deleted
+            return bytes(self._key._value_buffer.read(max(0, stop - start)))
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self), BLOCK):
+            yield self[start : start + BLOCK]
+
+
+class Joined:
+    """The parts of an upload in one file, which becomes the object's own."""
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.file = TemporaryFile()  # noqa: SIM115
+        for part in parts:
+            self.file.writelines(Stored(part))
+
+    def __len__(self) -> int:
+        return self.file.tell()
+
+
+_key: Any = FakeKey
+_upload: Any = FakeMultipart
+_MOTO_VALUE, _MOTO_ETAG = _key.value, _key.etag
+
+
+def install() -> None:
+    """Replace what loads whole objects, in this process."""
+    _key.value, _key.etag = property(_value, _store), property(_etag)
+    _upload.complete = _complete
+
+
+def _value(key: Any) -> Any:
+    return Stored(key) if key.contentsize > key._max_buffer_size else _MOTO_VALUE.fget(key)
+
+
+def _store(key: Any, value: Any) -> None:
+    if isinstance(value, Joined):
+        key._value_buffer.close()
+        key.contentsize, key._value_buffer = len(value), value.file
+    elif isinstance(value, Stored):
+        for block in value:  # not writelines: before it turns to a file, it would take all into memory
+            key._value_buffer.write(block)
+        key.contentsize = len(value)
+    else:
+        _MOTO_VALUE.fset(key, value)
+
+
+def _etag(key: Any) -> str:
+    with (
+        key.lock
+    ):  # it reads the whole file, and must not read between the seek and the read of another request
+        return str(_MOTO_ETAG.fget(key))
+
+
+def _complete(upload: Any, body: Iterator[tuple[int, str]]) -> tuple[Joined, str, None]:
+    """As moto's: the value, its ETag, and no checksum."""
+    parts: list[Any] = []
+    for number, etag in body:
+        part = upload.parts.get(number)
+        if part is None or part.etag.strip('"') != etag.strip('"'):
+            raise InvalidPart
+        if parts and parts[-1].contentsize < S3_UPLOAD_PART_MIN_SIZE:
+            raise EntityTooSmall
+        parts.append(part)
+    if not parts:
+        raise MalformedXML
+    digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
+    return Joined(parts), f"{hashlib.md5(digests).hexdigest()}-{len(parts)}", None
