@@ -75,6 +75,22 @@ def output_prefix(classifier: Classifier, output: Output) -> str:
     return "" if len(classifier.outputs) == 1 else f"{output.name}."
 
 
+def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[Any]]:
+    """Lists over the rows: each output's labels and probabilities, and the classes in the order of these."""
+    found: dict[str, list[Any]] = {}
+    parts = (predictions, *predictions.further)
+    for output, part in zip(classifier.outputs, parts, strict=True):
+        prefix = output_prefix(classifier, output)
+        if output.multilabel:
+            found[f"{prefix}labels"] = label_sets(output, part)
+        else:
+            found[f"{prefix}label"] = [output.classes[k] for k in part.label_indices.tolist()]
+        numbers = "probabilities" if output.has_probabilities else "scores"
+        found[prefix + numbers] = part.probabilities.T.tolist()
+        found[f"{prefix}classes"] = list(output.classes)
+    return found
+
+
 def card(classifier: Classifier) -> dict[str, Any]:
     """What the model is: names, features, labels, layers, training history."""
     document = classifier.document

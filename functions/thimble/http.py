@@ -56,8 +56,8 @@ Methods = Mapping[str, Handler]
 Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
 
 
-def json_response(status: int, value: Any, **headers: str) -> Response:
-    return Response(status, orjson.dumps(value), headers=headers)
+def json_response(status: int, value: Any, rows: int = 0) -> Response:
+    return Response(status, orjson.dumps(value), rows=rows)
 
 
 def failure(status: int, sentence: str) -> Response:

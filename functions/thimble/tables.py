@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from thimble import rows
 from thimble.classifier import Classifier
-from thimble.errors import TooLarge, UnprocessableRows
+from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
 
 
 class Table(Protocol):
@@ -39,3 +39,15 @@ class Rows:
 
     def place(self, row: int) -> str:
         return self.path.format(row)
+
+
+def columnar(columns: dict[str, Any], path: str) -> Rows:
+    """Lists by feature name, all of one length."""
+    for name, column in columns.items():
+        if not isinstance(column, list):
+            raise MalformedBody(f"{path}.{name} is {rows.kind(column)}, not a list")
+    lengths = sorted(set(map(len, columns.values())))
+    if len(lengths) != 1:
+        raise UnprocessableRows(f"the columns of {path} have different numbers of rows: {lengths}")
+    instances = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Rows(instances, f"{path}[{{}}]")

@@ -23,6 +23,12 @@ MODULES = {
     "health": "native",
     "model": "native",
     "v2": "open_inference",
+    "": "v1",
+    "v1": "v1",
+    "ping": "sagemaker",
+    "invocations": "sagemaker",
+    "endpoints": "sagemaker",
+    "version": "mlflow",
 }
 
 

@@ -1,0 +1,65 @@
+"""MLflow's scoring server: what /invocations takes beside SageMaker's forms, and /version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from thimble.errors import MalformedBody
+from thimble.http import Methods, Request, Response
+from thimble.rows import kind
+from thimble.serving import Service
+from thimble.tables import Rows, Table, columnar
+
+VERSION = "3.17.2"  # of MLflow, whose protocol this is
+
+
+def split(value: Any) -> Table:
+    """pandas' orient="split": names once, and rows."""
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        raise MalformedBody(
+            'dataframe_split is no object with columns and data, such as {"columns": [...], "data": [...]}'
+        )
+    rows, names = value["data"], value.get("columns")
+    if names is None or names == list(range(len(names))):  # as pandas counts columns without names
+        return Rows(rows, "dataframe_split.data[{}]")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise MalformedBody("dataframe_split.columns is not a list of names")
+    if len(set(names)) < len(names):
+        raise MalformedBody("dataframe_split.columns has a name twice")
+    return Rows([_named(names, row, i) for i, row in enumerate(rows)], "dataframe_split.data[{}]")
+
+
+def _named(names: list[str], row: Any, i: int) -> dict[str, Any]:
+    if not isinstance(row, list) or len(row) != len(names):
+        raise MalformedBody(f"dataframe_split.data[{i}] is not a list of {len(names)} values, as columns is")
+    return dict(zip(names, row, strict=True))
+
+
+def records(value: Any) -> Table:
+    if not isinstance(value, list):
+        raise MalformedBody(f"dataframe_records is {kind(value)}, not a list of objects")
+    return Rows(value, "dataframe_records[{}]")
+
+
+def inputs(value: Any) -> Table:
+    """A column a feature, or one tensor of rows."""
+    if isinstance(value, dict):
+        return columnar(value, "inputs")
+    if not isinstance(value, list):
+        raise MalformedBody(f"inputs is {kind(value)}, neither rows nor columns")
+    return Rows(value, "inputs[{}]")
+
+
+ENVELOPES: Mapping[str, Callable[[Any], Table]] = {
+    "dataframe_split": split,
+    "dataframe_records": records,
+    "inputs": inputs,
+}
+
+
+def version(service: Service, request: Request) -> Response:
+    return Response(200, VERSION.encode(), "text/plain; charset=utf-8")
+
+
+ROUTES: Mapping[str, Methods] = {"/version": {"GET": version}}
