@@ -143,20 +143,22 @@ class Pipeline:
         splitting = self.splitting if job.splittable else None
         if splitting is not None and job.source.size > splitting.above:
             return job.standing() or _handed_over(job, splitting)
+        started = time.monotonic()
         try:
             return run(job, deadline)
-        except Late as late:
+        except Late:
             if splitting is not None:
                 return _handed_over(job, splitting)
-            return job.conclude({"error": _too_slow(job, late)}, late.seconds)
+            seconds = time.monotonic() - started
+            return job.conclude({"error": _too_slow(job, seconds)}, seconds)
 
 
 def _handed_over(job: Job, splitting: Splitting) -> Summary:
     return {**job.identity, "workflow": splitting.start(job)}
 
 
-def _too_slow(job: Job, late: Late) -> str:
+def _too_slow(job: Job, seconds: float) -> str:
     advice = "send smaller files"
     if not job.splittable:
         advice += ", or the same as plain CSV, TSV, JSON Lines or Parquet, which many functions can share"
-    return f"the file was not done in the {late.seconds:.0f} s that one function has: {advice}"
+    return f"the file was not done in the {seconds:.0f} s that one function has: {advice}"

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import Full, Queue
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import numpy as np
 import obstore
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 2 << 20
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
-READ_AHEAD = 4  # blocks
+READ_AHEAD = 3  # blocks, and the one that is waited for
 PART_BYTES = 8 << 20  # of an upload; S3 takes 10,000 parts of at least 5 MiB
 UPLOADS = 4  # parts in flight
+
+T = TypeVar("T")
 
 
 class Overwritten(ThimbleError):
@@ -45,11 +48,7 @@ class Gone(Overwritten):
 
 
 class Late(ThimbleError):
-    """The time is over."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"it was not done in {seconds:.0f} s")
-        self.seconds = seconds
+    """The time that a function has is over."""
 
 
 class LongRecord(InvalidFile):
@@ -110,15 +109,8 @@ def addressable(key: str) -> bool:
 
 def chunks(source: Source, start: int, stop: int, size: int) -> Iterator[bytes]:
     """The bytes from start to stop, read ahead; then those that follow, for as long as anyone asks."""
-    ranges = iter(range(start, min(stop, source.size), size))
-    with ThreadPoolExecutor(READ_AHEAD) as pool:
-        ahead: deque[Future[bytes]] = deque()
-        while True:
-            while len(ahead) < READ_AHEAD and (at := next(ranges, None)) is not None:
-                ahead.append(pool.submit(source.read, at, min(at + size, stop)))
-            if not ahead:
-                break
-            yield ahead.popleft().result()
+    starts = range(start, min(stop, source.size), size)
+    yield from ahead((partial(source.read, at, min(at + size, stop)) for at in starts), READ_AHEAD)
     for at in range(stop, source.size, BEYOND_BYTES):
         yield source.read(at, at + BEYOND_BYTES)
 
@@ -209,23 +201,31 @@ def answers(form: Format, blocks: Iterable[Block], workers: int | None = None) -
     def answer(block: Block) -> Part:
         return Part(len(block.ends), block.lines, form.classify(block))
 
+    return ahead((partial(answer, block) for block in blocks), workers)
+
+
+def ahead(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+    """What the calls return, in order, the next of them made by the workers while one is waited for."""
     with ThreadPoolExecutor(workers) as pool:
-        at_work: deque[Future[Part]] = deque()
-        for block in blocks:
-            at_work.append(pool.submit(answer, block))
+        at_work: deque[Future[T]] = deque()
+        for call in calls:
+            at_work.append(pool.submit(call))
             if len(at_work) > workers:
                 yield at_work.popleft().result()
         while at_work:
             yield at_work.popleft().result()
 
 
-def in_time(parts: Iterable[Part], deadline: float) -> Iterator[Part]:
-    """The parts, until time.monotonic() says that the time is over: Late."""
-    started = time.monotonic()
-    for part in parts:
-        if time.monotonic() > deadline:
-            raise Late(time.monotonic() - started)
-        yield part
+def in_time(things: Iterable[T], deadline: float) -> Iterator[T]:
+    """One after the other, until time.monotonic() says that the time is over: Late."""
+    for thing in things:
+        check_time(deadline)
+        yield thing
+
+
+def check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise Late("the time that a function has is over")
 
 
 def opened(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:

@@ -6,19 +6,18 @@ result, the summary after everything, and what was planned of another version of
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from thimble import (
+    assembly,
     classifier,
     divided,
     document,
     events,
-    joining,
     pipeline,
     ranges,
     store,
@@ -29,15 +28,13 @@ from thimble.classifier import Classifier
 from thimble.divided import Divided
 from thimble.errors import InvalidFile, MalformedBody, Unavailable
 from thimble.formats.records import Part
-from thimble.jobs import Job, Options, Summary
+from thimble.jobs import Job, Options
 from thimble.parts import Folder, Plan, Report, Stored
 from thimble.pipeline import Pipeline
 from thimble.ranges import Range
-from thimble.streams import LongRecord, Overwritten, Source, Tally
+from thimble.streams import Late, LongRecord, Overwritten, Source, Tally
 
 Answer = dict[str, Any]
-
-LINE = re.compile(rb'^\{"line":(\d+)', re.MULTILINE)  # how a rejection begins
 
 
 @dataclass(frozen=True)
@@ -117,16 +114,19 @@ class Workflow:
             if not job.standing():
                 right, again = ranges.checked(plan.bounds, folder.reports(range(len(plan.bounds) - 1)))
                 if again:
-                    return {"outcome": "repair", "manifest": self._repair(folder, again)}
-                outcome = _assembled(job, plan, folder, right)
+                    return self._repair(folder, f"repair-{again[0].round}.json", again)
+                outcome = assembly.assembled(job, plan, folder, right, deadline)
                 events.report(job.source.path, job.conclude(outcome, time.time() - plan.started))
+        except Late:  # what is copied is not copied again
+            return self._repair(folder, "nothing.json", ranges.planned(plan.bounds)[-1:])
         except (Overwritten, FileNotFoundError):
+            folder.remove()
             return {"outcome": "again"}
         folder.remove()
         return {"outcome": "done"}
 
-    def _repair(self, folder: Folder, again: list[Range]) -> Answer:
-        return self._manifest(folder, f"repair-{again[0].round}.json", again)
+    def _repair(self, folder: Folder, name: str, again: list[Range]) -> Answer:
+        return {"outcome": "repair", "manifest": self._manifest(folder, name, again)}
 
     def _job(self, plan: Plan, folder: Folder) -> Job:
         """Of the version, the model and the options that were planned."""
@@ -176,44 +176,6 @@ def _classified(
             "result": Stored(result.path, result.size, result.finish()),
             "closing": shared.form.closing.hex(),
         }
-
-
-def _assembled(job: Job, plan: Plan, folder: Folder, reports: list[Report]) -> Summary:
-    shared, tally = divided.opened(job, plan.head), job.tally()
-    line = None if shared.first_line is None else shared.first_line - 1
-    with streams.Upload(job.results, job.paths.rejections) as rejected:
-        for report in reports:
-            if report.error:
-                return {"error": _absolute(report, (line or 0) + tally.lines)}
-            lines = _whole_lines(joining.read(folder.store, report.rejected))
-            for data in lines:
-                rejected.write(data if line is None else _renumbered(data, line + tally.lines))
-            tally.include(report.counts)
-            shared.follow(bytes.fromhex(report.closing))
-        tally.reconcile()
-        rejected.finish()
-    counts = job.counts(shared.form.name, tally)
-    if error := job.too_many_rejected(tally):
-        return {**counts, "error": error}
-    pieces: list[joining.Piece] = [shared.form.opening, *(report.result for report in reports), shared.form.closing]
-    etag = joining.join(folder.store, pieces, job.results, job.paths.result)
-    return {**counts, "result": job.paths.result, "result_etag": etag}
-
-
-def _absolute(report: Report, lines_before: int) -> str:
-    return report.error if report.error_line is None else str(LongRecord(lines_before + report.error_line))
-
-
-def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in pieces:
-        whole, newline, rest = (rest + piece).rpartition(b"\n")
-        yield whole + newline
-
-
-def _renumbered(rejections: bytes, by: int) -> bytes:
-    """Whole lines, with that many lines before them."""
-    return LINE.sub(lambda found: b'{"line":%d' % (int(found[1]) + by), rejections)
 
 
 def handler(workflow: Workflow) -> Callable[[Answer, Any], Answer]:
