@@ -96,6 +96,14 @@ def drop(
             show_default="the inbox's name with 'results' for 'inbox'",
         ),
     ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S3-URI",
+            help="The parts bucket, where the progress of a file that is split can be seen.",
+            show_default="the inbox's name with 'parts' for 'inbox'",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="Download the results into this folder."),
@@ -127,7 +135,13 @@ def drop(
     from infra import drop as dropping
 
     if not dropping.drop(
-        files, to=to, results=results, output=output, endpoint_url=endpoint_url, timeout=timeout
+        files,
+        to=to,
+        results=results,
+        parts=parts,
+        output=output,
+        endpoint_url=endpoint_url,
+        timeout=timeout,
     ):
         raise typer.Exit(1)
 

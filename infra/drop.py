@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
 
 from infra import aws, drop_report
-from infra.drop_report import Outcome
+from infra.drop_progress import Parts
+from infra.drop_report import Outcome, Watch
 from thimble.errors import InvalidInput, Unavailable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar
 REJECTIONS = 64 * 1024  # bytes of the rejections to look at, for the first few
+WATCHED = 4  # files whose ranges are shown
 
 Advance = Callable[[int], None]
 
@@ -59,12 +61,22 @@ def place(uri: str) -> Place:
 
 def results_of(inbox: Place) -> Place:
     """The results bucket as template.yaml names it: the inbox's name, with `results` for its last `inbox`."""
-    before, found, after = inbox.bucket.rpartition("inbox")
+    found = _beside(inbox, "results")
     if not found:
         raise InvalidInput(
             f"{inbox.bucket} does not say 'inbox'; name the results bucket with --results s3://BUCKET."
         )
-    return Place(f"{before}results{after}", "")
+    return found
+
+
+def parts_of(inbox: Place) -> Place | None:
+    """The parts bucket, likewise; it is for the progress alone, so None will do."""
+    return _beside(inbox, "parts")
+
+
+def _beside(inbox: Place, kind: str) -> Place | None:
+    before, found, after = inbox.bucket.rpartition("inbox")
+    return Place(f"{before}{kind}{after}", "") if found else None
 
 
 @dataclass
@@ -122,6 +134,7 @@ def drop(
     to: str,
     results: str | None,
     output: Path | None,
+    parts: str | None = None,
     endpoint_url: str | None,
     timeout: float,
 ) -> bool:
@@ -129,14 +142,16 @@ def drop(
     inbox = place(to)
     answers = place(results) if results else results_of(inbox)
     dropped = collect(files, inbox)
-    endpoint = _endpoint(inbox, endpoint_url)
+    endpoint = endpoint_of(inbox.bucket, endpoint_url)
     with _sentences(inbox, answers, endpoint):
         source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
         with drop_report.uploading(sum(file.size for file in dropped)) as advance:
             for file in dropped:
                 _upload(source, file, advance)
-        with drop_report.waiting(len(dropped)) as advance:
-            _follow(target, answers, dropped, time.monotonic() + timeout, advance)
+        there = place(parts) if parts else parts_of(inbox)
+        progress = there and Parts(connect(there.bucket, endpoint), there.prefix)
+        with drop_report.waiting(len(dropped)) as watch:
+            _follow(target, answers, dropped, time.monotonic() + timeout, watch, progress)
         outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]
     drop_report.show(outcomes)
     if late := [file.name for file in dropped if not file.summary]:
@@ -170,10 +185,10 @@ def connect(bucket: str, endpoint: str | None) -> S3Store:
     )
 
 
-def _endpoint(inbox: Place, endpoint_url: str | None) -> str | None:
-    """Where S3 is. The local stack's inbox is local unless told otherwise: at AWS the name is not ours."""
+def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
+    """Where S3 is. The local stack's buckets are here unless told otherwise: at AWS the names are free."""
     endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint or inbox.bucket != aws.INBOX:
+    if endpoint or bucket not in (aws.INBOX, aws.MODELS):
         return endpoint
     port = int(os.environ.get("S3_PORT", "9000"))
     try:
@@ -181,7 +196,7 @@ def _endpoint(inbox: Place, endpoint_url: str | None) -> str | None:
     except OSError:
         raise Unavailable(
             f"no local stack answers on port {port}. Start one with `make run` (S3_PORT says where it "
-            "listens), or name a deployed inbox with --to s3://BUCKET."
+            "listens), or name a deployed bucket with --to s3://BUCKET."
         ) from None
     return f"http://127.0.0.1:{port}"
 
@@ -203,7 +218,12 @@ def _blocks(stream: BinaryIO, advance: Advance) -> Iterator[bytes]:
 
 
 def _follow(
-    store: S3Store, answers: Place, files: Sequence[Dropped], deadline: float, advance: Advance
+    store: S3Store,
+    answers: Place,
+    files: Sequence[Dropped],
+    deadline: float,
+    watch: Watch,
+    parts: Parts | None,
 ) -> None:
     """Ask for the summaries until all are there or the deadline has come, ever less often."""
     pause = 0.05
@@ -211,12 +231,22 @@ def _follow(
         for file in files:
             if not file.summary and (summary := _summary(store, answers, file)):
                 file.summary = summary
-                advance(1)
+                watch.done(file.name)
                 pause = 0.05
         if all(file.summary for file in files) or time.monotonic() > deadline:
             return
+        if parts and watch.somebody:
+            _show_ranges(parts, files, watch)
         time.sleep(pause)
         pause = min(2.0, 1.3 * pause)
+
+
+def _show_ranges(parts: Parts, files: Sequence[Dropped], watch: Watch) -> None:
+    """Of the largest: what is split is large."""
+    waiting = sorted((file for file in files if not file.summary), key=lambda file: file.size)
+    for file in waiting[-WATCHED:]:
+        if found := parts.progress(file.key, file.etag):
+            watch.ranges(file.name, *found)
 
 
 def _summary(store: S3Store, answers: Place, file: Dropped) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TransferSpeedColumn,
@@ -42,10 +43,33 @@ def uploading(size: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
+@dataclass
+class Watch:
+    """Bars: of the files, and of the ranges of each that is split."""
+
+    bars: Progress
+    files: TaskID
+    split: dict[str, TaskID] = field(default_factory=dict)
+
+    @property
+    def somebody(self) -> bool:
+        return not self.bars.disable
+
+    def done(self, name: str) -> None:
+        if name in self.split:
+            self.bars.remove_task(self.split.pop(name))
+        self.bars.advance(self.files)
+
+    def ranges(self, name: str, done: int, total: int) -> None:
+        if name not in self.split:
+            self.split[name] = self.bars.add_task(f"ranges of {name}", total=total)
+        self.bars.update(self.split[name], completed=done, total=total)
+
+
 @contextmanager
-def waiting(files: int) -> Iterator[Callable[[int], None]]:
-    with _bar("Classifying", files, MofNCompleteColumn(), TimeElapsedColumn()) as advance:
-        yield advance
+def waiting(files: int) -> Iterator[Watch]:
+    with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as bars:
+        yield Watch(bars, bars.add_task("Classifying", total=files))
 
 
 @contextmanager
@@ -56,13 +80,17 @@ def reading(size: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _bar(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
+    with _bars(*columns) as bars:
+        task = bars.add_task(title, total=total)
+        yield lambda amount: bars.advance(task, amount)
+
+
+def _bars(*columns: ProgressColumn) -> Progress:
     console = Console(stderr=True)
-    text = TextColumn("{task.description:<11}")
-    with Progress(
+    text = TextColumn("{task.description:<11}", markup=False)
+    return Progress(
         text, BarColumn(), *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda amount: bar.advance(task, amount)
+    )
 
 
 def show(outcomes: Sequence[Outcome]) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from dataclasses import dataclass
 from queue import LifoQueue, SimpleQueue
 from threading import Thread, Timer
@@ -29,10 +30,11 @@ def failure(kind: str, message: str) -> Answer:
 
 
 def answer(handler: Handler, event: Any, context: Context) -> Answer:
-    """A call of a handler in this process, and what becomes of its exceptions."""
+    """A call of a handler in this process; what it raises is logged, and is an answer too."""
     try:
         return Answer(invoke(handler, event, context))
     except Exception as error:
+        traceback.print_exc()
         return failure(type(error).__name__, str(error))
 
 

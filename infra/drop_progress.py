@@ -1,0 +1,55 @@
+"""How far the state machine is with a file that was split, as the parts bucket shows it.
+
+A plan says of which upload it is and in how many ranges; a range that is done has left a report beside it.
+Where one may not look, or there is nothing to be seen, nobody is told anything.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
+REPORT = re.compile(r"(?P<folder>.+)/\d{6,}\.json")
+
+
+@dataclass
+class Parts:
+    """The parts bucket, below a prefix."""
+
+    store: ObjectStore
+    prefix: str = ""
+    _ranges: dict[str, tuple[str, int]] = field(default_factory=dict)  # by folder: the input's ETag, how many
+    _closed: bool = False
+
+    def progress(self, key: str, etag: str | None) -> tuple[int, int] | None:
+        """How many ranges of an upload are done, and of how many."""
+        try:
+            return None if self._closed else self._progress(f"{self.prefix}/{key}".lstrip("/"), etag)
+        except (BaseError, OSError):
+            self._closed = True
+            return None
+
+    def _progress(self, path: str, etag: str | None) -> tuple[int, int] | None:
+        paths = [item["path"] for item in obstore.list(self.store, f"{path}/").collect()]
+        for folder in (found.removesuffix("/plan.json") for found in paths if found.endswith("/plan.json")):
+            planned, ranges = self._plan(folder)
+            if planned == _plain(etag):
+                reports = filter(None, map(REPORT.fullmatch, paths))
+                return sum(report["folder"] == folder for report in reports), ranges
+        return None
+
+    def _plan(self, folder: str) -> tuple[str, int]:
+        if folder not in self._ranges:
+            try:
+                plan = json.loads(bytes(obstore.get(self.store, f"{folder}/plan.json").bytes()))
+            except FileNotFoundError:
+                return "", 0  # done and removed
+            self._ranges[folder] = _plain(plan["identity"]["input"]["etag"]), len(plan["bounds"]) - 1
+        return self._ranges[folder]
+
+
+def _plain(etag: str | None) -> str:
+    return (etag or "").strip('"')
