@@ -7,8 +7,7 @@ which, and why.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from operator import itemgetter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ def columns(classifier: Classifier, instances: list[Any], place: Place = _instan
 
     if classifier.preprocessing is None:
         X = _at_once(classifier, instances)
-        return np.ascontiguousarray((np.array(one_by_one()) if X is None else X).T)
+        return np.ascontiguousarray(np.array(one_by_one()).T) if X is None else X
     found = _columns_at_once(classifier, instances)
     return preprocessing.columns(classifier.features, one_by_one()) if found is None else found
 
@@ -47,16 +46,31 @@ def refuse(rejected: Mapping[int, str], place: Place = _instance) -> None:
 
 def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
     """The columns, or None if anything is unusual."""
-    rows = _in_order(classifier, instances)
-    if rows is None:
+    columns = (
+        _by_name(classifier, instances) if type(instances[0]) is dict else _by_position(classifier, instances)
+    )
+    if columns is None:
         return None
-    if any(type(row) not in (list, tuple) or len(row) != classifier.n_features for row in rows):
-        return None
-    found = [
-        _column(feature, column)
-        for feature, column in zip(classifier.features, zip(*rows, strict=True), strict=True)
-    ]
+    found = [_column(feature, column) for feature, column in zip(classifier.features, columns, strict=True)]
     return None if any(column is None for column in found) else found
+
+
+def _by_name(classifier: Classifier, instances: list[Any]) -> list[list[Any]] | None:
+    """The columns of objects, or None if they do not all have exactly the model's features."""
+    names = classifier.feature_names
+    if names is None or set(map(type, instances)) != {dict} or set(map(len, instances)) != {len(names)}:
+        return None
+    try:
+        return [[row[name] for row in instances] for name in names]
+    except KeyError:
+        return None
+
+
+def _by_position(classifier: Classifier, instances: list[Any]) -> list[tuple[Any, ...]] | None:
+    """The columns of lists, or None if they are not all as long as the model takes them."""
+    if not set(map(type, instances)) <= {list, tuple} or set(map(len, instances)) != {classifier.n_features}:
+        return None
+    return list(zip(*instances, strict=True))
 
 
 JSON_TYPES: dict[str, frozenset[type]] = {
@@ -66,7 +80,7 @@ JSON_TYPES: dict[str, frozenset[type]] = {
 }
 
 
-def _column(feature: Feature, values: tuple[Any, ...]) -> Any:
+def _column(feature: Feature, values: Sequence[Any]) -> Any:
     """A feature's values as predict takes them, or None if any is unusual."""
     if feature.type == "unused":
         return values
@@ -86,45 +100,25 @@ def _column(feature: Feature, values: tuple[Any, ...]) -> Any:
 
 
 def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
-    """(n, n_features), or None if anything is unusual."""
-    rows = _in_order(classifier, instances)
-    if rows is None:
+    """(n_features, n), or None if anything is unusual."""
+    named = type(instances[0]) is dict
+    lists = _by_name(classifier, instances) if named else instances
+    if lists is None:
         return None
     try:
-        X = np.array(rows)
+        X = np.array(lists)
     except (ValueError, OverflowError):
         return None
-    if X.dtype.kind not in "iuf" or X.shape != (len(rows), classifier.n_features):
+    X = X if named else np.ascontiguousarray(X.T)
+    if X.dtype.kind not in "iuf" or X.shape != (classifier.n_features, len(instances)):
         return None
     X = X.astype(np.float64, copy=False)
-    if not np.isfinite(X).all() or _has_booleans(rows):
-        return None
-    return X
+    return X if np.isfinite(X).all() and not _has_booleans(lists) else None
 
 
-def _in_order(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
-    """Rows as lists in the model's order, or None if objects do not have exactly its features."""
-    if not isinstance(instances[0], dict):
-        return instances
-    if classifier.feature_names is None:
-        return None
-    try:
-        return _by_name(classifier.feature_names, instances)
-    except (KeyError, TypeError, AttributeError):
-        return None
-
-
-def _by_name(names: tuple[str, ...], instances: list[dict[str, Any]]) -> list[Any]:
-    if any(len(row.keys()) != len(names) for row in instances):
-        raise KeyError
-    if len(names) == 1:
-        return [[row[names[0]]] for row in instances]
-    return list(map(itemgetter(*names), instances))
-
-
-def _has_booleans(rows: list[Any]) -> bool:
+def _has_booleans(lists: list[Any]) -> bool:
     """numpy takes true for 1 among numbers."""
-    return any(bool in set(map(type, row)) for row in rows)
+    return any(bool in set(map(type, values)) for values in lists)
 
 
 def values(classifier: Classifier, row: Any, path: str) -> list[Any]:

@@ -1,0 +1,103 @@
+"""The penguins pipeline: one row, and 100,000, from the values as Python holds them to the probabilities.
+
+Turning them into columns is timed on our side; scikit-learn gets its DataFrame ready made, except where both
+start from records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from model import export, worked
+from model.frames import json_rows
+from tests.benchmarks.report import Case, Contender, Figure
+from thimble import rows
+from thimble.answers import answers
+from thimble.classifier import Classifier, load
+
+ROWS = 100_000
+REPEATS = 200  # of one row, in one figure
+
+
+def cases() -> list[Case]:
+    X, y, pipeline = worked.penguins()
+    classifier = load(export(pipeline, X, y))
+    many = X.sample(ROWS, replace=True, random_state=0).reset_index(drop=True)
+    one = many.iloc[[0]]
+    [values] = json_rows(classifier.features, one)
+    records = [dict(zip(X.columns, row, strict=True)) for row in json_rows(classifier.features, many)]
+    return [
+        Case(
+            "penguins: one row, values to answer",
+            Contender("Thimble", _repeated(lambda: _answered(classifier, values))),
+            [
+                Contender(
+                    "pipeline.predict_proba(a DataFrame of one row)",
+                    _repeated(lambda: pipeline.predict_proba(one)),
+                    goal=10,
+                )
+            ],
+        ),
+        Case(
+            f"penguins: {ROWS:,} rows, DataFrame to probabilities",
+            Contender("Thimble", _of_many(lambda: classifier.predict(_columns(classifier, many)))),
+            [
+                Contender(
+                    "pipeline.predict_proba(DataFrame)",
+                    _of_many(lambda: pipeline.predict_proba(many)),
+                    goal=1,
+                )
+            ],
+        ),
+        Case(
+            f"penguins: {ROWS:,} rows, records to probabilities",
+            Contender("Thimble", _of_many(lambda: classifier.predict(rows.columns(classifier, records)))),
+            [
+                Contender(
+                    "pipeline.predict_proba(DataFrame(records))",
+                    _of_many(lambda: pipeline.predict_proba(pd.DataFrame(records)[X.columns])),
+                    goal=1,
+                )
+            ],
+        ),
+    ]
+
+
+def _answered(classifier: Classifier, values: list[Any]) -> list[dict[str, Any]]:
+    return answers(classifier, classifier.predict(rows.columns(classifier, [values])))
+
+
+def _columns(classifier: Classifier, table: pd.DataFrame) -> list[Any]:
+    """A DataFrame as `Classifier.predict` takes it."""
+    return [
+        table[feature.name].to_numpy(np.float64)
+        if feature.numeric
+        else table[feature.name].astype(object).where(table[feature.name].notna(), None).tolist()
+        for feature in classifier.features
+    ]
+
+
+def _repeated(work: Callable[[], object]) -> Callable[[], Figure]:
+    def figure() -> Figure:
+        start = time.perf_counter()
+        for _ in range(REPEATS):
+            work()
+        seconds = (time.perf_counter() - start) / REPEATS
+        return Figure(1 / seconds, f"{seconds * 1e6:,.0f} us")
+
+    return figure
+
+
+def _of_many(work: Callable[[], object]) -> Callable[[], Figure]:
+    def figure() -> Figure:
+        start = time.perf_counter()
+        work()
+        seconds = time.perf_counter() - start
+        return Figure(ROWS / seconds, f"{seconds * 1e3:,.0f} ms")
+
+    return figure
