@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 EVENTS = Path(__file__).parent / "events"
-BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results")
+BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def s3_server(moto_server: str, aws_environment: dict[str, str], monkeypatch: py
 
 @pytest.fixture
 def s3(s3_server: str) -> "S3Client":
-    """A client of `s3_server` with the three buckets made."""
+    """A client of `s3_server` with the buckets made."""
     import boto3
 
     client = boto3.client("s3")

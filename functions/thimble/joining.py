@@ -123,7 +123,11 @@ class Copying:
                 CopySourceIfMatch=piece.etag or "*",
             )["CopyPartResult"]["ETag"]
         except self._s3.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "NoSuchKey"):
+            code, status = (
+                error.response["Error"]["Code"],
+                error.response["ResponseMetadata"]["HTTPStatusCode"],
+            )
+            if status in (404, 412) and code != "NoSuchUpload":
                 raise Overwritten(f"{piece.path} is no longer what its report says") from error
             raise
 

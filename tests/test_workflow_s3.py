@@ -1,0 +1,159 @@
+"""The deployed entry of large files against a server that speaks S3: what S3 copies, and what is gathered."""
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from thimble import joining, multipart, streams
+from thimble.classifier import load
+from thimble.pipeline import Pipeline
+from thimble.streams import Late
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+ROOT = Path(__file__).parents[1]
+IRIS = (ROOT / "model" / "iris.json").read_bytes()
+HEADER = b"note,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
+KIB, MIB = 1 << 10, 1 << 20
+KEY = "large files/50% + caf\u00e9.csv"
+
+Handler = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def handler(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Handler:
+    return entry(s3, monkeypatch, 12 * MIB)
+
+
+@pytest.fixture
+def small_handler(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Handler:
+    """With an S3 that takes parts of 5 KiB."""
+    monkeypatch.setattr(multipart, "LEAST", 5 * KIB)
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 5 * KIB)
+    return entry(s3, monkeypatch, 12 * KIB)
+
+
+def entry(s3: "S3Client", monkeypatch: pytest.MonkeyPatch, range_bytes: int) -> Handler:
+    """functions/workflow.py as Lambda loads it."""
+    s3.put_object(Bucket="thimble-models", Key="model.json", Body=IRIS)
+    monkeypatch.setenv("MODEL_URI", "s3://thimble-models/model.json")
+    monkeypatch.setenv("RESULTS_URI", "s3://thimble-results")
+    monkeypatch.setenv("PARTS_URI", "s3://thimble-parts")
+    monkeypatch.setenv("RANGE_BYTES", str(range_bytes))
+    spec = spec_from_file_location("workflow_entry", ROOT / "functions" / "workflow.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "workflow_entry", module)
+    spec.loader.exec_module(module)
+    handle: Handler = module.handler
+    return handle
+
+
+class Lambda:
+    """Lambda's context, as far as we look."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(self.seconds * 1000)
+
+
+def rows(size: int, good: bool) -> bytes:
+    """About that many bytes of records: long notes, so that few records make many bytes."""
+    row = b"x" * 200 + (b",5.1,3.5,1.4,0.2\n" if good else b",5.1,bad,1.4,0.2\n")
+    return row * (size // len(row))
+
+
+def get(s3: "S3Client", name: str, key: str = KEY) -> bytes:
+    return s3.get_object(Bucket="thimble-results", Key=f"{key}/{name}")["Body"].read()
+
+
+def single(s3: "S3Client", data: bytes) -> tuple[bytes, bytes]:
+    s3.put_object(Bucket="thimble-inbox", Key="single.csv", Body=data)
+    Pipeline(lambda key: load(IRIS), "s3://thimble-results").classify("thimble-inbox", "single.csv")
+    return get(s3, "result.csv", "single.csv"), get(s3, "rejections.jsonl", "single.csv")
+
+
+def plan_and_classify(s3: "S3Client", handler: Handler) -> dict[str, Any]:
+    """The planner's answer, all ranges being classified."""
+    planned = handler({"task": "plan", "bucket": "thimble-inbox", "key": KEY}, Lambda(900))
+    assert planned["manifest"]["Bucket"] == "thimble-parts"
+    for item in manifest(s3, planned):
+        assert handler(item, Lambda(900)) == {}
+    return planned
+
+
+def manifest(s3: "S3Client", answer: dict[str, Any]) -> list[dict[str, Any]]:
+    found = answer["manifest"]
+    items: list[dict[str, Any]] = json.loads(
+        s3.get_object(Bucket=found["Bucket"], Key=found["Key"])["Body"].read()
+    )
+    return items
+
+
+def test_large_and_small_parts_are_joined_by_s3(s3: "S3Client", handler: Handler) -> None:
+    data = HEADER + rows(13 * MIB, True) + rows(11 * MIB, False) + rows(14 * MIB, True)
+    s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
+    planned = plan_and_classify(s3, handler)
+    assert (planned["outcome"], planned["ranges"]) == ("split", 4)
+    assert handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {"outcome": "done"}
+    assert (get(s3, "result.csv"), get(s3, "rejections.jsonl")) == single(s3, data)
+    etag = s3.head_object(Bucket="thimble-results", Key=f"{KEY}/result.csv")["ETag"]
+    assert etag.endswith('-5"')  # header and some gathered, the rest copied, a small one gathered, two copied
+    assert json.loads(get(s3, "summary.json"))["result_etag"] == etag
+    assert s3.list_objects_v2(Bucket="thimble-parts")["KeyCount"] == 0
+    assert handler({"task": "plan", "bucket": "thimble-inbox", "key": KEY}, None) == {"outcome": "done"}
+
+
+def test_an_assembly_whose_time_is_over_goes_on_where_it_was(
+    s3: "S3Client", small_handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = HEADER + rows(40 * KIB, True)
+    s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
+    planned = plan_and_classify(s3, small_handler)
+    checks = []
+
+    def check_time(deadline: float) -> None:
+        checks.append(deadline)
+        if 3 <= len(checks) < 9:
+            raise Late
+
+    monkeypatch.setattr(joining, "COPIES", 1)
+    monkeypatch.setattr(streams, "check_time", check_time)
+    answer = small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900))
+    assert answer["outcome"] == "repair"
+    assert [small_handler(item, Lambda(900)) for item in manifest(s3, answer)] == [{}]
+    checks = [0.0] * 9
+    assert small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {
+        "outcome": "done"
+    }
+    assert len(checks) == 9 + 3  # of five parts, the three that were not copied
+    assert get(s3, "result.csv") == single(s3, data)[0]
+
+
+def test_a_part_that_is_lost_is_made_again(s3: "S3Client", small_handler: Handler) -> None:
+    data = HEADER + rows(26 * KIB, True)
+    s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
+    planned = plan_and_classify(s3, small_handler)
+    (lost,) = (
+        found["Key"]
+        for found in s3.list_objects_v2(Bucket="thimble-parts")["Contents"]
+        if "/000001-" in found["Key"] and found["Key"].endswith(".result")
+    )
+    s3.delete_object(Bucket="thimble-parts", Key=lost)
+    assert small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {
+        "outcome": "again"
+    }
+    planned = plan_and_classify(s3, small_handler)
+    assert small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {
+        "outcome": "done"
+    }
+    assert get(s3, "result.csv") == single(s3, data)[0]
