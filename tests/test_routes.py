@@ -134,7 +134,7 @@ def test_the_card_says_what_the_model_is(door: Door) -> None:
     ("method", "path", "status", "error"),
     [
         ("GET", "/nothing", 404, "there is no such path; GET /docs or /openapi.json says what there is"),
-        ("POST", "/", 404, "there is no such path"),
+        ("POST", "/nothing/at/all", 404, "there is no such path"),
         ("GET", "/classify", 405, "this path takes POST"),
         ("DELETE", "/health", 405, "this path takes GET"),
         ("OPTIONS", "/classify", 405, "this path takes POST"),

@@ -1,7 +1,7 @@
 """Arrays to columns: one of (rows, features), or one a feature by name, of any numpy datatype.
 
 Booleans count as 0 and 1 among numbers, since a tensor's type is stated. NaN is a missing value where the
-model takes one. Texts are arrays of objects, str or None.
+model takes one, and so is an empty text. Texts are arrays of objects, str or None.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def _texts(feature: Feature, values: Values, place: Callable[[int], str]) -> lis
     if values.dtype.kind in NUMERIC:
         raise UnprocessableRows(f"{place(0)} is a number, not a string")
     texts: list[str | None] = values.tolist()
-    if not feature.missing and None in texts:
+    if feature.missing:  # bytes have no null: nothing is missing, as in an empty cell
+        return [text or None for text in texts]
+    if None in texts:
         raise UnprocessableRows(f"{place(texts.index(None))} is null, not a string")
     return texts
 

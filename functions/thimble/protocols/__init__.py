@@ -29,6 +29,8 @@ MODULES = {
     "invocations": "sagemaker",
     "endpoints": "sagemaker",
     "version": "mlflow",
+    "openapi.json": "description",
+    "docs": "description",
 }
 
 

@@ -1,0 +1,148 @@
+"""What /openapi.json says is so, of every path and method, answer and example; and the page at /docs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from referencing import Registry, Resource
+
+from thimble import http, protocols, registry, routes
+from thimble.http import Request, Response
+from thimble.settings import from_environment
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "functions" / "thimble"
+API: dict[str, Any] = json.loads((FOLDER / "openapi.json").read_bytes())
+DOCUMENT = "urn:openapi"
+SCHEMAS: Registry[Any] = Registry().with_resource(
+    DOCUMENT, Resource.from_contents({"$schema": "https://json-schema.org/draft/2020-12/schema"} | API)
+)
+OPERATIONS = [(path, method, about) for path, item in API["paths"].items() for method, about in item.items()]
+EXAMPLES = [
+    (path, method, media, example["value"])
+    for path, method, about in OPERATIONS
+    for media, content in about.get("requestBody", {"content": {}})["content"].items()
+    for example in content.get("examples", {}).values()
+]
+
+
+@pytest.fixture(scope="module")
+def app() -> http.App:
+    settings = from_environment({"MODEL_URI": (ROOT / "model" / "iris.json").as_uri()})
+    return routes.app(registry.models(settings), settings)
+
+
+def filled(app: http.App, path: str) -> str:
+    """A path with its parameters: the default model, and its version."""
+    digest = json.loads(app(Request("GET", "/health")).body)["model"]["digest"]
+    return path.replace("{model}", "default").replace("{version}", digest[:12])
+
+
+def check(path: str, method: str, answer: Response) -> None:
+    """The answer is one that the document has."""
+    about = API["paths"][path][method]["responses"][str(answer.status)]
+    if "$ref" in about:
+        about = API["components"]["responses"][about["$ref"].rpartition("/")[2]]
+    content = about["content"][answer.content_type.partition(";")[0]]
+    if answer.content_type == "application/json":
+        pointer = json.dumps(content["schema"]).replace("#/", f"{DOCUMENT}#/")
+        Draft202012Validator(json.loads(pointer), registry=SCHEMAS).validate(json.loads(answer.body))
+
+
+def test_it_is_openapi() -> None:
+    validate(API)  # type: ignore[arg-type]
+
+
+def test_it_names_every_path_and_method_and_no_other() -> None:
+    served = {}
+    for name in sorted(set(protocols.MODULES.values())):
+        for path, methods in importlib.import_module(f"thimble.protocols.{name}").ROUTES.items():
+            served[path] = {method.lower() for method in methods}
+    assert {path: set(item) for path, item in API["paths"].items()} == served
+
+
+def test_every_first_segment_leads_to_its_protocol() -> None:
+    for segment, name in protocols.MODULES.items():
+        paths = importlib.import_module(f"thimble.protocols.{name}").ROUTES
+        assert any(path.split("/")[1] == segment for path in paths)
+
+
+def test_its_version_is_the_project_s() -> None:
+    assert f'version = "{protocols.VERSION}"' in (ROOT / "pyproject.toml").read_text()
+    assert API["info"]["version"] == protocols.VERSION
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "about"), OPERATIONS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_every_error_is_documented(path: str, method: str, about: dict[str, Any]) -> None:
+    statuses = {int(status) for status in about["responses"]}
+    assert {200, 404, 500} <= statuses <= {200, *http.STATUS.values()}
+    if "requestBody" in about:
+        assert statuses >= set(http.STATUS.values()) - {405}
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [(path, method) for path, method, about in OPERATIONS if method == "get"]
+)
+def test_every_get_is_answered_as_it_says(app: http.App, path: str, method: str) -> None:
+    answer = app(Request("GET", filled(app, path)))
+    assert answer.status == 200
+    check(path, method, answer)
+    assert app(Request("GET", filled(app, path).rstrip("/") + "/")).body == answer.body
+
+
+@pytest.mark.parametrize(("path", "method", "media", "value"), EXAMPLES)
+def test_every_example_is_answered(app: http.App, path: str, method: str, media: str, value: Any) -> None:
+    body = (value if isinstance(value, str) else json.dumps(value)).encode()
+    answer = app(Request(method.upper(), filled(app, path), body, {"content-type": media}))
+    assert answer.status == 200, answer.body
+    check(path, method, answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "about"), OPERATIONS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_errors_have_the_shape_that_it_says(
+    app: http.App, path: str, method: str, about: dict[str, Any]
+) -> None:
+    target = filled(app, path)
+    if "requestBody" in about:
+        for body, headers in (
+            (b"{", {}),
+            (b"[]", {}),
+            (b"x", {"content-type": "image/png"}),
+            (b"{}", {"accept": "image/png"}),
+            (b"x", {"content-encoding": "gzip"}),
+            (b"x" * 6_000_001, {}),
+        ):
+            answer = app(Request(method.upper(), target, body, headers))
+            assert 400 <= answer.status < 500
+            check(path, method, answer)
+    if "{" in path:
+        answer = app(Request(method.upper(), target.replace("default", "nothing"), b'{"instances": [[1]]}'))
+        if answer.status != 400:
+            assert answer.status == 404
+        check(path, method, answer)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_page_needs_nothing_from_another_host(app: http.App, method: str) -> None:
+    answer = app(Request(method, "/docs"))
+    page = (FOLDER / "docs.html").read_text()
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert answer.body == (page.encode() if method == "GET" else b"")
+    assert "connect-src 'self'" in answer.headers["content-security-policy"]
+    assert not re.findall(r"https?:|//[a-z]+\.|<link|<img|@import|url\(|src=", page)
+    assert "innerHTML" not in page
+
+
+def test_both_ship_in_the_wheel_and_to_lambda() -> None:
+    assert '"*.json", "*.html"' in (ROOT / "pyproject.toml").read_text()
