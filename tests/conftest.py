@@ -130,7 +130,7 @@ def local_stack() -> Iterator[LocalStack]:
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start_local_stack() -> Callable[..., AbstractContextManager[LocalStack]]:
     """For a test that ends its stack, or starts it in its own way."""
     return running_stack
