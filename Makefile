@@ -52,6 +52,15 @@ build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and th
 bench: .venv/dev  ## Thimble beside the usual way, in one run
 	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
+# evidently and nannyml, which want an older pandas than ours; gigabytes of packages, for this alone.
+ORACLE := numpy scikit-learn orjson palmerpenguins pytest setuptools evidently==0.7.23 nannyml==0.13.1 "pandas<3"
+.venv/oracle:
+	@$(PYTHON) -m venv .venv/oracle-making
+	@.venv/oracle-making/bin/python -m pip install --quiet --disable-pip-version-check $(ORACLE)
+	@mv .venv/oracle-making $@
+oracle: .venv/oracle  ## drift beside evidently and nannyml
+	@PYTHONPATH=functions .venv/oracle/bin/python -W ignore -m tests.drift_oracle
+
 clean:  ## away with what building and testing left behind; .venv stays
 	rm -rf .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find functions infra model tests -name __pycache__ -prune -exec rm -rf {} +
@@ -64,4 +73,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/sklearn-older.in -o tests/sklearn-older.txt
 
-.PHONY: help run test test-sklearn-older check build bench clean lock
+.PHONY: help run test test-sklearn-older check build bench oracle clean lock

@@ -14,7 +14,7 @@ FUNCTIONS = ROOT / "functions"
 ENTRIES = ("api", "files", "workflow")
 # Each imports only from those before it.
 LAYERS = (
-    *("errors", "strictjson", "fields", "network", "normal", "document", "steps", "preprocessing"),
+    *("errors", "strictjson", "legible", "fields", "network", "normal", "document", "steps", "preprocessing"),
     *("reference", "classifier", "observed", "drift"),
     *("textcells", "headers", "rows", "tables", "tensors", "bodies", "answers", "codings", "media"),
     *("pointer", "cache", "canary"),

@@ -7,8 +7,8 @@
 
 Missing values are a bin too: a column that runs empty has moved. Of few rows there is no verdict. Where
 nothing moved, PSI is distributed as (1/n + 1/m) times chi squared (B. Yurdakul, "Statistical Properties of
-Population Stability Index", 2018); `chance` is the PSI that this exceeds once in 100,000 reports, and what an
-alert has to exceed too before the report says drift: a small training set alone is not one.
+Population Stability Index", 2018), and the squared distance is about PSI / (8 log 2): `chance` is the
+distance that this exceeds once in 10,000 reports. An alert within it is no drift, only a small sample.
 """
 
 from __future__ import annotations
@@ -29,7 +29,16 @@ from thimble.reference import Categories, Counts, Numbers
 FEWEST_ROWS = 200
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 JS_ALERT = 0.1
-CHANCE = 1e-5  # of a false alarm in one report
+CHANCE = 1e-4  # of a false alarm in one report
+
+COUNTS = (
+    "edges",
+    "categories",
+    "labels",
+    "multilabel",
+    "reference",
+    "observed",
+)  # all that is not worked out
 
 Entry = dict[str, Any]
 
@@ -85,15 +94,20 @@ def _entry(bins: Numbers | Categories | None, observed: Counts) -> Entry:
 
 def _judged(rows: int, reference_rows: int, features: dict[str, Entry], predictions: list[Entry]) -> Entry:
     scale = Scale(rows, reference_rows, CHANCE / (len(features) + 2 * len(predictions)))
-    features = {name: {**scale.bins(entry), **entry} for name, entry in features.items()}
+    features = {name: {**scale.bins(entry), **_counts(entry)} for name, entry in features.items()}
     predictions = [
-        {**entry, **scale.classes(entry), "winning": {**scale.bins(entry["winning"]), **entry["winning"]}}
+        {
+            "output": entry["output"],
+            **scale.classes(entry),
+            **_counts(entry),
+            "winning": {**scale.bins(entry["winning"]), **_counts(entry["winning"])},
+        }
         for entry in predictions
     ]
     drifted = [
         name
         for name, entry in named(features, predictions)
-        if entry["alert"] and entry["psi"] > entry["chance"]
+        if entry["alert"] and entry["js"] > entry["chance"]
     ]
     return {
         "rows": rows,
@@ -103,6 +117,10 @@ def _judged(rows: int, reference_rows: int, features: dict[str, Entry], predicti
         "features": features,
         "predictions": predictions,
     }
+
+
+def _counts(entry: Entry) -> Entry:
+    return {key: entry[key] for key in COUNTS if key in entry}
 
 
 def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tuple[str, Entry]]:
@@ -170,11 +188,12 @@ class Scale:
         return round(n / max(self.rows, 1), 6)
 
     def noise(self, bins: int) -> float:
-        """The PSI that chance alone exceeds that rarely; chi squared after Wilson and Hilferty."""
+        """The distance that chance alone exceeds that rarely; chi squared after Wilson and Hilferty."""
         k = max(bins - 1, 1)
         z = float(inverse_normal(np.array([1 - self.chance]))[0])
         chi_squared = k * (1 - 2 / (9 * k) + z * math.sqrt(2 / (9 * k))) ** 3
-        return (1 / max(self.rows, 1) + 1 / max(self.reference_rows, 1)) * chi_squared
+        stability = (1 / max(self.rows, 1) + 1 / max(self.reference_rows, 1)) * chi_squared
+        return min(1.0, math.sqrt(stability / (8 * math.log(2))))
 
 
 def _size(stability: float) -> str:

@@ -12,7 +12,7 @@ import obstore
 import orjson
 from obstore.store import ObjectStore
 
-from thimble import answers, formats, streams
+from thimble import answers, drift, formats, legible, observed, streams
 from thimble.classifier import Classifier
 from thimble.formats import added
 from thimble.formats.records import Format
@@ -99,7 +99,7 @@ class Job:
         return formats.find(self.name, head, whole, self.classifier, self.options.dialect)
 
     def tally(self) -> Tally:
-        return Tally(len(added.class_names(self.classifier)))
+        return Tally(len(added.class_names(self.classifier)), observed.none(self.classifier.reference))
 
     def counts(self, format_name: str, tally: Tally) -> Summary:
         return {
@@ -108,6 +108,7 @@ class Job:
             "predictions": tally.predictions,
             "rejections": tally.rejections,
             "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
+            "drift": drift.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,
         }
 
@@ -137,7 +138,7 @@ class Job:
         if streams.source(self.source.store, self.source.path).etag != self.source.etag:
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
         summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
-        obstore.put(self.results, self.paths.summary, orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+        obstore.put(self.results, self.paths.summary, legible.dumps(summary))
         return summary
 
     def _earlier(self) -> Summary | None:

@@ -17,16 +17,18 @@ from thimble.reference import Categories, Counts, Numbers, Predicted, Reference
 CHUNK = 1 << 16  # numbers looked at at once: they stay in the cache
 
 
-def none(reference: Reference) -> Counts:
-    """The counts of no rows."""
-    return np.zeros(sum(_lengths(reference)), np.int64)
+def none(reference: Reference | None) -> Counts:
+    """The counts of no rows; of a model without a reference there are none ever."""
+    return np.zeros(sum(_lengths(reference)) if reference else 0, np.int64)
 
 
-def count(reference: Reference, columns: Any, predictions: Predictions) -> Counts:
+def count(reference: Reference | None, columns: Any, predictions: Predictions) -> Counts:
     """Rows, numbers feature by feature, texts feature by feature, then each output's classes and winners.
 
     A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
     none of the categories, a count a category. `columns` are what was predicted, and no row was rejected."""
+    if reference is None:
+        return none(None)
     rows = predictions.probabilities.shape[1]
     found = [np.array([rows])]
     if reference.numbers:

@@ -26,6 +26,7 @@ from obstore.store import ObjectStore
 from thimble.errors import InvalidFile, ThimbleError
 from thimble.formats.compression import Compression
 from thimble.formats.records import MAX_RECORD_BYTES, Block, Format, Part, Result
+from thimble.reference import Counts
 
 if TYPE_CHECKING:
     from obstore import GetOptions
@@ -154,12 +155,16 @@ def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield waiting or b"", True
 
 
+NONE: Counts = np.zeros(1, np.int64)  # added to any counts, it changes nothing
+
+
 class Tally:
     """What became of the records so far."""
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, n_classes: int, observed: Counts = NONE) -> None:
         self.records = self.lines = self.predictions = self.rejections = self.blank = 0
         self.classes = np.zeros(n_classes, np.int64)
+        self.observed = observed  # for drift
 
     def add(self, part: Part) -> None:
         answered = part.answered
@@ -169,16 +174,18 @@ class Tally:
         self.rejections += answered.rejections
         self.blank += answered.blank
         self.classes += answered.classes
+        self.observed = self.observed + answered.observed
 
     @property
     def counts(self) -> dict[str, Any]:
         """As JSON, for `include`."""
-        return {**vars(self), "classes": self.classes.tolist()}
+        return {**vars(self), "classes": self.classes.tolist(), "observed": self.observed.tolist()}
 
     def include(self, counts: dict[str, Any]) -> None:
         """Add what another counted."""
         self.classes += np.array(counts["classes"])
-        for name in counts.keys() - {"classes"}:
+        self.observed = self.observed + np.array(counts["observed"], np.int64)
+        for name in counts.keys() - {"classes", "observed"}:
             setattr(self, name, getattr(self, name) + counts[name])
 
     @property

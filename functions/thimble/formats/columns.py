@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble import observed
 from thimble.classifier import Classifier, Predictions
 from thimble.formats.records import Flags
 from thimble.network import FloatArray
+from thimble.reference import Counts
 
 Texts = NDArray[np.object_]
 
@@ -37,8 +39,8 @@ class Columns:
 
     def settle(
         self, carefully: Callable[[int], Sequence[Any] | None], reject: Callable[[int, str], None]
-    ) -> tuple[Flags, Predictions]:
-        """Which rows are answered, and the answers.
+    ) -> tuple[Flags, Predictions, Counts]:
+        """Which rows are answered, the answers, and both in counts.
 
         `carefully` gives a doubtful row's values, or none of a blank line; its ValueError says what is wrong.
         """
@@ -51,7 +53,8 @@ class Columns:
                 if values is not None:
                     self._put(row, values)
         good = ~self.doubtful
-        predictions = self.classifier.predict(self._of(good))
+        columns = self._of(good)
+        predictions = self.classifier.predict(columns)
         if predictions.rejected:
             rows = np.flatnonzero(good)
             for k, reason in predictions.rejected.items():
@@ -59,8 +62,8 @@ class Columns:
             answered = np.ones(len(rows), np.bool_)
             answered[list(predictions.rejected)] = False
             good[rows] = answered
-            predictions = only(predictions, answered)
-        return good, predictions
+            columns, predictions = self._of(good), only(predictions, answered)
+        return good, predictions, observed.count(self.classifier.reference, columns, predictions)
 
     def spread(self, into: Flags) -> Columns:
         """The same columns with doubtful rows put between."""

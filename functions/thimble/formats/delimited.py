@@ -55,7 +55,7 @@ class Delimited:
         fits = self._fitting(block, tokens.widths, rejections)
         kept, rows = block.only(fits), np.flatnonzero(fits)
         columns = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(rows))
-        good, predictions = columns.settle(
+        good, predictions, observed = columns.settle(
             lambda k: self._carefully(block.record(int(rows[k]))),
             lambda k, reason: rejections.add(block, int(rows[k]), reason),
         )
@@ -66,6 +66,7 @@ class Delimited:
             rejections=len(rejections),
             blank=int(block.blank.sum()),
             classes=added.counts(self.classifier, predictions),
+            observed=observed,
         )
 
     def _fitting(self, block: Block, widths: NDArray[np.intp], rejections: Rejections) -> Flags:

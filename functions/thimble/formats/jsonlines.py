@@ -66,7 +66,7 @@ class JsonLines:
             blank.append(i)
             return None
 
-        good, predictions = self._columns(block).settle(
+        good, predictions, observed = self._columns(block).settle(
             carefully, lambda i, reason: rejections.add(block, i, reason)
         )
         return Answered(
@@ -76,6 +76,7 @@ class JsonLines:
             rejections=len(rejections),
             blank=len(blank),
             classes=added.counts(self.classifier, predictions),
+            observed=observed,
         )
 
     def _columns(self, block: Block) -> Columns:

@@ -166,7 +166,7 @@ class Parquet:
         def reject(i: int, reason: str) -> None:
             rejected[i] = _rejection(frame, i, row + i, reason)
 
-        good, predictions = self._columns(frame).settle(lambda i: self._carefully(frame, i), reject)
+        good, predictions, observed = self._columns(frame).settle(lambda i: self._carefully(frame, i), reject)
         answered = Answered(
             result=self._written(frame.filter(pl.Series(good)), predictions),
             rejected=b"".join(line for _, line in sorted(rejected.items())),
@@ -174,6 +174,7 @@ class Parquet:
             rejections=len(rejected),
             blank=0,
             classes=added.counts(self.classifier, predictions),
+            observed=observed,
         )
         return Part(frame.height, 0, answered)
 
@@ -231,7 +232,7 @@ class Parquet:
     @cached_property
     def _template(self) -> Footer:
         """The result's footer without row groups; what other tools noted in the input's stays noted."""
-        _, none = Columns.empty(self.classifier, 0).settle(lambda i: None, lambda i, reason: None)
+        _, none, _ = Columns.empty(self.classifier, 0).settle(lambda i: None, lambda i, reason: None)
         data = self._file(pl.DataFrame(schema=self.schema), none)
         struct = footer(len(data), lambda start, stop: data[start:stop]).struct
         ours, theirs = (_key_values(s) for s in (struct, self.footer.struct))

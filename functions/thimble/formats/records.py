@@ -14,6 +14,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from thimble.reference import Counts
+
 Positions = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
@@ -110,6 +112,7 @@ class Answered:
     rejections: int
     blank: int  # lines with nothing on them, no records
     classes: NDArray[np.int64]  # how often each class was the label
+    observed: Counts  # the answered rows, for drift
 
 
 @dataclass(frozen=True)
