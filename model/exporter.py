@@ -68,6 +68,7 @@ def export(
     classifier = load(dumps(document))
     require_free_names(classifier)
     samples = made_rows(classifier) if table is None else table
+    require_parity(classifier, estimator, samples)
     document |= {
         **_examples(classifier, estimator, samples),
         **({} if table is None else reference(classifier, columns(classifier.features, table))),
@@ -75,7 +76,7 @@ def export(
         **(history(estimator) if with_history else {}),
     }
     data = dumps(document)
-    require_parity(data, estimator, samples)
+    load(data)  # which runs the examples
     return data
 
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
 from model.frames import Table, columns, estimator_input
 from model.support import Unsupported
-from thimble.classifier import Classifier, Output, Predictions, load
+from thimble.classifier import Classifier, Output, Predictions
 from thimble.document import Document
 
 TOLERANCE = 1e-12  # of a probability
@@ -133,8 +133,8 @@ def _other_labels(
     return np.asarray((ours != labels) & (best - chosen > allowed * np.maximum(1.0, np.abs(best))))
 
 
-def require_parity(data: bytes, estimator: Any, table: Table) -> None:
-    """The document loads, proves its examples, and answers as the estimator does; or it is not handed out."""
-    found = parity(load(data), estimator, table)
+def require_parity(classifier: Classifier, estimator: Any, table: Table) -> None:
+    """The document answers as the estimator does; or it is not handed out."""
+    found = parity(classifier, estimator, table)
     if not found.holds:
         raise Unsupported(f"The document would not answer as the estimator does: {found}")

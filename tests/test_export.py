@@ -257,7 +257,7 @@ def test_a_document_of_another_estimator_is_never_handed_out() -> None:
     from model.parity import require_parity
 
     with pytest.raises(Unsupported, match="would not answer as the estimator does: 150 rows"):
-        require_parity(export(IRIS), Liar(), X)
+        require_parity(load(export(IRIS)), Liar(), X)
 
 
 def test_the_data_teams_own_documents_load_unchanged() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -45,11 +46,27 @@ def vector(value: Any, path: str) -> FloatArray:
 
 def matrix(value: Any, path: str) -> FloatArray:
     rows = items(value, path)
+    found = _matrix_at_once(rows)
+    if found is not None:
+        return found
     for j, row in enumerate(rows):
         width = len(items(row, f"{path}[{j}]"))
         if width != len(rows[0]):
             raise InvalidModel(f"{path}[{j}] has {width} numbers, but {path}[0] has {len(rows[0])}")
     return np.array([vector(row, f"{path}[{j}]") for j, row in enumerate(rows)])
+
+
+def _matrix_at_once(rows: list[Any]) -> FloatArray | None:
+    """The numbers, or None if anything is unusual."""
+    if set(map(type, rows)) != {list} or len(set(map(len, rows))) > 1 or not 0 < len(rows[0]) <= MAX_WIDTH:
+        return None
+    if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
+        return None
+    try:
+        numbers = np.array(rows, dtype=np.float64)
+    except OverflowError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def _float(value: float) -> float:
