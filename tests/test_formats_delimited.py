@@ -376,10 +376,44 @@ def test_the_bytes_of_a_byte_order_mark_stay_where_they_are() -> None:
 
 
 def test_a_stray_quote_costs_only_its_own_record() -> None:
-    lines = ["1,5,3,1,1", '"2,5,3,1,1', '3" x,5,3,1,1', "4,5,3,1,1"]
-    result, rejected = classified(HEADER + "\n".join(lines).encode())
-    assert [line.split(b",")[0] for line in result.splitlines()[1:]] == [b"1", b'"2', b'3" x', b"4"]
+    lines = ["1,5,3,1,1", '2" x,5,3,1,1', '"3,5,3,1,1', "4,5,3,1,1"]
+    data = HEADER + "\n".join(lines).encode()
+    result, _ = classified(data)
+    assert [line.split(b",")[0] for line in result.splitlines()[1:]] == [b"1", b'2" x', b"4"]
+    assert reasons(data) == [(4, 'the record opens a " that is never closed')]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(['"a', 'a"', '"a""', '"a"', "a", '"a\nb"', '"a"b']), min_size=1, max_size=6))
+def test_a_strict_reader_finds_as_many_rows_in_the_result_as_were_answered(notes: list[str]) -> None:
+    data = HEADER + "".join(f"{note},5,3,1,1\n" for note in notes).encode()
+    result, _ = classified(data)
+    ids = [row[0] for row in csv.reader(io.StringIO(result.decode()))][1:]
+    assert len(ids) == classified_rows(data)
+
+
+def classified_rows(data: bytes) -> int:
+    form = layout(data)
+    return part(form, data, form.body, len(data), 1 << 20)[2].predictions
+
+
+def test_a_header_with_a_stray_quote_is_refused() -> None:
+    with pytest.raises(InvalidFile, match='the header opens a " that is never closed'):
+        classified(b'"note,' + HEADER + b"x,1,5,3,1,1\n")
+
+
+def test_a_line_of_blanks_is_no_record() -> None:
+    result, rejected = classified(HEADER + b"1,5,3,1,1\n   \n \t\r\n2,5,3,1,1\n")
     assert rejected == []
+    assert len(result.splitlines()) == 3
+    tabs = HEADER.replace(b",", b"\t") + b"1\t5\t3\t1\t1\n\t\t\n  \n"
+    assert reasons(tabs) == [(3, "the record has 3 cells, where 5 cells belong")]
+
+
+@pytest.mark.parametrize("rows", [HEADER + b"1,5,3,1,1\n", b"5,3,1,1\n4,3,1,1\n"])
+def test_lines_that_end_with_cr_alone_are_named(rows: bytes) -> None:
+    with pytest.raises(InvalidFile, match="its lines end with CR alone: save the file with LF"):
+        classified(rows.replace(b"\n", b"\r"))
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from thimble import formats, streams
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile
+from thimble.formats.joining import Joining
 from thimble.formats.jsonlines import JsonLines
 from thimble.formats.records import Block
 
@@ -135,7 +136,7 @@ def test_whole_blocks_and_single_lines_agree_on_every_text(texts: list[str]) -> 
     form = JsonLines(IRIS)
     data = "".join(with_value(text) + "\n" for text in texts if "\n" not in text).encode()
     block = Block(data, form.cut(data, final=True), 1)
-    columns = form._columns(block)
+    columns = form._columns(Joining(block))
     for i, column in enumerate(columns.numbers.T):
         if not columns.doubtful[i]:
             assert column.tobytes() == np.array(form._carefully(block.record(i))).tobytes()
@@ -147,7 +148,7 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
     form = JsonLines(IRIS)
     lines = [LINE.replace("1.4", f"{value:.17e}").replace("0.2}", f"{value!r}}}") for value in values]
     data = "".join(f"{line}\n" for line in lines).encode()
-    X = form._columns(Block(data, form.cut(data, final=True), 1)).numbers
+    X = form._columns(Joining(Block(data, form.cut(data, final=True), 1))).numbers
     assert X[3].tobytes() == X[2].tobytes() == np.array(values).tobytes()
 
 
@@ -244,7 +245,7 @@ def test_elements_are_told_apart_whatever_they_hold(notes: list[Any], indent: in
         (b"", "a.jsonl", "the file is empty"),
         (b" \n ", "a.jsonl", "the file is empty"),
         (b"[]", "a.jsonl", r"the file begins with \[: an array is named .json"),
-        (b'{\n"a": 1}', "a.json", "begins neither as an array of objects nor as JSON Lines"),
+        (b'{\n"a"', "a.json", "begins neither as an array of objects nor as JSON Lines"),
         (b"[" + LINE.encode(), "a.json", "the array is not closed"),
         (b"[" + LINE.encode() + b"] x", "a.json", "there is more in the file after the end of the array"),
         (b"[" + LINE.encode() + b" x]", "a.json", "an element of the array is not JSON: "),
@@ -267,3 +268,10 @@ def test_a_row_that_the_model_has_no_answer_to_costs_itself_alone() -> None:
     result, rejected = classified("\n".join([LINE, huge, LINE]).encode())
     assert result == classified("\n".join([LINE, LINE]).encode())[0]
     assert [(r["line"], r["reason"]) for r in rejected] == [(2, "the values are too large for the model")]
+
+
+@pytest.mark.parametrize("indent", [2, "\t"])
+def test_objects_printed_over_several_lines_are_refused_in_one_sentence(indent: int | str) -> None:
+    text = "\n".join(json.dumps(dict.fromkeys(("note", *NAMES), 1), indent=indent) for _ in range(3))
+    with pytest.raises(InvalidFile, match="the first object goes over several lines"):
+        classified(text.encode())

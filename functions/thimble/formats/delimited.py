@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import orjson
 import polars as pl
-from numpy.typing import NDArray
 
 from thimble import textcells
 from thimble.classifier import Classifier, Predictions, label_text
@@ -22,6 +21,8 @@ from thimble.formats.columns import Columns
 from thimble.formats.dialect import Dialect, Tokens
 from thimble.formats.joining import Joining, guarded
 from thimble.formats.records import Answered, Block, Flags, Positions, Rejections
+
+BLANKS = b" \t\r"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Delimited:
     def classify(self, block: Block) -> Answered:
         rejections = Rejections()
         tokens = Tokens(self.dialect, block.data)
-        fits = self._fitting(block, tokens.widths, rejections)
+        fits, blank = self._fitting(block, tokens, rejections)
         kept, rows = block.only(fits), np.flatnonzero(fits)
         columns = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(rows))
         good, predictions, observed = columns.settle(
@@ -60,26 +61,40 @@ class Delimited:
             lambda k, reason: rejections.add(block, int(rows[k]), reason),
         )
         return Answered(
-            result=self._joined(kept.only(good), predictions),
+            result=self._joined(Joining(kept).only(good), predictions),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),
-            blank=int(block.blank.sum()),
+            blank=blank,
             classes=added.counts(self.classifier, predictions),
             observed=observed,
         )
 
-    def _fitting(self, block: Block, widths: NDArray[np.intp], rejections: Rejections) -> Flags:
-        """Which records have the right number of cells. The others are rejected, but for blank lines."""
-        fits: Flags = widths == self.width
+    def _fitting(self, block: Block, tokens: Tokens, rejections: Rejections) -> tuple[Flags, int]:
+        """Which records can be read, and how many lines are blank; whatever is neither is rejected."""
+        n = len(block.ends)
+        if len(tokens.strays) == 0 and self.width > 1 and tokens.even(n, self.width):
+            return np.ones(n, np.bool_), 0
+        widths, blank = tokens.widths, 0
+        open_ = np.zeros(n, np.bool_)
+        open_[np.searchsorted(block.ends, tokens.strays)] = True
+        fits: Flags = (widths == self.width) & ~open_
         if self.width == 1:
             fits &= ~block.blank
         for i in np.flatnonzero(~fits).tolist():
-            if block.record(i):
+            if open_[i]:
                 rejections.add(
-                    block, i, f"the record has {_cells(widths[i])}, where {_cells(self.width)} belong"
+                    block, i, f"the record opens a {self.dialect.quote.decode()} that is never closed"
                 )
-        return fits
+            elif self._is_blank(block.record(i)):
+                blank += 1
+            else:
+                reason = f"the record has {_cells(widths[i])}, where {_cells(self.width)} belong"
+                rejections.add(block, i, reason)
+        return fits, blank
+
+    def _is_blank(self, record: bytes) -> bool:
+        return not record.strip(BLANKS.replace(self.dialect.delimiter, b""))
 
     def _columns(self, tokens: Tokens, n: int) -> Columns:
         """Every feature's column, read in bulk."""
@@ -111,11 +126,10 @@ class Delimited:
             for k, feature in enumerate(self.classifier.features)
         ]
 
-    def _joined(self, block: Block, predictions: Predictions) -> bytes:
+    def _joined(self, joining: Joining, predictions: Predictions) -> bytes:
         """Each record's own bytes, then the answer's cells, then the record's own line ending."""
-        if not len(block.ends):
+        if not len(joining.block.ends):
             return b""
-        joining = Joining(block)
         columns = [joining.records]
         for column in added.columns(self.classifier, predictions):
             if isinstance(column, added.Labels):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidInput
 from thimble.formats import cells
 from thimble.formats.quotes import Quoted, quoted
-from thimble.formats.records import Flags, Positions
+from thimble.formats.records import Flags, Positions, is_utf8
 
 NEWLINE, RETURN = ord("\n"), ord("\r")
 DAMAGED = ord(cells.DAMAGED)
@@ -114,6 +114,16 @@ class Tokens:
         found = self._separating if self._inside is None else self._separating & ~self._inside
         return np.flatnonzero(found)
 
+    def even(self, n: int, width: int) -> bool:
+        """Whether the data are n records of that many cells each."""
+        last = self.separators[width - 1 :: width]
+        return len(self.separators) == n * width and bool((self._buffer[last] == NEWLINE).all())
+
+    @property
+    def strays(self) -> Positions:
+        """The quotes that open a field and are never closed."""
+        return np.empty(0, np.intp) if self._fields is None else self._fields.strays
+
     @property
     def widths(self) -> NDArray[np.intp]:
         """(n,) cells in each record."""
@@ -164,8 +174,4 @@ class Tokens:
 
 def _utf8(data: bytes) -> bytes:
     """polars takes no broken UTF-8, even where nobody asks for it."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return data.translate(ASCII)
-    return data
+    return data if is_utf8(data) else data.translate(ASCII)

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from thimble.formats.records import Block
+from thimble.formats.records import Block, Flags, is_utf8
 
 BOM = b"\xef\xbb\xbf"
 UNUSED = b"\x1f"  # the unit separator: text hardly ever holds one
@@ -24,11 +24,10 @@ class Joining:
 
     @cached_property
     def encoding(self) -> str:
-        try:
-            self.block.data.decode()
-        except UnicodeDecodeError:
-            return "latin-1"
-        return "utf-8"
+        return "utf-8" if is_utf8(self.block.data) else "latin-1"
+
+    def only(self, chosen: Flags) -> Joining:
+        return self if chosen.all() else Joining(self.block.only(chosen))
 
     def text(self, value: str) -> str:
         """Added text, so that it comes out in UTF-8 whatever the records are in."""

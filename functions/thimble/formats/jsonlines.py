@@ -57,7 +57,7 @@ class JsonLines:
         return data + b"\n"
 
     def classify(self, block: Block) -> Answered:
-        rejections, blank = Rejections(), []
+        joining, rejections, blank = Joining(block), Rejections(), []
 
         def carefully(i: int) -> list[Any] | None:
             line = block.record(i).strip(BLANKS)
@@ -66,11 +66,11 @@ class JsonLines:
             blank.append(i)
             return None
 
-        good, predictions, observed = self._columns(block).settle(
+        good, predictions, observed = self._columns(joining).settle(
             carefully, lambda i, reason: rejections.add(block, i, reason)
         )
         return Answered(
-            result=self._joined(block.only(good), predictions),
+            result=self._joined(joining.only(good), predictions),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),
@@ -79,13 +79,14 @@ class JsonLines:
             observed=observed,
         )
 
-    def _columns(self, block: Block) -> Columns:
+    def _columns(self, joining: Joining) -> Columns:
         """Every feature's column, read in bulk."""
+        block = joining.block
         plain = self._plain(block)
-        columns = self._at_once(block.only(plain))
+        columns = self._at_once(joining.only(plain))
         if columns is None:
             plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
-            columns = self._at_once(block.only(plain))
+            columns = self._at_once(joining.only(plain))
         if columns is None:
             return Columns.empty(self.classifier, len(plain))
         return columns.spread(plain)
@@ -97,8 +98,9 @@ class JsonLines:
         plain: Flags = (buffer[block.starts] == ord("{")) & (buffer[last] == ord("}")) & (last > block.starts)
         return plain
 
-    def _at_once(self, block: Block) -> Columns | None:
+    def _at_once(self, joining: Joining) -> Columns | None:
         """Of lines from brace to brace; None if one is no JSON."""
+        block = joining.block
         if len(block.ends) == 0:
             return Columns.empty(self.classifier, 0)
         try:
@@ -108,7 +110,7 @@ class JsonLines:
         if frame.height != len(block.ends):
             return None
         columns = Columns.empty(self.classifier, frame.height)
-        mentions = Joining(block).records.str.count_matches(self._mentions)
+        mentions = joining.records.str.count_matches(self._mentions)
         columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
         for k, feature in self._wanted.items():
             series = frame[feature.name]
@@ -167,11 +169,10 @@ class JsonLines:
     def _no_json(self, reason: str) -> Exception:
         return ValueError(f"the line is not JSON: {reason}")
 
-    def _joined(self, block: Block, predictions: Predictions) -> bytes:
+    def _joined(self, joining: Joining, predictions: Predictions) -> bytes:
         """Each object's own bytes up to its closing brace, then the answer's keys."""
-        if not len(block.ends):
+        if not len(joining.block.ends):
             return b""
-        joining = Joining(block)
         parts: list[Any] = [joining.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
         for column in added.columns(self.classifier, predictions):
             key = f",{_text(column.name)}:"
@@ -189,6 +190,11 @@ def opened(head: bytes, classifier: Classifier) -> JsonLines:
     start = head.removeprefix(BOM).lstrip()[:1]
     if not start:
         raise InvalidFile("the file is empty")
+    if _spans_lines(head.removeprefix(BOM).lstrip()):
+        raise InvalidFile(
+            "the first object goes over several lines, and JSON Lines hold an object a line: "
+            "send an array of them, named .json"
+        )
     if start == b"[":
         raise InvalidFile(
             "JSON Lines hold an object a line, and the file begins with [: an array is named .json"
@@ -198,6 +204,18 @@ def opened(head: bytes, classifier: Classifier) -> JsonLines:
             "the model knows no feature names to match objects by: send CSV, or export it with names"
         )
     return JsonLines(classifier, body=len(BOM) if head.startswith(BOM) else 0)
+
+
+def _spans_lines(text: bytes) -> bool:
+    """Whether an object begins on the first line and is whole only with more lines: printed for people."""
+    first = text.split(b"\n", 1)[0]
+    if not first.startswith(b"{"):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return end > len(first.decode("utf-8", "replace"))
 
 
 def refuse_without_names(classifier: Classifier) -> None:

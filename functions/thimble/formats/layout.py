@@ -15,7 +15,7 @@ from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.formats import matching
 from thimble.formats.delimited import Delimited
-from thimble.formats.dialect import Dialect, Given
+from thimble.formats.dialect import Dialect, Given, Tokens
 from thimble.formats.joining import BOM
 from thimble.formats.records import MAX_RECORD_BYTES
 
@@ -39,10 +39,21 @@ class First:
 def opened(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Delimited:
     """The layout of a file that begins with `head` (all of it if `whole`), by the dialect that fits."""
     _refuse_other_encodings(head)
+    try:
+        return _fitting(name, head, whole, classifier, given)
+    except InvalidFile:
+        if b"\n" not in head and b"\r" in head[:-1]:
+            raise InvalidFile("its lines end with CR alone: save the file with LF or CRLF") from None
+        raise
+
+
+def _fitting(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Delimited:
     faults: list[tuple[int, InvalidFile]] = []
-    for dialects in given.dialects(DELIMITERS[name], QUOTES):
+    for unlikely, dialects in enumerate(given.dialects(DELIMITERS[name], QUOTES)):
         layouts = []
         for first in (_first(head, whole, dialect) for dialect in dialects):
+            if unlikely and first.dialect.quote not in first.raw:
+                continue
             try:
                 layouts.append((len(first.cells), _laid_out(name, first, head, classifier)))
             except InvalidFile as error:
@@ -87,6 +98,8 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> D
     header = [cell.strip() for cell in first.cells]
     mark = BOM if head.startswith(BOM) else b""
     if headers.is_header(header, classifier.feature_names):
+        if len(Tokens(first.dialect, first.raw + first.dialect.newline).strays):
+            raise InvalidFile(f"the header opens a {first.dialect.quote.decode()} that is never closed")
         features = matching.features(header, classifier)
         new = column_names(classifier)
         delimiter = first.dialect.delimiter

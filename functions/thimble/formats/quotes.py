@@ -2,8 +2,8 @@
 
 The rules are those of RFC 4180, and Python's csv module for what it leaves open: a quote opens a field only
 as its first byte, two quotes inside a quoted field are one, and any other quote is a character like the rest.
-A quote that is not closed within MAX_RECORD_BYTES, or before the file ends, is such a character too: a stray
-quote costs its own record, not the rest of the file.
+A quote that is not closed within MAX_RECORD_BYTES, or before the file ends, opens nothing: a stray quote
+costs its own record, not the rest of the file.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ class Quoted:
     opens: Positions
     closes: Positions
     open_at: int | None
+    strays: Positions  # quotes that would open a field, were they ever closed
 
     def inside(self, positions: Positions) -> NDArray[np.bool_]:
         """Which of the (ascending) positions lie in a quoted field, or in what may become one."""
@@ -56,11 +57,13 @@ def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int, final
         if final or open_at != opens[-1] or len(buffer) - open_at > MAX_RECORD_BYTES:
             return None
         opens = opens[:-1]
-    return Quoted(opens, closes, open_at) if (closes - opens <= MAX_RECORD_BYTES).all() else None
+    if (closes - opens > MAX_RECORD_BYTES).any():
+        return None
+    return Quoted(opens, closes, open_at, strays=np.empty(0, np.intp))
 
 
 def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Quoted:
-    opens, closes = [], []
+    opens, closes, strays = [], [], []
     open_at = None
     i = 0
     while i < len(found):
@@ -77,8 +80,10 @@ def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Q
             open_at = position
             break
         else:
+            strays.append(position)
             i += 1
-    return Quoted(np.array(opens, np.intp), np.array(closes, np.intp), open_at)
+    starts, ends, unclosed = (np.array(found, np.intp) for found in (opens, closes, strays))
+    return Quoted(starts, ends, open_at, unclosed)
 
 
 def _closing(found: list[int], i: int) -> int | None:

@@ -37,7 +37,7 @@ class Block:
         starts[1:] = self.ends[:-1] + 1
         return starts
 
-    @property
+    @cached_property
     def lines(self) -> int:
         """Physical lines: more than records where quoted fields hold newlines."""
         return self.data.count(b"\n")
@@ -81,6 +81,16 @@ class Block:
     @cached_property
     def _newlines(self) -> Positions:
         return np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n"))
+
+
+def is_utf8(data: bytes) -> bool:
+    if data.isascii():  # far quicker to say
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
