@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thimble.answers import card
 from thimble.classifier import load
 from thimble.document import MAX_BYTES, MAX_LAYERS, parse
 from thimble.errors import InvalidModel
@@ -155,3 +156,29 @@ def test_any_value_in_any_field_is_read_or_refused(key: str, value: Any) -> None
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidModel):
         load(data)
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [
+        ({"training": nested(300)}, "Recursion limit reached"),
+        ({"name": "\ud800"}, "surrogates not allowed"),
+        ({"name": '"', "n_iter": 10**30}, "Integer exceeds 64-bit range"),
+    ],
+    ids=["nested", "surrogate", "integer"],
+)
+def test_what_no_answer_could_repeat_is_refused(keys: dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidModel, match=f"holds what no answer could repeat: .*{reason}"):
+        parse(json.dumps(document(**keys)).encode())
+
+
+def test_what_is_nested_less_deeply_is_shown_in_the_card() -> None:
+    model = load(json.dumps(document(training=nested(200))).encode())
+    assert orjson.dumps({"model": card(model)}).count(b'"a"') == 200

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from thimble import strictjson
 from thimble.errors import InvalidModel
 from thimble.fields import choice, indices, is_finite, items, matrix, shown, typed, vector
@@ -159,6 +161,10 @@ def _decode(data: bytes) -> dict[str, Any]:
         raise InvalidModel(f"{error} occurs twice") from None
     if not isinstance(raw, dict):
         raise InvalidModel("The document is not a JSON object")
+    try:
+        orjson.dumps([[[[raw]]]])  # answers and the model's card repeat parts of it, a few levels deeper
+    except TypeError as error:
+        raise InvalidModel(f"The document holds what no answer could repeat: {error}") from None
     return raw
 
 
