@@ -112,7 +112,7 @@ def test_a_line_that_does_not_fit_costs_itself_and_says_why(line: str, reason: s
         LINE.replace("petal width", "petal \\u0077idth"),
         LINE[:-1] + ', "note": "label"}',
         LINE[:-1] + ', "note": {"petal width (cm)": 1, "label": 2}}',
-        LINE[:-1] + ', "note": "\\u0041\\/\\ud800"}',
+        LINE[:-1] + ', "note": "\\u0041\\/"}',
         with_value("2"),
         with_value("-0"),
         with_value("123456789012345678901234567890"),
@@ -275,3 +275,31 @@ def test_objects_printed_over_several_lines_are_refused_in_one_sentence(indent: 
     text = "\n".join(json.dumps(dict.fromkeys(("note", *NAMES), 1), indent=indent) for _ in range(3))
     with pytest.raises(InvalidFile, match="the first object goes over several lines"):
         classified(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("9" * 5000, "petal width (cm) is too large, not a finite number"),
+        ("1e400", "petal width (cm) is too large, not a finite number"),
+        ("[" * 3000, "the line is not JSON: it is nested too deeply"),
+        ("x", "the line is not JSON: Expecting value in column 93"),
+        ('"\ufffd', "the line is not JSON: byte 93 is not UTF-8"),
+        (r'"\ud800"', "the line is not JSON: it has half of a surrogate pair, which is no character"),
+        (
+            r'1,"note":"\uDC00"',
+            "the line is not JSON: it has half of a surrogate pair, which is no character",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said_in_words(value: str, reason: str) -> None:
+    line = json.dumps(dict.fromkeys(NAMES, 1))[:-2] + value + "}\n"
+    data = (LINE + "\n" + line).encode().replace("\ufffd".encode(), b"\xe4")
+    _, rejected = classified(data)
+    assert [(found["line"], found["reason"]) for found in rejected] == [(2, reason)]
+
+
+def test_a_character_in_two_escapes_is_one() -> None:
+    line = json.dumps({**dict.fromkeys(NAMES, 1), "note": "\U0001f600"}) + "\n"
+    assert r"\ud83d\ude00" in line
+    assert classified(line.encode())[1] == []

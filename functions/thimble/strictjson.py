@@ -29,7 +29,7 @@ def loads(body: bytes) -> Any:
     try:
         single = _keys_are_single(body, value)
     except RecursionError as error:
-        raise NotJson(_reason(error)) from None
+        raise NotJson(reason(error)) from None
     return value if single else _loads_carefully(body, None)
 
 
@@ -55,11 +55,11 @@ class _Doubled(dict[str, Any]):
 
 def _loads_carefully(body: bytes, error: orjson.JSONDecodeError | None) -> Any:
     try:
-        value = json.loads(body, object_pairs_hook=_object, parse_int=_integer)
+        value = json.loads(body, object_pairs_hook=_object, parse_int=integer)
         doubled = next(_doubled(value, ""), None)
     except (ValueError, RecursionError) as found:
         where = found if isinstance(found, UnicodeDecodeError) else error or found
-        raise NotJson(_reason(where)) from None
+        raise NotJson(reason(where)) from None
     if doubled:
         raise DoubledKey(doubled)
     return value
@@ -88,12 +88,13 @@ def _doubled(value: Any, path: str) -> Iterator[str]:
                 yield from _doubled(item, f"{path}[{i}]")
 
 
-def _integer(digits: str) -> float:
+def integer(digits: str) -> float:
     """Python reads no integer of more than 4300 digits; as a number, those of 400 are infinite already."""
     return int(digits) if len(digits) < 400 else math.copysign(math.inf, float(digits))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What a parser's error means, in words for people."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte {error.start} is not UTF-8"
     return str(error) if isinstance(error, ValueError) else "it is nested too deeply"

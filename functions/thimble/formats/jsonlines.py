@@ -18,6 +18,7 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
+from thimble import strictjson
 from thimble.answers import column_names
 from thimble.classifier import Classifier, Predictions
 from thimble.document import Feature
@@ -30,6 +31,7 @@ from thimble.rows import kind
 from thimble.textcells import shown
 
 NEWLINE = ord("\n")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
 BLANKS = b" \t\r"
 DTYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
 
@@ -135,13 +137,13 @@ class JsonLines:
     def _mentions(self) -> str:
         """A pattern that a line matches once a feature, unless it doubles one or has a key that we add.
 
-        A key may be spelled with escapes, and then counts too. Of text the value has to begin as such: polars
-        makes text of numbers.
+        A key may be spelled with escapes, and then counts too, as half a character does. Of text the value has
+        to begin as such: polars makes text of numbers.
         """
         wanted, new = self._wanted.values(), column_names(self.classifier)
         keys = [_key(f.name) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
         ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
-        escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/"]
+        escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
         return "|".join([*keys, *map(_key, new), *escapes])
 
     def _carefully(self, line: bytes) -> list[Any]:
@@ -162,9 +164,16 @@ class JsonLines:
     def _pairs(self, line: bytes) -> Any:
         """JSON, its objects as pairs that may be doubled, with the NaN and Infinity that Python writes."""
         try:
-            return json.loads(line.decode(), object_pairs_hook=Pairs)
+            pairs = json.loads(line.decode(), object_pairs_hook=Pairs, parse_int=strictjson.integer)
+            if SURROGATE.search(line):
+                json.dumps(pairs, ensure_ascii=False).encode()
+        except json.JSONDecodeError as error:
+            raise self._no_json(f"{error.msg} in column {error.colno}") from None
+        except UnicodeEncodeError:
+            raise self._no_json("it has half of a surrogate pair, which is no character") from None
         except (ValueError, RecursionError) as error:
-            raise self._no_json(str(error)) from None
+            raise self._no_json(strictjson.reason(error)) from None
+        return pairs
 
     def _no_json(self, reason: str) -> Exception:
         return ValueError(f"the line is not JSON: {reason}")
