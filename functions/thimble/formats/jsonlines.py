@@ -137,8 +137,8 @@ class JsonLines:
     def _mentions(self) -> str:
         """A pattern that a line matches once a feature, unless it doubles one or has a key that we add.
 
-        A key may be spelled with escapes, and then counts too, as half a character does. Of text the value has
-        to begin as such: polars makes text of numbers.
+        A key may be spelled with escapes, and then counts too; so does half a character. Of text the value
+        has to begin as such: polars makes text of numbers.
         """
         wanted, new = self._wanted.values(), column_names(self.classifier)
         keys = [_key(f.name) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
