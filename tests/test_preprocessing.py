@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA, KernelPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.feature_selection import (
     RFE,
+    RFECV,
     GenericUnivariateSelect,
     SelectFdr,
     SelectFpr,
@@ -21,6 +22,7 @@ from sklearn.feature_selection import (
     SelectFwe,
     SelectKBest,
     SelectPercentile,
+    SequentialFeatureSelector,
     VarianceThreshold,
 )
 from sklearn.frozen import FrozenEstimator
@@ -121,6 +123,8 @@ TRANSFORMERS: list[Any] = [
     Normalizer("max"),
     PCA(2, random_state=0),
     PCA(3, whiten=True, random_state=0),
+    PCA(0.9, svd_solver="full"),
+    TruncatedSVD(3, algorithm="arpack", random_state=0),
     TruncatedSVD(2, random_state=0),
     KBinsDiscretizer(3, encode="onehot"),
     KBinsDiscretizer(4, encode="onehot-dense", strategy="uniform"),
@@ -129,6 +133,9 @@ TRANSFORMERS: list[Any] = [
     PolynomialFeatures(3, interaction_only=True, include_bias=False),
     PolynomialFeatures((2, 3)),
     PolynomialFeatures((0, 1)),
+    PolynomialFeatures(0),
+    PolynomialFeatures((3, 3), interaction_only=True),
+    PolynomialFeatures(2, order="F", include_bias=False),
     make_pipeline(StandardScaler(), PolynomialFeatures(4)),
     QuantileTransformer(n_quantiles=40, random_state=0),
     QuantileTransformer(n_quantiles=100, output_distribution="normal", random_state=0),
@@ -144,6 +151,8 @@ TRANSFORMERS: list[Any] = [
     GenericUnivariateSelect(mode="k_best", param=3),
     SelectFromModel(LogisticRegression()),
     RFE(LogisticRegression(), n_features_to_select=2),
+    RFECV(LogisticRegression(), cv=2, min_features_to_select=2),
+    SequentialFeatureSelector(LogisticRegression(), n_features_to_select=2, cv=2),
     VarianceThreshold(),
     FunctionTransformer(),
     FunctionTransformer(np.log1p, validate=True),
@@ -187,6 +196,10 @@ IMPUTERS: list[Any] = [
     SimpleImputer(strategy="constant", fill_value=-7.0, add_indicator=True),
     make_union(SimpleImputer(), MissingIndicator()),
     make_union(SimpleImputer(), MissingIndicator(features="all")),
+    make_union(SimpleImputer(), MissingIndicator(error_on_new=False)),
+    make_pipeline(SimpleImputer(add_indicator=True), PolynomialFeatures(2, include_bias=False)),
+    make_pipeline(MaxAbsScaler(), MinMaxScaler(clip=True), SimpleImputer(strategy="median")),
+    make_pipeline(SimpleImputer(add_indicator=True), SelectKBest(k=3)),
     make_pipeline(StandardScaler(), SimpleImputer()),
     make_pipeline(RobustScaler(), MaxAbsScaler(), SimpleImputer(add_indicator=True)),
     make_pipeline(QuantileTransformer(n_quantiles=20), SimpleImputer()),
@@ -249,6 +262,9 @@ ENCODERS: list[Any] = [
     OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=35),
     OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=2, drop="first"),
     OneHotEncoder(handle_unknown="ignore", max_categories=2),
+    OneHotEncoder(min_frequency=0.3, handle_unknown="infrequent_if_exist"),
+    OneHotEncoder(min_frequency=35, max_categories=3, drop="if_binary", handle_unknown="ignore"),
+    OneHotEncoder(dtype=np.int64),
     OneHotEncoder(handle_unknown="warn", max_categories=2),
     OneHotEncoder(
         categories=[["Torgersen", "Biscoe", "Dream"], ["S", None, "L", "M"], ["y", "x", "z"]],
@@ -258,10 +274,26 @@ ENCODERS: list[Any] = [
     OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=99, max_categories=2, encoded_missing_value=5
     ),
+    OrdinalEncoder(
+        categories=[["Torgersen", "Dream", "Biscoe"], ["L", "M", "S", None], ["y", "x"]],
+        encoded_missing_value=7,
+        dtype=np.int32,
+    ),
+    OrdinalEncoder(
+        handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=0.3, encoded_missing_value=-2
+    ),
+    make_pipeline(
+        OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan),
+        SimpleImputer(strategy="constant", fill_value=-5, add_indicator=True),
+    ),
     make_pipeline(OrdinalEncoder(), SimpleImputer()),
     make_pipeline(SimpleImputer(missing_values=None, strategy="most_frequent"), OneHotEncoder()),
     make_pipeline(
         SimpleImputer(missing_values=None, strategy="constant", fill_value="none"), OrdinalEncoder()
+    ),
+    make_union(
+        make_pipeline(SimpleImputer(missing_values=None, strategy="most_frequent"), OneHotEncoder()),
+        MissingIndicator(missing_values=None, features="all"),
     ),
     make_pipeline(OneHotEncoder(), TruncatedSVD(2)),
     make_pipeline(OneHotEncoder(), MaxAbsScaler(), SelectKBest(k=3)),
@@ -372,6 +404,7 @@ CLASSIFIERS: list[Any] = [
     LinearSVC(multi_class="crammer_singer", random_state=0, fit_intercept=False),
     LinearDiscriminantAnalysis(),
     LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    LinearDiscriminantAnalysis(solver="eigen", n_components=1),
     GaussianNB(),
     CalibratedClassifierCV(LinearSVC(random_state=0), cv=3),
     CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2),
