@@ -166,6 +166,7 @@ BAD: dict[str, Any] = {
     },
     "impute with text": step("impute", values=["x"]),
     "impute with null": step("impute", values=[None]),
+    "impute null": step("impute", missing=None),
     "encode with an object": step("encode", categories=[{}]),
     "encode with a boolean": step("encode", categories=[True]),
     "encode doubled": step("encode", categories=[1, 1], codes=[0, 1]),

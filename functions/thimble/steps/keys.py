@@ -86,6 +86,10 @@ class Keys:
         """A number, NaN for null, None if there is no such key."""
         return _number(self.raw[key], f"{self.path}.{key}") if key in self.raw else None
 
+    def finite(self, key: str) -> float | None:
+        """A number, None if there is no such key."""
+        return None if key not in self.raw else float(fields.vector([self.raw[key]], f"{self.path}.{key}")[0])
+
     def numbers(self, key: str, n: int) -> list[float]:
         """n numbers, NaN for null; 0, 1, 2, ... if there is no such key."""
         if key not in self.raw:

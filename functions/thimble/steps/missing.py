@@ -12,7 +12,7 @@ from thimble.steps.table import Step, Table, selection
 def impute(keys: Keys) -> Step:
     """x, or its column's value where x is missing, or where it equals `missing`."""
     columns = keys.columns()
-    reads, values, missing = selection(columns), keys.vector("values", len(columns)), keys.number("missing")
+    reads, values, missing = selection(columns), keys.vector("values", len(columns)), keys.finite("missing")
 
     def fill(table: Table, out: FloatArray) -> None:
         out[:] = table.numbers[reads]
