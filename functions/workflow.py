@@ -1,5 +1,7 @@
 """The entry for large files: the tasks that Step Functions asks for. Wiring only."""
 
+from functools import partial
+
 from thimble import registry, settings
 from thimble.jobs import Options
 from thimble.pipeline import Pipeline
@@ -9,13 +11,13 @@ from thimble.workflow import handler as handling
 _settings = settings.from_environment()
 _models = registry.models(_settings)
 _pipeline = Pipeline(
-    models=lambda key: _models.get(),
+    models=partial(registry.for_key, _models),
     results_uri=_settings.results_uri,
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
 )
 _workflow = Workflow(
     _pipeline,
-    documents=lambda key, version: _models.document(version=version),
+    documents=lambda key, version: _models.document(registry.name_for(_models, key), version),
     parts_uri=_settings.parts_uri,
     range_bytes=_settings.range_bytes,
 )

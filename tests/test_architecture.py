@@ -31,7 +31,7 @@ LAYERS = (
         "jobs",
         "pipeline",
     ),
-    *("ranges", "divided", "parts", "multipart", "joining", "assembly", "workflow", "handover"),
+    *("ranges", "divided", "parts", "share", "multipart", "joining", "assembly", "workflow", "handover"),
     *("serving", "http", "protocols", "routes", "gateway"),
 )
 PURE = LAYERS[: LAYERS.index("formats") + 1]

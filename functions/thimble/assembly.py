@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 
 from thimble import divided, joining, streams
+from thimble.errors import Unavailable
 from thimble.jobs import Job, Summary
 from thimble.joining import Piece
 from thimble.parts import Folder, Plan, Report
@@ -30,9 +32,11 @@ def assembled(job: Job, plan: Plan, folder: Folder, reports: Sequence[Report], d
         shared.follow(bytes.fromhex(report.closing))
     tally.reconcile()
     with streams.Upload(job.results, job.paths.rejections) as rejected:
-        for data in streams.in_time(_rejections(folder, reports, before), deadline):
+        for data in _rejections(folder, reports, before):
             rejected.write(data)
         rejected.finish()
+    if time.monotonic() > deadline:
+        raise Unavailable(f"there is no time to join results after {rejected.size} bytes of rejections")
     counts = job.counts(shared.form.name, tally)
     if error := job.too_many_rejected(tally):
         return {**counts, "error": error}

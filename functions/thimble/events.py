@@ -83,7 +83,11 @@ def _succeeds(message: Event, classify: Classify, until: float) -> bool:
 
 def _take(notification: Event, classify: Classify, until: float) -> None:
     for file in announced(notification):
-        summary = classify(file.bucket, file.key, until)
+        try:
+            summary = classify(file.bucket, file.key, until)
+        except Exception as error:
+            error.add_note(f"at {file.key} in {file.bucket}")
+            raise
         if summary is not None and file.etag and file.etag != (summary["input"]["etag"] or "").strip('"'):
             telemetry.logger.info(
                 "the file was overwritten since it was announced; the newest counts", key=file.key

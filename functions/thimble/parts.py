@@ -109,4 +109,5 @@ class Folder:
         return list(obstore.list(self.store, f"{self.path}/").collect())
 
     def remove(self) -> None:
-        obstore.delete(self.store, [meta["path"] for meta in self.listed()])
+        if paths := [meta["path"] for meta in self.listed()]:
+            obstore.delete(self.store, paths)

@@ -74,7 +74,8 @@ def _opened(job: Job) -> tuple[Result, Iterator[Part]]:
     head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
     form = job.format(head, whole)
     body = streams.skipped(pieces, form.body)
-    return form, streams.answers(form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line))
+    blocks = streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
+    return form, streams.answers(form, blocks, job.workers)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Pipeline:
         A file that is refused has a summary too; one that is handed over has none yet, and what stands for it
         says to whom. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
         """
-        return self.settled(bucket, key, lambda job: self._done(job, deadline))
+        return self.settled(bucket, key, lambda job: self.done(job, deadline))
 
     def settled(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:
         """What comes of the work on an object as it is now, tried again if it is overwritten meanwhile."""
@@ -139,7 +140,8 @@ class Pipeline:
             block_bytes=self.block_bytes,
         )
 
-    def _done(self, job: Job, deadline: float) -> Summary:
+    def done(self, job: Job, deadline: float) -> Summary:
+        """Here, or handed over; a file that is too much for one function, and nobody else's, is refused."""
         splitting = self.splitting if job.splittable else None
         if splitting is not None and job.source.size > splitting.above:
             return job.standing() or _handed_over(job, splitting)
