@@ -177,6 +177,10 @@ def classify(
             show_default="found",
         ),
     ] = "",
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", "-p", min=1, help="How many share the work.", show_default="processors"),
+    ] = None,
     quote: Annotated[
         str,
         typer.Option(
@@ -188,6 +192,8 @@ def classify(
     ] = "",
 ) -> None:
     """Classify files on this machine: what the files function does, with the same bytes out.
+
+    From 128 MB on, several processes share the work: files side by side, a large one in ranges.
 
     The rejections and the summary lie beside the result. A file that is classified already, by this model, is
     left alone. Exit code 1 when a whole file was refused.
@@ -201,7 +207,7 @@ def classify(
     from thimble.jobs import Options
 
     options = Options(max_rejected_share, delimiter, quote)
-    if not classifying.classify(files, output=output, model=model, options=options):
+    if not classifying.classify(files, output=output, model=model, options=options, processes=processes):
         raise typer.Exit(1)
 
 
@@ -307,3 +313,172 @@ def check(
     from model import commands
 
     commands.check(model, estimator, data)
+
+
+Registry = Annotated[
+    str,
+    typer.Option(
+        "--at",
+        "--to",
+        metavar="S3-URI",
+        help="The registry: s3://BUCKET (its folder 'models'), or s3://BUCKET/FOLDER.",
+        show_default="the local stack's",
+    ),
+]
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AWS_ENDPOINT_URL_S3",
+        metavar="URL",
+        help="Where S3 listens.",
+        show_default="the local stack for its own bucket, AWS for any other",
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A published model.")]
+LOCAL_REGISTRY = "s3://thimble-models"
+
+
+@app.command()
+def publish(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.json")],
+    name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="The model's name.", show_default="the document's"),
+    ] = None,
+    to: Registry = LOCAL_REGISTRY,
+    estimator: Annotated[
+        Path | None,
+        typer.Option(metavar="E.joblib", help="The estimator: publish only what answers as it does."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(metavar="CSV", help="Rows to compare on.")] = None,
+    candidate: Annotated[
+        bool,
+        typer.Option("--candidate", help="Publish the version only; what is current stays (see canary)."),
+    ] = False,
+    endpoint_url: EndpointUrl = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Check a model document, publish it as a version, and make that the current one.
+
+    A version is the document's digest and never changes. If somebody else publishes at the same time, one of
+    the two is told, and nothing is overwritten.
+
+    \b
+    Examples:
+      thimble publish iris.json                                into the local stack (make run)
+      thimble publish model.json --as churn --to s3://my-stack-models-123456789012-eu-west-1
+      thimble publish iris.json --estimator iris.joblib --data iris.csv
+    """
+    from infra.keeping import Keeper
+
+    Keeper(to, endpoint_url, dry_run).publish(model, name, estimator, data, candidate)
+
+
+@app.command()
+def models(at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
+    """List the published models, with their current versions and what is on trial."""
+    from infra.keeping import Keeper
+
+    Keeper(at, endpoint_url).models()
+
+
+@app.command()
+def versions(name: Name, at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
+    """List a model's versions, the newest first."""
+    from infra.keeping import Keeper
+
+    Keeper(at, endpoint_url).versions(name)
+
+
+@app.command()
+def rollback(
+    name: Name,
+    version: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[VERSION]", help="To this one; its digest or the beginning of it.", show_default=False
+        ),
+    ] = None,
+    at: Registry = LOCAL_REGISTRY,
+    endpoint_url: EndpointUrl = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Go back: to the version before, or to any other.
+
+    Without VERSION a canary or a shadow ends and the current version stays; where there is none, the version
+    before becomes current, and after that the one before it.
+
+    \b
+    Examples:
+      thimble rollback iris
+      thimble rollback iris 023347574811
+    """
+    from infra.keeping import Keeper
+
+    Keeper(at, endpoint_url, dry_run).rollback(name, version)
+
+
+@app.command()
+def canary(
+    name: Name,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Its digest or the beginning of it.")],
+    percent: Annotated[
+        float, typer.Option(min=0, max=100, metavar="SHARE", help="Of the rows that it answers; 0 ends it.")
+    ] = 10,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow", help="It answers none, and is compared on all: metrics count the differences."
+        ),
+    ] = False,
+    at: Registry = LOCAL_REGISTRY,
+    endpoint_url: EndpointUrl = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Put a version on trial beside the current one, for a share of the rows that come by HTTPS.
+
+    A row's values decide which version answers it: the same row gets the same version every time, and the
+    answer says which. Files are classified by the current version alone.
+
+    \b
+    Examples:
+      thimble publish new.json --candidate
+      thimble canary iris 9f86d081884c --percent 10
+      thimble canary iris 9f86d081884c --shadow
+    """
+    from infra.keeping import Keeper
+
+    Keeper(at, endpoint_url, dry_run).canary(name, version, percent, shadow)
+
+
+@app.command()
+def promote(
+    name: Name, at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None, dry_run: DryRun = False
+) -> None:
+    """Make the version on trial the current one."""
+    from infra.keeping import Keeper
+
+    Keeper(at, endpoint_url, dry_run).promote(name)
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(metavar="A", help="MODEL.json, NAME or NAME@VERSION.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="The same.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Rows to compare their answers on.")
+    ] = None,
+    at: Registry = LOCAL_REGISTRY,
+    endpoint_url: EndpointUrl = None,
+) -> None:
+    """Compare two models: what they are, and how far they agree on their examples and on rows of yours.
+
+    \b
+    Examples:
+      thimble diff old.json new.json --data rows.csv
+      thimble diff iris iris@023347574811
+    """
+    from infra import comparing
+
+    comparing.diff(one, other, data, at, endpoint_url)

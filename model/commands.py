@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 from rich.console import Console
 
-from model.checking import card
+from model.checking import Check, card
 from model.checking import check as check_document
 from model.exporter import export as export_document
 from model.frames import read_csv, require_free_names
@@ -39,13 +39,22 @@ def export(
 
 
 def check(path: Path, estimator_path: Path | None, data_path: Path | None) -> None:
+    found = checked(path, estimator_path, data_path)
+    Console().print(card(found))
+    require_sound(found, path)
+
+
+def checked(path: Path, estimator_path: Path | None, data_path: Path | None) -> Check:
+    """The document as the functions load it, compared with its estimator if there is one."""
     estimator = None if estimator_path is None else _unpickle(estimator_path)
     X = None if data_path is None or estimator is None else read_csv(data_path, estimator)[0]
-    found = check_document(path.read_bytes(), estimator, X)
-    Console().print(card(found))
+    return check_document(path.read_bytes(), estimator, X)
+
+
+def require_sound(found: Check, path: Path) -> None:
     require_free_names(found.classifier)
     if found.parity is not None and not found.parity.holds:
-        raise Unsupported(f"{path} does not answer as {estimator_path} does: {found.parity}")
+        raise Unsupported(f"{path} does not answer as its estimator does: {found.parity}")
 
 
 def _unpickle(path: Path) -> Any:
