@@ -1,7 +1,8 @@
 """`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from obstore.store import LocalStore, ObjectStore
 
 from infra import drop_report
 from infra.drop_report import Outcome
-from thimble import classifier, pipeline, store, streams
-from thimble.classifier import Classifier
+from infra.processes import Task, pool, whole
+from thimble import classifier, store, streams
 from thimble.errors import InvalidInput, Unavailable
 from thimble.formats import EXTENSIONS, named
-from thimble.jobs import Job, Options, Paths, under
+from thimble.jobs import Options, Paths, Summary, under
+from thimble.streams import Source
 
+MANY_BYTES = 128 << 20  # for which it pays to start processes
 REJECTIONS = 64 << 10  # bytes of the rejections to look at, for the first few
 
 
@@ -31,19 +34,34 @@ class Input:
     name: str
 
 
-def classify(files: list[str], *, output: str, model: str, options: Options) -> bool:
+def classify(
+    files: list[str], *, output: str, model: str, options: Options, processes: int | None = None
+) -> bool:
     """Classify files, folders and S3 prefixes, and show what became of them; whether none was refused."""
     inputs = [found for file in files for found in _inputs(file)]
     if not inputs:
         raise InvalidInput(f"there is no file to classify in {', '.join(files)}")
-    loaded = classifier.load(store.read(model if "://" in model else Path(model).absolute().as_uri()))
+    document = store.read(model if "://" in model else Path(model).absolute().as_uri())
     results, root, paths = _outputs(output, inputs, alone=len(files) == 1 and len(inputs) == 1)
-    outcomes = []
-    for found in inputs:
-        job = _job(found, loaded, results, paths(found), options)
-        outcomes.append(_outcome(job, found.name, root))
+    tasks = [Task(found.place, _source(found), results, paths(found), options) for found in inputs]
+    summaries = _summaries(tasks, document, processes or os.cpu_count() or 1)
+    outcomes = [
+        _outcome(task, found.name, root, summary)
+        for task, found, summary in zip(tasks, inputs, summaries, strict=True)
+    ]
     drop_report.show(outcomes)
     return not any(outcome.error for outcome in outcomes)
+
+
+def _summaries(tasks: list[Task], document: bytes, processes: int) -> list[Summary]:
+    """By several processes, if there is enough for them to do."""
+    size = sum(task.source.size for task in tasks)
+    with drop_report.reading(size) as advance:
+        if processes > 1 and size >= MANY_BYTES:
+            with pool(processes, document) as workers:
+                return workers.summaries(tasks, advance)
+        loaded = classifier.load(document)
+        return [whole(task, loaded, advance) for task in tasks]
 
 
 def _inputs(file: str) -> Iterator[Input]:
@@ -95,29 +113,22 @@ def _under(folder: str, found: Input) -> Paths:
     return under(f"{folder}/{found.name}".lstrip("/"), named(found.name).extension)
 
 
-def _job(found: Input, loaded: Classifier, results: ObjectStore, paths: Paths, options: Options) -> Job:
+def _source(found: Input) -> Source:
     try:
-        source = streams.source(found.store, found.path)
+        return streams.source(found.store, found.path)
     except streams.Gone:
         raise InvalidInput(f"{found.place}/{found.path} is gone") from None
-    return Job(found.place, source, loaded, results, paths, options, streams.BLOCK_BYTES)
 
 
-def _outcome(job: Job, name: str, root: str) -> Outcome:
-    with drop_report.reading(job.source.size) as advance:
-        watched = replace(job, source=replace(job.source, on_read=advance))
-        try:
-            summary = pipeline.run(watched)
-        except BaseError as error:
-            raise Unavailable(f"{job.source.path} cannot be classified: {error}") from None
+def _outcome(task: Task, name: str, root: str, summary: Summary) -> Outcome:
     places = [f"{root}/{summary[kind]}" for kind in ("result", "rejected") if kind in summary]
-    return Outcome(name, summary, _first_rejections(job, summary), places)
+    return Outcome(name, summary, _first_rejections(task.results, summary), places)
 
 
-def _first_rejections(job: Job, summary: dict[str, Any]) -> list[dict[str, Any]]:
+def _first_rejections(results: ObjectStore, summary: Summary) -> list[dict[str, Any]]:
     if not summary.get("rejections"):
         return []
-    size = obstore.head(job.results, summary["rejected"])["size"]
-    text = bytes(obstore.get_range(job.results, summary["rejected"], start=0, end=min(size, REJECTIONS)))
+    size = obstore.head(results, summary["rejected"])["size"]
+    text = bytes(obstore.get_range(results, summary["rejected"], start=0, end=min(size, REJECTIONS)))
     whole = text if len(text) == size else text.rpartition(b"\n")[0]
     return [orjson.loads(line) for line in whole.splitlines()]

@@ -1,11 +1,15 @@
 """`thimble classify`: the function's pipeline on one's own machine, and the same bytes."""
 
+import gzip
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from infra import classifying, processes
 from infra.cli import app
 from thimble.classifier import load
 from thimble.pipeline import Pipeline
@@ -14,11 +18,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 MODEL = Path(__file__).parents[1] / "model" / "iris.json"
+NAMES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
 GOOD = b"5.1,3.5,1.4,0.2\n6.3,3.3,6.0,2.5\n"
 BAD = b"5.1,3.5,1.4,0.2\n6.3,3.3,x,2.5\n"
 
 
-def classify(*arguments: str | Path) -> Result:
+def classify(*arguments: str | int | Path) -> Result:
     return CliRunner().invoke(app, ["classify", *map(str, arguments), "--model", str(MODEL)])
 
 
@@ -53,6 +58,38 @@ def test_a_folder_is_classified_file_by_file(tmp_path: Path, s3: "S3Client") -> 
         "local/a.csv/result.csv",
         "local/deep/b.csv/result.csv",
     ]
+
+
+def test_several_processes_give_the_bytes_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifying, "MANY_BYTES", 0)
+    monkeypatch.setattr(processes, "RANGE_BYTES", 3_000)
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    header = b"note," + b",".join(name.encode() for name in NAMES) + b"\n"
+    rows = b"".join(b'"a\n%d",5.1,3.5,%s,0.2\n' % (k, b"x" if k % 9 == 0 else b"1.4") for k in range(500))
+    (inputs / "a.csv").write_bytes(header + rows)
+    (inputs / "b.csv.gz").write_bytes(gzip.compress(header + rows))
+    (inputs / "c.csv").write_bytes(b"x,y\n" + b"1,2\n" * 9_000)
+    frame = pl.DataFrame({name: [1.0 + k % 7 for k in range(2_000)] for name in NAMES})
+    frame.write_ndjson(inputs / "d.jsonl")
+    frame.write_parquet(inputs / "e.parquet", row_group_size=300)
+    for number in (1, 2):
+        run = classify(inputs, "-o", tmp_path / str(number), "--processes", number)
+        assert run.exit_code == 1
+        assert "c.csv was refused: the header lacks" in run.stdout
+    alone, shared = files_below(tmp_path / "1"), files_below(tmp_path / "2")
+    assert len(alone) == 13
+    assert alone == shared
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    found = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: _timeless(path.read_bytes()) for name, path in found.items()}
+
+
+def _timeless(data: bytes) -> bytes:
+    """Without what differs between two runs: how long they took, and the ETag, which is of a time."""
+    return re.sub(rb'"(seconds|result_etag)": .*', b"", data)
 
 
 def test_a_refused_file_ends_with_exit_code_1(tmp_path: Path) -> None:

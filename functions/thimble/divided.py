@@ -86,7 +86,7 @@ class Lines:
         if start < stop:
             pieces = streams.chunks(self.job.source, start, stop, self.job.block_bytes)
             blocks = streams.blocks(self.form, pieces, start, stop, first_line=1)
-            yield from streams.answers(self.form, self._followed(blocks))
+            yield from streams.answers(self.form, self._followed(blocks), self.job.workers)
 
     def _followed(self, blocks: Iterable[Block]) -> Iterator[Block]:
         for block in blocks:

@@ -63,6 +63,7 @@ class Job:
     paths: Paths
     options: Options
     block_bytes: int = streams.BLOCK_BYTES
+    workers: int | None = None  # threads; as many as there are processors
 
     @property
     def identity(self) -> dict[str, Any]:
