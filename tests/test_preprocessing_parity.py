@@ -1,6 +1,8 @@
 """Generated pipelines against scikit-learn: what it answers we answer, what it refuses we reject."""
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -83,7 +85,8 @@ def frame(
         table.loc[rng.random(n) < missing, name] = np.nan
     for name in texts if dtype != "object" else ():
         column = table[name].replace({np.nan: None})
-        table[name] = column if dtype == "None" else column.astype(dtype)
+        kind: Any = dtype
+        table[name] = column if dtype == "None" else column.astype(kind)
     return table[list(NAMES)]
 
 
@@ -323,21 +326,47 @@ def numbers_of(classifier: Any, table: Any) -> NDArray[np.float64]:
     return np.asarray(method(table))
 
 
-def moves_with_the_last_bit(fitted: Any, table: pd.DataFrame) -> bool:
-    """Whether scikit-learn's own answers are rounding noise (singular covariances, whitened constants, steps
-    of an isotonic regression): the last bits of the numbers, or of what reaches the classifier, show."""
-    nudged = table.copy()
-    nudged[list(NUMBERS)] = np.nextafter(table[list(NUMBERS)].astype(float), np.inf)
+def noise(fitted: Any, table: pd.DataFrame) -> float:
+    """By how much scikit-learn's own answers move with the last digits of the numbers, of what reaches the
+    classifier and of what was fitted: much at singular covariances, the sign of a whitened zero, the steps of
+    an isotonic regression."""
+    before, rng = numbers_of(fitted, table), np.random.default_rng(0)
     X = np.asarray(fitted[:-1].transform(table), dtype=float)
-    return moved(fitted, table, nudged) or any(
-        moved(fitted[-1], X, np.nextafter(X, direction)) for direction in (np.inf, -np.inf, 0.0)
-    )
+    afters = []
+    for _ in range(4):
+        numbers = table.assign(**{name: nudged(table[name].to_numpy(float), rng) for name in NUMBERS})
+        afters += [numbers_of(fitted, numbers), numbers_of(fitted[-1], nudged(X, rng))]
+        afters += [numbers_of(refitted(fitted, rng), table)]
+    return max(float((np.abs(before - after) / np.maximum(1.0, np.abs(before))).max()) for after in afters)
 
 
-def moved(classifier: Any, before: Any, after: Any) -> bool:
-    numbers = numbers_of(classifier, before)
-    change = np.abs(numbers - numbers_of(classifier, after))
-    return bool((change > 1e-13 * np.maximum(1.0, np.abs(numbers))).any())
+LAST_DIGITS = 2e-15
+
+
+def nudged(numbers: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    return numbers * (1 + rng.uniform(-LAST_DIGITS, LAST_DIGITS, numbers.shape))
+
+
+def refitted(fitted: Any, rng: np.random.Generator) -> Any:
+    """The same estimator with every fitted number off by a few of its last bits."""
+    other = copy.deepcopy(fitted)
+    for part in parts(other):
+        for name, value in vars(part).items():
+            if name.endswith("_") and isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                setattr(part, name, nudged(value, rng))
+    return other
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """An estimator and all that were fitted inside it."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from parts(item)
+    elif type(value).__module__.startswith("sklearn."):
+        yield value
+        yield from parts(vars(value))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -358,7 +387,7 @@ def test_a_generated_pipeline_answers_as_scikit_learn_does(
     try:
         classifier = load(export(fitted, table))
     except Unsupported as refusal:  # a column without any value that is scaled; training rows that are noise
-        if "not finite" not in str(refusal) and not moves_with_the_last_bit(fitted, table):
+        if "not finite" not in str(refusal) and noise(fitted, table) < 1e-12:
             raise
         return
     new = frame(np.random.default_rng(seed + 1), 20, 0.15, dtype, odd=True)
@@ -379,7 +408,7 @@ def assert_same_row_by_row(classifier: Classifier, fitted: Any, table: pd.DataFr
         assert rejected is not answered, row.iloc[0].to_dict()
         if answered:
             found = parity(classifier, fitted, row)
-            assert found.holds or moves_with_the_last_bit(fitted, row), found
+            assert found.holds or found.worst <= 100 * noise(fitted, row), found
 
 
 def rejects(classifier: Classifier, row: pd.DataFrame) -> bool:

@@ -1,0 +1,315 @@
+"""A reader written from model/README.md alone, without numpy: what is described is what is computed."""
+
+import bisect
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
+    StandardScaler,
+)
+
+from model import export
+from model.frames import json_rows
+from thimble import rows
+from thimble.classifier import load
+from thimble.steps import VOCABULARY
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MODELS = Path(__file__).parents[1] / "model"
+PLAIN: dict[str, Callable[[float], float]] = {
+    "identity": lambda x: x,
+    "relu": lambda x: max(0.0, x),
+    "logistic": lambda x: 1 / (1 + math.exp(-x)),
+    "tanh": math.tanh,
+    "modified_huber": lambda x: (min(max(x, -1.0), 1.0) + 1) / 2,
+    "square": lambda x: x * x,
+    "cbrt": lambda x: math.copysign(abs(x) ** (1 / 3), x),
+    "arctan": math.atan,
+}
+NORMS: dict[str, Callable[[list[float]], float]] = {
+    "l1": lambda x: sum(map(abs, x)),
+    "l2": lambda x: math.sqrt(sum(v * v for v in x)),
+    "max": lambda x: max(map(abs, x)),
+    "sum": sum,
+}
+
+
+def softmax(z: list[float]) -> list[float]:
+    powers = [math.exp(v - max(z)) for v in z]
+    return [power / sum(powers) for power in powers]
+
+
+def affine(h: list[float], coefs: Any, intercepts: list[float]) -> list[float]:
+    return [b + sum(x * row[k] for x, row in zip(h, coefs, strict=True)) for k, b in enumerate(intercepts)]
+
+
+def answer(document: Any, row: list[Any]) -> list[tuple[Any, list[float]]]:
+    """Of each output the label, or labels, and the probabilities or scores."""
+    h = prepared(document["preprocessing"], row) if document.get("preprocessing") else row
+    return [classified(network, h) for network in document.get("outputs", [document])]
+
+
+def classified(network: Any, h: list[float]) -> tuple[Any, list[float]]:
+    *hidden, (coefs, intercepts) = zip(network["coefs"], network["intercepts"], strict=True)
+    for W, b in hidden:
+        h = [PLAIN[network.get("activation", "relu")](x) for x in affine(h, W, b)]
+    z = affine(h, coefs, intercepts)
+    kind, decision = network["out_activation"], network.get("decision", "probabilities")
+    p = softmax(z) if kind == "softmax" else [PLAIN[kind](v) for v in z]
+    if "normalize" in network:
+        total = sum(p)
+        p = (
+            [v / total for v in p]
+            if total
+            else [1 / len(p) if network["normalize"] == "uniform" else 0.0] * len(p)
+        )
+    compared, bar = (p, 0.5) if decision == "probabilities" else (z, 0.0)
+    classes = network["classes"]
+    several = kind == "logistic" and len(z) > 1 and "normalize" not in network
+    if network.get("multilabel", several):
+        return [c for c, v in zip(classes, compared, strict=True) if v > bar], p
+    if len(z) == 1:
+        return classes[compared[0] > bar], [-z[0], z[0]] if decision == "scores" else [1 - p[0], p[0]]
+    return classes[compared.index(max(compared))], p
+
+
+def prepared(preprocessing: Any, row: list[Any]) -> list[float]:
+    table: list[Any] = [
+        math.nan if value is None and kind != "text" else value
+        for value, kind in zip(row, preprocessing["types"], strict=True)
+    ]
+    for step in preprocessing["steps"]:
+        columns = [table[i] for i in step.get("columns", [])]
+        table += STEPS[step["op"]](step, columns, table)
+    return [float(table[i]) for i in preprocessing["outputs"]]
+
+
+def absent(x: Any) -> bool:
+    return x is None or (isinstance(x, float) and math.isnan(x))
+
+
+def impute(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    def gone(x: float) -> bool:
+        return x == step["missing"] if "missing" in step else absent(x)
+
+    return [value if gone(x) else x for x, value in zip(columns, step["values"], strict=True)]
+
+
+def encode(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    x = table[step["column"]]
+    codes = step.get("codes", range(len(step["categories"])))
+    known = dict(zip(step["categories"], codes, strict=True))
+    code = known.get(None if absent(x) else x, step.get("unknown", "rejected"))
+    assert code != "rejected"
+    return [math.nan if code is None else float(code)]
+
+
+def one_hot(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    return [float(x == k) for x, size in zip(columns, step["sizes"], strict=True) for k in range(size)]
+
+
+def scale(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    def scaled(x: float, i: int) -> float:
+        x = x - step["subtract"][i] if "subtract" in step else x
+        x = x / step["divide"][i] if "divide" in step else x
+        x = x * step["multiply"][i] if "multiply" in step else x
+        x = x + step["add"][i] if "add" in step else x
+        x = max(x, step["minimum"][i]) if "minimum" in step else x
+        return min(x, step["maximum"][i]) if "maximum" in step else x
+
+    return [scaled(x, i) for i, x in enumerate(columns)]
+
+
+def normalize(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    norm = NORMS[step["norm"]](columns)
+    if norm:
+        return [x / norm for x in columns]
+    return [1 / len(columns)] * len(columns) if step["norm"] == "sum" else columns
+
+
+def line(x: float, xs: list[float], ys: list[float], first: bool = True) -> float:
+    """Through the points, constant outside; at equal xs through the first or the last of them."""
+    if x in xs:
+        return ys[xs.index(x)] if first else ys[len(xs) - 1 - xs[::-1].index(x)]
+    at = bisect.bisect(xs, x)
+    if at in (0, len(xs)):
+        return ys[0] if at == 0 else ys[-1]
+    share = (x - xs[at - 1]) / (xs[at] - xs[at - 1])
+    return ys[at - 1] + share * (ys[at] - ys[at - 1])
+
+
+def quantiles(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    def rank(x: float, q: list[float]) -> float:
+        if math.isnan(x):
+            return x
+        ranks = [i / (len(q) - 1) for i in range(len(q))]
+        near = 1e-7 if step["distribution"] == "normal" else 0.0
+        found = (line(x, q, ranks) + line(x, q, ranks, first=False)) / 2
+        found = 1.0 if x + near > q[-1] or x == q[-1] else found
+        found = 0.0 if x - near < q[0] or x == q[0] else found
+        if step["distribution"] == "uniform":
+            return found
+        lowest = 1e-7 - 2**-52
+        return NormalDist().inv_cdf(min(max(found, lowest), 1 - lowest))
+
+    return [rank(x, q) for x, q in zip(columns, step["quantiles"], strict=True)]
+
+
+def power(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    def box_cox(x: float, lmbda: float) -> float:
+        if not x > 0:
+            return math.nan
+        return (x**lmbda - 1) / lmbda if lmbda else math.log(x)
+
+    def yeo_johnson(x: float, lmbda: float) -> float:
+        return box_cox(1 + x, lmbda) if x >= 0 else -box_cox(1 - x, 2 - lmbda)
+
+    curve = box_cox if step["method"] == "box-cox" else yeo_johnson
+    return [curve(x, lmbda) for x, lmbda in zip(columns, step["lambdas"], strict=True)]
+
+
+def bins(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    return [float(sum(e <= x for e in edges)) for x, edges in zip(columns, step["edges"], strict=True)]
+
+
+def require(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    assert not any(map(absent, columns))
+    return []
+
+
+STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
+    "impute": impute,
+    "encode": encode,
+    "one_hot": one_hot,
+    "bins": bins,
+    "scale": scale,
+    "linear": lambda step, columns, _: affine(columns, step["coefs"], step["intercepts"]),
+    "normalize": normalize,
+    "product": lambda step, _, table: [
+        table[i] * table[j] for i, j in zip(step["left"], step["right"], strict=True)
+    ],
+    "constant": lambda step, *_: step["values"],
+    "quantiles": quantiles,
+    "power": power,
+    "interpolate": lambda step, columns, _: [
+        line(x, xs, ys) for x, xs, ys in zip(columns, step["x"], step["y"], strict=True)
+    ],
+    "function": lambda step, columns, _: [PLAIN[step["name"]](x) for x in columns],
+    "require": require,
+}
+
+
+def test_the_reader_knows_every_step() -> None:
+    assert set(STEPS) == set(VOCABULARY)
+
+
+RNG = np.random.default_rng(3)
+TABLE = pd.DataFrame(
+    {
+        "a": RNG.gamma(2.0, 3.0, 90) + 0.1,
+        "b": RNG.normal(size=90).round(2),
+        "c": RNG.integers(0, 5, 90).astype(float),
+        "t": RNG.choice(np.array(["x", "ß", "long text", None], dtype=object), 90),
+        "f": RNG.integers(0, 2, 90).astype(bool),
+    }
+)
+GAPS = TABLE.assign(**{name: TABLE[name].mask(RNG.random(90) < 0.2) for name in "abc"})
+NUMBERS = TABLE[["a", "b", "c"]]
+LABELS = RNG.choice(["one", "two", "three"], 90)
+SEVERAL = pd.DataFrame({"kind": LABELS, "odd": np.where(TABLE["c"] % 2, "yes", "no")})
+mixed = make_column_transformer(
+    (make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), PolynomialFeatures(2)), ["a", "b"]),
+    (make_union(OneHotEncoder(handle_unknown="ignore"), OrdinalEncoder(encoded_missing_value=-1)), ["t"]),
+    (make_pipeline(SimpleImputer(missing_values=-1.0), OneHotEncoder(drop="first")), ["f"]),
+    (make_pipeline(SimpleImputer(strategy="median"), KBinsDiscretizer(3, strategy="uniform")), ["c"]),
+)
+PIPELINES: list[tuple[Any, pd.DataFrame, Any]] = [
+    (make_pipeline(mixed, LogisticRegression()), GAPS, LABELS),
+    (make_pipeline(mixed, MLPClassifier((5,), activation="tanh", max_iter=20)), GAPS, LABELS == "one"),
+    (make_pipeline(QuantileTransformer(n_quantiles=30), LogisticRegression()), NUMBERS, LABELS),
+    (
+        make_pipeline(
+            QuantileTransformer(n_quantiles=30, output_distribution="normal"), LogisticRegression()
+        ),
+        NUMBERS,
+        LABELS,
+    ),
+    (make_pipeline(PowerTransformer(), LogisticRegression()), NUMBERS, LABELS),
+    (make_pipeline(PowerTransformer("box-cox"), LogisticRegression()), NUMBERS[["a"]], LABELS),
+    (make_pipeline(Normalizer("l1"), MinMaxScaler(clip=True), RidgeClassifier()), NUMBERS, LABELS),
+    (make_pipeline(Normalizer("max"), LogisticRegression()), NUMBERS, LABELS == "two"),
+    (make_pipeline(FunctionTransformer(np.cbrt), RidgeClassifier()), NUMBERS, LABELS == "two"),
+    (make_pipeline(StandardScaler(), SGDClassifier(loss="modified_huber")), NUMBERS, LABELS),
+    (make_pipeline(StandardScaler(), OneVsRestClassifier(SGDClassifier(loss="log_loss"))), NUMBERS, LABELS),
+    (GaussianNB(), NUMBERS, LABELS),
+    (CalibratedClassifierCV(LogisticRegression(), cv=2), NUMBERS, LABELS),
+    (CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2), NUMBERS, LABELS),
+    (
+        MLPClassifier((4, 3), activation="logistic", max_iter=20),
+        NUMBERS,
+        np.eye(3)[RNG.integers(0, 3, 90)].astype(int),
+    ),
+    (make_pipeline(StandardScaler(), MultiOutputClassifier(LogisticRegression())), NUMBERS, SEVERAL),
+]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "X", "y"), PIPELINES, ids=[" ".join(str(p).split())[-60:] for p, *_ in PIPELINES]
+)
+def test_a_reader_written_from_the_description_answers_as_ours_does(
+    pipeline: Any, X: pd.DataFrame, y: Any
+) -> None:
+    for name, value in pipeline.get_params().items():
+        if name.endswith("random_state") and value is None:
+            pipeline.set_params(**{name: 0})
+    data = export(pipeline.fit(X, y), X, y if isinstance(y, pd.DataFrame) else None)
+    assert_same_answers(data, json_rows(load(data).features, X))
+
+
+@pytest.mark.parametrize("name", ["iris", "penguins", "digits"])
+def test_so_it_does_of_the_worked_examples(name: str) -> None:
+    data = (MODELS / f"{name}.json").read_bytes()
+    assert_same_answers(data, json.loads(data)["examples"]["rows"])
+
+
+def assert_same_answers(data: bytes, instances: list[list[Any]]) -> None:
+    document, classifier = json.loads(data), load(data)
+    found = classifier.predict(rows.columns(classifier, instances))
+    assert not found.rejected
+    for i, row in enumerate(instances):
+        answers = answer(document, row)
+        parts = (found, *found.further)
+        for (label, numbers), output, part in zip(answers, classifier.outputs, parts, strict=True):
+            np.testing.assert_allclose(numbers, part.probabilities[:, i], rtol=1e-9, atol=1e-9)
+            if output.multilabel:
+                assert label == [
+                    c for c, applies in zip(output.classes, part.label_mask[:, i], strict=True) if applies
+                ]
+            else:
+                assert label == output.classes[part.label_indices[i]]
