@@ -8,13 +8,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from threading import Lock, Thread
-from typing import Any
-
-from infra.environments import Answer, Environments
+from threading import Thread
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -23,7 +18,6 @@ QUEUE, DEAD_LETTERS = "thimble-queue", "thimble-dead-letters"
 WORKFLOW = "thimble-workflow"
 DEFINITION = Path(__file__).with_name("workflow.asl.json")
 FUNCTION_TIMEOUT = 900.0  # seconds, of the files function and the workflow function
-RANGES = 30_000  # of one file, by far
 ATTEMPTS = 5
 VISIBILITY_TIMEOUT = 5400  # seconds, six times the files function's timeout
 READABLE_RESULTS = {  # for curl; on loopback only
@@ -91,8 +85,8 @@ def environment(s3_url: str) -> dict[str, str]:
 def no_proxy() -> dict[str, str]:
     """What keeps requests to loopback away from a proxy that the environment names."""
     names = ("NO_PROXY", "no_proxy")
-    known = [os.environ[name] for name in names if os.environ.get(name)]
-    return dict.fromkeys(names, ",".join([*known, "127.0.0.1", "localhost"]))
+    known = [host for name in names for host in os.environ.get(name, "").split(",") if host]
+    return dict.fromkeys(names, ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"])))
 
 
 def create_resources(s3_url: str) -> None:
@@ -123,46 +117,6 @@ def create_resources(s3_url: str) -> None:
     states.create_state_machine(name=WORKFLOW, definition=definition(), roleArn=role)
 
 
-def configure(port: int, call: Callable[[Any], Answer]) -> None:
-    """Make moto, in this process, execute state machines, and hand their calls of Lambda to `call`.
-
-    Its interpreter speaks to its own server, at `port`, and makes a client of AWS for every state of every
-    item. One for all of them is faster, and boto3's session is not made for threads. A map goes from item to
-    item by recursion.
-    """
-    from moto.awslambda_simple.models import LambdaSimpleBackend
-    from moto.core.config import default_user_config
-    from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.eval import resource_eval_s3
-    from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-    from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
-
-    from infra import large_objects
-
-    lambdas: Any = LambdaSimpleBackend
-    tasks: Any = lambda_eval_utils
-    manifests: Any = resource_eval_s3
-
-    def invoke(_: Any, name: str, qualifier: str | None, body: str, asked: Any, answered: Any) -> bytes:
-        answer = call(json.loads(body))
-        if answer.failed:
-            answered["x-amz-function-error"] = "Unhandled"
-        return json.dumps(answer.value).encode()
-
-    known, lock = cache(boto_client_for), Lock()
-
-    def client(service: str, region: str, state_credentials: Any = None) -> Any:
-        with lock:
-            return known(service=service, region=region)
-
-    os.environ["MOTO_PORT"] = str(port)
-    sys.setrecursionlimit(RANGES)
-    default_user_config["stepfunctions"] = {"execute_state_machine": True}
-    default_user_config["lambda"] = {"use_docker": False}
-    lambdas.invoke = invoke
-    tasks.boto_client_for = manifests.boto_client_for = client
-    large_objects.install()
-
-
 def main() -> None:
     """`python -m infra.aws FD...`: serve on sockets that the parent has bound, as long as it lives."""
     from moto.moto_server.werkzeug_app import (
@@ -171,6 +125,9 @@ def main() -> None:
         create_backend_app,
     )
     from werkzeug.serving import make_server
+
+    from infra import large_objects, step_functions
+    from infra.environments import Environments
 
     class QuietRequestHandler(MotoRequestHandler):
         disable_nagle_algorithm = True
@@ -181,7 +138,8 @@ def main() -> None:
     descriptors = [int(number) for number in sys.argv[1:]]
     with socket.socket(fileno=os.dup(descriptors[0])) as listener:
         port = listener.getsockname()[1]
-    configure(port, Environments("workflow", cores(), FUNCTION_TIMEOUT).call)
+    large_objects.install()
+    step_functions.install(port, Environments("workflow", cores(), FUNCTION_TIMEOUT).call)
     application = DomainDispatcherApplication(create_backend_app)
     for descriptor in descriptors:
         server = make_server(

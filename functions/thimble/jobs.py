@@ -136,11 +136,15 @@ class Job:
     def conclude(self, outcome: Summary, seconds: float) -> Summary:
         """Write the summary; Overwritten if the input is no longer what the outcome is of."""
         self._remove_former(outcome)
-        if streams.source(self.source.store, self.source.path).etag != self.source.etag:
-            raise Overwritten(f"{self.source.path} was overwritten while it was classified")
+        self.look_again()
         summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
         obstore.put(self.results, self.paths.summary, legible.dumps(summary))
         return summary
+
+    def look_again(self) -> None:
+        """Overwritten if the input is no longer what it was."""
+        if streams.source(self.source.store, self.source.path).etag != self.source.etag:
+            raise Overwritten(f"{self.source.path} was overwritten while it was classified")
 
     def _earlier(self) -> Summary | None:
         try:

@@ -61,6 +61,7 @@ class Workflow:
             if not job.standing():
                 right, wrong = ranges.checked(plan.bounds, folder.reports(range(len(plan.bounds) - 1)))
                 if wrong:
+                    job.look_again()  # of an input that was overwritten, ranges are missing for ever
                     return self._repair(folder, f"repair-{wrong[0].round}.json", wrong)
                 self._conclude(job, _outcome(job, plan, folder, right, deadline), plan.started)
         except Late:  # what is joined is not joined again
