@@ -20,7 +20,7 @@ from thimble.network import FloatArray
 from thimble.reference import Categories, Numbers, Predicted, Reference
 
 BINS = 10
-FEW = 19  # distinct numbers get a bin each
+FEW = 10  # distinct numbers get a bin each
 CATEGORIES = 20  # the most frequent; the others are counted together
 LONGEST_CATEGORY = 100  # characters
 WATCHED = 1000  # features, the first

@@ -22,6 +22,7 @@ LAYERS = (
         "formats",
         "settings",
         "telemetry",
+        "watch",
         "store",
         "follower",
         "published",

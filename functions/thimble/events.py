@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from thimble import telemetry
+from thimble import telemetry, watch
 
 Event = dict[str, Any]
 Classify = Callable[
@@ -111,3 +111,5 @@ def report(key: str, summary: Event | None) -> None:
         telemetry.count(
             FilesClassified=1, RowsClassified=summary["predictions"], RowsRejected=summary["rejections"]
         )
+        if summary.get("drift"):
+            watch.emit(summary["drift"], summary["drift"], **summary["model"])

@@ -1,0 +1,127 @@
+"""What an instance was asked in the last minute, as metrics: a bounded number of them, however many features.
+
+A request only leaves its columns and predictions here. They are counted many at a time, and reported by the
+first request after a minute. Drift is judged of at least as many rows as a verdict takes: where traffic is
+thin, its window is longer than a minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thimble import telemetry
+from thimble.classifier import Classifier, Predictions
+from thimble.reference import Counts
+
+MINUTE = 60.0
+HELD = 1 << 17  # numbers that wait to be counted, a megabyte
+CLASSES = 10  # with a metric each, the first; the others share one
+
+
+@dataclass
+class Seen:
+    """Of one model: what waits to be counted, and what was counted."""
+
+    classifier: Classifier
+    waiting: list[tuple[Any, Predictions]] = field(default_factory=list)
+    minute: Counts = field(default_factory=lambda: np.zeros(1, np.int64))
+    window: Counts = field(default_factory=lambda: np.zeros(1, np.int64))
+
+    def count(self) -> None:
+        from thimble import observed
+
+        if self.waiting:
+            columns, predictions = observed.together(self.waiting)
+            self.minute = self.minute + observed.count(self.classifier.reference, columns, predictions)
+            self.waiting.clear()
+
+
+class Watch:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, Seen] = {}
+        self._held = 0
+        self._due = clock() + MINUTE
+
+    def seen(self, classifier: Classifier, columns: Any, predictions: Predictions) -> None:
+        """Rows that were answered; of a model without a reference nothing is kept."""
+        if classifier.reference is not None:
+            seen = self._seen.get(classifier.digest)
+            if seen is None:
+                seen = self._seen[classifier.digest] = Seen(classifier)
+            seen.waiting.append((columns, predictions))
+            self._held += len(columns) * len(columns[0]) + predictions.probabilities.size
+            if self._held > HELD:
+                self._count()
+        if self._clock() >= self._due:
+            self.report()
+
+    def report(self) -> None:
+        """Emit the minute's counts, and what is to be said of drift."""
+        self._count()
+        for digest, seen in list(self._seen.items()):
+            if not seen.minute[0]:
+                del self._seen[digest]  # a minute without a request
+            else:
+                _report(seen)
+        self._due = self._clock() + MINUTE
+
+    def _count(self) -> None:
+        for seen in self._seen.values():
+            seen.count()
+        self._held = 0
+
+
+def _report(seen: Seen) -> None:
+    from thimble import drift
+
+    seen.window = seen.window + seen.minute
+    found = drift.report(seen.classifier, seen.window)
+    minute = drift.report(seen.classifier, seen.minute)
+    assert found is not None
+    assert minute is not None
+    emit(found, minute, seen.classifier.name, seen.classifier.digest)
+    seen.minute = np.zeros(1, np.int64)
+    if found["verdict"] is not None:
+        seen.window = np.zeros(1, np.int64)
+
+
+def emit(found: dict[str, Any], minute: dict[str, Any], name: str, digest: str) -> None:
+    """The worst of a report's features and its predictions; how often each class was predicted.
+
+    `minute` is the report of the rows that were not yet emitted, `found` of those that drift is judged of."""
+    features, predictions = found["features"].values(), found["predictions"]
+    shares = {
+        "MissingShare": max((entry["missing"] for entry in features), default=0.0),
+        "OutOfRangeShare": max((entry["out_of_range"] for entry in features), default=0.0),
+    }
+    distances = {
+        "FeaturePsi": max((entry["psi"] for entry in features), default=0.0),
+        "FeatureJs": max((entry["js"] for entry in features), default=0.0),
+        "PredictionPsi": max(entry["psi"] for entry in predictions),
+        "PredictionJs": max(entry["js"] for entry in predictions),
+        "ConfidenceJs": max(entry["winning"]["js"] for entry in predictions),
+    }
+    counts = {"WatchedRows": minute["rows"]}
+    if found["verdict"] is not None:
+        counts |= {"DriftRows": found["rows"], "Drifted": len(found["drifted"])}
+    about = {"model_name": name, "model_digest": digest, "rows": minute["rows"], "drifted": found["drifted"]}
+    telemetry.emit(counts, shares | distances if found["verdict"] is not None else shares, about=about)
+    for label, times in _labels(minute["predictions"]).items():
+        telemetry.emit({"Predicted": times}, dimensions={"class": label})
+
+
+def _labels(predictions: list[dict[str, Any]]) -> dict[str, int]:
+    """The first classes, and the others together."""
+    times: dict[str, int] = {}
+    for entry in predictions:
+        prefix = f"{entry['output']}." if entry["output"] else ""
+        for label, n in zip(entry["labels"], entry["observed"], strict=True):
+            key = prefix + label if len(times) < CLASSES else "others"
+            times[key] = times.get(key, 0) + n
+    return times
