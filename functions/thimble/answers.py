@@ -8,7 +8,14 @@ from thimble.classifier import Classifier, Output, Predictions
 
 
 def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
-    """One answer a row, in order."""
+    """One answer a row, in order; in a canary each with the version that gave it."""
+    found = _plain_answers(classifier, predictions)
+    for answer, version in zip(found, predictions.versions, strict=False):
+        answer["version"] = version
+    return found
+
+
+def _plain_answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
     if len(classifier.outputs) == 1:
         return _answers(classifier.outputs[0], predictions)
     several = [

@@ -8,21 +8,79 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.classifier import Classifier, Predictions
 from thimble.document import Feature
 
 Hashes = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
+Columns = NDArray[np.float64] | Sequence[Any]  # a feature each, as `Classifier.predict` takes them
 
 MISSING = 0x9E3779B97F4A7C15
 
 
-def chosen(
-    features: Sequence[Feature], columns: Sequence[Any], percent: float, version: str
-) -> NDArray[np.bool_]:
+def predict(current: Classifier, candidate: Classifier, columns: Columns, percent: float) -> Predictions:
+    """Each row by the one or the other, and which."""
+    theirs = chosen(current.features, columns, percent, candidate.digest)
+    found = _joined(
+        current.predict(_rows(columns, ~theirs)), candidate.predict(_rows(columns, theirs)), theirs
+    )
+    digests = current.digest, candidate.digest
+    return replace(found, versions=tuple(digests[tried] for tried in theirs.tolist()))
+
+
+def disagreements(one: Predictions, other: Predictions) -> int:
+    """Rows with another label, or that only one of the two gives an answer to."""
+    differ = np.zeros(len(one.label_indices), np.bool_)
+    for a, b in zip((one, *one.further), (other, *other.further), strict=True):
+        several = len(a.label_mask) > 0
+        differ |= (
+            (a.label_mask != b.label_mask).any(axis=0) if several else a.label_indices != b.label_indices
+        )
+    rejected = set(one.rejected) | set(other.rejected)
+    differ[list(rejected)] = False
+    return int(differ.sum()) + len(set(one.rejected) ^ set(other.rejected))
+
+
+def _rows(columns: Columns, mask: Mask) -> Any:
+    if isinstance(columns, np.ndarray):
+        return columns[:, mask]
+    return [
+        column[mask]
+        if isinstance(column, np.ndarray)
+        else [v for v, kept in zip(column, mask, strict=True) if kept]
+        for column in columns
+    ]
+
+
+def _joined(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
+    """Two parts of the rows in their order again: `mask` says which are the second's."""
+
+    def joined(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+        both = np.empty((*one.shape[:-1], len(mask)), one.dtype)
+        both[..., ~mask], both[..., mask] = one, other
+        return both
+
+    places = np.flatnonzero(~mask), np.flatnonzero(mask)
+    return Predictions(
+        joined(ours.probabilities, theirs.probabilities),
+        joined(ours.label_indices, theirs.label_indices),
+        joined(ours.label_mask, theirs.label_mask),
+        {
+            int(places[k][row]): reason
+            for k, part in enumerate((ours, theirs))
+            for row, reason in part.rejected.items()
+        },
+        tuple(_joined(a, b, mask) for a, b in zip(ours.further, theirs.further, strict=True)),
+    )
+
+
+def chosen(features: Sequence[Feature], columns: Columns, percent: float, version: str) -> Mask:
     """Of n rows, as `Classifier.predict` takes them, (n,): those that `version` answers, `percent` of all."""
     hashes = [
         _of_numbers(column) if feature.numeric else _of_texts(column)
@@ -32,7 +90,7 @@ def chosen(
     places = _mixed(np.arange(len(hashes), dtype=np.uint64))  # so that two columns are not one when swapped
     row = _mixed(np.array(hashes) ^ places[:, np.newaxis]).sum(axis=0, dtype=np.uint64)
     row = _mixed(row ^ np.uint64(int(version[:16], 16)))
-    share: NDArray[np.bool_] = (row >> np.uint64(11)) < percent / 100 * 2.0**53
+    share: Mask = (row >> np.uint64(11)) < percent / 100 * 2.0**53
     return share
 
 

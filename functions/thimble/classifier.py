@@ -31,6 +31,7 @@ class Predictions:
         default_factory=dict
     )  # rows without an answer: these numbers mean nothing
     further: tuple[Predictions, ...] = ()  # of a model of several outputs, those after the first
+    versions: tuple[str, ...] = ()  # where not one model answered every row: whose digest did, row by row
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,19 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
         "model_name": model,
         "model_version": answered.classifier.digest,
         **({"id": identifier} if identifier else {}),
+        **_versions(answered),
     }
     return _written(head, _chosen(answered, wanted, binary), answered.rows)
+
+
+def _versions(answered: Answered) -> dict[str, Any]:
+    """Of a canary's answers: which rows the other version gave."""
+    found = answered.predictions.versions
+    others = [row for row, version in enumerate(found) if version != answered.classifier.digest]
+    if not others:
+        return {}
+    rows = ",".join(map(str, others))
+    return {"parameters": {"canary_version": found[others[0]], "canary_rows": rows}}
 
 
 def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
