@@ -1,5 +1,6 @@
 """A file that many functions share becomes what one function would have made of it, byte for byte."""
 
+import gzip
 import io
 import json
 from dataclasses import replace
@@ -8,12 +9,17 @@ from typing import Any
 
 import obstore
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from thimble import store
+from thimble import store, streams
 from thimble.classifier import load
+from thimble.errors import MalformedBody
+from thimble.formats import quotes
+from thimble.formats.records import MAX_RECORD_BYTES
+from thimble.jobs import Options
 from thimble.pipeline import Pipeline
 from thimble.workflow import Workflow, handler
 
@@ -78,6 +84,9 @@ class Bench:
     def check(self, data: bytes, key: str) -> dict[str, Any]:
         """Both ways, and the same comes out."""
         self.put(data, key)
+        return self.finish(key)
+
+    def finish(self, key: str) -> dict[str, Any]:
         self.single.classify("inbox", key)
         assert self.execute(key) == "done"
         assert self.outcome(key) == self.outcome(key, "single/")
@@ -169,3 +178,141 @@ def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: 
     pl.DataFrame(columns, schema=dict.fromkeys(NAMES, pl.Float64)).write_parquet(file, row_group_size=rows)
     summary = Bench(size).check(file.getvalue(), "a.parquet")
     assert summary["rejections"] == len([i for i in bad if i < n])
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables(), st.integers(3, 150), st.integers(20, 70))
+def test_a_record_that_is_too_long_refuses_the_file_with_its_line(data: bytes, size: int, limit: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (streams, quotes):
+            patch.setattr(module, "MAX_RECORD_BYTES", limit)
+        Bench(size).check(data, "a.csv")
+
+
+def test_the_line_of_a_record_that_is_too_long_is_the_files() -> None:
+    rows = b'1,5.1,3.5,1.4,0.2\n"two\nlines",6.3,3.3,6.0,2.5\n' * 20
+    data = HEADER + rows + b"x" * MAX_RECORD_BYTES + b",5.1,3.5,1.4,0.2\n" + rows
+    summary = Bench(100_000).check(data, "a.csv")
+    assert summary["error"] == "the record that begins on line 62 is longer than 1048576 bytes"
+
+
+# One version, one model, once.
+
+ROWS = HEADER + b"1,5.1,3.5,1.4,0.2\n2,x,3.5,1.4,0.2\n3,6.3,3.3,6.0,2.5\n" * 9
+NEWER = HEADER + b"9,6.3,3.3,6.0,2.5\n" * 20
+
+
+def plan(bench: Bench, key: str = "a.csv") -> dict[str, Any]:
+    return bench.call({"task": "plan", "bucket": "inbox", "key": key}, None)
+
+
+def items(bench: Bench, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(bench.get(answer["manifest"]["Key"]) or b"")
+    return found
+
+
+def assemble(bench: Bench, planned: dict[str, Any]) -> dict[str, Any]:
+    return bench.call({"task": "assemble", "folder": planned["folder"]}, None)
+
+
+def test_what_is_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(100)
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    ranges = items(bench, planned)
+    for item in ranges[:2]:
+        bench.call(item, None)
+    later = plan(bench)
+    assert later["folder"] == planned["folder"]
+    assert items(bench, later) == ranges[2:]
+    before = {path: obstore.head(store.MEMORY, path)["e_tag"] for path in bench.listed()}
+    bench.call(ranges[0], None)
+    assert before == {path: obstore.head(store.MEMORY, path)["e_tag"] for path in bench.listed()}
+    bench.finish("a.csv")
+    assert plan(bench) == {"outcome": "done"}
+
+
+def test_a_plan_that_is_there_is_kept() -> None:
+    bench = Bench(100)
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    wider = replace(bench.workflow, range_bytes=1000)
+    assert wider.plan("inbox", "a.csv", 0) == planned
+
+
+def test_missing_ranges_are_classified_after_all() -> None:
+    bench = Bench(100)
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    for item in items(bench, planned)[::2]:
+        bench.call(item, None)
+    answer = assemble(bench, planned)
+    assert answer["outcome"] == "repair"
+    assert [item["index"] for item in items(bench, answer)] == [1, 3]
+    bench.finish("a.csv")
+
+
+@pytest.mark.parametrize("when", [0, 1, 5])
+def test_an_overwrite_in_between_is_noticed(when: int) -> None:
+    """Before a range, between two, and before the assembly."""
+    bench = Bench(100)
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    for k, item in enumerate(items(bench, planned)):
+        if k == when:
+            bench.put(NEWER, "a.csv")
+        assert bench.call(item, None) == {}
+    bench.put(NEWER, "a.csv")
+    assert assemble(bench, planned) == {"outcome": "again"}
+    assert bench.check(NEWER, "a.csv")["rows"] == 20
+
+
+def test_a_file_that_is_gone_is_nothing_to_do() -> None:
+    bench = Bench()
+    assert plan(bench) == {"outcome": "gone"}
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    obstore.delete(bench.inbox, "a.csv")
+    for item in items(bench, planned):
+        assert bench.call(item, None) == {}
+    assert assemble(bench, planned) == {"outcome": "again"}
+    assert plan(bench) == {"outcome": "gone"}
+    assert bench.listed() == []
+
+
+def test_the_model_of_the_plan_classifies_every_range() -> None:
+    bench = Bench(100)
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    other = replace(bench.workflow, pipeline=replace(bench.pipeline, models=lambda key: pytest.fail("asked")))
+    for item in items(bench, planned):
+        handler(other)(item, None)
+    assert handler(other)({"task": "assemble", "folder": planned["folder"]}, None) == {"outcome": "done"}
+    assert bench.get("a.csv/result.csv") is not None
+
+
+def test_too_many_rejections_fail_the_file_in_the_same_words() -> None:
+    bench = Bench(100, options=Options(max_rejected_share=0.3))
+    summary = bench.check(ROWS, "a.csv")
+    assert summary["error"] == "9 of 27 records were rejected, and at most a share of 0.3 may be"
+
+
+@pytest.mark.parametrize("key", ["a.csv.gz", "a.json"])
+def test_what_cannot_be_split_is_done_by_the_planner(key: str) -> None:
+    bench = Bench()
+    data = gzip.compress(ROWS) if key.endswith("gz") else b"[]"
+    bench.put(data, key)
+    assert plan(bench, key) == {"outcome": "done"}
+    bench.single.classify("inbox", key)
+    assert bench.outcome(key) == bench.outcome(key, "single/")
+
+
+def test_what_is_no_table_is_refused_by_the_planner() -> None:
+    bench = Bench()
+    assert bench.check(b"a,b\nx,y\n", "a.csv")["error"].startswith("the header lacks")
+    assert bench.calls == 0
+
+
+def test_an_event_that_is_no_task_says_so() -> None:
+    with pytest.raises(MalformedBody, match="none of plan, classify and assemble"):
+        Bench().call({"task": "dance"}, None)
