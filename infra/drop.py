@@ -149,7 +149,7 @@ def drop(
             for file in dropped:
                 _upload(source, file, advance)
         there = place(parts) if parts else parts_of(inbox)
-        progress = there and Parts(connect(there.bucket, endpoint), there.prefix)
+        progress = Parts(connect(there.bucket, endpoint), there.prefix) if there else None
         with drop_report.waiting(len(dropped)) as watch:
             _follow(target, answers, dropped, time.monotonic() + timeout, watch, progress)
         outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]

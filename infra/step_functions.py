@@ -30,7 +30,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
     distributed_item_processor_worker as processor,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 
 from infra.environments import Answer
@@ -84,12 +83,14 @@ def _job(worker: Any, env: Any, job: Any) -> None:
 
 def _too_many_failed(env: Any) -> FailureEvent:
     kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
-    details = MapRunFailedEventDetails(
-        error=kind.to_name(), cause="The specified tolerated failure threshold was exceeded"
-    )
+    details: Any = {
+        "mapRunFailedEventDetails": MapRunFailedEventDetails(
+            error=kind.to_name(), cause="The specified tolerated failure threshold was exceeded"
+        )
+    }
     return FailureEvent(
         env=env,
         error_name=StatesErrorName(typ=kind),
         event_type=HistoryEventType.MapRunFailed,
-        event_details=EventDetails(mapRunFailedEventDetails=details),
+        event_details=details,
     )
