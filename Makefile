@@ -24,6 +24,14 @@ $(OLDER)/done: .venv/dev tests/sklearn-older.txt
 	@$(OLDER)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sklearn-older.txt
 	@touch $@
 
+CLIENTS := .venv/clients
+$(CLIENTS)/done: .venv/dev tests/clients/requirements.txt tests/clients/description.txt
+	@echo "Installing other people's clients into $(CLIENTS) (a minute, once)"
+	@test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
+	@$(BIN)/uv pip install --quiet --python $(CLIENTS)/bin/python -r tests/clients/requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(CLIENTS)/bin/python --no-deps -r tests/clients/description.txt
+	@touch $@
+
 run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
 	@$(BIN)/thimble run
 
@@ -33,6 +41,9 @@ test: .venv/dev  ## the whole suite; make test ARGS="-k promise" for a part of i
 test-sklearn-older: $(OLDER)/done  ## export and parity over the minor release of scikit-learn before the newest
 	PYTHONPATH=functions:. $(OLDER)/bin/python -m pytest -p no:cacheprovider $(PARITY) $(ARGS)
 PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
+
+test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
+	cd tests/clients && $(CURDIR)/$(CLIENTS)/bin/python -m pytest -c pytest.ini -p no:cacheprovider $(ARGS)
 
 check: export AWS_DEFAULT_REGION ?= us-east-1
 check: .venv/dev  ## format, lint, strict types, the template
@@ -72,5 +83,7 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	  --extra tools pyproject.toml -o infra/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/sklearn-older.in -o tests/sklearn-older.txt
+	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
+	  tests/clients/requirements.in -o tests/clients/requirements.txt
 
-.PHONY: help run test test-sklearn-older check build bench oracle clean lock
+.PHONY: help run test test-sklearn-older test-clients check build bench oracle clean lock

@@ -94,6 +94,7 @@ class _Connection(BaseHTTPRequestHandler):
         self._send(self.server.answer(request))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815
+    do_TRACE = do_QUERY = _serve  # noqa: N815
 
     def _read_body(self) -> bytes:
         """The body; of one that is too large, just enough to tell. Raises ValueError when it is malformed."""

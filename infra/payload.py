@@ -53,7 +53,8 @@ def event(request: HttpRequest) -> dict[str, Any]:
     path, _, query = _origin_form(request.target).partition("?")
     path = unquote(path)
     headers, cookies = _headers(request)
-    body, encoded = _body(request.body, headers.get("content-type", ""))
+    packed = headers.get("content-encoding", "identity") != "identity"
+    body, encoded = _body(request.body, "" if packed else headers.get("content-type", ""))
     optional = {"cookies": cookies, "queryStringParameters": _query(query), "body": body}
     return {
         "version": "2.0",

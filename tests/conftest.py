@@ -20,6 +20,7 @@ from thimble.errors import ThimbleError
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+collect_ignore = ["clients"]  # in an environment of their own: make test-clients
 EVENTS = Path(__file__).parent / "events"
 BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 

@@ -58,7 +58,7 @@ def ask(
 def test_one_connection_carries_many_requests_with_every_method(client: HTTPConnection) -> None:
     client.connect()
     same = client.sock
-    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
         status, body = ask(client, method, "/x")
         assert (status, json.loads(body)["requestContext"]["http"]["method"]) == (200, method)
     assert ask(client, "HEAD", "/x") == (200, b"")
@@ -114,7 +114,7 @@ def test_every_request_leaves_one_line(client: HTTPConnection, log: list[str]) -
 @pytest.mark.parametrize(
     ("request_line", "status"),
     [
-        ("TRACE / HTTP/1.1", 501),
+        ("BREW / HTTP/1.1", 501),
         ("GET / HTTP/1.1\r\n" + "\r\n".join(f"h{i}: 1" for i in range(150)), 431),
         ("GET / HTTP/9", 505),
         ("no request at all", 400),

@@ -75,7 +75,7 @@ class Route:
 
 def matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
     """Of paths such as /v2/models/{model}: the parameters are the match's groups."""
-    escaped = re.escape(pattern).replace(r"\{", "(?P<").replace(r"\}", ">[^/:]+)")
+    escaped = re.escape(pattern).replace(r"\{", "(?P<").replace(r"\}", ">[^/]+)")
     return re.compile(escaped).fullmatch
 
 

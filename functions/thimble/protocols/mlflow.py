@@ -20,20 +20,23 @@ def split(value: Any) -> Table:
         raise MalformedBody(
             'dataframe_split is no object with columns and data, such as {"columns": [...], "data": [...]}'
         )
-    rows, names = value["data"], value.get("columns")
-    if names is None or names == list(range(len(names))):  # as pandas counts columns without names
-        return Rows(rows, "dataframe_split.data[{}]")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    path, rows, names = "dataframe_split.data[{}]", value["data"], value.get("columns")
+    if names is None:
+        return Rows(rows, path)
+    if not isinstance(names, list) or not (_all(str, names) or _all(int, names)):
         raise MalformedBody("dataframe_split.columns is not a list of names")
     if len(set(names)) < len(names):
         raise MalformedBody("dataframe_split.columns has a name twice")
-    return Rows([_named(names, row, i) for i, row in enumerate(rows)], "dataframe_split.data[{}]")
+    for i, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise MalformedBody(f"{path.format(i)} is not a list of {len(names)} values, as columns is")
+    if _all(int, names):  # pandas counts columns that have no names
+        return Rows(rows, path)
+    return Rows([dict(zip(names, row, strict=True)) for row in rows], path)
 
 
-def _named(names: list[str], row: Any, i: int) -> dict[str, Any]:
-    if not isinstance(row, list) or len(row) != len(names):
-        raise MalformedBody(f"dataframe_split.data[{i}] is not a list of {len(names)} values, as columns is")
-    return dict(zip(names, row, strict=True))
+def _all(kind: type, values: list[Any]) -> bool:
+    return set(map(type, values)) <= {kind}
 
 
 def records(value: Any) -> Table:

@@ -60,8 +60,8 @@ def _inputs(asked: dict[str, Any]) -> Rows:
 ROUTES: Mapping[str, Methods] = {
     "/": {"GET": alive},
     "/v1/models": {"GET": models},
-    "/v1/models/{model}": {"GET": status},
     "/v1/models/{model}:predict": {"POST": predict},
-    "/v1/models/{model}/versions/{version}": {"GET": status},
+    "/v1/models/{model}": {"GET": status},
     "/v1/models/{model}/versions/{version}:predict": {"POST": predict},
+    "/v1/models/{model}/versions/{version}": {"GET": status},
 }
