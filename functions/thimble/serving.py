@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from thimble import rows
+from thimble import canary, rows, telemetry
 from thimble.classifier import Classifier, Predictions
+from thimble.published import Serving
 from thimble.registry import Models
 from thimble.settings import Settings
 from thimble.tables import Table
+from thimble.watch import Watch
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A request's rows, classified by one model."""
+    """A request's rows, classified by one model; in a canary by two, and `predictions.versions` says which."""
 
     classifier: Classifier
     predictions: Predictions
@@ -24,11 +27,39 @@ class Answered:
 class Service:
     models: Models
     settings: Settings
+    watch: Watch = field(default_factory=Watch)
 
     def classify(self, table: Table, name: str = "", version: str = "") -> Answered:
         """Every row answered, or an error that names the first that cannot be."""
-        classifier = self.models.get(name, version)
-        columns = table.columns(classifier, self.settings.max_rows)
-        predictions = classifier.predict(columns)
+        serving = self.models.serving(name, version)
+        columns = table.columns(serving.classifier, self.settings.max_rows)
+        classifier, predictions = _predicted(serving, columns)
         rows.refuse(predictions.rejected, table.place)
+        self.watch.seen(classifier, columns, predictions)
         return Answered(classifier, predictions, len(columns[0]))
+
+
+def _predicted(serving: Serving, columns: Any) -> tuple[Classifier, Predictions]:
+    """The rows' answers, and the model that gave them; of a canary's mixture, the current one."""
+    classifier, candidate, trial = serving.classifier, serving.candidate, serving.trial
+    if candidate is None or trial is None:
+        return classifier, classifier.predict(columns)
+    if trial.shadow:
+        predictions = classifier.predict(columns)
+        _compare(candidate, columns, predictions)
+        return classifier, predictions
+    predictions = canary.predict(classifier, candidate, columns, trial.percent)
+    tried = predictions.versions.count(candidate.digest)
+    telemetry.count(CanaryRows=tried)
+    return candidate if tried == len(predictions.versions) else classifier, predictions
+
+
+def _compare(candidate: Classifier, columns: Any, predictions: Predictions) -> None:
+    """In the shadow: whatever comes of it, the answer is the current version's."""
+    try:
+        differ = canary.disagreements(predictions, candidate.predict(columns))
+    except Exception:
+        telemetry.exception("the version in the shadow failed")
+        telemetry.count(ShadowFailed=1)
+    else:
+        telemetry.count(ShadowRows=len(columns[0]), ShadowDisagreements=differ)
