@@ -75,7 +75,8 @@ def environment(s3_url: str) -> dict[str, str]:
         "AWS_ALLOW_HTTP": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
         **no_proxy(),
-        "MODEL_URI": f"s3://{MODELS}/model.json",
+        "MODELS_URI": f"s3://{MODELS}/models",
+        "MODEL_URI": "",  # the registry answers, whatever the terminal's environment says
         "RESULTS_URI": f"s3://{RESULTS}",
         "PARTS_URI": f"s3://{PARTS}",
         "WORKFLOW_ARN": workflow_arn(),

@@ -31,7 +31,7 @@ from thimble.errors import InvalidModel, Unavailable
 if TYPE_CHECKING:
     from thimble.classifier import Classifier
 
-IRIS = Path(__file__).parents[1] / "model" / "iris.json"
+BUNDLED = [Path(__file__).parents[1] / "model" / f"{name}.json" for name in ("iris", "penguins", "digits")]
 LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
 
 
@@ -47,11 +47,16 @@ def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, ver
         folder = Path(tempfile.mkdtemp(prefix="thimble-"))
         stack.callback(_forget, folder)
         stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
-        _serve(stack, api, s3, folder, model or IRIS, verbose)
+        _serve(stack, api, s3, folder, [model] if model else BUNDLED, verbose)
 
 
 def _serve(
-    stack: ExitStack, api: socket.socket, s3: list[socket.socket], folder: Path, model: Path, verbose: bool
+    stack: ExitStack,
+    api: socket.socket,
+    s3: list[socket.socket],
+    folder: Path,
+    models: list[Path],
+    verbose: bool,
 ) -> None:
     log = None if verbose else str(folder / "functions.log")
     s3_url, api_url = _url(s3[0]), _url(api)
@@ -59,21 +64,23 @@ def _serve(
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
 
+    documents, classifier = _read(models)
+    os.environ["MODEL_NAME"] = next(iter(documents))  # before the children start, who answer by it too
+
     children = Children(stack, log)
     descriptors = [listener.fileno() for listener in s3]
     children.start("infra.aws", *map(str, descriptors), pass_fds=descriptors)
     for listener in s3:
         listener.close()  # the child's from here on, so that its death is noticed
-    document, classifier = _read(model)
     aws.create_resources(s3_url)
-    _publish(document)
+    _publish(documents)
     children.start("infra.mapping", s3_url, *([log] if log else []))
 
     terminal = sys.stdout
     say = separate(log)
     gateway = ApiGateway(api, load("api"), say)
     Thread(target=gateway.serve_forever, daemon=True).start()
-    print(banner(classifier, api_url, s3_url, folder, log), file=terminal, flush=True)
+    print(banner(classifier, list(documents), api_url, s3_url, folder, log), file=terminal, flush=True)
     raise ChildEnded(children.wait() + (f"; its last words are in {log}." if log else "."))
 
 
@@ -122,16 +129,21 @@ def _forget(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(path: Path) -> tuple[bytes, "Classifier"]:
-    from thimble import classifier  # and numpy, which looks at the environment
+def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
+    """The documents by the names that they are published under, and the first, which is the default."""
+    from thimble import classifier, pointer  # and numpy, which looks at the environment
 
-    try:
-        data = path.read_bytes()
-        return data, classifier.load(data)
-    except OSError as error:
-        raise Unavailable(f"cannot read the model {path}: {error.strerror}.") from None
-    except InvalidModel as error:
-        raise InvalidModel(f"{path} is refused: {error}") from None
+    found = {}
+    for path in paths:
+        try:
+            data = path.read_bytes()
+            loaded = classifier.load(data)
+        except OSError as error:
+            raise Unavailable(f"cannot read the model {path}: {error.strerror}.") from None
+        except InvalidModel as error:
+            raise InvalidModel(f"{path} is refused: {error}") from None
+        found[loaded.name if pointer.NAME.fullmatch(loaded.name) else "model"] = data, loaded
+    return {name: data for name, (data, _) in found.items()}, next(iter(found.values()))[1]
 
 
 def _listen(port: int, variable: str, host: str = "127.0.0.1") -> socket.socket:
@@ -151,15 +163,18 @@ def _url(listener: socket.socket) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def _publish(document: bytes) -> None:
-    import obstore
-    from obstore.store import from_url
+def _publish(documents: dict[str, bytes]) -> None:
+    from infra import publishing
+    from thimble.store import Folder
 
-    bucket, _, key = os.environ["MODEL_URI"].rpartition("/")
-    obstore.put(from_url(bucket), key, document)
+    folder = Folder(os.environ["MODELS_URI"])
+    for name, document in documents.items():
+        publishing.publish(folder, publishing.publication(folder, name, document))
 
 
-def banner(classifier: "Classifier", api_url: str, s3_url: str, folder: Path, log: str | None) -> str:
+def banner(
+    classifier: "Classifier", names: list[str], api_url: str, s3_url: str, folder: Path, log: str | None
+) -> str:
     """Lines to copy, with rows that the model at hand knows."""
     document = classifier.document
     rows = document.examples.rows if document.examples else ((0.0,) * document.n_features_in,)
@@ -170,8 +185,11 @@ Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {class
   Ask it:
     {_curl(api_url, rows[:2], folder)}
 
-  Drop a file (CSV, JSON Lines) into s3://{aws.INBOX}: thimble drop FILE.csv. For example:
-    {_drop(s3_url)} {_example_file(folder, document.feature_names_in, rows)}
+  Publish a version of it, or another model: {_thimble(s3_url)} publish MODEL.json
+  Published are {", ".join(names)}.
+
+  Drop a file (CSV, JSON Lines) into s3://{aws.INBOX}: {_thimble(s3_url)} drop FILE.csv. For example:
+    {_thimble(s3_url)} drop {_example_file(folder, document.feature_names_in, rows)}
 
   The functions' log: {log or "here"}
   Ctrl-C stops everything.
@@ -188,7 +206,7 @@ def _curl(api_url: str, rows: Sequence[Sequence[object]], folder: Path) -> str:
     return f"curl -s {api_url}/classify -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
-def _drop(s3_url: str) -> str:
+def _thimble(s3_url: str) -> str:
     """The command as it works in the directory and against the ports at hand."""
     port = s3_url.rpartition(":")[2]
     script = Path(sys.argv[0])
@@ -197,7 +215,7 @@ def _drop(s3_url: str) -> str:
         script = Path(script.name)
     elif script.resolve().is_relative_to(Path.cwd()):
         script = script.resolve().relative_to(Path.cwd())
-    return ("" if port == "9000" else f"S3_PORT={port} ") + f"{shlex.quote(str(script))} drop"
+    return ("" if port == "9000" else f"S3_PORT={port} ") + f"{shlex.quote(str(script))}"
 
 
 def _example_file(folder: Path, names: Sequence[str] | None, rows: Sequence[Sequence[object]]) -> Path:

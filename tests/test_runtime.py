@@ -21,7 +21,9 @@ import pytest
 import samcli
 from samcli.yamlhelper import yaml_parse
 
+from infra import publishing
 from infra.build import LIMIT, ROOT, digest, lambda_python, size
+from thimble.store import Folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -119,7 +121,10 @@ def start(
     built: Path, runtime_client: Path, s3: "S3Client", aws_environment: dict[str, str], tmp_path: Path
 ) -> Iterator[Start]:
     """`start("ApiFunction")` runs a built function, the iris model published, and returns what calls it."""
-    s3.put_object(Bucket="thimble-models", Key="model.json", Body=(ROOT / "model/iris.json").read_bytes())
+    models = Folder("s3://thimble-models/models")
+    publishing.publish(
+        models, publishing.publication(models, "iris", (ROOT / "model/iris.json").read_bytes())
+    )
     running: list[subprocess.Popen[bytes]] = []
 
     def start_function(name: str) -> Invoke:
@@ -128,7 +133,7 @@ def start(
         environment = {
             **_environment_in_template(built, name),
             **aws_environment,
-            "MODEL_URI": "s3://thimble-models/model.json",
+            "MODELS_URI": "s3://thimble-models/models",
             "RESULTS_URI": "s3://thimble-results",
             "PYTHONPATH": os.pathsep.join(map(str, path if name == "FilesFunction" else path[::2])),
             "PYTHONDONTWRITEBYTECODE": "1",
