@@ -2,6 +2,7 @@
 
 make bench                                 everything, at full size: about an hour
 make bench ARGS="service"                  the HTTPS door alone
+make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,000
 make bench ARGS="files --mb 20"            files alone, of 20 MB: some minutes
 make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
@@ -20,10 +21,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import files, report, service
+from tests.benchmarks import files, preprocessing, report, service
 from tests.benchmarks.report import Bounds, Case
 
-PARTS = ("service", "files")
+PARTS = ("service", "preprocessing", "files")
 WIDTH = 165  # of the table in a file
 
 
@@ -57,6 +58,7 @@ def _options() -> argparse.Namespace:
 def _cases(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
     parts = {
         "service": lambda: service.cases(folder),
+        "preprocessing": preprocessing.cases,
         "files": lambda: files.cases(folder, options.mb),
     }
     return chain.from_iterable(parts[part]() for part in options.parts or PARTS)

@@ -3,7 +3,8 @@
 Figures are rows and megabytes of the file a second, and the peak of the resident memory. On one core the
 seconds are the processor's, to which it does not matter what else the machine does; on two they are the
 clock's. The floor is Thimble without its model; "polars, in and out" is the library below it, reading the
-file and writing it with constant answers. With 1 % bad rows, the rival is Thimble itself on the clean file.
+file and writing it with constant answers. With 1 % bad rows, the rival is Thimble itself on the clean file;
+in ranges, it is one function that does the whole file. What is compared of memory is the peak.
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ GOALS = {  # by format and rival: how many times as fast
 }
 WHOLE_ONLY = {"parquet"}  # pandas has no chunks of it
 BAD_GOAL = 0.5
+RANGES_GOAL = 1 / 1.2  # of the processor's time
+LARGE, SMALL = 20, 2  # times the files' size: 4 GB and 400 MB
+MOST_MEGABYTES = 400
+STEADY = 0.85  # what the large file may take more is the chance of a longer run
+OURS = ("thimble", "ranges", "floor")
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}  # as template.yaml has it
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,12 @@ class Input:
     table: Table
     format: str
     bad: bool = False
+    times: int = 1  # as large as the others
 
     @property
     def name(self) -> str:
-        return f"{self.table.model}{'-bad' if self.bad else ''}.{self.format}"
+        kind = "-bad" if self.bad else f"-{self.times}" if self.times > 1 else ""
+        return f"{self.table.model}{kind}.{self.format}"
 
 
 @dataclass(frozen=True)
@@ -75,29 +84,38 @@ class Folder:
         path = self.path / wanted.name
         if not path.exists():
             progress.print(f"    generating {path.name}")
-            generated.write(path, wanted.table, self.size, wanted.bad)
+            generated.write(path, wanted.table, self.size * wanted.times, wanted.bad)
         return path
 
-    def run(self, contender: str, cores: int, wanted: Input) -> Figure:
+    def speed(self, contender: str, cores: int, wanted: Input) -> Figure:
+        found = self.run(contender, cores, wanted)
+        seconds = found["processor"] if cores == 1 else found["seconds"]
+        speed, megabytes = found["rows"] / seconds, self.file(wanted).stat().st_size / seconds / 1e6
+        shown = f"{speed / 1e3:5,.0f}k rows/s {megabytes:4.0f} MB/s {found['megabytes']:5.0f} MB"
+        return Figure(speed, shown)
+
+    def memory(self, wanted: Input) -> Figure:
+        peak = self.run("thimble", 2, wanted)["megabytes"]
+        self.file(wanted).unlink()
+        return Figure(1 / peak, f"{peak:.0f} MB")
+
+    def run(self, contender: str, cores: int, wanted: Input) -> dict[str, float]:
         models, file = self.models(wanted.table), self.file(wanted)
         out = Path(tempfile.mkdtemp(dir=self.path))
         try:
             arguments = [contender, str(cores), str(models), str(file), str(out)]
+            environment = ENVIRONMENT if contender in OURS else {"OPENBLAS_NUM_THREADS": str(cores)}
             done = subprocess.run(
                 [sys.executable, str(HERE / "file_job.py"), *arguments],
-                env=os.environ
-                | {"PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "OPENBLAS_NUM_THREADS": str(cores)},
+                env=os.environ | environment | {"PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
                 stdout=subprocess.PIPE,
                 check=True,
                 timeout=TIMEOUT,
             )
         finally:
             shutil.rmtree(out)
-        found = json.loads(done.stdout)
-        seconds = found["processor"] if cores == 1 else found["seconds"]
-        speed, megabytes = found["rows"] / seconds, file.stat().st_size / seconds / 1e6
-        shown = f"{speed / 1e3:5,.0f}k rows/s {megabytes:4.0f} MB/s {found['megabytes']:5.0f} MB"
-        return Figure(speed, shown)
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])  # the others are the log
+        return found
 
 
 def cases(path: Path, megabytes: float) -> Iterator[Case]:
@@ -108,22 +126,42 @@ def cases(path: Path, megabytes: float) -> Iterator[Case]:
                 clean, bad = Input(table, format_), Input(table, format_, bad=True)
                 yield _beside_rivals(folder, cores, clean)
                 yield _with_bad_rows(folder, cores, clean, bad)
+                if cores == 1:
+                    yield _in_ranges(folder, clean)
+    yield _in_bounds(folder)
 
 
 def _beside_rivals(folder: Folder, cores: int, clean: Input) -> Case:
     rivals = [
-        Contender(name, partial(folder.run, key, cores, clean), GOALS.get((clean.format, key)))
+        Contender(name, partial(folder.speed, key, cores, clean), GOALS.get((clean.format, key)))
         for key, name in RIVALS.items()
         if not (clean.format in WHOLE_ONLY and key.endswith("_chunks"))
     ]
-    ours = Contender("Thimble", partial(folder.run, "thimble", cores, clean))
+    ours = Contender("Thimble", partial(folder.speed, "thimble", cores, clean))
     return Case(_name(clean, cores), ours, rivals)
 
 
 def _with_bad_rows(folder: Folder, cores: int, clean: Input, bad: Input) -> Case:
-    ours = Contender("Thimble", partial(folder.run, "thimble", cores, bad))
-    rival = Contender("its clean rows", partial(folder.run, "thimble", cores, clean), BAD_GOAL)
+    ours = Contender("Thimble", partial(folder.speed, "thimble", cores, bad))
+    rival = Contender("its clean rows", partial(folder.speed, "thimble", cores, clean), BAD_GOAL)
     return Case(f"{_name(bad, cores)}, 1 % bad rows", ours, [rival])
+
+
+def _in_ranges(folder: Folder, clean: Input) -> Case:
+    ours = Contender("Thimble", partial(folder.speed, "ranges", 1, clean))
+    rival = Contender("one function", partial(folder.speed, "thimble", 1, clean), RANGES_GOAL)
+    return Case(f"{_name(clean, 1)}, in ranges", ours, [rival])
+
+
+def _in_bounds(folder: Folder) -> Case:
+    """Of memory more is worse: a ratio above 1 is less of it than the other has."""
+    large, small = (Input(IRIS, "csv", times=times) for times in (LARGE, SMALL))
+    ours = Contender("Thimble", partial(folder.memory, large))
+    rivals = [
+        Contender("the limit", lambda: Figure(1 / MOST_MEGABYTES, f"{MOST_MEGABYTES} MB"), 1.0),
+        Contender("a tenth of the file", partial(folder.memory, small), STEADY),
+    ]
+    return Case(f"memory, {folder.size * LARGE / 1e6:,.0f} MB of CSV", ours, rivals)
 
 
 def _name(file: Input, cores: int) -> str:

@@ -54,7 +54,7 @@ class Case:
         ours, *others = zip(*self.rounds, strict=True)
         for rival, theirs in zip(self.rivals, others, strict=True):
             ratio = statistics.median(a.speed / b.speed for a, b in zip(ours, theirs, strict=True))
-            goal = ("", "") if rival.goal is None else (f"{rival.goal:g}", _met(ratio >= rival.goal))
+            goal = ("", "") if rival.goal is None else (f"{rival.goal:.2g}", _met(ratio >= rival.goal))
             first = rival is self.rivals[0]
             yield (
                 self.name if first else "",
@@ -78,7 +78,7 @@ def _met(met: bool) -> str:
 
 def run(cases: Iterable[Case], bounds: Bounds) -> Table:
     """Medians of the figures, and medians of the rounds' ratios. Ctrl-C ends it with what there is."""
-    table = Table("case", "Thimble", "beside", "its figure", "times as fast", "goal", "", "rounds")
+    table = Table("case", "Thimble", "beside", "its figure", "ratio", "goal", "", "rounds")
     try:
         for case in cases:
             progress.print(f"  {case.name}")

@@ -1,0 +1,116 @@
+"""A thousand published models, asked for in any order, beside one: warm requests through the API's handler.
+
+The cache has room for all of them, so that every timed request is a hit; how the bound on memory holds where
+they do not fit is shown by `python -m tests.benchmarks.models`, which is no race and has no rival.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from infra import publishing
+from tests.benchmarks.report import Case, Contender, Figure
+from thimble import gateway, routes
+from thimble.cache import Cache
+from thimble.published import Registry
+from thimble.settings import from_environment
+from thimble.store import Folder
+
+MODELS = 1000
+REQUESTS = 20_000  # of a figure
+GOAL = 1 / 1.5  # of the speed that one model has, at the 99th percentile
+
+
+def cases() -> list[Case]:
+    folder = published(MODELS)
+    many = registry(folder, 2**30)
+    for number in range(MODELS):
+        many.get(name(number))
+    one = registry(folder, 2**30)
+    order = random.Random(0).choices(range(MODELS), k=REQUESTS)
+    return [
+        Case(
+            f"{MODELS:,} models, one row each in any order: the 99th percentile",
+            Contender(f"{MODELS:,} models", lambda: percentile(many, order)),
+            [Contender("the same requests to one model", lambda: percentile(one, [0] * REQUESTS), GOAL)],
+        )
+    ]
+
+
+def name(number: int) -> str:
+    return f"model-{number:04}"
+
+
+@cache
+def published(count: int) -> Folder:
+    """Iris, so many times, each with weights of its own."""
+    folder = Folder(f"memory:///benchmark-{count}/models")
+    iris: dict[str, Any] = json.loads((Path(__file__).parents[2] / "model" / "iris.json").read_bytes())
+    del iris["examples"]
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        iris["intercepts"][0] = rng.normal(size=len(iris["intercepts"][0])).tolist()
+        publishing.publish(folder, publishing.publication(folder, name(number), orjson.dumps(iris)))
+    return folder
+
+
+def registry(folder: Folder, room: int) -> Registry:
+    return Registry(folder, default=name(0), refresh=3600, cache=Cache(room))
+
+
+def percentile(models: Registry, order: list[int]) -> Figure:
+    handle = gateway.handler(routes.app(models, from_environment({"POWERTOOLS_LOG_LEVEL": "ERROR"})))
+    events = [event(number) for number in range(MODELS)]
+    times = np.array([timed(lambda number=number: handle(events[number], None)) for number in order])  # type: ignore[misc]
+    p50, p99 = np.percentile(times, [50, 99]) * 1e6
+    return Figure(1 / p99, f"{p99:.0f} us (median {p50:.0f})")
+
+
+def timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def event(number: int) -> dict[str, Any]:
+    context = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
+    return {
+        "rawPath": "/classify",
+        "headers": {},
+        "queryStringParameters": {"model": name(number)},
+        "body": '{"instances": [[5.1, 3.5, 1.4, 0.2]]}',
+        "requestContext": context,
+    }
+
+
+def main() -> None:
+    """Memory under its bound, model after model, and what the estimate is worth."""
+    folder = published(MODELS)
+    for room in (2**30, 2**20):
+        before, models = resident(), registry(folder, room)
+        for number in [*range(MODELS), *range(MODELS)]:
+            models.get(name(number))
+            assert models.cache.bytes <= room
+        kept, grown = len(models.cache), resident() - before
+        print(
+            f"room for {room / 2**20:,.0f} MiB: {kept:,} of {MODELS:,} models kept, "
+            f"{models.cache.bytes / 2**20:.2f} MiB by the estimate; the process grew by {grown / 2**20:.1f} MiB"
+        )
+
+
+def resident() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()
