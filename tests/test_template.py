@@ -110,7 +110,11 @@ def test_what_cannot_be_made_again_is_versioned(bucket: str) -> None:
 
 
 def test_no_function_can_write_where_files_are_announced() -> None:
-    announcing = [bucket for bucket in BUCKETS if "NotificationConfiguration" in properties(bucket)]
+    announcing = [
+        bucket
+        for bucket in BUCKETS
+        if "QueueConfigurations" in properties(bucket).get("NotificationConfiguration", {})
+    ]
     assert announcing == ["InboxBucket"]
     for statement in (s for role in ROLES for s in statements(role)):
         if "InboxBucket" in json.dumps(statement["Resource"]):
