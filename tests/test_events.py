@@ -77,9 +77,25 @@ def test_s3s_own_event_fails_as_a_whole() -> None:
         handler(classify)(notification("iris.csv"), None)
 
 
-def test_a_refused_file_is_done_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    summary = {"input": {"etag": '"abc"'}, "error": "the file is empty"}
+def test_a_refused_file_is_done_and_logged_without_its_data(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reason may quote cells: it stands in the summary alone."""
+    reason = 'the header lacks "a"; it has "Jane Doe", "5.1"'
+    summary = {"input": {"etag": '"abc"'}, "error": reason}
     assert handler(lambda *file: summary)(notification("iris.csv"), None) == {}
     logged = capsys.readouterr().out
     assert "FilesRefused" in logged
+    (record,) = caplog.records
+    assert record.message == "the file was refused; its summary says why"
+    assert "Jane" not in logged + str(vars(record))
     assert telemetry.metrics.metric_set == {}
+
+
+def test_what_fails_names_its_file(caplog: pytest.LogCaptureFixture) -> None:
+    def classify(bucket: str, key: str, deadline: float) -> None:
+        raise Unavailable("the store failed")
+
+    body = json.dumps(notification("monday/iris.csv"))
+    handler(classify)({"Records": [message("1", body)]}, None)
+    assert "at monday/iris.csv in thimble-inbox" in caplog.text

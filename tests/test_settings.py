@@ -1,0 +1,30 @@
+"""The environment: its defaults, and a sentence for what it cannot mean."""
+
+import pytest
+
+from thimble.errors import Unavailable
+from thimble.settings import from_environment
+
+
+def test_every_variable_may_be_absent() -> None:
+    settings = from_environment({})
+    assert (settings.split_bytes, settings.range_bytes) == (256 << 20, 64 << 20)
+    assert settings.workflow_arn == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "meaning"),
+    [
+        ("MAX_ROWS", "ten", "a whole number from 1 on"),
+        ("MAX_BODY_BYTES", "", "a whole number from 1 on"),
+        ("SPLIT_BYTES", "256 MB", "a whole number from 1 on"),
+        ("RANGE_BYTES", "0", "a whole number from 1 on"),
+        ("MAX_REJECTED_SHARE", "1 %", "from 0 to 1"),
+        ("MAX_REJECTED_SHARE", "nan", "from 0 to 1"),
+        ("MAX_REJECTED_SHARE", "1.5", "from 0 to 1"),
+    ],
+)
+def test_a_number_that_is_none_is_named(name: str, text: str, meaning: str) -> None:
+    with pytest.raises(Unavailable) as raised:
+        from_environment({name: text})
+    assert str(raised.value) == f"{name} is {text!r}: it has to be {meaning}"
