@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import LifoQueue, SimpleQueue
 from threading import Thread, Timer
@@ -61,6 +62,12 @@ class Environments:
         finally:
             self._idle.put(environment)
 
+    def close(self) -> None:
+        """End those that are idle."""
+        while not self._idle.empty():
+            if environment := self._idle.get():
+                environment.end()
+
 
 class _Environment:
     """A process of this module's main."""
@@ -77,10 +84,14 @@ class _Environment:
         """The answer; None when the process is no more."""
         line = self._asked(json.dumps(event).encode() + b"\n")
         if not line:
-            self._process.kill()
-            self._process.wait()
+            self.end()
             return None
         return Answer(**json.loads(line))
+
+    def end(self) -> None:
+        self._process.kill()
+        with suppress(OSError), self._process:  # waits, and closes the pipes
+            pass
 
     def _asked(self, line: bytes) -> bytes:
         stdin, stdout = self._process.stdin, self._process.stdout

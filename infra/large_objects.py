@@ -19,23 +19,23 @@ BLOCK = 1024 * 1024  # bytes read at a time
 
 
 class Stored:
-    """The bytes of an object, read when they are asked for: a range by slicing, all by iteration."""
+    """The bytes of an object or of a slice of it, read from its file when they are asked for, block by block."""
 
-    def __init__(self, key: Any) -> None:
-        self._key = key
+    def __init__(self, key: Any, span: range) -> None:
+        self._key, self._span = key, span
 
     def __len__(self) -> int:
-        return int(self._key.contentsize)
+        return len(self._span)
 
-    def __getitem__(self, span: slice) -> bytes:
-        start, stop, _ = span.indices(len(self))
-        with self._key.lock:
-            self._key._value_buffer.seek(start)  # ValueError once the object is deleted
-            return bytes(self._key._value_buffer.read(max(0, stop - start)))
+    def __getitem__(self, span: slice) -> "Stored":
+        return Stored(self._key, self._span[span])
 
     def __iter__(self) -> Iterator[bytes]:
-        for start in range(0, len(self), BLOCK):
-            yield self[start : start + BLOCK]
+        for start in self._span[::BLOCK]:
+            with self._key.lock:
+                self._key._value_buffer.seek(start)  # ValueError once the object is deleted
+                block = self._key._value_buffer.read(min(BLOCK, self._span.stop - start))
+            yield block
 
 
 class Joined:
@@ -44,7 +44,7 @@ class Joined:
     def __init__(self, parts: Sequence[Any]) -> None:
         self.file = TemporaryFile()  # noqa: SIM115
         for part in parts:
-            self.file.writelines(Stored(part))
+            self.file.writelines(_stored(part))
 
     def __len__(self) -> int:
         return self.file.tell()
@@ -61,8 +61,12 @@ def install() -> None:
     _upload.complete = _complete
 
 
+def _stored(key: Any) -> Stored:
+    return Stored(key, range(key.contentsize))
+
+
 def _value(key: Any) -> Any:
-    return Stored(key) if key.contentsize > key._max_buffer_size else _MOTO_VALUE.fget(key)
+    return _stored(key) if key.contentsize > key._max_buffer_size else _MOTO_VALUE.fget(key)
 
 
 def _store(key: Any, value: Any) -> None:

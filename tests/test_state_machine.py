@@ -185,7 +185,13 @@ def workflow(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Workflow:
         monkeypatch.setitem(default_user_config, name, default_user_config[name])  # type: ignore[literal-required]
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda seconds: None))
     port = s3_server.rpartition(":")[2]
-    own = {"RANGE_BYTES": "500", "SPLIT_BYTES": "1000", "MOTO_PORT": port}
+    own = {
+        "RANGE_BYTES": "500",
+        "SPLIT_BYTES": "1000",
+        "MOTO_PORT": port,
+        "MODELS_URI": "",
+        "MODEL_URI": f"s3://{aws.MODELS}/model.json",
+    }
     for name, value in {**aws.environment(s3_server), **own}.items():
         monkeypatch.setenv(name, value)
     s3 = boto3.client("s3")
