@@ -29,6 +29,7 @@ LAYERS = (
         "registry",
         "events",
         "streams",
+        "uploads",
         "jobs",
         "pipeline",
     ),

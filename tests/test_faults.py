@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from thimble import store, streams
+from thimble import store, uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -317,7 +317,7 @@ def behind(
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uploads in parts of a few kilobytes, where S3 asks for 5 MiB."""
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
-    monkeypatch.setattr(streams, "PART_BYTES", 2048)
+    monkeypatch.setattr(uploads, "PART_BYTES", 2048)
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +382,7 @@ def test_the_calls_of_a_calm_run_are_the_kinds_that_are_spoilt(behind: Behind, s
         calls.update(behind.plan.asked)
     behind.plans()
     behind.drop(FILE)
-    streams.PART_BYTES = 1 << 20  # which the fixture puts back
+    uploads.PART_BYTES = 1 << 20  # which the fixture puts back
     assert behind.deliver()
     calls.update(behind.plan.asked)
     assert calls.keys() == {*CALLS, *CALLS_IN_PARTS}

@@ -12,7 +12,7 @@ import pytest
 from backports import zstd
 from obstore.store import LocalStore, MemoryStore
 
-from thimble import store, streams
+from thimble import store, streams, uploads
 from thimble.classifier import Classifier, load
 from thimble.errors import Unavailable
 from thimble.jobs import Options
@@ -220,25 +220,25 @@ def test_a_large_result_goes_up_in_parts_and_is_the_same(
     bench.classify()
     whole = bench.get(f"{KEY}/result.csv")
     small = Bench("memory:///", block_bytes=10_000)
-    monkeypatch.setattr(streams, "PART_BYTES", 100_000)
+    monkeypatch.setattr(uploads, "PART_BYTES", 100_000)
     small.put(data, "again.csv")
     small.classify("again.csv")
     assert small.get("again.csv/result.csv") == whole
 
 
 def test_an_upload_that_is_not_finished_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PART_BYTES", 10)
+    monkeypatch.setattr(uploads, "PART_BYTES", 10)
     results = MemoryStore()
-    with streams.Upload(results, "a") as upload:
+    with uploads.Upload(results, "a") as upload:
         for _ in range(5):
             upload.write(b"123456789")
     assert obstore.list(results).collect() == []
 
 
 def test_an_upload_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(streams, "PART_BYTES", 10)
+    monkeypatch.setattr(uploads, "PART_BYTES", 10)
     (tmp_path / "a").write_bytes(b"a file where a folder should be")
-    with streams.Upload(LocalStore(tmp_path), "a/b") as upload:
+    with uploads.Upload(LocalStore(tmp_path), "a/b") as upload:
         for _ in range(50):
             upload.write(b"123456789")
         with pytest.raises(Exception, match="a/b"):

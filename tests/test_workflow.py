@@ -16,11 +16,12 @@ from obstore.store import MemoryStore
 
 from thimble import store, streams
 from thimble.classifier import load
-from thimble.errors import MalformedBody
+from thimble.errors import MalformedBody, Unavailable
 from thimble.formats import quotes
 from thimble.formats.records import MAX_RECORD_BYTES
 from thimble.jobs import Options
 from thimble.pipeline import Pipeline
+from thimble.ranges import GUESSES, Range
 from thimble.workflow import Workflow, handler
 
 ROOT = Path(__file__).parents[1]
@@ -148,7 +149,7 @@ def tables(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(tables(), st.sampled_from(["a.csv", "a.tsv"]), st.integers(3, 150))
 def test_a_table_comes_out_the_same_however_it_is_split(data: bytes, key: str, size: int) -> None:
     Bench(size).check(data, key)
@@ -160,7 +161,7 @@ OBJECTS = st.fixed_dictionaries({name: st.sampled_from([5.1, 3, "x", None]) for 
 LINES = OBJECTS | st.sampled_from(["", "  ", "{", "[1]", '{"a": "\\n"}', "\u00e9"])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=12), st.booleans(), st.integers(20, 400))
 def test_json_lines_come_out_the_same_however_they_are_split(
     lines: list[str], ended: bool, size: int
@@ -170,7 +171,7 @@ def test_json_lines_come_out_the_same_however_they_are_split(
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 20), st.sets(st.integers(0, 60)), st.integers(1, 9000))
 def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: set[int], size: int) -> None:
     columns = {name: [None if i in bad else i % 7 + k / 10 for i in range(n)] for k, name in enumerate(NAMES)}
@@ -180,7 +181,7 @@ def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: 
     assert summary["rejections"] == len([i for i in bad if i < n])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tables(), st.integers(3, 150), st.integers(20, 70))
 def test_a_record_that_is_too_long_refuses_the_file_with_its_line(data: bytes, size: int, limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -316,3 +317,23 @@ def test_what_is_no_table_is_refused_by_the_planner() -> None:
 def test_an_event_that_is_no_task_says_so() -> None:
     with pytest.raises(MalformedBody, match="none of plan, classify and assemble"):
         Bench().call({"task": "dance"}, None)
+
+
+def test_a_range_that_is_too_much_for_a_function_fails_and_says_what_to_do() -> None:
+    bench = Bench()
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    with pytest.raises(Unavailable, match="range 0 takes more time than one function has: lower RANGE_BYTES"):
+        bench.workflow.classify(planned["folder"], Range(0, len(HEADER), len(HEADER) + 50), deadline=0)
+
+
+def test_a_file_whose_records_cannot_be_told_apart_in_time_is_refused() -> None:
+    bench = Bench()
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    for item in items(bench, planned):
+        bench.call(item, None)
+    rest = Range(0, len(HEADER), len(ROWS), GUESSES + 1)
+    bench.workflow.classify(planned["folder"], rest, deadline=0)
+    assert assemble(bench, planned) == {"outcome": "done"}
+    assert "cannot be told from within the file" in bench.outcome("a.csv")[2]["error"]

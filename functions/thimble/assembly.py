@@ -14,6 +14,7 @@ from thimble.jobs import Job, Summary
 from thimble.joining import Piece
 from thimble.parts import Folder, Plan, Report
 from thimble.streams import LongRecord
+from thimble.uploads import Upload
 
 LINE = re.compile(rb'^\{"line":(\d+)', re.MULTILINE)  # how a rejection begins
 READ_AHEAD = 15  # pieces of rejections
@@ -31,7 +32,7 @@ def assembled(job: Job, plan: Plan, folder: Folder, reports: Sequence[Report], d
         tally.include(report.counts)
         shared.follow(bytes.fromhex(report.closing))
     tally.reconcile()
-    with streams.Upload(job.results, job.paths.rejections) as rejected:
+    with Upload(job.results, job.paths.rejections) as rejected:
         for data in _rejections(folder, reports, before):
             rejected.write(data)
         rejected.finish()

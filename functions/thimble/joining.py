@@ -19,6 +19,7 @@ from thimble import multipart, streams
 from thimble.multipart import Slice
 from thimble.parts import Folder, Stored
 from thimble.streams import Overwritten
+from thimble.uploads import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -38,7 +39,7 @@ def join(
         return Copying(folder, pieces, folder.store.config["bucket"], results.config["bucket"], path).run(
             deadline
         )
-    with streams.Upload(results, path) as upload:
+    with Upload(results, path) as upload:
         for data in streams.in_time(_streamed(folder, pieces), deadline):
             upload.write(data)
         return upload.finish()

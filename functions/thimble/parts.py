@@ -15,7 +15,7 @@ from obstore.store import ObjectStore
 
 from thimble import ranges
 from thimble.ranges import Range
-from thimble.streams import Upload
+from thimble.uploads import Upload
 
 AT_ONCE = 32  # small objects
 

@@ -25,6 +25,7 @@ from thimble.formats import parquet
 from thimble.formats.records import Part, Result
 from thimble.jobs import Job, Options, Summary, under
 from thimble.streams import Gone, Late, Overwritten, Source
+from thimble.uploads import Upload
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
 
@@ -47,8 +48,8 @@ def _classified(job: Job, deadline: float) -> Summary:
     tally = job.tally()
     form, parts = _opened(job)
     with (
-        streams.Upload(job.results, job.paths.result, job.name.compression) as result,
-        streams.Upload(job.results, job.paths.rejections) as rejected,
+        Upload(job.results, job.paths.result, job.name.compression) as result,
+        Upload(job.results, job.paths.rejections) as rejected,
     ):
         result.write(form.opening)
         for piece in streams.pieces(form, streams.in_time(parts, deadline), rejected, tally):

@@ -1,11 +1,10 @@
-"""One version of one object as a stream of answered blocks, and a stream of bytes as one object.
+"""One version of one object as a stream of answered blocks.
 
 Nothing here knows what a whole file is: a range of it goes the same way, and gives the same bytes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import time
@@ -14,8 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from queue import Full, Queue
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import obstore
@@ -24,7 +22,6 @@ from obstore.exceptions import PreconditionError
 from obstore.store import ObjectStore
 
 from thimble.errors import InvalidFile, ThimbleError
-from thimble.formats.compression import Compression
 from thimble.formats.records import MAX_RECORD_BYTES, Block, Format, Part, Result
 from thimble.reference import Counts
 
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 2 << 20
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
 READ_AHEAD = 3  # blocks, and the one that is waited for
-PART_BYTES = 8 << 20  # of an upload; S3 takes 10,000 parts of at least 5 MiB
-UPLOADS = 4  # parts in flight
 
 T = TypeVar("T")
 
@@ -264,80 +259,3 @@ def pieces(result: Result, parts: Iterable[Part], rejected: Sink, tally: Tally) 
         if part.answered.result:
             yield joint + part.answered.result
             joint = result.joint
-
-
-class Upload:
-    """An object written piece by piece, which nobody sees before it is finished; unfinished, it is given up.
-
-    More than one part's worth goes up in parts, in a thread of its own, while the next is being made.
-    """
-
-    def __init__(self, store: ObjectStore, path: str, compression: Compression | None = None) -> None:
-        self.path, self.size = path, 0  # bytes, before they are compressed
-        self._store, self._compression = store, compression
-        self._held: list[bytes] = []
-        self._queue: Queue[bytes | None] = Queue(maxsize=1)
-        self._pool = ThreadPoolExecutor(1)
-        self._uploading: Future[Any] | None = None
-        self._finished = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if self._uploading is not None and not self._finished:
-            self._feed(None)
-            self._uploading.exception()
-        self._pool.shutdown()
-
-    def write(self, data: bytes, /) -> int:
-        self.size += len(data)
-        if self._uploading is not None:
-            self._feed(data)
-        elif data:
-            self._held.append(data)
-            if sum(map(len, self._held)) > PART_BYTES:
-                self._start()
-        return len(data)
-
-    def finish(self) -> str | None:
-        """Make it visible; its ETag."""
-        self._finished = True
-        if self._uploading is None:
-            data = b"".join(self._compressed(self._held))
-            return obstore.put(self._store, self.path, data, use_multipart=False)["e_tag"]
-        self._feed(None)
-        etag: str | None = self._uploading.result()["e_tag"]
-        return etag
-
-    def _start(self) -> None:
-        self._uploading = self._pool.submit(
-            obstore.put,
-            self._store,
-            self.path,
-            self._pieces(),
-            chunk_size=PART_BYTES,
-            max_concurrency=UPLOADS,
-        )
-        self._feed(b"".join(self._held))
-        self._held.clear()
-
-    def _compressed(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
-        return pieces if self._compression is None else self._compression.compress(pieces)
-
-    def _feed(self, data: bytes | None) -> None:
-        """Wait until the thread takes it, or has failed: `finish` raises what it failed of."""
-        while self._uploading is not None and not self._uploading.done():
-            with contextlib.suppress(Full):
-                self._queue.put(data, timeout=0.1)
-                break
-
-    def _pieces(self) -> Iterator[bytes]:
-        while (piece := self._queue.get()) is not None:
-            yield piece
-        if not self._finished:
-            raise Abandoned
-
-
-class Abandoned(Exception):
-    """An upload that was not finished."""
