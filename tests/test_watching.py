@@ -1,0 +1,232 @@
+"""The dashboard and the alarms look at metrics that the code emits, by the very names and dimensions."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import obstore
+import orjson
+import pytest
+from obstore.store import MemoryStore
+from samcli.yamlhelper import yaml_parse
+
+from model.worked import EXAMPLES
+from thimble import events, gateway, pointer, routes, settings, watch
+from thimble.cache import Cache
+from thimble.classifier import load
+from thimble.document import HEAD_KEYS, digest
+from thimble.errors import Unavailable
+from thimble.pipeline import Pipeline, Splitting
+from thimble.pointer import Pointer, Trial
+from thimble.published import Registry
+from thimble.registry import Models, OneModel
+from thimble.store import Folder
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+ALARMS = sorted(name for name, found in RESOURCES.items() if found["Type"] == "AWS::CloudWatch::Alarm")
+
+Metric = tuple[str, str, frozenset[str]]  # namespace, name, dimensions
+
+
+def dashboard() -> list[dict[str, Any]]:
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    widgets: list[dict[str, Any]] = json.loads(body)["widgets"]
+    return widgets
+
+
+def shown() -> Iterator[Metric]:
+    """Every metric of the dashboard; in a row of metrics, a dot repeats the one before."""
+    for widget in dashboard():
+        for metric in widget["properties"].get("metrics", []):
+            if isinstance(metric[0], dict):
+                namespace, *dimensions = re.findall(r"{([^}]*)}", metric[0]["expression"])[0].split(",")
+                name = re.findall(r'MetricName="(\w+)"', metric[0]["expression"])[0]
+                yield namespace, name, frozenset(dimensions)
+            else:
+                namespace, name, *pairs = [part for part in metric if isinstance(part, str)]
+                yield namespace, name, frozenset(pairs[0::2])
+
+
+def alarmed() -> Iterator[Metric]:
+    for alarm in ALARMS:
+        properties = RESOURCES[alarm]["Properties"]
+        one = [properties] if "MetricName" in properties else []
+        several = [m["MetricStat"]["Metric"] for m in properties.get("Metrics", []) if "MetricStat" in m]
+        for metric in one + several:
+            dimensions = frozenset(dimension["Name"] for dimension in metric["Dimensions"])
+            yield metric["Namespace"], metric["MetricName"], dimensions
+
+
+IRIS = (ROOT / "model/iris.json").read_bytes()
+ROWS = json.dumps({"instances": EXAMPLES["iris"]()[0].sample(250, replace=True).to_numpy().tolist()})
+
+
+def call(models: Models, body: str) -> None:
+    handle = gateway.handler(routes.app(models, settings.from_environment({})))
+    request = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
+    event = {"version": "2.0", "rawPath": "/classify", "headers": {}, "body": body, "requestContext": request}
+    handle(event, None)
+
+
+def requests() -> None:
+    """Answered, refused, and failing."""
+
+    def away(uri: str) -> bytes:
+        raise Unavailable(f"{uri} is away")
+
+    call(OneModel("s3://models/model.json", lambda uri: IRIS), ROWS)
+    call(OneModel("s3://models/model.json", lambda uri: IRIS), "{}")
+    call(OneModel("s3://models/model.json", away), ROWS)
+
+
+def versions() -> None:
+    """A canary, a version in the shadow, one there that fails, and one that is refused."""
+    other = orjson.dumps({**json.loads(IRIS), "training": {}})
+    narrow: dict[str, Any] = {key: found for key, found in json.loads(IRIS).items() if key in HEAD_KEYS}
+    narrow["coefs"][0] = narrow["coefs"][0][:3]
+    failing = orjson.dumps(narrow)
+    for current, trial in (
+        (IRIS, Trial(digest(other), 50.0)),
+        (IRIS, Trial(digest(other), shadow=True)),
+        (IRIS, Trial(digest(failing), shadow=True)),
+        (b"{}", None),
+    ):
+        folder = Folder(f"memory:///{uuid4()}/models")
+        for data in (IRIS, other, failing, b"{}"):
+            folder.put(pointer.document("iris", digest(data)), data)
+        folder.put(pointer.current("iris"), pointer.dump(Pointer(digest(current), trial=trial)), None)
+        call(Registry(folder, default="iris", refresh=0.0, cache=Cache(2**28)), ROWS)
+
+
+def files() -> None:
+    """Classified, refused, handed over, and failing, as S3 announces them."""
+    table = EXAMPLES["iris"]()[0].sample(250, replace=True)
+    table.iloc[0, 0] = None
+    inbox, results = MemoryStore(), f"memory:///{uuid4()}"
+    obstore.put(inbox, "good.csv", table.to_csv(index=False).encode())
+    obstore.put(inbox, "bad.csv", b"")
+
+    def buckets(name: str) -> Any:
+        if name == "away":
+            raise Unavailable("the bucket is away")
+        return inbox
+
+    pipeline = Pipeline(lambda key: load(IRIS), results, buckets=buckets)
+    splitting = replace(pipeline, splitting=Splitting(0, lambda job: "an execution"))
+    for work, bucket, key in (
+        (pipeline, "inbox", "good.csv"),
+        (pipeline, "inbox", "bad.csv"),
+        (pipeline, "away", "good.csv"),
+        (splitting, "inbox", "good.csv"),
+    ):
+        file: dict[str, Any] = {
+            "s3": {"bucket": {"name": bucket}, "object": {"key": key, "size": 1, "eTag": ""}}
+        }
+        file |= {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
+        message = {"eventSource": "aws:sqs", "messageId": "1", "body": json.dumps({"Records": [file]})}
+        handle = events.handler(replace(work, results_uri=f"memory:///{uuid4()}").classify)
+        handle({"Records": [message]}, None)
+
+
+@pytest.fixture
+def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:
+    """What requests and files write in the embedded metric format, every kind of them once."""
+    monkeypatch.setattr(watch, "MINUTE", 0.0)
+    for traffic in (requests, versions, files):
+        traffic()
+    found = set()
+    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
+            [dimensions] = directive["Dimensions"]
+            assert set(dimensions) <= line.keys()
+            for metric in directive["Metrics"]:
+                assert metric["Name"] in line
+                found.add((directive["Namespace"], metric["Name"], frozenset(dimensions)))
+    return found
+
+
+def test_the_dashboard_and_the_alarms_look_at_what_is_emitted(emitted: set[Metric]) -> None:
+    looked_at = {metric for metric in {*shown(), *alarmed()} if metric[0] == "Thimble"}
+    assert len(looked_at) > 20
+    assert looked_at - emitted == set()
+
+
+def test_nothing_is_emitted_that_the_dashboard_does_not_show(emitted: set[Metric]) -> None:
+    assert emitted - set(shown()) == set()
+
+
+AWS_METRICS = {
+    "AWS/ApiGateway": ({"Count", "4xx", "5xx", "Latency", "IntegrationLatency"}, {"ApiId"}),
+    "AWS/Lambda": ({"Errors", "Throttles", "Duration", "Invocations"}, {"FunctionName"}),
+    "AWS/SQS": ({"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}, {"QueueName"}),
+    "AWS/States": (
+        {"ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"},
+        {"StateMachineArn"},
+    ),
+}
+
+
+def test_metrics_of_aws_have_the_names_that_aws_documents() -> None:
+    for namespace, name, dimensions in {*shown(), *alarmed()}:
+        if namespace != "Thimble":
+            names, expected = AWS_METRICS[namespace]
+            assert name in names
+            assert dimensions == expected
+
+
+def test_the_metrics_are_of_this_stack() -> None:
+    """Their one dimension is the service, which is the stack's name in every function."""
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert set(re.findall(r'"service","([^"]*)"', body)) == {"${AWS::StackName}"}
+    for alarm in ALARMS:
+        properties = RESOURCES[alarm]["Properties"]
+        if properties.get("Namespace") == "Thimble":
+            assert properties["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
+
+
+def test_what_the_dashboard_refers_to_is_in_the_stack() -> None:
+    body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    for name in re.findall(r"\$\{([^}]*)\}", body):
+        assert name.startswith("AWS::") or name.split(".")[0] in RESOURCES
+
+
+def test_widgets_lie_side_by_side() -> None:
+    cells = [
+        (x, y)
+        for widget in dashboard()
+        for x in range(widget["x"], widget["x"] + widget["width"])
+        for y in range(widget["y"], widget["y"] + widget["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
+
+
+@pytest.mark.parametrize(
+    "alarm",
+    [
+        *("FunctionsFail", "FunctionsThrottled", "FilesGivenUp", "FilesWait", "ExecutionsFail"),
+        *("ModelRefused", "Drift"),
+    ],
+)
+def test_an_alarm_tells_the_topic_and_is_quiet_without_data(alarm: str) -> None:
+    properties = RESOURCES[alarm]["Properties"]
+    assert properties["AlarmActions"] == [{"Ref": "Alerts"}]
+    assert properties["TreatMissingData"] == "notBreaching"
+
+
+def test_drift_and_new_training_data_put_an_event_on_the_bus_for_training() -> None:
+    drift, data = (RESOURCES[rule]["Properties"] for rule in ("RetrainOnDrift", "RetrainOnData"))
+    assert drift["EventPattern"]["resources"] == [{"Fn::GetAtt": ["Drift", "Arn"]}]
+    assert data["EventPattern"]["detail"]["bucket"] == {"name": [{"Ref": "ModelsBucket"}]}
+    models = RESOURCES["ModelsBucket"]["Properties"]["NotificationConfiguration"]
+    assert models["EventBridgeConfiguration"]["EventBridgeEnabled"] is True
+    for rule in (drift, data):
+        assert [target["Arn"] for target in rule["Targets"]] == [{"Fn::GetAtt": ["Retrain", "Arn"]}]
