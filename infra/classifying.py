@@ -1,6 +1,5 @@
 """`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from obstore.store import LocalStore, ObjectStore
 
 from infra import drop_report
 from infra.drop_report import Outcome
-from infra.processes import Task, pool, whole
+from infra.processes import Task, pool, usual, whole
 from thimble import classifier, store, streams
 from thimble.errors import InvalidInput, Unavailable
 from thimble.formats import EXTENSIONS, named
@@ -44,7 +43,7 @@ def classify(
     document = store.read(model if "://" in model else Path(model).absolute().as_uri())
     results, root, paths = _outputs(output, inputs, alone=len(files) == 1 and len(inputs) == 1)
     tasks = [Task(found.place, _source(found), results, paths(found), options) for found in inputs]
-    summaries = _summaries(tasks, document, processes or os.cpu_count() or 1)
+    summaries = _summaries(tasks, document, processes or usual())
     outcomes = [
         _outcome(task, found.name, root, summary)
         for task, found, summary in zip(tasks, inputs, summaries, strict=True)

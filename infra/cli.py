@@ -179,7 +179,9 @@ def classify(
     ] = "",
     processes: Annotated[
         int | None,
-        typer.Option("--processes", "-p", min=1, help="How many share the work.", show_default="processors"),
+        typer.Option(
+            "--processes", "-p", min=1, help="How many share the work.", show_default="one for two processors"
+        ),
     ] = None,
     quote: Annotated[
         str,

@@ -28,6 +28,7 @@ from thimble.ranges import Range
 from thimble.streams import Source
 
 RANGE_BYTES = 32 << 20  # of a file that several share; a smaller one is not worth it
+THREADS = 2  # of a process: so many processors it keeps busy, and no more
 LOOK_SECONDS = 0.1  # at how far the processes are
 
 
@@ -63,7 +64,7 @@ class Process:
 
     @classmethod
     def job(cls, task: Task) -> Job:
-        return task.job(cls.model, cls.on_read, workers=1)
+        return task.job(cls.model, cls.on_read, workers=THREADS)
 
 
 @contextmanager
@@ -147,14 +148,21 @@ def _folder(results: ObjectStore) -> Iterator[Folder]:
         yield Folder(LocalStore(Path(path)), "parts")
 
 
+def usual() -> int:
+    """How many processes keep this machine busy."""
+    return max((os.cpu_count() or 1) // THREADS, 1)
+
+
 @contextmanager
 def pool(processes: int, document: bytes) -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")  # a fork would take polars' threads for granted
     read = context.Value("q", 0)
-    threads = os.environ.setdefault("POLARS_MAX_THREADS", "1")  # each process reads it at its start
+    before = os.environ.get("POLARS_MAX_THREADS")
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # each process reads it at its start
     try:
         with ProcessPoolExecutor(processes, context, Process.begin, (document, read)) as executor:
             yield Pool(processes, executor, classifier.load(document), read)
     finally:
-        if threads == "1":
-            del os.environ["POLARS_MAX_THREADS"]
+        del os.environ["POLARS_MAX_THREADS"]
+        if before is not None:
+            os.environ["POLARS_MAX_THREADS"] = before
