@@ -15,7 +15,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def _options() -> argparse.Namespace:
 
 
 def _cases(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
-    parts = {
+    parts: dict[str, Callable[[], Iterable[Case]]] = {
         "service": lambda: service.cases(folder),
         "preprocessing": preprocessing.cases,
         "files": lambda: files.cases(folder, options.mb),
