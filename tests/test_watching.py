@@ -15,10 +15,10 @@ from obstore.store import MemoryStore
 from samcli.yamlhelper import yaml_parse
 
 from model.worked import EXAMPLES
-from thimble import events, gateway, pointer, routes, settings, watch
+from thimble import canary, events, gateway, pointer, routes, settings, watch
 from thimble.cache import Cache
 from thimble.classifier import load
-from thimble.document import HEAD_KEYS, digest
+from thimble.document import digest
 from thimble.errors import Unavailable
 from thimble.pipeline import Pipeline, Splitting
 from thimble.pointer import Pointer, Trial
@@ -85,23 +85,25 @@ def requests() -> None:
     call(OneModel("s3://models/model.json", away), ROWS)
 
 
+OTHER = orjson.dumps({**json.loads(IRIS), "training": {}})
+
+
+def published(current: bytes, trial: Trial | None) -> None:
+    folder = Folder(f"memory:///{uuid4()}/models")
+    for data in (IRIS, OTHER, b"{}"):
+        folder.put(pointer.document("iris", digest(data)), data)
+    folder.put(pointer.current("iris"), pointer.dump(Pointer(digest(current), trial=trial)), None)
+    call(Registry(folder, default="iris", refresh=0.0, cache=Cache(2**28)), ROWS)
+
+
 def versions() -> None:
     """A canary, a version in the shadow, one there that fails, and one that is refused."""
-    other = orjson.dumps({**json.loads(IRIS), "training": {}})
-    narrow: dict[str, Any] = {key: found for key, found in json.loads(IRIS).items() if key in HEAD_KEYS}
-    narrow["coefs"][0] = narrow["coefs"][0][:3]
-    failing = orjson.dumps(narrow)
-    for current, trial in (
-        (IRIS, Trial(digest(other), 50.0)),
-        (IRIS, Trial(digest(other), shadow=True)),
-        (IRIS, Trial(digest(failing), shadow=True)),
-        (b"{}", None),
-    ):
-        folder = Folder(f"memory:///{uuid4()}/models")
-        for data in (IRIS, other, failing, b"{}"):
-            folder.put(pointer.document("iris", digest(data)), data)
-        folder.put(pointer.current("iris"), pointer.dump(Pointer(digest(current), trial=trial)), None)
-        call(Registry(folder, default="iris", refresh=0.0, cache=Cache(2**28)), ROWS)
+    published(IRIS, Trial(digest(OTHER), 50.0))
+    published(IRIS, Trial(digest(OTHER), shadow=True))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delattr(canary, "disagreements")
+        published(IRIS, Trial(digest(OTHER), shadow=True))
+    published(b"{}", None)
 
 
 def files() -> None:
