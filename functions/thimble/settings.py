@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,12 +45,16 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     def share(name: str, default: str) -> float:
         return _number(name, environment.get(name, default), float, "from 0 to 1", lambda x: 0 <= x <= 1)
 
+    def seconds(name: str, default: str) -> float:
+        text = environment.get(name, default)
+        return _number(name, text, float, "a number of seconds from 0 on", lambda x: 0 <= x < math.inf)
+
     return Settings(
         models_uri=environment.get("MODELS_URI", ""),
         model_name=environment.get("MODEL_NAME", ""),
         model_version=environment.get("MODEL_VERSION", ""),
-        model_refresh_seconds=float(environment.get("MODEL_REFRESH_SECONDS", "60")),
-        model_cache_bytes=int(environment.get("MODEL_CACHE_BYTES", "268435456")),
+        model_refresh_seconds=seconds("MODEL_REFRESH_SECONDS", "60"),
+        model_cache_bytes=whole("MODEL_CACHE_BYTES", "268435456"),
         model_uri=environment.get("MODEL_URI", ""),
         results_uri=environment.get("RESULTS_URI", ""),
         parts_uri=environment.get("PARTS_URI", ""),
