@@ -95,7 +95,7 @@ def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[
         numbers = "probabilities" if output.has_probabilities else "scores"
         found[prefix + numbers] = part.probabilities.T.tolist()
         found[f"{prefix}classes"] = list(output.classes)
-    return found
+    return found | ({"version": list(predictions.versions)} if predictions.versions else {})
 
 
 def card(classifier: Classifier) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from thimble import headers, tables, textcells
 from thimble.answers import column_names, label_sets
 from thimble.classifier import Classifier, Output, Predictions, label_text
 from thimble.document import Feature
-from thimble.errors import InvalidFile, MalformedBody, UnprocessableRows
+from thimble.errors import InvalidFile, InvalidInput, MalformedBody, UnprocessableRows
 from thimble.media import Media, utf8
 from thimble.tables import Table
 
@@ -73,16 +74,21 @@ class Text:
     def _layout(self, classifier: Classifier) -> Layout:
         """Of those that make sense to the model, by any delimiter, the one with the most cells."""
         found: list[Layout] = []
-        faults: list[tuple[int, InvalidFile]] = []
+        faults: list[tuple[int, InvalidInput]] = []
         for delimiter in DELIMITERS:
-            _, first = next(self._records(delimiter), (0, []))
+            first: list[str] = []
             try:
+                _, first = next(self._records(delimiter), (0, []))
                 found.append(self._laid_out(delimiter, [cell.strip() for cell in first], classifier))
-            except InvalidFile as error:
+            except (InvalidFile, MalformedBody) as error:
                 faults.append((len(first), error))
         if found:
             return max(found, key=lambda layout: layout.width)
-        raise UnprocessableRows(str(max(faults, key=lambda fault: fault[0])[1]))
+        (_, by_commas), *_ = faults
+        if isinstance(by_commas, MalformedBody):
+            raise by_commas
+        sentence = str(max(faults, key=itemgetter(0))[1])
+        raise UnprocessableRows(sentence.partition("; it has ")[0])  # what it has may be data
 
     def _laid_out(self, delimiter: str, first: list[str], classifier: Classifier) -> Layout:
         tables.check(len(first), len(first))
