@@ -19,7 +19,7 @@ BLOCK = 1024 * 1024  # bytes read at a time
 
 
 class Stored:
-    """The bytes of an object or of a slice of it, read from its file when they are asked for, block by block."""
+    """The bytes of an object, or of a slice of it, read from its file block by block when asked for."""
 
     def __init__(self, key: Any, span: range) -> None:
         self._key, self._span = key, span
