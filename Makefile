@@ -53,12 +53,34 @@ check: .venv/dev  ## format, lint, strict types, the template
 	$(BIN)/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
+# checkov's pins clash with ours, so it has an environment of its own.
+.venv/checkov/done: tests/checkov.txt | .venv/dev
+	@echo "Installing checkov into .venv/checkov (a minute, once)"
+	@test -x .venv/checkov/bin/python || $(BIN)/python -m venv .venv/checkov
+	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r tests/checkov.txt
+	@touch $@
+check-security: .venv/checkov/done  ## checkov on the template; exceptions stand there, each with its reason
+	@.venv/checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
+
 # Folders are listed too: their times tell of files that are gone.
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
 build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out
 .aws-sam/built: template.yaml samconfig.toml infra/build.py $(SHIPPED) | .venv/dev
 	$(BIN)/python -m infra.build
 	@touch $@
+
+package: .aws-sam/packaged  ## what is uploaded, in .aws-sam/package: the same commit gives the same bytes
+.aws-sam/packaged: .aws-sam/built infra/packaging.py
+	@$(BIN)/python -m infra.packaging
+	@touch $@
+
+# Questions are asked the first time, and kept in samconfig.toml; never where CI is set.
+ENV ?= dev
+GUIDED = $(if $(or $(CI),$(wildcard .aws-sam/deployed-$(ENV))),,--guided)
+deploy: .aws-sam/packaged  ## to AWS; make deploy ENV=prod for production
+	SAM_CLI_TELEMETRY=0 $(BIN)/sam deploy --template-file .aws-sam/package/template.yaml --config-file $(CURDIR)/samconfig.toml \
+	  --config-env $(ENV) $(GUIDED) $(DEPLOY_OPTIONS)
+	@touch .aws-sam/deployed-$(ENV)
 
 bench: .venv/dev  ## Thimble beside the usual way, in one run
 	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
@@ -86,4 +108,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/clients/requirements.in -o tests/clients/requirements.txt
 
-.PHONY: help run test test-sklearn-older test-clients check build bench oracle clean lock
+.PHONY: help run test test-sklearn-older test-clients check check-security build package deploy bench oracle clean lock

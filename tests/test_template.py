@@ -178,10 +178,55 @@ def test_a_role_has_neither_wildcards_nor_managed_policies(role: str) -> None:
         assert "*" not in as_list(statement["Resource"]) or set(actions) <= WITHOUT_RESOURCES
 
 
+def routes() -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = properties("HttpApi")["DefinitionBody"]["paths"]
+    return {f"{method} {path}": found for path, methods in paths.items() for method, found in methods.items()}
+
+
 def test_every_path_reaches_the_function_and_no_cors_of_the_gateways_answers_for_it() -> None:
-    event = properties("ApiFunction")["Events"]["EveryRequest"]["Properties"]
-    assert event == {"ApiId": {"Ref": "HttpApi"}, "PayloadFormatVersion": "2.0"}
+    integrations = [route["x-amazon-apigateway-integration"] for route in routes().values()]
+    assert integrations == [integrations[0]] * len(integrations)
+    assert integrations[0]["payloadFormatVersion"] == "2.0"
+    assert "${ApiFunction.Arn}:live" in integrations[0]["uri"]["Fn::Sub"]
+    assert routes()["x-amazon-apigateway-any-method /$default"]["isDefaultRoute"] is True
     assert "CorsConfiguration" not in properties("HttpApi")
+
+
+def test_strangers_reach_health_and_preflight_alone() -> None:
+    assert TEMPLATE["Parameters"]["Auth"]["Default"] == "IAM"
+    opened = {route for route, found in routes().items() if "security" not in found}
+    assert opened == {"get /health", "options /{proxy+}"}
+    [closed] = [found["security"] for found in routes().values() if "security" in found]
+    assert closed["Fn::If"][:2] == ["ByIam", [{"iam": []}]]
+    assert closed["Fn::If"][2]["Fn::If"][:2] == ["ByJwt", [{"jwt": []}]]
+
+
+def test_an_api_that_is_open_says_so() -> None:
+    warning = TEMPLATE["Outputs"]["Warning"]
+    assert warning["Condition"] == "ByNobody"
+    assert TEMPLATE["Conditions"]["ByNobody"] == {"Fn::Equals": [{"Ref": "Auth"}, "NONE"]}
+
+
+def test_a_flood_of_requests_is_throttled() -> None:
+    assert properties("HttpApi")["DefaultRouteSettings"].keys() >= {
+        "ThrottlingRateLimit",
+        "ThrottlingBurstLimit",
+    }
+
+
+def test_a_new_version_takes_over_in_steps_and_an_alarm_brings_the_old_one_back() -> None:
+    function = properties("ApiFunction")
+    assert function["AutoPublishAlias"] == "live"
+    alarms = [alarm["Ref"] for alarm in function["DeploymentPreference"]["Alarms"]]
+    assert {properties(alarm)["MetricName"] for alarm in alarms} == {"Errors", "5xx"}
+    assert {properties(alarm)["TreatMissingData"] for alarm in alarms} == {"notBreaching"}
+    assert not TEMPLATE["Parameters"]["Rollout"]["Default"].startswith("AllAtOnce")
+
+
+def test_permission_to_call_the_api_is_the_gateways_alone() -> None:
+    permission = properties("ApiMayCall")
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert "${HttpApi}" in permission["SourceArn"]["Fn::Sub"]
 
 
 def test_the_access_log_holds_no_bodies() -> None:
