@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from thimble.errors import MalformedBody, Unavailable
 from thimble.formats import quotes
 from thimble.formats.records import MAX_RECORD_BYTES
 from thimble.jobs import Options
+from thimble.parts import Report
 from thimble.pipeline import Pipeline
-from thimble.ranges import GUESSES, Range
+from thimble.ranges import GUESSES, Range, checked, planned
 from thimble.workflow import Workflow, handler
 
 ROOT = Path(__file__).parents[1]
@@ -195,6 +197,49 @@ def test_the_line_of_a_record_that_is_too_long_is_the_files() -> None:
     data = HEADER + rows + b"x" * MAX_RECORD_BYTES + b",5.1,3.5,1.4,0.2\n" + rows
     summary = Bench(100_000).check(data, "a.csv")
     assert summary["error"] == "the record that begins on line 62 is longer than 1048576 bytes"
+
+
+NEWLINES = [
+    '"line one\nline two, with a comma\n\nand ""more"""',
+    '"1,2,3,4,5\n6,7,8,9,10\n"',
+    '"' + "some words\n" * 50 + '"',
+]
+
+
+@pytest.mark.parametrize("note", NEWLINES)
+def test_quoted_newlines_hardly_ever_mislead(note: str) -> None:
+    rows = "".join(f"{note if i % 3 else 'plain'},5.{i % 10},3.5,1.4,0.2\n" for i in range(6000)).encode()
+    bench = Bench((len(HEADER) + len(rows)) // 100)
+    assert bench.check(HEADER + rows, "a.csv")["predictions"] == 6000
+    assert bench.calls <= 103  # a range or two again
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.data())
+def test_with_every_round_one_more_range_is_right(lengths: list[int], draw: st.DataObject) -> None:
+    """However wrong the guesses are."""
+    bounds = [0, *accumulate(lengths)]
+    true = sorted({0, bounds[-1], *draw.draw(st.sets(st.integers(0, bounds[-1])))})
+
+    def begin(at: int) -> int:
+        return next(start for start in true if start >= at)
+
+    def done(part: Range, start: int) -> Report:
+        end = begin(part.stop) if start in true else draw.draw(st.integers(part.stop, bounds[-1]))
+        return Report(part.index, part.round, start, part.stop, max(start, end), {})
+
+    reports = {p.index: done(p, draw.draw(st.integers(p.start, bounds[-1]))) for p in planned(bounds)}
+    reports[0] = done(planned(bounds)[0], 0)
+    for _ in range(GUESSES + 1):
+        right, again = checked(bounds, reports)
+        if not again:
+            break
+        assert all(found.start in true for found in right)
+        assert again[0].start == begin(right[-1].end or 0)
+        reports |= {part.index: done(part, part.start) for part in again}
+    right, again = checked(bounds, reports)
+    assert again == []
+    assert [found.start for found in right[1:]] == [found.end for found in right[:-1]]
+    assert right[-1].end == bounds[-1]
 
 
 # One version, one model, once.

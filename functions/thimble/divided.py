@@ -74,12 +74,13 @@ class Lines:
     def begin(self, part: Range) -> int:
         if part.index == 0 or part.round > 0:
             return part.start
-        size = self.job.source.size
-        for at in range(part.start - 1, size, ranges.LOOK_BYTES):
-            look = self.job.source.read(at, at + ranges.LOOK_BYTES)
-            if (found := ranges.first_record(self.form, look)) is not None:
+        source, at = self.job.source, part.start - 1
+        for size in (ranges.LOOK_BYTES, 8 * ranges.LOOK_BYTES, formats.HEAD_BYTES):
+            look = source.read(at, at + size)
+            found = ranges.first_record(self.form, look, final=at + size >= source.size)
+            if found is not None:
                 return at + found
-        return size
+        return min(part.stop, source.size)  # within a record that is too long
 
     def parts(self, start: int, stop: int) -> Iterator[Part]:
         self.end = start

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from operator import itemgetter
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -19,10 +20,9 @@ from thimble.formats.dialect import Tokens
 from thimble.formats.records import Block, Format
 
 MOST = 9000  # ranges: an S3 upload has 10,000 parts
-LOOK_BYTES = 64 << 10  # at a time, for where a record begins
-CANDIDATES = 24  # newlines that are looked at
-RECORDS = 12  # after each of them
-GUESSES = 5  # rounds of them, before what is left is one range
+LOOK_BYTES = 64 << 10  # for where a record begins; more, if they do not tell
+RECORDS = 64  # that are looked at
+GUESSES = 8  # rounds of them, before what is left is one range
 
 
 def bounds(start: int, stop: int, size: int) -> list[int]:
@@ -43,25 +43,31 @@ def group_bounds(extents: Sequence[int], size: int) -> list[int]:
     return [*found, len(extents)]
 
 
-def first_record(form: Format, look: bytes) -> int | None:
-    """Where in the bytes a record begins, most likely; after a newline it does, but not within quotes."""
-    newlines = np.flatnonzero(np.frombuffer(look, np.uint8) == ord("\n"))[:CANDIDATES]
-    if not len(newlines):
-        return None
-    starts: list[int] = (newlines + 1).tolist()
+def first_record(form: Format, look: bytes, final: bool) -> int | None:
+    """Where in the bytes the first record begins, most likely, if they tell; the first of them is no matter.
+
+    After a newline it does, but for quoted fields. The bytes are read as if they began outside of one, and
+    inside: the way that makes the better records is believed.
+    """
     if not isinstance(form, Delimited) or not form.dialect.quote or form.dialect.quote not in look:
-        return starts[0]
-    return max(starts, key=lambda start: (_fitting(form, look[start:]), -start))
+        newline = look.find(b"\n")
+        return newline + 1 if newline >= 0 else None
+    ways = [_read(form, opening + look, final) for opening in (b"x", form.dialect.quote)]
+    found = [way for way in ways if way is not None]
+    return max(found, key=itemgetter(1))[0] if found else None
 
 
-def _fitting(form: Delimited, data: bytes) -> int:
-    """How many of the first records have as many cells as they should, or none."""
-    ends = form.cut(data, final=False)[:RECORDS]
+def _read(form: Delimited, data: bytes, final: bool) -> tuple[int, int] | None:
+    """Where the second record begins, less the opening that was put before; how good the next ones look."""
+    ends = form.cut(data, final)[: RECORDS + 1]
     if not len(ends):
-        return 0
-    block = Block(data[: int(ends[-1]) + 1], ends, 0)
-    fits = Tokens(form.dialect, block.data).widths == form.width
-    return int((fits | block.blank).sum())
+        return None
+    records = data[int(ends[0]) + 1 : int(ends[-1]) + 1]
+    block = Block(records, ends[1:] - ends[0] - 1, 0)
+    tokens = Tokens(form.dialect, records)
+    stray = np.array([form.dialect.quote in record for record in tokens.bare.split(b"\n")[:-1]], np.bool_)
+    fits = ((tokens.widths == form.width) & ~stray) | block.blank
+    return int(ends[0]), int(fits.sum()) - int((~fits).sum())
 
 
 @dataclass(frozen=True)
@@ -103,26 +109,26 @@ def checked(bounds: Sequence[int], done: Mapping[int, D]) -> tuple[list[D], list
     """The ranges that follow one another from the beginning on, and those to be classified (again).
 
     With each round at least one more range is right: of those to be done again the first begins where the
-    last right one ends. After a few rounds it takes all that is left.
+    last right one ends. What a wrong one says of its end is not believed. After a few rounds the first of
+    them takes all that is left.
     """
     right: list[D] = []
     again: list[Range] = []
     at: int | None = bounds[0]
     following = max((found.round for found in done.values()), default=0) + 1
-    for planned_range in planned(bounds):
-        if at is not None and at >= planned_range.stop:
+    for part in planned(bounds):
+        if at is not None and at >= part.stop:
             continue  # a record that began before fills it
-        found = done.get(planned_range.index)
-        if found is not None and at in (None, found.start):
-            if not again:
-                right.append(found)
-                if found.end is None:
-                    break
-        elif at is None:
-            again.append(planned_range)
-        else:
-            again.append(replace(planned_range, start=at, round=following))
-        at = None if found is None else found.end
+        found = done.get(part.index)
+        if found is None or at not in (None, found.start):
+            again.append(part if at is None else replace(part, start=at, round=following))
+            at = None
+            continue
+        if not again:
+            right.append(found)
+            if found.end is None:
+                break
+        at = found.end
     if again and following > GUESSES:
         again = [replace(again[0], stop=bounds[-1])]
     return right, again
