@@ -213,6 +213,33 @@ def classify(
         raise typer.Exit(1)
 
 
+@app.command()
+def drift(
+    results: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RESULT...", help="Results, summaries, folders of them, or s3://BUCKET/PREFIX."
+        ),
+    ],
+    html: Annotated[
+        Path | None, typer.Option(metavar="REPORT.html", help="Write a page with plots too.")
+    ] = None,
+) -> None:
+    """How far the rows of classified files have moved from the training data.
+
+    The summary of every result holds the counts; those of several files are added up, model by model.
+
+    \b
+    Examples:
+      thimble drift answers.csv
+      thimble drift answers/ --html report.html
+      thimble drift s3://my-results/2024/ --html report.html
+    """
+    from infra import drifting
+
+    drifting.show(results, html)
+
+
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="MODEL.json", help="Where the document goes.")
 ]

@@ -132,6 +132,11 @@ def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tupl
         yield f"winning probability{of}", entry["winning"]
 
 
+def ranked(found: Entry) -> list[tuple[str, Entry]]:
+    """Everything that a report compares, what moved most first."""
+    return sorted(named(found["features"], found["predictions"]), key=lambda item: -item[1]["js"])
+
+
 @dataclass(frozen=True)
 class Scale:
     """What a distance between the shares of so many rows means."""
