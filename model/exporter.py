@@ -29,8 +29,10 @@ from model.heads import Head, folded
 from model.parity import all_numbers, expected, require_parity
 from model.program import Program, document_keys
 from model.reference import document_key as reference
+from model.support import Unsupported
 from thimble.classifier import Classifier, load
 from thimble.document import FORMAT, FORMAT_VERSION
+from thimble.errors import InvalidModel
 
 FEWEST_EXAMPLES, MOST_EXAMPLES = 3, 5
 
@@ -65,7 +67,10 @@ def export(
         **({"preprocessing": preprocessing} if preprocessing else {}),
         **_head_keys(heads),
     }
-    classifier = load(dumps(document))
+    try:
+        classifier = load(dumps(document))
+    except InvalidModel as error:
+        raise Unsupported(f"The document would be refused: {error}") from None
     require_free_names(classifier)
     samples = made_rows(classifier) if table is None else table
     require_parity(classifier, estimator, samples)

@@ -662,6 +662,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         "its function has no name",
     ),
     (lambda: nested(KBinsDiscretizer(3, dtype=np.float32)), "'first' (KBinsDiscretizer): it bins in float32"),
+    (
+        lambda: make_pipeline(PolynomialFeatures(3), PolynomialFeatures(3), LogisticRegression(max_iter=1)),
+        "The document would be refused: preprocessing.steps[",
+    ),
     (lambda: Pipeline([("s", MaxAbsScaler()), ("c", SVC())]), "step 'c' (SVC) is not supported"),
     (lambda: Pipeline([("c", OneVsRestClassifier(SVC()))]), "step 'c' > 'estimator' (SVC) is not supported"),
     (

@@ -387,7 +387,8 @@ def test_a_generated_pipeline_answers_as_scikit_learn_does(
     try:
         classifier = load(export(fitted, table))
     except Unsupported as refusal:  # a column without any value that is scaled; training rows that are noise
-        if "not finite" not in str(refusal) and noise(fitted, table) < 1e-12:
+        known = "not finite" in str(refusal) or "more than 20000 columns" in str(refusal)
+        if not known and noise(fitted, table) < 1e-12:
             raise
         return
     new = frame(np.random.default_rng(seed + 1), 20, 0.15, dtype, odd=True)
