@@ -73,11 +73,11 @@ def _serve(
     for listener in s3:
         listener.close()  # the child's from here on, so that its death is noticed
     aws.create_resources(s3_url)
+    terminal = sys.stdout
+    say = separate(log)  # before the functions' logger is made: it writes where print does
     _publish(documents)
     children.start("infra.mapping", s3_url, *([log] if log else []))
 
-    terminal = sys.stdout
-    say = separate(log)
     gateway = ApiGateway(api, load("api"), say)
     Thread(target=gateway.serve_forever, daemon=True).start()
     print(banner(classifier, list(documents), api_url, s3_url, folder, log), file=terminal, flush=True)

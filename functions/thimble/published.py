@@ -184,7 +184,8 @@ class Registry:
                 candidate = to.trial.version
             except (InvalidModel, NotFound) as error:
                 refused = [self._refuse(name, to.trial.version, error)]
-        telemetry.logger.info("the model is followed", model=name, version=version, candidate=candidate)
+        if known is not None:
+            telemetry.logger.info("the model changed", model=name, version=version, candidate=candidate)
         return _Known(to, etag, version, candidate, tuple(refused))
 
     def _first_sound(self, name: str, versions: tuple[str, ...]) -> tuple[str, ...]:
