@@ -251,3 +251,16 @@ def test_a_shadow_that_fails_harms_no_answer(counted: dict[str, float]) -> None:
     body = door(Trial(broken.digest, shadow=True), broken)("/classify", {"instances": ROWS})
     assert len(body["predictions"]) == 200
     assert counted["ShadowFailed"] == 1
+
+
+def test_a_csv_answer_has_the_version_as_its_last_column() -> None:
+    handle = gateway.handler(
+        routes.app(OnTrial(Trial(CANDIDATE.digest, 30), CANDIDATE), from_environment({}))
+    )
+    context = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
+    headers = {"content-type": "application/json", "accept": "text/csv"}
+    body = json.dumps({"instances": ROWS})
+    event = {"rawPath": "/classify", "headers": headers, "body": body, "requestContext": context}
+    header, *lines = handle(event, None)["body"].splitlines()
+    assert header.endswith(",version")
+    assert {line.rpartition(",")[2] for line in lines} == {CURRENT.digest, CANDIDATE.digest}

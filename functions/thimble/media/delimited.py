@@ -75,7 +75,7 @@ class Text:
         """Of those that make sense to the model, by any delimiter, the one with the most cells."""
         found: list[Layout] = []
         faults: list[tuple[int, InvalidInput]] = []
-        for delimiter in DELIMITERS:
+        for delimiter in [d for d in DELIMITERS if d == "," or d in self.text]:
             first: list[str] = []
             try:
                 _, first = next(self._records(delimiter), (0, []))
@@ -147,9 +147,11 @@ def written(classifier: Classifier, predictions: Predictions, media: Media) -> b
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if media.parameters.get("header") != "absent":
-        writer.writerow(column_names(classifier))
+        writer.writerow([*column_names(classifier), *(["version"] if predictions.versions else [])])
     parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
     columns = [column for output, part in parts for column in _answer(output, part)]
+    if predictions.versions:  # a canary's
+        columns.append(list(predictions.versions))
     writer.writerows(zip(*columns, strict=True))
     return text.getvalue().encode()
 
