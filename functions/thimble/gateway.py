@@ -45,8 +45,8 @@ def _body(event: dict[str, Any]) -> bytes:
     if not event.get("isBase64Encoded"):
         return bytes(body, "utf-8", "surrogatepass")
     try:
-        return base64.b64decode(body, validate=True)
-    except binascii.Error:
+        return binascii.a2b_base64(body, strict_mode=True)
+    except ValueError:  # not ASCII, or not base64
         raise MalformedBody("the body is not the base64 that it is said to be") from None
 
 

@@ -2,7 +2,9 @@
 
 make bench                                 everything, at full size: about an hour
 make bench ARGS="service"                  the HTTPS door alone
+make bench ARGS="protocols"                every protocol beside /classify, and bytes beside JSON
 make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,000
+make bench ARGS="watching"                 what counting for drift costs
 make bench ARGS="files --mb 20"            files alone, of 20 MB: some minutes
 make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
@@ -21,10 +23,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import files, preprocessing, report, service
+from tests.benchmarks import files, preprocessing, protocols, report, service, watching
 from tests.benchmarks.report import Bounds, Case
 
-PARTS = ("service", "preprocessing", "files")
+PARTS = ("service", "protocols", "preprocessing", "watching", "files")
 WIDTH = 165  # of the table in a file
 
 
@@ -58,7 +60,9 @@ def _options() -> argparse.Namespace:
 def _cases(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
     parts: dict[str, Callable[[], Iterable[Case]]] = {
         "service": lambda: service.cases(folder),
+        "protocols": protocols.cases,
         "preprocessing": preprocessing.cases,
+        "watching": watching.cases,
         "files": lambda: files.cases(folder, options.mb),
     }
     return chain.from_iterable(parts[part]() for part in options.parts or PARTS)
