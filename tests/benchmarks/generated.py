@@ -99,4 +99,4 @@ def _parquet(path: Path, table: Table, size: int, bad: bool) -> None:
         size -= len(_csv_lines(frame))
         if size <= 0:
             break
-    pl.concat(frames).write_parquet(path)
+    pl.concat(frames).write_parquet(path, compression="snappy")  # as pandas has it

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import orjson
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from thimble.classifier import Classifier, Predictions, label_text
 from thimble.document import Feature
@@ -32,10 +32,13 @@ from thimble.formats.thrift import Struct, Value
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
+MAX_FOOTER = 16 << 20  # bytes; read, it takes seventy times as much memory
 TAIL = 8  # the footer's length, and the magic again
 SLICE_BYTES = 32 << 20  # of values at once, about
 SLICE_ROWS = 1 << 17
+WHOLE_BYTES = 64 << 20  # of values in a row group that is decoded as a whole
 IN_MEMORY = 64 << 20  # bytes of a row group as it is stored; a larger one goes through a temporary file
+LEVELS = {"zstd": 1}  # no larger than at the usual 3, and a third quicker
 CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
 
 # Fields of the footer's structs, by their numbers in parquet.thrift.
@@ -72,8 +75,8 @@ def footer(size: int, read: Read) -> Footer:
     if size < len(MAGIC) + TAIL or not end.endswith(MAGIC):
         raise InvalidFile("the file is not Parquet, or was cut short")
     length = int.from_bytes(end[-TAIL:-4], "little") + TAIL
-    if length > size:
-        raise InvalidFile("the file's footer is broken")
+    if length > min(size, MAX_FOOTER):
+        raise InvalidFile("the file's footer is broken" if length > size else "the file's footer is too large")
     if length > len(end):
         end = read(size - length, size)
     try:
@@ -135,10 +138,18 @@ class Parquet:
         """The row groups from first to last, slice by slice."""
         row = 1 + sum(group[GROUP_ROWS].value for group in self.footer.groups[:first])
         for group in self.footer.groups[first:last]:
-            with self._opened(group) as frames:
-                for at in range(0, group[GROUP_ROWS].value, self._slice_rows):
-                    yield self._part(frames.slice(at, self._slice_rows), row + at)
+            with self._opened(group) as rows:
+                for at, frame in self._slices(rows, group[GROUP_ROWS].value, row):
+                    yield self._part(frame, row + at)
             row += group[GROUP_ROWS].value
+
+    def _slices(self, rows: pl.LazyFrame, n: int, row: int) -> Iterator[tuple[int, pl.DataFrame]]:
+        """Of a row group: decoded once if it is small, else as far as each slice takes it."""
+        if 8 * n * len(self.schema) <= WHOLE_BYTES:
+            rows = _collected(rows, row, n).lazy()
+        for at in range(0, n, self._slice_rows):
+            height = min(self._slice_rows, n - at)
+            yield at, _collected(rows.slice(at, height), row + at, height)
 
     @contextmanager
     def _opened(self, group: Struct) -> Iterator[pl.LazyFrame]:
@@ -156,11 +167,7 @@ class Parquet:
             file.flush()
             yield pl.scan_parquet(file.name)
 
-    def _part(self, rows: pl.LazyFrame, row: int) -> Part:
-        try:
-            frame = rows.collect()
-        except PolarsError as error:
-            raise InvalidFile(f"the rows from {row} on cannot be read: {error}") from None
+    def _part(self, frame: pl.DataFrame, row: int) -> Part:
         rejected: dict[int, bytes] = {}
 
         def reject(i: int, reason: str) -> None:
@@ -221,7 +228,12 @@ class Parquet:
     def _file(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
         columns = [_series(column) for column in added.columns(self.classifier, predictions)]
         out = io.BytesIO()
-        frame.hstack(columns).write_parquet(out, compression=self._codec, row_group_size=max(frame.height, 1))
+        frame.hstack(columns).write_parquet(
+            out,
+            compression=self._codec,
+            compression_level=LEVELS.get(self._codec),
+            row_group_size=max(frame.height, 1),
+        )
         return out.getvalue()
 
     @property
@@ -255,15 +267,44 @@ class Parquet:
 def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     """InvalidFile unless it is Parquet with a numeric column for every feature."""
     found = footer(size, read)
+    _check(found, size)
     try:
         schema = pl.read_parquet_schema(io.BytesIO(MAGIC + found.of([])))
-    except PolarsError as error:
+    except (PolarsError, PanicException) as error:
         raise InvalidFile(f"the file's footer cannot be read: {error}") from None
     names = list(schema)
     features = {k: names[column] for k, column in matching.features(names, classifier).items()}
     for k, name in features.items():
         _refuse_other_types(classifier.features[k], schema[name], name)
     return Parquet(classifier, read, found, pl.Schema(schema), features)
+
+
+def _collected(rows: pl.LazyFrame, row: int, n: int) -> pl.DataFrame:
+    try:
+        frame = rows.collect()
+    except (PolarsError, PanicException) as error:
+        raise InvalidFile(f"the rows from {row} on cannot be read: {error}") from None
+    if frame.height != n:
+        raise InvalidFile(f"from row {row} on there are {frame.height} rows, where the footer says {n}")
+    return frame
+
+
+def _check(found: Footer, size: int) -> None:
+    """InvalidFile unless everything is there that is looked at here, and lies within the file."""
+    try:
+        found.of([])
+        _key_values(found.struct)
+        for group in found.groups:
+            start, stop = extent(group)
+            offsets = [chunk.value[CHUNK_OFFSET].value for chunk in group[GROUP_COLUMNS].value]
+            codecs = [chunk.value[CHUNK_META].value[META_CODEC].value for chunk in group[GROUP_COLUMNS].value]
+            numbers = [group[GROUP_ROWS].value, start, stop, *offsets, *codecs]
+            if not all(type(number) is int for number in numbers):
+                raise ValueError
+            if not (len(MAGIC) <= start <= stop <= size and group[GROUP_ROWS].value >= 0):
+                raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InvalidFile("the file's footer is broken") from error
 
 
 def _refuse_other_types(feature: Feature, dtype: pl.DataType, name: str) -> None:
