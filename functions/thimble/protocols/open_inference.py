@@ -197,8 +197,6 @@ def _chosen(
         first, numbers = _names(classifier, output)
         known[first] = (output, predictions, _label_tensor)
         known[numbers] = (output, predictions, _number_tensor)
-    if answered.predictions.versions:  # in a canary
-        known["version"] = (classifier.outputs[0], answered.predictions, _version_tensor)
     chosen = []
     for i, raw in enumerate(wanted if wanted is not None else [{"name": name} for name in known]):
         name, parameters = raw.get("name"), _parameters(raw, f"outputs[{i}]")
@@ -239,10 +237,6 @@ def _label_tensor(name: str, output: Output, predictions: Predictions) -> Tensor
 
 def _number_tensor(name: str, output: Output, predictions: Predictions) -> Tensor:
     return Tensor(name, "FP64", predictions.probabilities.T)
-
-
-def _version_tensor(name: str, output: Output, predictions: Predictions) -> Tensor:
-    return Tensor(name, "BYTES", np.array(predictions.versions, object))
 
 
 def _ranking(name: str, output: Output, predictions: Predictions, k: Any) -> Tensor:
