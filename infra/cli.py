@@ -406,7 +406,12 @@ def publish(
 
 @app.command()
 def models(at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
-    """List the published models, with their current versions and what is on trial."""
+    """List the published models, with their current versions and what is on trial.
+
+    \b
+    Example:
+      thimble models --at s3://my-stack-models-123456789012-eu-west-1
+    """
     from infra.keeping import Keeper
 
     Keeper(at, endpoint_url).models()
@@ -414,7 +419,12 @@ def models(at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> N
 
 @app.command()
 def versions(name: Name, at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
-    """List a model's versions, the newest first."""
+    """List a model's versions, the newest first.
+
+    \b
+    Example:
+      thimble versions iris
+    """
     from infra.keeping import Keeper
 
     Keeper(at, endpoint_url).versions(name)
@@ -485,7 +495,12 @@ def canary(
 def promote(
     name: Name, at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None, dry_run: DryRun = False
 ) -> None:
-    """Make the version on trial the current one."""
+    """Make the version on trial the current one.
+
+    \b
+    Example:
+      thimble promote iris
+    """
     from infra.keeping import Keeper
 
     Keeper(at, endpoint_url, dry_run).promote(name)
