@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,18 @@ def report(classifier: Classifier, counts: Counts) -> Entry | None:
         )
     ]
     return _judged(found.rows, reference.rows, features, predictions)
+
+
+def predicted(classifier: Classifier, counts: Counts) -> dict[str, int]:
+    """How often each label was the answer, of several outputs each label after its output's name."""
+    assert classifier.reference is not None
+    return {
+        f"{output.name}.{text}" if output.name else text: n
+        for output, times in zip(
+            classifier.outputs, unpacked(classifier.reference, counts).classes, strict=True
+        )
+        for text, n in zip(output.class_texts, times.tolist(), strict=True)
+    }
 
 
 def merged(reports: Sequence[Entry]) -> Entry:
@@ -186,6 +199,11 @@ class Scale:
             "alert": self.verdict(distance > JS_ALERT),
         }
 
+    @cached_property
+    def z(self) -> float:
+        """Of the standard normal distribution, exceeded by chance."""
+        return float(inverse_normal(np.array([1 - self.chance]))[0])
+
     def verdict(self, found: Any) -> Any:
         return found if self.rows >= FEWEST_ROWS else None
 
@@ -195,8 +213,7 @@ class Scale:
     def noise(self, bins: int) -> float:
         """The distance that chance alone exceeds that rarely; chi squared after Wilson and Hilferty."""
         k = max(bins - 1, 1)
-        z = float(inverse_normal(np.array([1 - self.chance]))[0])
-        chi_squared = k * (1 - 2 / (9 * k) + z * math.sqrt(2 / (9 * k))) ** 3
+        chi_squared = k * (1 - 2 / (9 * k) + self.z * math.sqrt(2 / (9 * k))) ** 3
         stability = (1 / max(self.rows, 1) + 1 / max(self.reference_rows, 1)) * chi_squared
         return min(1.0, math.sqrt(stability / (8 * math.log(2))))
 

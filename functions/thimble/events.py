@@ -112,4 +112,4 @@ def report(key: str, summary: Event | None) -> None:
             FilesClassified=1, RowsClassified=summary["predictions"], RowsRejected=summary["rejections"]
         )
         if summary.get("drift"):
-            watch.emit(summary["drift"], summary["drift"], **summary["model"])
+            watch.emit(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])

@@ -8,13 +8,14 @@ thin, its window is longer than a minute.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from thimble import telemetry
+from thimble.answers import identity
 from thimble.classifier import Classifier, Predictions
 from thimble.reference import Counts
 
@@ -82,19 +83,18 @@ def _report(seen: Seen) -> None:
 
     seen.window = seen.window + seen.minute
     found = drift.report(seen.classifier, seen.window)
-    minute = drift.report(seen.classifier, seen.minute)
     assert found is not None
-    assert minute is not None
-    emit(found, minute, seen.classifier.name, seen.classifier.digest)
+    emit(
+        found, drift.predicted(seen.classifier, seen.minute), int(seen.minute[0]), **identity(seen.classifier)
+    )
     seen.minute = np.zeros(1, np.int64)
     if found["verdict"] is not None:
         seen.window = np.zeros(1, np.int64)
 
 
-def emit(found: dict[str, Any], minute: dict[str, Any], name: str, digest: str) -> None:
-    """The worst of a report's features and its predictions; how often each class was predicted.
-
-    `minute` is the report of the rows that were not yet emitted, `found` of those that drift is judged of."""
+def emit(found: dict[str, Any], labels: Mapping[str, int], rows: int, name: str, digest: str) -> None:
+    """The worst of a report's features and its predictions; of the rows that are new, how many there are and
+    how often each label was predicted."""
     features, predictions = found["features"].values(), found["predictions"]
     shares = {
         "MissingShare": max((entry["missing"] for entry in features), default=0.0),
@@ -107,21 +107,18 @@ def emit(found: dict[str, Any], minute: dict[str, Any], name: str, digest: str) 
         "PredictionJs": max(entry["js"] for entry in predictions),
         "ConfidenceJs": max(entry["winning"]["js"] for entry in predictions),
     }
-    counts = {"WatchedRows": minute["rows"]}
+    counts = {"WatchedRows": rows}
     if found["verdict"] is not None:
         counts |= {"DriftRows": found["rows"], "Drifted": len(found["drifted"])}
-    about = {"model_name": name, "model_digest": digest, "rows": minute["rows"], "drifted": found["drifted"]}
+    about = {"model_name": name, "model_digest": digest, "rows": rows, "drifted": found["drifted"]}
     telemetry.emit(counts, shares | distances if found["verdict"] is not None else shares, about=about)
-    for label, times in _labels(minute["predictions"]).items():
+    for label, times in _bounded(labels).items():
         telemetry.emit({"Predicted": times}, dimensions={"class": label})
 
 
-def _labels(predictions: list[dict[str, Any]]) -> dict[str, int]:
-    """The first classes, and the others together."""
-    times: dict[str, int] = {}
-    for entry in predictions:
-        prefix = f"{entry['output']}." if entry["output"] else ""
-        for label, n in zip(entry["labels"], entry["observed"], strict=True):
-            key = prefix + label if len(times) < CLASSES else "others"
-            times[key] = times.get(key, 0) + n
-    return times
+def _bounded(labels: Mapping[str, int]) -> dict[str, int]:
+    """The first labels, and the others together."""
+    bounded = dict(list(labels.items())[:CLASSES])
+    if others := list(labels.values())[CLASSES:]:
+        bounded["others"] = bounded.get("others", 0) + sum(others)
+    return bounded

@@ -5,6 +5,7 @@ make bench ARGS="service"                  the HTTPS door alone
 make bench ARGS="protocols"                every protocol beside /classify, and bytes beside JSON
 make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,000
 make bench ARGS="watching"                 what counting for drift costs
+make bench ARGS="models"                   a thousand published models beside one
 make bench ARGS="files --mb 20"            files alone, of 20 MB: some minutes
 make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
@@ -23,10 +24,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import files, preprocessing, protocols, report, service, watching
+from tests.benchmarks import files, models, preprocessing, protocols, report, service, watching
 from tests.benchmarks.report import Bounds, Case
 
-PARTS = ("service", "protocols", "preprocessing", "watching", "files")
+PARTS = ("service", "protocols", "preprocessing", "watching", "models", "files")
 WIDTH = 165  # of the table in a file
 
 
@@ -63,6 +64,7 @@ def _cases(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
         "protocols": protocols.cases,
         "preprocessing": preprocessing.cases,
         "watching": watching.cases,
+        "models": models.cases,
         "files": lambda: files.cases(folder, options.mb),
     }
     return chain.from_iterable(parts[part]() for part in options.parts or PARTS)

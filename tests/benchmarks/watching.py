@@ -1,0 +1,109 @@
+"""What counting for drift costs: the same requests and files by a model with a reference and without one.
+
+Requests include the minute's report, one for every 3,000 of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from model import export, worked
+from model.frames import json_rows
+from tests.benchmarks.report import Case, Contender, Figure
+from thimble import formats, gateway, serving, settings, streams, watch
+from thimble.classifier import Classifier, load
+from thimble.http import App
+from thimble.protocols import Router
+from thimble.published import Serving
+from thimble.registry import OneModel
+
+REQUESTS = 3000  # a minute of 50 a second
+BYTES = 4 << 20  # of a file
+GOAL = 1 / 1.1  # a tenth more, at most
+
+
+def cases() -> Iterator[Case]:
+    for name, example in worked.EXAMPLES.items():
+        X, y, estimator = example()
+        watched = load(export(estimator, X, y))
+        bare = replace(watched, reference=None)
+        table = X.sample(20_000, replace=True, random_state=0)
+        for rows in (1, 100):
+            body = json.dumps({"instances": json_rows(watched.features, table[:rows])})
+            yield Case(
+                f"{name}: a request of {rows}, event to response",
+                Contender("Thimble", partial(_requests, watched, body)),
+                [Contender("no reference", partial(_requests, bare, body), goal=GOAL)],
+            )
+        data = table.to_csv(index=False).encode()[:BYTES]
+        yield Case(
+            f"{name}: a CSV file in memory",
+            Contender("Thimble", partial(_file, watched, data)),
+            [Contender("no reference", partial(_file, bare, data), goal=GOAL)],
+        )
+
+
+class Alone(OneModel):
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__("", lambda uri: b"")
+        self._alone = classifier
+
+    def get(self, name: str = "", version: str = "") -> Classifier:
+        return self._alone
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        return Serving(self._alone)
+
+
+def _requests(classifier: Classifier, body: str) -> Figure:
+    watching = watch.Watch()
+    service = serving.Service(Alone(classifier), settings.from_environment({}), watching)
+    handle = gateway.handler(App(Router(service).find, 10**7))
+    request = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
+    event = {"version": "2.0", "rawPath": "/classify", "headers": {}, "body": body, "requestContext": request}
+    with _silent():
+        assert handle(event, None)["statusCode"] == 200
+
+        def work() -> None:
+            for _ in range(REQUESTS):
+                handle(event, None)
+            watching.report()
+
+        return _timed(work, REQUESTS, "request")
+
+
+def _file(classifier: Classifier, data: bytes) -> Figure:
+    form = formats.find(formats.named("x.csv"), data[:65536], False, classifier, formats.Given())
+    blocks = list(streams.blocks(form, [data[form.body :]], form.body, sys.maxsize, form.first_line))
+    records = sum(len(block.ends) for block in blocks)
+    return _timed(lambda: [form.classify(block) for block in blocks], records, "record")
+
+
+def _timed(work: Callable[[], Any], times: int, of: str) -> Figure:
+    """By the processor's time: what others do on the machine is not in it."""
+    started = time.process_time()
+    work()
+    each = (time.process_time() - started) / times
+    return Figure(1 / each, f"{each * 1e6:.2f} us a {of}")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the functions' log, which goes to standard output."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
