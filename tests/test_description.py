@@ -18,7 +18,7 @@ from thimble.http import Request, Response
 from thimble.settings import from_environment
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "functions" / "thimble"
+FOLDER = ROOT / "functions" / "thimble" / "protocols"
 API: dict[str, Any] = json.loads((FOLDER / "openapi.json").read_bytes())
 DOCUMENT = "urn:openapi"
 SCHEMAS: Registry[Any] = Registry().with_resource(
@@ -145,4 +145,4 @@ def test_the_page_needs_nothing_from_another_host(app: http.App, method: str) ->
 
 
 def test_both_ship_in_the_wheel_and_to_lambda() -> None:
-    assert '"*.json", "*.html"' in (ROOT / "pyproject.toml").read_text()
+    assert '"protocols/*.json", "protocols/*.html"' in (ROOT / "pyproject.toml").read_text()

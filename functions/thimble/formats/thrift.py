@@ -10,6 +10,8 @@ from typing import Any
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 INTEGERS = (I16, I32, I64)
+MAX_DEPTH = 32  # of structs and lists within each other; a footer takes about six
+MAX_BITS = 64  # of an integer
 
 Struct = dict[int, "Value"]
 
@@ -36,7 +38,7 @@ def dumps(struct: Struct) -> bytes:
 
 class _Reader:
     def __init__(self, data: bytes) -> None:
-        self.data, self.at = data, 0
+        self.data, self.at, self.depth = data, 0, 0
 
     def byte(self) -> int:
         self.at += 1
@@ -44,6 +46,8 @@ class _Reader:
 
     def bytes(self, length: int) -> bytes:
         self.at += length
+        if self.at > len(self.data):
+            raise ValueError("the data end too early")
         return self.data[self.at - length : self.at]
 
     def varint(self) -> int:
@@ -54,6 +58,8 @@ class _Reader:
             shift += 7
             if byte < 0x80:
                 return result
+            if shift >= MAX_BITS:
+                raise ValueError("an integer is too long")
 
     def zigzag(self) -> int:
         n = self.varint()
@@ -65,10 +71,22 @@ class _Reader:
         while header := self.byte():
             delta, type_ = header >> 4, header & 0x0F
             identifier = identifier + delta if delta else self.zigzag()
+            if not 0 < identifier < 1 << 15:
+                raise ValueError("a field has no such number")
             fields[identifier] = self.value(type_)
         return fields
 
     def value(self, type_: int) -> Value:
+        if type_ not in (LIST, SET, STRUCT):
+            return self.plain(type_)
+        if self.depth == MAX_DEPTH:
+            raise ValueError("structs are nested too deeply")
+        self.depth += 1
+        found = Value(type_, self.struct()) if type_ == STRUCT else self.list(type_)
+        self.depth -= 1
+        return found
+
+    def plain(self, type_: int) -> Value:
         if type_ in (TRUE, FALSE):
             return Value(type_, None)
         if type_ in INTEGERS:
@@ -79,10 +97,6 @@ class _Reader:
             return Value(type_, self.bytes(8))
         if type_ == BINARY:
             return Value(type_, self.bytes(self.varint()))
-        if type_ in (LIST, SET):
-            return self.list(type_)
-        if type_ == STRUCT:
-            return Value(type_, self.struct())
         raise ValueError(f"type {type_} has no place in a Parquet footer")
 
     def list(self, type_: int) -> Value:

@@ -1,6 +1,6 @@
 """What there is, for programs and for people: the OpenAPI document, and a page to read and try it.
 
-Both are files beside this package, read when they are asked for. The page needs nothing from another host.
+Both are files beside this module, read when they are asked for. The page needs nothing from another host.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from thimble.http import Methods, Request, Response
 from thimble.serving import Service
 
-FOLDER = Path(__file__).parents[1]
+FOLDER = Path(__file__).parent
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 
 
