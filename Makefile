@@ -53,6 +53,18 @@ check: .venv/dev  ## format, lint, strict types, the template
 	$(BIN)/cfn-lint template.yaml
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
+# atheris comes for some versions of Python only, so it has an environment of its own.
+.venv/fuzz/done: functions/requirements.txt infra/layer/requirements.txt | .venv/dev
+	@test -x .venv/fuzz/bin/python || $(BIN)/python -m venv .venv/fuzz
+	@.venv/fuzz/bin/python -m pip install --quiet --disable-pip-version-check -r functions/requirements.txt \
+	  -r infra/layer/requirements.txt atheris==3.0.0
+	@touch $@
+FUZZ_SECONDS ?= 60
+fuzz: .venv/fuzz/done  ## strangers' bytes by atheris, FUZZ_SECONDS (60) a target; findings are left in .fuzz
+	@for target in document request file key; do echo "fuzzing $$target"; \
+	  PYTHONPATH=functions .venv/fuzz/bin/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) .fuzz 2>&1 \
+	  | grep -E "^Done|Error|SUMMARY|Test unit" ; done; ! ls .fuzz/*-crash-* .fuzz/*-timeout-* .fuzz/*-oom-* 2>/dev/null
+
 # checkov's pins clash with ours, so it has an environment of its own.
 .venv/checkov/done: tests/checkov.txt | .venv/dev
 	@echo "Installing checkov into .venv/checkov (a minute, once)"
@@ -95,7 +107,7 @@ oracle: .venv/oracle  ## drift beside evidently and nannyml
 	@PYTHONPATH=functions .venv/oracle/bin/python -W ignore -m tests.drift_oracle
 
 clean:  ## away with what building and testing left behind; .venv stays
-	rm -rf .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .aws-sam .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find functions infra model tests -name __pycache__ -prune -exec rm -rf {} +
 
 lock:  ## pin the newest versions of everything but the functions' own list
@@ -108,4 +120,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/clients/requirements.in -o tests/clients/requirements.txt
 
-.PHONY: help run test test-sklearn-older test-clients check check-security build package deploy bench oracle clean lock
+.PHONY: help run test test-sklearn-older test-clients check check-security fuzz build package deploy bench oracle clean lock
