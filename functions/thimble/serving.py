@@ -16,7 +16,7 @@ from thimble.watch import Watch
 
 @dataclass(frozen=True)
 class Answered:
-    """A request's rows, classified by one model; in a canary by two, and `predictions.versions` says which."""
+    """A request's rows, classified by one model; in a canary by two: `predictions.versions` says which."""
 
     classifier: Classifier
     predictions: Predictions
