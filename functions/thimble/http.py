@@ -6,7 +6,8 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -64,12 +65,11 @@ def failure(status: int, sentence: str) -> Response:
     return json_response(status, {"error": sentence})
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """What a path leads to."""
 
     methods: Methods
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = MappingProxyType({})
     failure: Failure = failure
 
 

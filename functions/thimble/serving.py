@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from thimble import canary, rows, telemetry
 from thimble.classifier import Classifier, Predictions
@@ -14,8 +13,7 @@ from thimble.tables import Table
 from thimble.watch import Watch
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """A request's rows, classified by one model; in a canary by two: `predictions.versions` says which."""
 
     classifier: Classifier
@@ -23,11 +21,11 @@ class Answered:
     rows: int
 
 
-@dataclass(frozen=True)
 class Service:
-    models: Models
-    settings: Settings
-    watch: Watch = field(default_factory=Watch)
+    def __init__(self, models: Models, settings: Settings, watch: Watch | None = None) -> None:
+        self.models = models
+        self.settings = settings
+        self.watch = watch or Watch()
 
     def classify(self, table: Table, name: str = "", version: str = "") -> Answered:
         """Every row answered, or an error that names the first that cannot be."""

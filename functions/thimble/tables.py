@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from thimble import rows
 from thimble.classifier import Classifier
@@ -26,8 +25,7 @@ def check(n: int, most: int) -> None:
         raise TooLarge(f"there are {n} rows; the most in one request is {most}: drop a file instead")
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """Lists, or objects by feature name, as JSON has them."""
 
     instances: list[Any]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from thimble.errors import NotAcceptable, UnsupportedMediaType
 
@@ -36,12 +36,11 @@ CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "u
 UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
 
-@dataclass(frozen=True)
-class Media:
+class Media(NamedTuple):
     """A type, by our name for it, and its parameters."""
 
     name: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = MappingProxyType({})
 
     @property
     def module(self) -> Any:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from re import Match
+from typing import NamedTuple
 
 from thimble import http
 from thimble.http import Methods, Route
@@ -34,8 +34,7 @@ MODULES = {
 }
 
 
-@dataclass(frozen=True)
-class Spoken:
+class Spoken(NamedTuple):
     """A protocol's routes, its functions bound to the service."""
 
     exact: Mapping[str, Route]
@@ -51,10 +50,10 @@ class Spoken:
         return None
 
 
-@dataclass(frozen=True)
 class Router:
-    service: Service
-    _spoken: dict[str, Spoken] = field(default_factory=dict)
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self._spoken: dict[str, Spoken] = {}
 
     def find(self, path: str) -> Route | None:
         name = MODULES.get(path[1:].partition("/")[0])

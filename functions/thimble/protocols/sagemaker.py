@@ -62,7 +62,7 @@ def _table(body: bytes, sent: Media) -> Table:
     if "instances" not in value and "instance" not in value:
         raise MalformedBody(f"the body has none of {', '.join(KEYS)}")
     rows = bodies.instances(value)
-    return replace(rows, instances=list(map(unwrapped, rows.instances)))
+    return rows._replace(instances=list(map(unwrapped, rows.instances)))
 
 
 def _rows(value: list[Any], path: str) -> Rows:
@@ -78,7 +78,7 @@ def _response(answered: Answered, wanted: Media) -> Response:
         found = answers(classifier, predictions)
         return json_response(200, {"model": identity(classifier), "predictions": found})
     if wanted.name == media.CSV:  # without a header, as its containers write it
-        wanted = replace(wanted, parameters={"header": "absent", **wanted.parameters})
+        wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
     return Response(200, wanted.module.written(classifier, predictions, wanted), wanted.name)
 
 
