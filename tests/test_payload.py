@@ -94,6 +94,11 @@ def test_bytes_that_only_claim_to_be_text_are_not_lost() -> None:
     assert base64.b64decode(told["body"]) == b"\xff"
 
 
+def test_a_packed_body_is_no_text_whatever_its_type() -> None:
+    told = request("/", b"x", ("content-type", "application/json"), ("content-encoding", "gzip"))
+    assert told["isBase64Encoded"] is True
+
+
 def test_a_whole_url_on_the_request_line_is_its_path() -> None:
     told = request("http://proxy:1/x?y=1")
     assert (told["rawPath"], told["rawQueryString"]) == ("/x", "y=1")

@@ -158,6 +158,8 @@ REFUSED: list[tuple[Any, int, str]] = [
     ({"inputs": {}}, 400, "inputs is not a list of objects"),
     ({"inputs": [1]}, 400, "inputs is not a list of objects"),
     (tensor() | {"id": 7}, 400, "id is a number, not a string"),
+    (tensor() | {"id": "\ud800"}, 400, "id has half of a surrogate pair"),
+    (tensor(name="\ud800", datatype="?"), 400, "\\ud800's datatype is none of BOOL"),
     (tensor() | {"parameters": []} | {"parameters": [1]}, 400, "the parameters of the body are a list"),
     (tensor() | {"outputs": [{"name": "x"}]}, 400, "outputs[0] is none of the model's: label, probabilities"),
     (tensor(name=None), 400, "inputs[0].name is not there"),

@@ -99,9 +99,7 @@ def _tensor(name: str, datatype: str, *shape: int) -> dict[str, Any]:
 def infer(service: Service, request: Request, model: str, version: str = "") -> Response:
     media.wanted(request.headers.get("accept", ""), MEDIA, media.PLAIN[media.JSON])
     asked, data = _read(request)
-    identifier = asked.get("id", "")
-    if not isinstance(identifier, str):
-        raise MalformedBody(f"id is {kind(identifier)}, not a string")
+    identifier = _identifier(asked.get("id", ""))
     wanted = _list(asked, "outputs") if asked.get("outputs") else None
     binary = _parameters(asked, "the body").get("binary_data_output") is True
     answered = service.classify(_table(_tensors(asked, data)), model, version)
@@ -112,6 +110,17 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
         **_versions(answered),
     }
     return _written(head, _chosen(answered, wanted, binary), answered.rows)
+
+
+def _identifier(value: Any) -> str:
+    """What comes back as it is: a string that UTF-8 can hold, which half of a surrogate pair is not."""
+    if not isinstance(value, str):
+        raise MalformedBody(f"id is {kind(value)}, not a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise MalformedBody("id has half of a surrogate pair") from None
+    return value
 
 
 def _versions(answered: Answered) -> dict[str, Any]:
