@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from model import export
 from model.frames import columns
 from model.worked import EXAMPLES
 from thimble.classifier import Classifier, load
-from thimble.watch import CLASSES, Watch
+from thimble.watch import CLASSES, HELD, MODELS, Watch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
@@ -135,7 +136,7 @@ def test_memory_is_bounded_by_what_is_counted_early(clock: Clock) -> None:
     rows = columns(PENGUINS.features, sample(10_000))
     for _ in range(5):
         watch.seen(PENGUINS, rows, PENGUINS.predict(rows))
-        assert watch._held <= 1 << 17
+        assert watch._held <= HELD
 
 
 def test_several_models_are_reported_apart(clock: Clock, emitted: Any) -> None:
@@ -155,3 +156,22 @@ def test_of_a_model_without_reference_nothing_is_kept(clock: Clock, emitted: Any
     ask(watch, load(export(estimator)), X)
     watch.report()
     assert emitted() == []
+
+
+def test_of_a_large_request_rows_are_counted_that_are_spread_evenly(clock: Clock, emitted: Any) -> None:
+    watch = Watch(clock)
+    ask(watch, PENGUINS, sample(9_000), at_once=9_000)
+    watch.report()
+    first, *classes = [values(line) for line in emitted()]
+    assert first["WatchedRows"] == first["DriftRows"] == 1_800
+    assert first["Drifted"] == 0
+    assert sum(line["Predicted"] for line in classes) == 1_800
+
+
+def test_a_thousand_models_are_not_kept(clock: Clock, emitted: Any) -> None:
+    watch = Watch(clock)
+    for number in range(250):
+        ask(watch, replace(PENGUINS, digest=f"{number:064x}"), sample(2), at_once=2)
+        assert len(watch._seen) <= MODELS
+    watch.report()
+    assert sum(values(line).get("WatchedRows", 0) for line in emitted()) == 500

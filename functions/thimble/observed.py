@@ -4,7 +4,7 @@ model's reference. The sum of such vectors is the vector of all their rows, howe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,8 +73,8 @@ def _reaching(edges: FloatArray, X: FloatArray) -> Counts:
     return counts
 
 
-def _counted(column: Iterable[str | None], text: Categories) -> Counts:
-    found = Counter(column)
+def _counted(column: Any, text: Categories) -> Counts:
+    found = Counter(column.tolist() if isinstance(column, np.ndarray) else column)
     known = [found.pop(name, 0) for name in text.names]
     missing = found.pop(None, 0)
     return np.array([missing, found.total(), *known])
@@ -90,6 +90,8 @@ def _classes(output: Predicted, predictions: Predictions) -> Counts:
 
 def together(answered: Sequence[tuple[Any, Predictions]]) -> tuple[Any, Predictions]:
     """The columns and predictions of several requests as if they had been one."""
+    if len(answered) == 1:
+        return answered[0]
     tables = [columns for columns, _ in answered]
     if isinstance(tables[0], np.ndarray):
         return np.concatenate(tables, axis=1), _joined([predictions for _, predictions in answered])
@@ -100,6 +102,22 @@ def together(answered: Sequence[tuple[Any, Predictions]]) -> tuple[Any, Predicti
         for parts in zip(*tables, strict=True)
     ]
     return columns, _joined([predictions for _, predictions in answered])
+
+
+def every(step: int, columns: Any, predictions: Predictions) -> tuple[Any, Predictions]:
+    """One row of so many."""
+    if isinstance(columns, np.ndarray):
+        return columns[:, ::step], _every(step, predictions)
+    return [column[::step] for column in columns], _every(step, predictions)
+
+
+def _every(step: int, found: Predictions) -> Predictions:
+    return Predictions(
+        probabilities=found.probabilities[:, ::step],
+        label_indices=found.label_indices[::step],
+        label_mask=found.label_mask[:, ::step],
+        further=tuple(_every(step, more) for more in found.further),
+    )
 
 
 def _joined(parts: Sequence[Predictions]) -> Predictions:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,20 @@ from thimble.classifier import Classifier, Predictions
 from thimble.reference import Counts
 
 MINUTE = 60.0
-HELD = 1 << 17  # numbers that wait to be counted, a megabyte
+HELD = 1 << 15  # numbers that wait to be counted: they stay in the cache
+ROWS = 2_000  # of one request; of more than that, as many evenly spread
+MODELS = 100  # at a time: what they hold is beside the cache of models
 CLASSES = 10  # with a metric each, the first; the others share one
 
 
-@dataclass
 class Seen:
     """Of one model: what waits to be counted, and what was counted."""
 
-    classifier: Classifier
-    waiting: list[tuple[Any, Predictions]] = field(default_factory=list)
-    minute: Counts = field(default_factory=lambda: np.zeros(1, np.int64))
-    window: Counts = field(default_factory=lambda: np.zeros(1, np.int64))
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+        self.waiting: list[tuple[Any, Predictions]] = []
+        self.minute: Counts = np.zeros(1, np.int64)
+        self.window: Counts = np.zeros(1, np.int64)
 
     def count(self) -> None:
         from thimble import observed
@@ -52,15 +53,25 @@ class Watch:
     def seen(self, classifier: Classifier, columns: Any, predictions: Predictions) -> None:
         """Rows that were answered; of a model without a reference nothing is kept."""
         if classifier.reference is not None:
-            seen = self._seen.get(classifier.digest)
-            if seen is None:
-                seen = self._seen[classifier.digest] = Seen(classifier)
-            seen.waiting.append((columns, predictions))
+            if len(columns[0]) > ROWS:
+                from thimble import observed
+
+                columns, predictions = observed.every(-(-len(columns[0]) // ROWS), columns, predictions)
+            self._of(classifier).waiting.append((columns, predictions))
             self._held += len(columns) * len(columns[0]) + predictions.probabilities.size
             if self._held > HELD:
                 self._count()
         if self._clock() >= self._due:
             self.report()
+
+    def _of(self, classifier: Classifier) -> Seen:
+        seen = self._seen.get(classifier.digest)
+        if seen is None:
+            if len(self._seen) == MODELS:
+                self.report()
+                self._seen.clear()
+            seen = self._seen[classifier.digest] = Seen(classifier)
+        return seen
 
     def report(self) -> None:
         """Emit the minute's counts, and what is to be said of drift."""
