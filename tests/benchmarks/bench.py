@@ -68,7 +68,7 @@ def _conditions() -> str:
     load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
     return (
         f"make bench ARGS={' '.join(sys.argv[1:])!r}, {time.strftime('%Y-%m-%d')}\n"
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors {processor}; load at the end {load}\n"
+        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors {processor}; load {load}\n"
         f"Python {platform.python_version()}, the functions' {lambda_python().parents[1].name}; {pinned}"
     )
 

@@ -33,8 +33,8 @@ class Contender:
 class Bounds:
     """A case stops after `pairs` rounds, or after the round in which its seconds are used up."""
 
-    pairs: int
-    seconds: float
+    pairs: int | None = None  # of every case; None: its own
+    seconds: float | None = None
 
 
 @dataclass
@@ -42,12 +42,15 @@ class Case:
     name: str
     ours: Contender
     rivals: list[Contender]
+    pairs: int = 5
+    seconds: float = 60
     rounds: list[list[Figure]] = field(default_factory=list)  # ours first
 
     def run(self, bounds: Bounds) -> None:
         """Ours and every rival in turn, so that a busy minute of the machine hits them all."""
-        end = time.monotonic() + bounds.seconds
-        while len(self.rounds) < bounds.pairs and (not self.rounds or time.monotonic() < end):
+        end = time.monotonic() + (bounds.seconds or self.seconds)
+        pairs = bounds.pairs or self.pairs
+        while len(self.rounds) < pairs and (not self.rounds or time.monotonic() < end):
             self.rounds.append([contender.run() for contender in (self.ours, *self.rivals)])
 
     def rows(self) -> Iterable[tuple[str, ...]]:

@@ -1,117 +1,144 @@
-"""The HTTPS door beside the same service around scikit-learn and boto3: cold and warm.
+"""The HTTPS door beside the same service written the usual ways, cold and warm, under Lambda's Python.
 
-Whole processes on this machine, the model read from a local S3: not Lambda, but the same code on both sides.
+Cold: whole processes under Lambda's runtime client and emulator, from start to first answer, the model read
+from a local S3 over TLS. Each usual way is as `sam build` leaves it, that is without bytecode but for boto3,
+which Lambda's runtime ships with its own; and again with bytecode throughout. It is not Lambda, but the same
+on all sides.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
-import os
-import statistics
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-import joblib
-from moto.server import ThreadedMotoServer
-
+from infra.build import BUILT, ROOT
+from tests.benchmarks import lambdas, local_s3
+from tests.benchmarks.lambdas import Function
 from tests.benchmarks.report import Case, Contender, Figure
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-EVENT = {
-    "version": "2.0",
-    "routeKey": "$default",
-    "rawPath": "/classify",
-    "rawQueryString": "",
-    "headers": {"content-type": "application/json"},
-    "requestContext": {
-        "http": {"method": "POST", "path": "/classify"},
-        "requestId": "id",
-        "stage": "$default",
-    },
-    "body": json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}),
-    "isBase64Encoded": False,
-}
+COLD_ROUNDS, COLD_SECONDS = 15, 600
+FLOOR = 1.4  # times, at most
+ROUTE = 1.5  # times, at most
+RUNTIME = ("awslambdaric", "boto3", "botocore")
+SKLEARN = ("numpy", "scipy", "scikit-learn", "joblib")
 
 
-class Service:
-    """A service in processes of its own: `MODULE.handler` with its model at MODEL_URI."""
+@dataclass(frozen=True)
+class Usual:
+    """A service written a usual way, and what Thimble means to take of its time."""
 
-    def __init__(self, module: str, folder: Path, model_uri: str, endpoint: str, event: Path) -> None:
-        self._command = [sys.executable, str(HERE / "answer.py"), module, str(event)]
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(folder),
-            "MODEL_URI": model_uri,
-            "AWS_ENDPOINT_URL_S3": endpoint,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "bench",
-            "AWS_SECRET_ACCESS_KEY": "bench",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
+    called: str
+    module: str
+    packages: tuple[str, ...]
+    model: str
+    as_built: float
+    with_bytecode: float
 
-    def _answer(self, times: int) -> list[float]:
-        done = subprocess.run(
-            [*self._command, str(times)], env=self._environment, capture_output=True, check=True, timeout=120
-        )
-        microseconds: list[float] = json.loads(done.stderr.decode().splitlines()[-1])
-        return microseconds
 
-    def cold(self) -> Figure:
-        """A whole process, from its start to its first answer."""
-        start = time.perf_counter()
-        self._answer(0)
-        seconds = time.perf_counter() - start
-        return Figure(1 / seconds, f"{seconds * 1000:.0f} ms")
-
-    def warm(self) -> Figure:
-        """The median request, event in to response out, log line and metrics included."""
-        microseconds = statistics.median(self._answer(1000))
-        return Figure(1 / microseconds, f"{microseconds:.0f} us")
+USUAL = (
+    Usual(
+        "numpy, boto3, Powertools", "numpy_boto3", ("numpy", "aws-lambda-powertools"), "iris.json", 0.22, 0.33
+    ),
+    Usual("scikit-learn, joblib, boto3", "sklearn_boto3", SKLEARN, "iris.joblib", 0.08, 0.14),
+    Usual("onnxruntime, boto3", "onnx_boto3", ("numpy", "onnxruntime"), "iris.onnx", 0.25, 0.36),
+)
 
 
 def cases(folder: Path) -> Iterator[Case]:
-    event = folder / "event.json"
-    event.write_text(json.dumps(EVENT))
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        _publish(endpoint)
-        ours = Service("api", ROOT / "functions", "s3://bench/iris.json", endpoint, event)
-        rival = Service("sklearn_service", HERE, "s3://bench/iris.joblib", endpoint, event)
-        ours.cold()  # once each for the disk's sake
-        rival.cold()
-        yield _case("cold: process start to first answer", ours.cold, rival.cold)
-        yield _case("warm: one row, event to response", ours.warm, rival.warm)
-    finally:
-        server.stop()
+    subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True, stdout=sys.stderr)
+    built = folder / "ApiFunction"  # as it is now, whatever is built meanwhile
+    shutil.copytree(BUILT / "ApiFunction", built)
+    runtime = lambdas.packages("runtime", RUNTIME, bytecode=True)
+    plain = lambdas.handlers(folder / "plain", bytecode=False)
+    compiled = lambdas.handlers(folder / "compiled", bytecode=True)
+    with local_s3.running(folder) as s3:
+        _publish(s3)
+        registry = s3 | {"MODELS_URI": "s3://bench/models", "MODEL_NAME": "iris"}
+        ours = Function("api.handler", (built, runtime), registry)
+
+        def beside(module: str, packages: tuple[str, ...], model: str, *, bytecode: bool) -> Function:
+            path = (lambdas.packages(module, packages, bytecode=bytecode), runtime)
+            own = compiled if bytecode else plain
+            return Function(f"{module}.handler", (own, *path), s3 | {"MODEL_URI": f"s3://bench/{model}"})
+
+        floor = Function(
+            "numpy_alone.handler",
+            (compiled, built, runtime),
+            {"MODEL_FILE": str(ROOT / "model" / "iris.json")},
+        )
+        rivals = [Contender("the floor: numpy alone, model on disk", floor.cold, 1 / FLOOR)]
+        for usual in USUAL:
+            for bytecode, how in ((False, "as sam builds"), (True, "bytecode")):
+                function = beside(usual.module, usual.packages, usual.model, bytecode=bytecode)
+                goal = usual.with_bytecode if bytecode else usual.as_built
+                rivals.append(Contender(f"{usual.called}; {how}", function.cold, 1 / goal))
+        for function in (ours, floor):
+            function.cold()  # once for the disk's sake
+        yield Case(
+            "cold: process start to first answer",
+            Contender("Thimble", ours.cold),
+            rivals,
+            pairs=COLD_ROUNDS,
+            seconds=COLD_SECONDS,
+        )
+        powertools = ("numpy", "aws-lambda-powertools")
+        route = beside("numpy_route", powertools, "iris.json", bytecode=True)
+        empty = beside("empty_route", powertools, "iris.json", bytecode=True)
+        usual_way = beside("sklearn_powertools", (*SKLEARN, *powertools), "iris.joblib", bytecode=True)
+        yield Case(
+            "warm: one row, event to response, logged and counted",
+            Contender("Thimble", ours.warm),
+            [
+                Contender("Powertools' route, the same answer, no log, no metrics", route.warm, 1 / ROUTE),
+                Contender("Powertools' route, empty, no log, no metrics", empty.warm, 1 / ROUTE),
+                Contender("scikit-learn, Powertools' route, log and metrics", usual_way.warm),
+                Contender("the data team's service, as they say", lambda: Figure(2e-6, "500 ms")),
+            ],
+        )
 
 
-def _case(name: str, ours: Callable[[], Figure], rival: Callable[[], Figure]) -> Case:
-    return Case(name, Contender("Thimble", ours), [Contender("scikit-learn, boto3, Powertools", rival)])
+def _publish(environment: dict[str, str]) -> None:
+    """Iris: in our registry, and as each rival reads it."""
+    import boto3
+    import joblib
+    from skl2onnx import to_onnx
 
-
-def _publish(endpoint: str) -> None:
     from model import worked
 
-    _, _, iris = worked.iris()
+    X, _, iris = worked.iris()
     estimator = io.BytesIO()
     joblib.dump(iris, estimator)
+    document = (ROOT / "model" / "iris.json").read_bytes()
+    graph = to_onnx(iris, X[:1].to_numpy("float32"), options={id(iris): {"zipmap": False}})
     s3 = boto3.client(
         "s3",
-        endpoint_url=endpoint,
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        verify=environment["AWS_CA_BUNDLE"],
         region_name="us-east-1",
         aws_access_key_id="bench",
         aws_secret_access_key="bench",
     )
     s3.create_bucket(Bucket="bench")
-    s3.put_object(Bucket="bench", Key="iris.json", Body=(ROOT / "model" / "iris.json").read_bytes())
-    s3.put_object(Bucket="bench", Key="iris.joblib", Body=estimator.getvalue())
+    digest = hashlib.sha256(document).hexdigest()
+    bodies = {
+        "iris.json": document,
+        "iris.joblib": estimator.getvalue(),
+        "iris.onnx": graph.SerializeToString(),
+    }
+    for key, body in (bodies | _registry(document, digest)).items():
+        s3.put_object(Bucket="bench", Key=key, Body=body)
+
+
+def _registry(document: bytes, digest: str) -> dict[str, bytes]:
+    from thimble import pointer
+
+    return {
+        f"models/{pointer.document('iris', digest)}": document,
+        f"models/{pointer.current('iris')}": pointer.dump(pointer.Pointer(digest)),
+    }

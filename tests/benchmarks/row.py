@@ -1,0 +1,74 @@
+"""One row, from a Python list to its answer: the model alone, beside scikit-learn's and onnxruntime's.
+
+Ours is float64 with the same bits in any company, which costs a block of 16 rows; onnxruntime's is float32.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tests.benchmarks.lambdas import in_microseconds
+from tests.benchmarks.report import Case, Contender, Figure
+
+NETWORKS = {"iris": (16,), "64-100-10": (100,), "64-256-128-10": (256, 128)}
+REPEATS = 1000
+OF_SKLEARN = 0.15  # of predict_proba's time, at most
+
+
+def cases() -> Iterator[Case]:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name, hidden in NETWORKS.items():
+        ours, sklearn, onnx = _contenders(name, hidden)
+        yield Case(
+            f"one row, list to answer: {name}",
+            Contender("Thimble", _timed(ours)),
+            [
+                Contender("scikit-learn's predict_proba", _timed(sklearn), 1 / OF_SKLEARN),
+                Contender("onnxruntime, float32", _timed(onnx), 1.0),
+            ],
+        )
+
+
+def _contenders(name: str, hidden: tuple[int, ...]) -> tuple[Callable[[], Any], ...]:
+    import onnxruntime
+    from skl2onnx import to_onnx
+    from sklearn.datasets import load_digits, load_iris
+    from sklearn.neural_network import MLPClassifier
+
+    from model import export
+    from thimble import rows
+    from thimble.classifier import load
+
+    X, y = (load_iris if name == "iris" else load_digits)(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a few iterations do
+        estimator = MLPClassifier(hidden, max_iter=30, random_state=0).fit(X, y)
+    classifier, row = load(export(estimator, X, y)), [X[0].tolist()]
+    graph = to_onnx(estimator, X[:1].astype(np.float32), options={id(estimator): {"zipmap": False}})
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
+    feature = session.get_inputs()[0].name
+    return (
+        lambda: classifier.predict(rows.columns(classifier, row)),
+        lambda: estimator.predict_proba(row),
+        lambda: session.run(None, {feature: np.array(row, np.float32)}),
+    )
+
+
+def _timed(work: Callable[[], Any]) -> Callable[[], Figure]:
+    def run() -> Figure:
+        times = []
+        for _ in range(REPEATS):
+            start = time.perf_counter_ns()
+            work()
+            times.append((time.perf_counter_ns() - start) / 1000)
+        return in_microseconds(times)
+
+    return run
