@@ -5,7 +5,6 @@ from pathlib import Path
 
 import atheris
 
-
 with atheris.instrument_imports(include=["thimble"]):
     from tests.fuzz import targets
 
