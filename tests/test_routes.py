@@ -216,16 +216,17 @@ def test_an_error_of_ours_says_nothing_of_our_insides(caplog: pytest.LogCaptureF
     assert "ZeroDivisionError: our insides" in caplog.text
 
 
-def test_the_log_has_no_data(door: Door, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_no_data(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     door.classify({"instances": [[5.125, 3.5, 1.4, "secret"]]})
     door.classify({"instances": [[5.125, 3.5, 1.4, 0.2]]})
-    logged = [vars(record) for record in caplog.records if record.name == "thimble"]
-    assert [(record["path"], record["status"], record["rows"]) for record in logged] == [
+    logged = capsys.readouterr().out
+    records = [record for record in map(json.loads, logged.splitlines()) if "message" in record]
+    assert [(record["path"], record["status"], record["rows"]) for record in records] == [
         ("/classify", 422, 0),
         ("/classify", 200, 1),
     ]
-    assert "5.125" not in str(logged)
-    assert "secret" not in str(logged)
+    assert "5.125" not in logged
+    assert "secret" not in logged
 
 
 def test_cors_is_closed_unless_it_is_opened() -> None:

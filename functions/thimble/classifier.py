@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -163,11 +164,13 @@ class Classifier:
             for output, predictions in zip(self.outputs, found, strict=True):
                 with np.errstate(over="ignore", invalid="ignore"):
                     p = output.fill(predictions, rows, X)
-                if not np.isfinite(p.sum()):
+                if not math.isfinite(p.sum()):
                     for row in np.flatnonzero(~np.isfinite(p).all(axis=0)).tolist():
                         faults.setdefault(row, "the values are too large for the model")
             rejected.update((start + row, fault) for row, fault in faults.items())
         first, *further = found
+        if not rejected and not further:
+            return first
         return Predictions(
             first.probabilities, first.label_indices, first.label_mask, rejected, tuple(further)
         )

@@ -65,8 +65,7 @@ def handler(classify: Classify) -> Callable[[Event, Any], Event]:
             failed = [message["messageId"] for message in messages if not _succeeds(message, classify, until)]
             return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
         finally:
-            if telemetry.metrics.metric_set:
-                telemetry.flush()
+            telemetry.flush()
 
     return handle
 

@@ -195,12 +195,10 @@ def _record(request: Request, response: Response) -> None:
     if response.status >= 400:
         counts["ServerErrors" if response.status >= 500 else "ClientErrors"] = 1
     telemetry.count(**counts)
-    telemetry.logger.info(
-        "request",
+    telemetry.request(
         method=request.method,
         path=request.path,
         status=response.status,
         rows=response.rows,
         request_id=request.request_id,
     )
-    telemetry.flush()

@@ -160,7 +160,6 @@ def handler(workflow: Workflow) -> Callable[[Answer, Any], Answer]:
                     return workflow.assemble(folder, until)
             raise MalformedBody("the event is none of plan, classify and assemble")
         finally:
-            if telemetry.metrics.metric_set:
-                telemetry.flush()
+            telemetry.flush()
 
     return handle
