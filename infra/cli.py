@@ -1,9 +1,10 @@
 """The command line: thin commands that call functions of `model` and `infra`, and nothing else.
 
 Imports that cost time (scikit-learn, boto3, polars, moto) stay inside the commands: `--help` is quick.
-An error of ours ends a command with one sentence on stderr and exit code 1.
+An error of ours, and a file that is not there, end a command with one sentence on stderr and exit code 1.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +15,28 @@ from thimble.errors import ThimbleError
 
 
 class Commands(TyperGroup):
-    """The group of all commands, and the one place where a ThimbleError becomes a sentence."""
+    """The group of all commands, and the one place where an error becomes a sentence."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except ThimbleError as error:
-            typer.echo(f"thimble: {error}", err=True)
-            raise typer.Exit(1) from None
+            sentence = str(error)
+        except OSError as error:
+            if error.filename is None:  # none of the caller's files: a fault of ours
+                raise
+            sentence = _of_file(error)
+        typer.echo(f"thimble: {sentence}", err=True)
+        raise typer.Exit(1)
+
+
+def _of_file(error: OSError) -> str:
+    path = Path(os.fsdecode(error.filename))
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {path}" if path.parent.is_dir() else f"there is no folder {path.parent}"
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder"
+    return f"{path}: {error.strerror}"
 
 
 # Plain help and plain tracebacks: the same words on a terminal, in a pipe and in a log.
@@ -65,7 +80,7 @@ def run(
         bool, typer.Option("--verbose", "-v", help="Show the functions' own log here, not in a file.")
     ] = False,
 ) -> None:
-    """Run the whole stack on this machine, without an AWS account.
+    """Run the whole stack here, without an AWS account.
 
     S3, SQS and the HTTP API listen on loopback. Every request passes through the deployed handler as API
     Gateway would send it, every file dropped into s3://thimble-inbox through the bucket's notification and
@@ -114,14 +129,14 @@ def drop(
             envvar="AWS_ENDPOINT_URL_S3",
             metavar="URL",
             help="Where S3 listens.",
-            show_default="the local stack for s3://thimble-inbox, AWS for any other bucket",
+            show_default="the local stack, at S3_PORT or 9000, for its own inbox, AWS for any other",
         ),
     ] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait for the results.")
     ] = 900,
 ) -> None:
-    """Drop files into the inbox, wait, and show what became of them.
+    """Drop files into the inbox, and show what became of them.
 
     A file comes back with all its columns and the answers beside them; every record that could not be
     classified is listed with its line and the reason. Exit code 1 when a whole file was refused.
@@ -193,8 +208,9 @@ def classify(
         ),
     ] = "",
 ) -> None:
-    """Classify files on this machine: what the files function does, with the same bytes out.
+    """Classify files on this machine, without a server.
 
+    It is what the files function does, with the same bytes out.
     From 128 MB on, several processes share the work: files side by side, a large one in ranges.
 
     The rejections and the summary lie beside the result. A file that is classified already, by this model, is
@@ -225,7 +241,7 @@ def drift(
         Path | None, typer.Option(metavar="REPORT.html", help="Write a page with plots too.")
     ] = None,
 ) -> None:
-    """How far the rows of classified files have moved from the training data.
+    """How far classified rows have moved from the training data.
 
     The summary of every result holds the counts; those of several files are added up, model by model.
 
@@ -255,7 +271,7 @@ SavedData = Annotated[Path | None, typer.Option(metavar="CSV", help="Save the tr
 def train_iris(
     output: Output = Path("iris.json"), estimator: SavedEstimator = None, data: SavedData = None
 ) -> None:
-    """The smallest example: train a small network on scikit-learn's iris data and export it.
+    """Train and export the smallest example: iris, four numbers.
 
     \b
     Example:
@@ -270,7 +286,9 @@ def train_iris(
 def train_penguins(
     output: Output = Path("penguins.json"), estimator: SavedEstimator = None, data: SavedData = None
 ) -> None:
-    """The example with a real table: texts, numbers and missing values, a pipeline on the Palmer penguins.
+    """Train and export a pipeline: penguins, texts and gaps.
+
+    Palmer's penguins are a real table: texts, numbers and missing values.
 
     \b
     Example:
@@ -285,7 +303,7 @@ def train_penguins(
 def train_digits(
     output: Output = Path("digits.json"), estimator: SavedEstimator = None, data: SavedData = None
 ) -> None:
-    """The example with many columns: handwritten digits, 64 pixels each.
+    """Train and export many columns: digits, 64 pixels each.
 
     \b
     Example:
@@ -330,7 +348,7 @@ def check(
     ] = None,
     data: Annotated[Path | None, typer.Option(metavar="CSV", help="Rows to compare on.")] = None,
 ) -> None:
-    """Load a model document as the functions do, and show its card.
+    """Load a document as the functions do, and show its card.
 
     Exit code 1 when it would be refused, or does not answer as the estimator does.
 
@@ -360,7 +378,7 @@ EndpointUrl = Annotated[
         envvar="AWS_ENDPOINT_URL_S3",
         metavar="URL",
         help="Where S3 listens.",
-        show_default="the local stack for its own bucket, AWS for any other",
+        show_default="the local stack, at S3_PORT or 9000, for its own bucket, AWS for any other",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -388,7 +406,7 @@ def publish(
     endpoint_url: EndpointUrl = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Check a model document, publish it as a version, and make that the current one.
+    """Publish a document that is sound, and make it current.
 
     A version is the document's digest and never changes. If somebody else publishes at the same time, one of
     the two is told, and nothing is overwritten.
@@ -406,7 +424,7 @@ def publish(
 
 @app.command()
 def models(at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
-    """List the published models, with their current versions and what is on trial.
+    """List the published models: what is current, and on trial.
 
     \b
     Example:
@@ -475,7 +493,9 @@ def canary(
     endpoint_url: EndpointUrl = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Put a version on trial beside the current one, for a share of the rows that come by HTTPS.
+    """Put a version on trial beside the current one.
+
+    It answers a share of the rows that come by HTTPS.
 
     A row's values decide which version answers it: the same row gets the same version every time, and the
     answer says which. Files are classified by the current version alone.
@@ -516,7 +536,9 @@ def diff(
     at: Registry = LOCAL_REGISTRY,
     endpoint_url: EndpointUrl = None,
 ) -> None:
-    """Compare two models: what they are, and how far they agree on their examples and on rows of yours.
+    """Compare two models: what they are, and how far they agree.
+
+    They are compared on their examples, and on rows of yours.
 
     \b
     Examples:

@@ -5,33 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from rich.table import Table as Grid
 from rich.text import Text
 
 from infra import keeping
 from model.checking import Check, example_table, facts
-from model.frames import Table, columns
+from model.commands import read_document
+from model.frames import Table, columns, csv_table
+from model.support import refusing
 from thimble.classifier import Classifier, Predictions, load
-from thimble.errors import InvalidFile, InvalidInput
+from thimble.errors import InvalidFile
 
 
 def diff(one: str, other: str, data: Path | None, at: str, endpoint_url: str | None) -> None:
-    documents = [_document(model, at, endpoint_url) for model in (one, other)]
-    checks = [Check(load(document), len(document), None, None) for document in documents]
+    checks = [_check(model, at, endpoint_url) for model in (one, other)]
+    agreements = _agreements(checks[0].classifier, checks[1].classifier, (one, other), data)
     console = keeping.console()
     console.print(_differences(checks[0], checks[1], (one, other)))
-    for line in _agreements(checks[0].classifier, checks[1].classifier, (one, other), data):
+    for line in agreements:
         console.print(line, markup=False)
+
+
+def _check(model: str, at: str, endpoint_url: str | None) -> Check:
+    document = _document(model, at, endpoint_url)
+    with refusing(model):
+        return Check(load(document), len(document), None, None)
 
 
 def _document(model: str, at: str, endpoint_url: str | None) -> bytes:
     """A file of that name, or else what is published."""
     path = Path(model)
-    if path.is_file():
-        return path.read_bytes()
-    if path.suffix == ".json":
-        raise InvalidInput(f"there is no file {model}")
+    if path.is_file() or path.suffix == ".json":
+        return read_document(path)
     name, _, version = model.partition("@")
     return keeping.Keeper(at, endpoint_url).document(name, version)
 
@@ -119,7 +124,7 @@ def _distance(
 
 
 def _read(path: Path, model: Classifier) -> Table:
-    table = pd.read_csv(path)
+    table = csv_table(path)
     if not model.feature_names:
         return table.iloc[:, : model.n_features]
     missing = [name for name in model.feature_names if name not in table.columns]

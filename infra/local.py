@@ -36,7 +36,7 @@ LONGEST_LINE = 1000  # characters of a request that one can still copy from a te
 
 
 def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, verbose: bool) -> None:
-    """Serve until SIGINT or SIGTERM. Raises ThimbleError for what keeps it from starting or running."""
+    """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting or running."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
@@ -81,7 +81,7 @@ def _serve(
     gateway = ApiGateway(api, load("api"), say)
     Thread(target=gateway.serve_forever, daemon=True).start()
     print(banner(classifier, list(documents), api_url, s3_url, folder, log), file=terminal, flush=True)
-    raise ChildEnded(children.wait() + (f"; its last words are in {log}." if log else "."))
+    raise ChildEnded(children.wait() + (f"; its last words are in {log}" if log else ""))
 
 
 class ChildEnded(Unavailable):
@@ -138,8 +138,6 @@ def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
         try:
             data = path.read_bytes()
             loaded = classifier.load(data)
-        except OSError as error:
-            raise Unavailable(f"cannot read the model {path}: {error.strerror}.") from None
         except InvalidModel as error:
             raise InvalidModel(f"{path} is refused: {error}") from None
         found[loaded.name if pointer.NAME.fullmatch(loaded.name) else "model"] = data, loaded
@@ -155,7 +153,7 @@ def _listen(port: int, variable: str, host: str = "127.0.0.1") -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or error
-        raise Unavailable(f"cannot listen on port {port} ({reason}); {variable} chooses another.") from None
+        raise Unavailable(f"cannot listen on port {port} ({reason}); {variable} chooses another") from None
     return listener
 
 
@@ -188,7 +186,7 @@ Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {class
   Publish a version of it, or another model: {_thimble(s3_url)} publish MODEL.json
   Published are {", ".join(names)}.
 
-  Drop a file (CSV, JSON Lines) into s3://{aws.INBOX}: {_thimble(s3_url)} drop FILE.csv. For example:
+  Drop a file (CSV, JSON, JSON Lines, Parquet): {_thimble(s3_url)} drop FILE.csv. For example:
     {_thimble(s3_url)} drop {_example_file(folder, document.feature_names_in, rows)}
 
   The functions' log: {log or "here"}

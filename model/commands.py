@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from errno import EISDIR, ENOENT
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,16 @@ from model.checking import Check, card
 from model.checking import check as check_document
 from model.exporter import export as export_document
 from model.frames import read_csv, require_free_names
-from model.support import Unsupported
+from model.support import Unsupported, refusing
 from model.worked import EXAMPLES
+from thimble.errors import InvalidInput, InvalidModel
 
 WARNING = "Unpickling {} runs whatever code it holds: go on only with files that you trust."
 
 
 def train(example: str, output: Path, estimator_path: Path | None, data_path: Path | None) -> None:
+    for path in (output, estimator_path, data_path):
+        _require_folder(path)
     X, y, estimator = EXAMPLES[example]()
     if estimator_path:
         joblib.dump(estimator, estimator_path)
@@ -32,6 +37,8 @@ def train(example: str, output: Path, estimator_path: Path | None, data_path: Pa
 def export(
     estimator_path: Path, data_path: Path | None, targets: Sequence[str], output: Path, name: str
 ) -> None:
+    _require_folder(output)
+    _require_files(estimator_path, data_path)
     estimator = _unpickle(estimator_path)
     X, y = (None, None) if data_path is None else read_csv(data_path, estimator, targets)
     trained = datetime.fromtimestamp(estimator_path.stat().st_mtime, UTC)
@@ -46,9 +53,22 @@ def check(path: Path, estimator_path: Path | None, data_path: Path | None) -> No
 
 def checked(path: Path, estimator_path: Path | None, data_path: Path | None) -> Check:
     """The document as the functions load it, compared with its estimator if there is one."""
+    if data_path and not estimator_path:
+        raise InvalidInput("--data needs --estimator: its rows are for comparing the two")
+    _require_files(path, estimator_path, data_path)
+    data = read_document(path)
     estimator = None if estimator_path is None else _unpickle(estimator_path)
     X = None if data_path is None or estimator is None else read_csv(data_path, estimator)[0]
-    return check_document(path.read_bytes(), estimator, X)
+    with refusing(path):
+        return check_document(data, estimator, X)
+
+
+def read_document(path: Path) -> bytes:
+    """The bytes of what may be a model document, and is no estimator or table in its place."""
+    data = path.read_bytes()
+    if not data.lstrip().startswith(b"{"):
+        raise InvalidModel(f"{path} is no model document; `thimble export` makes one of an estimator")
+    return data
 
 
 def require_sound(found: Check, path: Path) -> None:
@@ -59,7 +79,26 @@ def require_sound(found: Check, path: Path) -> None:
 
 def _unpickle(path: Path) -> Any:
     Console(stderr=True).print(WARNING.format(path), style="yellow", markup=False, highlight=False)
-    return joblib.load(path)
+    try:
+        return joblib.load(path)
+    except Exception as error:  # whatever the code in it raises, or its bytes lead to
+        reason = f"{type(error).__name__}: {error}"
+        raise Unsupported(f"{path} cannot be loaded as a joblib or pickle file ({reason})") from None
+
+
+def _require_files(*paths: Path | None) -> None:
+    """An OSError for one that cannot be read, before there is any work or warning."""
+    for path in paths:
+        if path:
+            path.open("rb").close()
+
+
+def _require_folder(output: Path | None) -> None:
+    """An OSError where an output could not be written after all the work."""
+    if output and not output.parent.is_dir():
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(output))
+    if output and output.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(output))
 
 
 def _write(output: Path, data: bytes, estimator: Any) -> None:

@@ -110,7 +110,7 @@ def data_digest(table: Table) -> str:
 
 def read_csv(path: Path, estimator: Any, targets: Sequence[str] = ()) -> tuple[Table, NDArray[Any] | None]:
     """The features, and the labels if the file has them: the `targets`, or the one column left over."""
-    table = pd.read_csv(path)
+    table = csv_table(path)
     if all(_is_number(name) for name in table.columns):
         raise InvalidFile(f"{path} has no header line: its first line is all numbers")
     names = known_names(estimator) or _features_by_position(path, table, estimator.n_features_in_, targets)
@@ -120,6 +120,13 @@ def read_csv(path: Path, estimator: Any, targets: Sequence[str] = ()) -> tuple[T
     labels = list(targets) or _left_over(table, names, estimator.classes_)
     y = table[labels].to_numpy() if labels else None
     return table[names], y[:, 0] if y is not None and y.shape[1] == 1 else y
+
+
+def csv_table(path: Path) -> Table:
+    try:
+        return pd.read_csv(path)
+    except ValueError as error:  # no text in UTF-8, no columns, or lines of other lengths
+        raise InvalidFile(f"{path} cannot be read as a CSV table: {error}") from None
 
 
 def _features_by_position(path: Path, table: Table, n_features: int, targets: Sequence[str]) -> list[str]:

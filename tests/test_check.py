@@ -179,6 +179,39 @@ def test_check_fails_on_a_document_that_no_file_could_be_sent_to(tmp_path: Path)
     assert "The feature 'p_setosa' is called as one of the columns" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("iris.joblib", "is no model document; `thimble export` makes one of an estimator"),
+        ("iris.csv", "is no model document; `thimble export` makes one of an estimator"),
+        ("bad.json", "is refused: coefs is empty"),
+    ],
+)
+def test_what_is_refused_is_named(files: Path, name: str, sentence: str) -> None:
+    (files / "bad.json").write_text('{"coefs": []}')
+    for command in ("check", "publish"):
+        result = thimble(command, files / name)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"thimble: {files / name} {sentence}\n"
+
+
+def test_rows_are_for_comparing_with_an_estimator(files: Path) -> None:
+    for command in ("check", "publish"):
+        result = thimble(command, files / "iris.json", "--data", files / "iris.csv")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("thimble: --data needs --estimator")
+
+
+def test_a_file_of_another_kind_is_a_sentence(files: Path, tmp_path: Path) -> None:
+    result = thimble("export", files / "iris.csv", "-o", tmp_path / "m.json")
+    assert result.exit_code == 1
+    assert f"{files / 'iris.csv'} cannot be loaded as a joblib or pickle file" in result.stderr
+    arguments = ("export", files / "iris.joblib", "--data", files / "iris.joblib", "-o", tmp_path / "m.json")
+    result = thimble(*arguments)
+    assert result.exit_code == 1
+    assert f"{files / 'iris.joblib'} cannot be read as a CSV table" in result.stderr
+
+
 def test_a_sparkline_falls_with_the_loss() -> None:
     assert sparkline([8.0, 7, 6, 5, 4, 3, 2, 1]) == "█▇▆▅▄▃▂▁"
     assert sparkline([2.0, 2.0]) == "▁▁"

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from infra.cli import app
 
@@ -34,9 +36,45 @@ def test_help_costs_nothing_that_a_command_needs() -> None:
 
 
 def test_an_error_of_ours_is_one_sentence_and_exit_code_1() -> None:
-    dropped = thimble("drop", "no-such-file.csv")
-    assert (dropped.returncode, dropped.stdout) == (1, "")
-    assert dropped.stderr == "thimble: no-such-file.csv does not exist.\n"
+    checked = thimble("check", "no-such-file.csv")
+    assert (checked.returncode, checked.stdout) == (1, "")
+    assert checked.stderr == "thimble: there is no file no-such-file.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["check", "none.json"], "there is no file none.json"),
+        (["check", "folder"], "folder is a folder"),
+        (["check", "plain", "--estimator", "plain", "--data", "none.csv"], "there is no file none.csv"),
+        (["export", "none.joblib"], "there is no file none.joblib"),
+        (["export", "plain", "--data", "none.csv"], "there is no file none.csv"),
+        (["export", "plain", "-o", "none/model.json"], "there is no folder none"),
+        (["export", "plain", "-o", "folder"], "folder is a folder"),
+        (["train-iris", "-o", "none/model.json"], "there is no folder none"),
+        (["diff", "none.json", "plain"], "there is no file none.json"),
+    ],
+)
+def test_a_file_that_is_not_there_is_a_sentence_before_any_work_or_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "plain").write_text("plain")
+    ended = CliRunner().invoke(app, arguments)
+    assert (ended.exit_code, ended.stdout, ended.stderr) == (1, "", f"thimble: {sentence}\n")
+
+
+def test_the_list_of_commands_has_whole_sentences() -> None:
+    listed = thimble("--help").stdout.partition("Commands:")[2].splitlines()
+    assert len([line for line in listed if line]) == len(COMMANDS)
+    assert not [line for line in listed if "..." in line]
+
+
+def test_what_looks_for_the_local_stack_says_how_to_find_it() -> None:
+    for command in COMMANDS:
+        help_ = thimble(command, "--help").stdout
+        assert "--endpoint-url" not in help_ or "S3_PORT" in help_
 
 
 def test_a_wrong_option_is_a_usage_error() -> None:

@@ -192,7 +192,7 @@ def test_a_taken_port_is_a_sentence_that_names_the_variable(variable: str, other
     assert (run.returncode, run.stdout) == (1, "")
     assert (
         run.stderr
-        == f"thimble: cannot listen on port {port} (Address already in use); {variable} chooses another.\n"
+        == f"thimble: cannot listen on port {port} (Address already in use); {variable} chooses another\n"
     )
 
 
@@ -203,4 +203,5 @@ def test_a_document_that_is_refused_is_a_sentence_before_anything_is_served(tmp_
         assert (run.returncode, run.stdout) == (1, "")
         assert path in run.stderr
         assert len(run.stderr.splitlines()) == 1
+    assert run.stderr == f"thimble: there is no file {tmp_path / 'missing.json'}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["bad.json"]
