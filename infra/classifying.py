@@ -1,7 +1,7 @@
 """`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from obstore.store import LocalStore, ObjectStore
 
 from infra import drop_report
 from infra.drop_report import Outcome
+from infra.inputs import Found, Placed, check_places, left_out, readable
 from infra.processes import Task, pool, usual, whole
 from thimble import classifier, store, streams
 from thimble.errors import InvalidInput, Unavailable
-from thimble.formats import EXTENSIONS, named
+from thimble.formats import named
 from thimble.jobs import Options, Paths, Summary, under
 from thimble.streams import Source
 
@@ -25,30 +26,74 @@ REJECTIONS = 64 << 10  # bytes of the rejections to look at, for the first few
 
 @dataclass(frozen=True)
 class Input:
-    """A file here or in a bucket; `name` is its path below what was asked for."""
+    """A file here or in a bucket; `name` is what its results are called after."""
 
     store: ObjectStore
     place: str
     path: str
     name: str
+    shown: str  # as a person would write it
+
+
+@dataclass
+class Asked:
+    """All files that were asked for, and the folders and prefixes that were looked into."""
+
+    inputs: list[Input] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+    def add(self, file: str) -> None:
+        if file.startswith("s3://"):
+            self._add_from_bucket(file)
+            return
+        found = Found()
+        found.add(Path(file))
+        self.skipped += found.skipped
+        if Path(file).is_dir():
+            self.folders.append(file)
+        for one in found.files:
+            root = one.root.absolute()
+            self.inputs.append(Input(LocalStore(root), str(root), one.below, one.name, str(one.path)))
+
+    def _add_from_bucket(self, uri: str) -> None:
+        """The object of that very name, or all below it."""
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        found = store.bucket(bucket)
+        keys = _listed(found, bucket, prefix)
+        if prefix in keys:
+            keys = [prefix]
+        else:
+            self.folders.append(uri)
+            self.skipped += [key for key in keys if not readable(key)]
+            keys = [key for key in keys if readable(key)]
+        for key in keys:
+            self.inputs.append(Input(found, f"s3://{bucket}", key, key, f"s3://{bucket}/{key}"))
 
 
 def classify(
     files: list[str], *, output: str, model: str, options: Options, processes: int | None = None
 ) -> bool:
     """Classify files, folders and S3 prefixes, and show what became of them; whether none was refused."""
-    inputs = [found for file in files for found in _inputs(file)]
+    asked = Asked()
+    for file in files:
+        asked.add(file)
+    inputs = asked.inputs
     if not inputs:
-        raise InvalidInput(f"there is no file to classify in {', '.join(files)}")
+        left = f" ({left_out(asked.skipped)})" if asked.skipped else ""
+        raise InvalidInput(f"there is no file to classify in {', '.join(files)}{left}")
     document = store.read(model if "://" in model else Path(model).absolute().as_uri())
-    results, root, paths = _outputs(output, inputs, alone=len(files) == 1 and len(inputs) == 1)
-    tasks = [Task(found.place, _source(found), results, paths(found), options) for found in inputs]
+    outputs = _outputs(output, alone=len(inputs) == 1 and not asked.folders)
+    check_places([outputs.placed(found) for found in inputs], asked.folders)
+    tasks = [
+        Task(found.place, _source(found), outputs.store, outputs.paths(found), options) for found in inputs
+    ]
     summaries = _summaries(tasks, document, processes or usual())
     outcomes = [
-        _outcome(task, found.name, root, summary)
+        _outcome(task, found, outputs, summary)
         for task, found, summary in zip(tasks, inputs, summaries, strict=True)
     ]
-    drop_report.show(outcomes)
+    drop_report.show(outcomes, asked.skipped)
     return not any(outcome.error for outcome in outcomes)
 
 
@@ -63,65 +108,64 @@ def _summaries(tasks: list[Task], document: bytes, processes: int) -> list[Summa
         return [whole(task, loaded, advance) for task in tasks]
 
 
-def _inputs(file: str) -> Iterator[Input]:
-    if file.startswith("s3://"):
-        bucket, _, prefix = file.removeprefix("s3://").partition("/")
-        yield from _in_bucket(bucket, prefix)
-    elif Path(file).is_dir():
-        root = Path(file).absolute()
-        for path in sorted(found for found in root.rglob("*") if found.is_file()):
-            name = path.relative_to(root).as_posix()
-            if named(name).format in EXTENSIONS.values():
-                yield Input(LocalStore(root), str(root), name, name)
-    elif Path(file).is_file():
-        path = Path(file).absolute()
-        yield Input(LocalStore(path.parent), str(path.parent), path.name, path.name)
-    else:
-        raise InvalidInput(f"there is no file {file}")
-
-
-def _in_bucket(bucket: str, prefix: str) -> Iterator[Input]:
-    """The object of that very name, or all below it."""
-    found = store.bucket(bucket)
+def _listed(found: ObjectStore, bucket: str, prefix: str) -> list[str]:
     try:
-        keys = [item["path"] for item in obstore.list(found, prefix.rsplit("/", 1)[0] or None).collect()]
+        keys = [item["path"] for item in obstore.list(found, prefix.rpartition("/")[0] or None).collect()]
     except BaseError as error:
         raise Unavailable(f"s3://{bucket} cannot be listed: {error}") from None
-    chosen = [key for key in keys if key.startswith(prefix)]
-    for key in sorted([prefix] if prefix in chosen else chosen):
-        if key == prefix or named(key).format:
-            yield Input(found, f"s3://{bucket}", key, key)
+    return sorted(key for key in keys if key.startswith(prefix))
 
 
-def _outputs(
-    output: str, inputs: list[Input], alone: bool
-) -> tuple[ObjectStore, str, Callable[[Input], Paths]]:
+@dataclass(frozen=True)
+class Outputs:
     """Where results go: one file's to the very name, those of several into a folder each."""
+
+    root: str
+    folder: str = ""  # in a bucket
+    alone: Paths | None = None
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """Made, if it is not there yet."""
+        if self.root.startswith("s3://"):
+            return store.bucket(self.root.removeprefix("s3://"))
+        if any(path.is_file() for path in (Path(self.root), *Path(self.root).absolute().parents)):
+            raise InvalidInput(f"{self.root} is to be a folder, and there is a file in its place")
+        return LocalStore(Path(self.root).absolute(), mkdir=True)
+
+    def paths(self, found: Input) -> Paths:
+        folder = f"{self.folder}/{found.name}".lstrip("/")
+        return self.alone or under(folder, named(found.name).extension)
+
+    def shown(self, path: str) -> str:
+        return f"{self.root}/{path}" if self.root.startswith("s3://") else str(Path(self.root, path))
+
+    def placed(self, found: Input) -> Placed:
+        return Placed(found.shown, [self.shown(path) for path in astuple(self.paths(found))])
+
+
+def _outputs(output: str, alone: bool) -> Outputs:
     if output.startswith("s3://"):
         bucket, _, prefix = output.removeprefix("s3://").partition("/")
-        folder = prefix.strip("/")
-        return store.bucket(bucket), f"s3://{bucket}", lambda found: _under(folder, found)
-    path = Path(output).absolute()
-    if alone and not path.is_dir() and not output.endswith("/"):
-        beside = Paths(path.name, f"{path.name}.rejections.jsonl", f"{path.name}.summary.json")
-        return LocalStore(path.parent, mkdir=True), str(path.parent), lambda found: beside
-    return LocalStore(path, mkdir=True), str(path), lambda found: _under("", found)
-
-
-def _under(folder: str, found: Input) -> Paths:
-    return under(f"{folder}/{found.name}".lstrip("/"), named(found.name).extension)
+        return Outputs(f"s3://{bucket}", prefix.strip("/"))
+    path = Path(output)
+    if not alone or path.is_dir() or output.endswith("/"):
+        return Outputs(output)
+    name = path.name
+    return Outputs(str(path.parent), alone=Paths(name, f"{name}.rejections.jsonl", f"{name}.summary.json"))
 
 
 def _source(found: Input) -> Source:
     try:
         return streams.source(found.store, found.path)
     except streams.Gone:
-        raise InvalidInput(f"{found.place}/{found.path} is gone") from None
+        raise InvalidInput(f"{found.shown} is gone") from None
 
 
-def _outcome(task: Task, name: str, root: str, summary: Summary) -> Outcome:
-    places = [f"{root}/{summary[kind]}" for kind in ("result", "rejected") if kind in summary]
-    return Outcome(name, summary, _first_rejections(task.results, summary), places)
+def _outcome(task: Task, found: Input, outputs: Outputs, summary: Summary) -> Outcome:
+    kinds = ["result", "rejected"] if summary.get("rejections") else ["result"]
+    places = [outputs.shown(summary[kind]) for kind in kinds if kind in summary]
+    return Outcome(found.name, summary, _first_rejections(task.results, summary), places)
 
 
 def _first_rejections(results: ObjectStore, summary: Summary) -> list[dict[str, Any]]:

@@ -24,9 +24,10 @@ from obstore.store import S3Store
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
 
-from infra import aws, drop_report
+from infra import aws, drop_report, inputs
 from infra.drop_progress import Parts
 from infra.drop_report import Outcome, Watch
+from infra.inputs import Found
 from thimble.errors import InvalidInput, Unavailable
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -92,20 +93,16 @@ class Dropped:
     summary: dict[str, Any] | None = None
 
 
-def collect(paths: Sequence[Path], inbox: Place) -> list[Dropped]:
-    """The files behind files and folders. A folder keeps name and structure; hidden files stay at home."""
-    found: dict[str, Dropped] = {}
-    for path in paths:
-        for file, name in _files(path):
-            if name in found:
-                raise InvalidInput(
-                    f"{found[name].path} and {file} would both be {inbox.uri(inbox.key(name))}."
-                )
-            _check_key(inbox.key(name))
-            found[name] = Dropped(file, name, inbox.key(name), file.stat().st_size)
-    if not found:
-        raise InvalidInput(f"there is no file in {', '.join(map(str, paths))}.")
-    return list(found.values())
+def collect(found: Found, inbox: Place) -> list[Dropped]:
+    """The files on their way; InvalidInput for names that no inbox takes, or not of two files."""
+    dropped: dict[str, Dropped] = {}
+    for file in found.files:
+        key = inbox.key(file.name)
+        if other := dropped.get(key):
+            raise InvalidInput(f"{other.path} and {file.path} would both be {inbox.uri(key)}")
+        _check_key(key)
+        dropped[key] = Dropped(file.path, file.name, key, file.path.stat().st_size)
+    return list(dropped.values())
 
 
 def _check_key(key: str) -> None:
@@ -114,18 +111,6 @@ def _check_key(key: str) -> None:
         raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part.")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
         raise InvalidInput(f"{key!r} has a character that is no text: rename the file.")
-
-
-def _files(path: Path) -> Iterator[tuple[Path, str]]:
-    if path.is_file():
-        yield path, path.name
-        return
-    if not path.is_dir():
-        raise InvalidInput(f"{path} does not exist.")
-    for file in sorted(path.rglob("*")):
-        below = file.relative_to(path)
-        if file.is_file() and not any(part.startswith(".") for part in below.parts):
-            yield file, (path.resolve().name / below).as_posix()
 
 
 def drop(
@@ -141,7 +126,8 @@ def drop(
     """Upload, wait, report. False when a file was refused; ThimbleError when its fate could not be learnt."""
     inbox = place(to)
     answers = place(results) if results else results_of(inbox)
-    dropped = collect(files, inbox)
+    found = inputs.below(files)
+    dropped = collect(found, inbox)
     endpoint = endpoint_of(inbox.bucket, endpoint_url)
     with _sentences(inbox, answers, endpoint):
         source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
@@ -153,7 +139,7 @@ def drop(
         with drop_report.waiting(len(dropped)) as watch:
             _follow(target, answers, dropped, time.monotonic() + timeout, watch, progress)
         outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]
-    drop_report.show(outcomes)
+    drop_report.show(outcomes, found.skipped)
     if late := [file.name for file in dropped if not file.summary]:
         raise Unavailable(_late(late, timeout, inbox, endpoint))
     return not any(outcome.error for outcome in outcomes)

@@ -20,6 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from infra.inputs import left_out
+
 SHOWN_REJECTIONS = 5
 SHOWN_CLASSES = 5
 
@@ -93,8 +95,9 @@ def _bars(*columns: ProgressColumn) -> Progress:
     )
 
 
-def show(outcomes: Sequence[Outcome]) -> None:
-    """A table with a line a file; then, file by file, what was refused or rejected and where the rest is."""
+def show(outcomes: Sequence[Outcome], skipped: Sequence[str] = ()) -> None:
+    """A table with a line a file; then, file by file, what was refused or rejected and where the rest is; at
+    last, what was left out."""
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console = Console(highlight=False, soft_wrap=True, width=1000)  # a pipe is as wide as its lines
@@ -106,6 +109,8 @@ def show(outcomes: Sequence[Outcome]) -> None:
             console.print()
         for line in _details(outcome):
             console.print(line, markup=False)
+    if skipped:
+        console.print(f"\n{left_out(skipped)}", markup=False)
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:

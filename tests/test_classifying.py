@@ -48,15 +48,19 @@ def test_the_bytes_are_the_functions(tmp_path: Path, s3: "S3Client") -> None:
 
 
 def test_a_folder_is_classified_file_by_file(tmp_path: Path, s3: "S3Client") -> None:
-    for name in ("a.csv", "deep/b.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(GOOD)
-    (tmp_path / "notes.md").write_text("no table")
-    assert classify(tmp_path, "-o", "s3://thimble-results/local").exit_code == 0
+    monday = tmp_path / "monday"
+    for name in ("a.csv", "deep/b.csv", "deep/.c.csv", "notes.md"):
+        (monday / name).parent.mkdir(parents=True, exist_ok=True)
+        (monday / name).write_bytes(GOOD)
+    run = classify(monday, "-o", "s3://thimble-results/local")
+    assert run.exit_code == 0
+    assert run.stdout.endswith(
+        "skipped 2 files, hidden or with a name that says no format: monday/deep/.c.csv, monday/notes.md\n"
+    )
     keys = [found["Key"] for found in s3.list_objects_v2(Bucket="thimble-results")["Contents"]]
     assert [key for key in keys if "result" in key.rsplit("/", 1)[1]] == [
-        "local/a.csv/result.csv",
-        "local/deep/b.csv/result.csv",
+        "local/monday/a.csv/result.csv",
+        "local/monday/deep/b.csv/result.csv",
     ]
 
 
@@ -107,6 +111,66 @@ def test_what_separates_cells_can_be_said(tmp_path: Path) -> None:
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", "''")
     assert run.exit_code == 1
     assert run.stderr.startswith("thimble: the quote \"''\" is not one character")
+
+
+@pytest.mark.parametrize("output", ["a.csv", "down/../a.csv", "link.csv", "linked/a.csv", "a.csv/"])
+def test_an_input_is_not_written_over(tmp_path: Path, output: str) -> None:
+    (tmp_path / "a.csv").write_bytes(BAD)
+    (tmp_path / "down").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
+    (tmp_path / "linked").symlink_to(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    run = classify(tmp_path / "a.csv", "-o", f"{tmp_path}/{output}")
+    assert run.exit_code == 1
+    assert f"would take the place of {tmp_path}/a.csv, which is read" in run.stderr
+    assert (tmp_path / "a.csv").read_bytes() == BAD
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("kind", ["rejections.jsonl", "summary.json"])
+def test_nor_by_what_lies_beside_a_result(tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"a.csv.{kind}").write_text("{}\n")
+    run = classify(tmp_path / f"a.csv.{kind}", "-o", tmp_path / "a.csv")
+    assert "would take the place of" in run.stderr
+    assert (tmp_path / f"a.csv.{kind}").read_text() == "{}\n"
+
+
+def test_two_files_of_one_name_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for folder in ("A", "B"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.csv").write_bytes(GOOD)
+    run = classify(tmp_path / "A" / "x.csv", tmp_path / "B" / "x.csv", "-o", tmp_path / "out")
+    assert run.exit_code == 1
+    assert f"A/x.csv and {tmp_path}/B/x.csv would both be {tmp_path}/out/x.csv/result.csv" in run.stderr
+    assert not (tmp_path / "out").exists()
+    assert classify(tmp_path / "A", tmp_path / "B", "-o", tmp_path / "out").exit_code == 0
+    assert len(list((tmp_path / "out").glob("*/x.csv/result.csv"))) == 2
+
+
+def test_results_are_no_inputs_of_the_next_time(tmp_path: Path, s3: "S3Client") -> None:
+    (tmp_path / "a.csv").write_bytes(GOOD)
+    s3.put_object(Bucket="thimble-inbox", Key="2024/a.csv", Body=GOOD)
+    for given, output in ((tmp_path, tmp_path / "out"), ("s3://thimble-inbox/2024/", "s3://thimble-inbox")):
+        run = classify(given, "-o", output)
+        assert run.exit_code == 1
+        assert f"would lie in {given}, which is read, and be an input itself the next time" in run.stderr
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a.csv"]
+
+
+def test_a_refused_file_leaves_the_result_of_another_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "right.csv").write_bytes(GOOD)
+    (tmp_path / "wrong.csv").write_bytes(b"x,y\n")
+    assert classify(tmp_path / "right.csv", "-o", tmp_path / "out.csv").exit_code == 0
+    assert classify(tmp_path / "wrong.csv", "-o", tmp_path / "out.csv").exit_code == 1
+    assert len((tmp_path / "out.csv").read_bytes().splitlines()) == 2
+
+
+def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv", "out"):
+        (tmp_path / name).write_bytes(GOOD)
+    run = classify(tmp_path / "a.csv", tmp_path / "b.csv", "-o", tmp_path / "out")
+    assert run.exit_code == 1
+    assert run.stderr == f"thimble: {tmp_path}/out is to be a folder, and there is a file in its place\n"
 
 
 @pytest.mark.parametrize("file", ["none.csv", "."])

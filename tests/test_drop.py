@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra.drop import PART, Place, collect, drop, place, results_of
+from infra.inputs import below
 from thimble.errors import InvalidInput, Unavailable
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def test_a_folder_goes_in_and_comes_out_with_its_structure(local_stack: Any, tmp
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")
     )
     files = [path for path in results if (tmp_path / "out" / path).is_file()]
+    assert "skipped 1 file, hidden or with a name that says no format: batch/.hidden" in dropped.stdout
     assert files == ["monday/batch/a.csv/result.csv", "monday/batch/deep/b.csv/result.csv"]
 
 
@@ -183,7 +185,7 @@ def test_two_files_for_one_key_are_refused_before_anything_is_uploaded(tmp_path:
     with pytest.raises(
         InvalidInput, match=r"a/x\.csv and .*b/x\.csv would both be s3://thimble-inbox/x\.csv"
     ):
-        collect([tmp_path / "a" / "x.csv", tmp_path / "b" / "x.csv"], INBOX)
+        collect(below([tmp_path / "a" / "x.csv", tmp_path / "b" / "x.csv"]), INBOX)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +194,10 @@ def test_two_files_for_one_key_are_refused_before_anything_is_uploaded(tmp_path:
 def test_a_name_that_no_inbox_takes_is_a_sentence(tmp_path: Path, name: str, prefix: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(InvalidInput, match=r"is no plain path|has a character that is no text"):
-        collect([tmp_path / name], Place("thimble-inbox", prefix))
+        collect(below([tmp_path / name]), Place("thimble-inbox", prefix))
 
 
 def test_an_empty_folder_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="there is no file in"):
-        collect([tmp_path], INBOX)
+    (tmp_path / "notes.md").touch()
+    with pytest.raises(InvalidInput, match=r"there is no file in .*skipped 1 file, .*/notes\.md"):
+        below([tmp_path])

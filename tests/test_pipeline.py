@@ -169,6 +169,25 @@ def test_an_overwrite_while_it_is_read_is_noticed(bench: Bench) -> None:
     assert b"\n9,6.3," in bench.get(f"{KEY}/result.csv")
 
 
+def test_an_overwrite_is_noticed_before_a_result_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(ROWS)
+    bench.classify()
+    first, newer, there = bench.get(f"{KEY}/result.csv"), [ROWS + b"4,1,1,1,1\n", ROWS + b"5,2,2,2,2\n"], []
+
+    def overwrite(tally: streams.Tally) -> None:
+        there.append(bench.get(f"{KEY}/result.csv"))
+        if newer:
+            bench.put(newer.pop())
+
+    monkeypatch.setattr(streams.Tally, "reconcile", overwrite)
+    bench.put(ROWS + b"6,3,3,3,3\n")
+    bench.classify()
+    assert there == [first] * 3
+    assert b"\n4,1,1," in bench.get(f"{KEY}/result.csv")
+
+
 def test_a_file_that_never_rests_is_tried_again_later(bench: Bench) -> None:
     count = iter(range(99))
     bench.put(ROWS)

@@ -32,6 +32,7 @@ def assembled(job: Job, plan: Plan, folder: Folder, reports: Sequence[Report], d
         tally.include(report.counts)
         shared.follow(bytes.fromhex(report.closing))
     tally.reconcile()
+    job.look_again()
     with Upload(job.results, job.paths.rejections) as rejected:
         for data in _rejections(folder, reports, before):
             rejected.write(data)

@@ -135,8 +135,10 @@ class Job:
 
     def conclude(self, outcome: Summary, seconds: float) -> Summary:
         """Write the summary; Overwritten if the input is no longer what the outcome is of."""
-        self._remove_former(outcome)
+        former = self._former(outcome)
         self.look_again()
+        for path in former:
+            obstore.delete(self.results, path)
         summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
         obstore.put(self.results, self.paths.summary, legible.dumps(summary))
         return summary
@@ -154,9 +156,12 @@ class Job:
         summary: Summary = orjson.loads(found)
         return summary
 
-    def _remove_former(self, outcome: Summary) -> None:
-        """What an earlier version of the input left behind, and this one has not."""
+    def _former(self, outcome: Summary) -> list[str]:
+        """What an earlier version of the input left behind, and this one has not; what is of another input,
+        whose result lay there, is not ours to remove."""
         earlier = self._earlier() or {}
-        for kind in ("result", "rejected"):
-            if kind in earlier and kind not in outcome:
-                obstore.delete(self.results, earlier[kind])
+        if any(
+            earlier.get("input", {}).get(name) != self.identity["input"][name] for name in ("bucket", "key")
+        ):
+            return []
+        return [earlier[kind] for kind in ("result", "rejected") if kind in earlier and kind not in outcome]

@@ -1,9 +1,10 @@
 """Files in, results out: a file is done here, or, if it is large, handed over to those who do it in ranges.
 
 A result is a function of the input's bytes, the model's digest and the options, so doing it twice does no
-harm. It appears under its key only after the counts reconcile; the summary, written last, says which bytes,
-which model and which result belong together. What is read is pinned by its ETag, and the input is looked at
-again at the end: whichever event came first or last, the newest version is what the result is of.
+harm. It appears under its key only after the counts reconcile and the input is what it was; the summary,
+written last, says which bytes, which model and which result belong together. What is read is pinned by its
+ETag, and the input is looked at once more at the end: whichever event came first or last, the newest version
+is what the result is of.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def _classified(job: Job, deadline: float) -> Summary:
             result.write(piece)
         result.write(form.closing)
         tally.reconcile()
+        job.look_again()
         rejected.finish()
         counts = job.counts(form.name, tally)
         if error := job.too_many_rejected(tally):

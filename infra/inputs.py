@@ -1,0 +1,125 @@
+"""Which files a command is asked for, by one rule for all: a folder keeps its name, and what is in it is left
+out, and said so, if its name begins with a dot or says no format. And whether results leave them in peace.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from thimble.errors import InvalidInput
+from thimble.formats import EXTENSIONS, named
+
+SHOWN = 5  # names of what was left out
+
+
+class File(NamedTuple):
+    root: Path
+    below: str  # it
+    name: str  # with the name of the folder that was asked for
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.below
+
+
+@dataclass
+class Found:
+    files: list[File] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)  # their names
+
+    def add(self, path: Path) -> None:
+        """A file, or all that a folder holds; InvalidInput if there is neither."""
+        if path.is_file():
+            self.files.append(File(path.parent, path.name, path.name))
+        elif path.is_dir():
+            for file in sorted(found for found in path.rglob("*") if found.is_file()):
+                self._add_below(path, file.relative_to(path).as_posix())
+        else:
+            raise InvalidInput(f"there is no file {path}")
+
+    def _add_below(self, root: Path, below: str) -> None:
+        name = f"{root.resolve().name}/{below}"
+        if readable(below):
+            self.files.append(File(root, below, name))
+        else:
+            self.skipped.append(name)
+
+
+def below(paths: Sequence[Path]) -> Found:
+    """All of them; InvalidInput if that is none."""
+    found = Found()
+    for path in paths:
+        found.add(path)
+    if not found.files:
+        left = f" ({left_out(found.skipped)})" if found.skipped else ""
+        raise InvalidInput(f"there is no file in {', '.join(map(str, paths))}{left}")
+    return found
+
+
+def readable(below: str) -> bool:
+    """Whether a file that nobody named is one to classify, by its path in what was asked for."""
+    hidden = any(part.startswith(".") for part in below.split("/"))
+    return not hidden and named(below).format in EXTENSIONS.values()
+
+
+def left_out(names: Sequence[str]) -> str:
+    files = "1 file" if len(names) == 1 else f"{len(names):,} files"
+    more = f", and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    which = ", ".join(names[:SHOWN])
+    return f"skipped {files}, hidden or with a name that says no format: {which}{more}"
+
+
+class Placed(NamedTuple):
+    """Where an input lies, and where what comes of it is to lie."""
+
+    source: str
+    results: Sequence[str]
+
+
+def check_places(placed: Sequence[Placed], folders: Sequence[str]) -> None:
+    """InvalidInput where a result would take the place of an input, or of another's, or lie in a folder that
+    is read: it would be an input the next time."""
+    inputs = {
+        identity: one.source for one in placed for identity in (_identity(one.source), _real(one.source))
+    }
+    taken: dict[object, Placed] = {}
+    for one in placed:
+        for result in one.results:
+            if source := next((inputs[path] for path in _lineage(result) if path in inputs), None):
+                raise InvalidInput(
+                    f"{result} would take the place of {source}, which is read: name another place"
+                )
+            if (other := taken.setdefault(_identity(result), one)) is not one:
+                raise InvalidInput(f"{other.source} and {one.source} would both be {result}")
+            if folder := next((folder for folder in folders if _lies_in(result, folder)), None):
+                raise InvalidInput(
+                    f"{result} would lie in {folder}, which is read, and be an input itself the next time: "
+                    "name another place"
+                )
+
+
+def _identity(path: str) -> object:
+    """The same for the same file, whatever leads to it."""
+    try:
+        found = Path(path).stat()
+    except OSError:  # not there yet, or in a bucket
+        return _real(path)
+    return found.st_dev, found.st_ino
+
+
+def _real(path: str) -> str:
+    return path if path.startswith("s3://") else str(Path(path).resolve())
+
+
+def _lineage(path: str) -> Iterator[object]:
+    """A file, and what would have to be folders for it."""
+    yield _identity(path)
+    if not path.startswith("s3://"):
+        yield from map(str, Path(path).resolve().parents)
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    if path.startswith("s3://") or folder.startswith("s3://"):
+        return path.startswith(folder)
+    return Path(path).resolve().is_relative_to(Path(folder).resolve())
