@@ -25,6 +25,7 @@ from thimble import formats, rows, streams
 from thimble.answers import answers
 from thimble.classifier import Classifier, load
 from thimble.formats import parquet
+from thimble.media import Media, delimited
 
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
 
@@ -238,3 +239,39 @@ def test_a_model_of_several_outputs_names_them() -> None:
     pl.DataFrame({"a": [1.5], "b": [0.5]}).write_parquet(out)
     table = pl.read_parquet(io.BytesIO(through("a.parquet", out.getvalue(), model)[0]))
     assert table.row(0, named=True) == found
+
+
+def regions_model() -> Classifier:
+    """With categories that are called as others call missing values, and a name between blanks."""
+    regions = ["EU", "NA", "None", "APAC", None]
+    frame = pd.DataFrame({" region ": pd.Series(regions * 12).astype(object), "x": np.arange(60.0)})
+    frame[" region "] = frame[" region "].where(frame[" region "].notna(), None)
+    target = np.where(frame[" region "].isin(["NA", "None"]), "a", "b")
+    encoder = make_pipeline(
+        SimpleImputer(strategy="most_frequent", missing_values=None), OneHotEncoder(handle_unknown="ignore")
+    )
+    table = ColumnTransformer([("regions", encoder, [" region "])], remainder="passthrough")
+    return load(export(make_pipeline(table, LogisticRegression()).fit(frame, target), frame))
+
+
+REGIONS = [" region ,x", *(f"{region},3.5" for region in ("EU", "NA", "None", "nan", ""))]
+
+
+def test_a_category_that_is_called_na_is_no_missing_value() -> None:
+    model = regions_model()
+    values = ["EU", "NA", "None", None, None]
+    wanted = answers(model, model.predict([values, np.full(5, 3.5)]))
+    text = "\n".join([*REGIONS, ""]).encode()
+    body = delimited.table(text, Media("text/csv")).columns(model, 10)
+    assert answers(model, model.predict(body)) == wanted
+    result, _ = through("r.csv", text, model, 1 << 20)
+    read = list(csv.DictReader(io.StringIO(result.decode())))
+    assert [row["label"] for row in read] == [answer["label"] for answer in wanted]
+    assert [float(row["p_a"]) for row in read] == [answer["probabilities"]["a"] for answer in wanted]
+
+
+@pytest.mark.parametrize("header", [" region ,x", "x, region ", " x , region "])
+def test_a_name_between_blanks_is_found_as_it_is_spelt(header: str) -> None:
+    text = f"{header}\n".encode()
+    form = formats.find(formats.named("r.csv"), text, False, regions_model())
+    assert form.opening.startswith(header.encode())

@@ -66,6 +66,7 @@ class Feature:
     name: str  # "" in a model without names
     type: str  # of FEATURE_TYPES
     missing: bool  # whether a value may be missing
+    categories: frozenset[str] = frozenset()  # the texts that the model knows by name
 
     @property
     def numeric(self) -> bool:
@@ -342,10 +343,22 @@ def _features(
     """A model without preprocessing takes numbers only, and none may be missing."""
     types = preprocessing["types"] if preprocessing else ["number"] * n_features
     missing = set(preprocessing.get("missing", ()) if preprocessing else ())
+    known = _categories(preprocessing or {})
     return tuple(
-        Feature(name, type_, missing=i in missing or type_ == "unused")
+        Feature(name, type_, i in missing or type_ == "unused", known.get(i, frozenset()))
         for i, (name, type_) in enumerate(zip(names or [""] * n_features, types, strict=True))
     )
+
+
+def _categories(preprocessing: dict[str, Any]) -> dict[int, frozenset[str]]:
+    """Of the features that are encoded, their texts; whether a step is sound is `preprocessing`'s to say."""
+    found: dict[int, frozenset[str]] = {}
+    for step in preprocessing.get("steps", ()):
+        match step:
+            case {"op": "encode", "column": int(column), "categories": [*categories]}:
+                texts = frozenset(text for text in categories if isinstance(text, str))
+                found[column] = found.get(column, frozenset()) | texts
+    return found
 
 
 def _reference(raw: dict[str, Any]) -> dict[str, Any] | None:

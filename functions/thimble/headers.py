@@ -17,6 +17,12 @@ from thimble.textcells import is_number
 IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
 
 
+def named(cells: list[str], classifier: Classifier) -> list[str]:
+    """The columns' names: a cell as it is where the model spells it so, else without the blanks around."""
+    known = classifier.feature_names or ()
+    return [cell if cell in known else cell.strip() for cell in cells]
+
+
 def is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
     if not any(map(is_number, cells)):
         return True

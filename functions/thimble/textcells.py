@@ -2,7 +2,8 @@
 
 A number is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No other is:
 not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or 1 or 0. Where a feature may be
-missing, an empty cell is, and so is what pandas, R and databases write for one.
+missing, an empty cell is, and so is what pandas, R and databases write for one, unless the model knows that
+as a category: NA is Namibia too.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
 SHOWN = 40  # characters of a cell that a reason quotes
 
 
+def missing(feature: Feature) -> tuple[str, ...]:
+    """The cells that mean that a feature's value is missing."""
+    return tuple(text for text in MISSING if text not in feature.categories)
+
+
 def value(feature: Feature, name: str, text: str) -> float | str | None:
     """What a feature's cell holds; ValueError says why that will not do."""
     cell = text if feature.type == "text" else text.strip(BLANKS)
-    if feature.type == "unused" or (feature.missing and cell in MISSING):
+    if feature.type == "unused" or (feature.missing and cell in missing(feature)):
         return None
     if not cell:
         raise ValueError(f"{name} is empty")

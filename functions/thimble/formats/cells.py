@@ -11,7 +11,7 @@ from thimble.classifier import Classifier
 from thimble.document import Feature
 from thimble.formats.columns import Columns
 from thimble.formats.records import Flags
-from thimble.textcells import BOOLEANS, MISSING
+from thimble.textcells import BOOLEANS, missing
 
 DAMAGED = "\x1f"  # stands in a text cell for bytes that only its own look can tell
 
@@ -43,15 +43,17 @@ def _numbers(feature: Feature, series: pl.Series, found: Columns, k: int) -> Fla
     found.numbers[k] = values.to_numpy()
     doubtful: Flags = ~np.isfinite(found.numbers[k])
     if feature.missing and doubtful.any():
-        missing = (series.is_null() | series.is_in(MISSING)).to_numpy()
-        found.numbers[k, missing] = np.nan
-        doubtful &= ~missing
+        absent = (series.is_null() | series.is_in(missing(feature))).to_numpy()
+        found.numbers[k, absent] = np.nan
+        doubtful &= ~absent
     return doubtful
 
 
 def _texts(feature: Feature, series: pl.Series, found: Columns, k: int) -> Flags:
     doubtful: Flags = series.str.contains(DAMAGED, literal=True).fill_null(not feature.missing).to_numpy()
     if feature.missing:
-        series = series.to_frame("x").select(pl.when(~pl.col("x").is_in(MISSING)).then("x")).to_series()
+        series = (
+            series.to_frame("x").select(pl.when(~pl.col("x").is_in(missing(feature))).then("x")).to_series()
+        )
     found.texts[k][:] = series.to_list()
     return doubtful

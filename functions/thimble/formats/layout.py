@@ -95,7 +95,7 @@ def _end(data: bytes, dialect: Dialect, whole: bool) -> int:
 
 
 def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> Delimited:
-    header = [cell.strip() for cell in first.cells]
+    header = headers.named(first.cells, classifier)
     mark = BOM if head.startswith(BOM) else b""
     if headers.is_header(header, classifier.feature_names):
         if len(Tokens(first.dialect, first.raw + first.dialect.newline).strays):

@@ -79,7 +79,7 @@ class Text:
             first: list[str] = []
             try:
                 _, first = next(self._records(delimiter), (0, []))
-                found.append(self._laid_out(delimiter, [cell.strip() for cell in first], classifier))
+                found.append(self._laid_out(delimiter, headers.named(first, classifier), classifier))
             except (InvalidFile, MalformedBody) as error:
                 faults.append((len(first), error))
         if found:
