@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from infra import aws, drop, publishing
+from infra import aws, buckets, publishing
 from infra.publishing import Move, short
 from thimble.errors import Unavailable
 from thimble.pointer import Pointer
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOCAL = f"s3://{aws.MODELS}"
 TAKEN_UP = "running functions take it up within their refresh time (60 seconds, unless set otherwise)"
+WITHOUT = "the same command without --dry-run"
 
 
 class Keeper:
@@ -48,14 +49,20 @@ class Keeper:
         name = publishing.name_of(found.classifier, name)
         with self._answering():
             planned = publishing.publication(self.folder, name, path.read_bytes(), candidate=candidate)
-            new = self.dry_run or publishing.publish(self.folder, planned)
+            if self.dry_run:
+                new = not publishing.is_there(self.folder, planned)
+            else:
+                new = publishing.publish(self.folder, planned)
         self._say("checked", f"{path}: {_proof(found)}")
-        self._did("published" if new else "is there", f"{name} {short(planned.version)}")
+        done = "would publish" if self.dry_run else "published"
+        self._say(done if new else "is there", f"{name} {short(planned.version)}")
         self._say("", f"{self.folder.uri}/{planned.path}")
-        if candidate:
-            self._next(f"thimble canary {name} {short(planned.version)} --percent 10")
-        else:
+        if not candidate:
             self._moved(planned.move)
+        elif self.dry_run:
+            self._say("next", WITHOUT)
+        else:
+            self._next(f"thimble canary {name} {short(planned.version)} --percent 10")
 
     def models(self) -> None:
         with self._answering():
@@ -64,10 +71,10 @@ class Keeper:
             self._say("none", f"no model is published in {self.folder.uri}")
             self._next("thimble publish MODEL.json")
             return
-        table = _table("model", "current", "since", "on trial")
+        table = _table("model", "current", "on trial", "last moved")
         for name, at in found:
-            current, since = (short(at.version), _time(at.moved)) if at else ("none", "")
-            table.add_row(name, current, since, _trial(at))
+            current, moved = (short(at.version), _time(at.moved)) if at else ("none", "")
+            table.add_row(name, current, _trial(at), moved)
         self._console.print(table)
         self._next(f"thimble versions {found[0][0]}")
 
@@ -112,23 +119,33 @@ class Keeper:
             return
         if not move.moves:
             self._say("no change", f"{name} is at {_state(after)} already")
+        elif self.dry_run:
+            self._say(
+                "would move", f"{name} to {_state(after)}" + (f", from {_state(before)}" if before else "")
+            )
         else:
-            self._did(
+            self._say(
                 "moved", f"{name} is at {_state(after)}" + (f", was at {_state(before)}" if before else "")
             )
+        if ended := _ended(before, after):
+            self._say("would end" if self.dry_run else "ended", ended)
+        if move.moves and not self.dry_run:
             self._say("", TAKEN_UP)
-        if after.trial:
+        self._after(move, after)
+
+    def _after(self, move: Move, after: Pointer) -> None:
+        name = move.name
+        if self.dry_run and move.moves:
+            self._say("next", WITHOUT)
+        elif after.trial:
             self._next(f"thimble promote {name}", f"thimble rollback {name}")
         elif after.previous:
             self._next(f"thimble rollback {name}", f"thimble versions {name}")
         else:
             self._next(f"thimble versions {name}")
 
-    def _did(self, verb: str, text: str) -> None:
-        self._say(f"would be {verb}" if self.dry_run else verb, text)
-
     def _say(self, title: str, text: str) -> None:
-        self._console.print(f"{title:<10} {text}", markup=False)
+        self._console.print(f"{title:<{13 if self.dry_run else 10}} {text}", markup=False)
 
     def _next(self, *lines: str) -> None:
         for title, line in zip(("next", *("or",) * len(lines)), lines, strict=False):
@@ -156,11 +173,11 @@ def console() -> Console:
 
 def folder(uri: str, endpoint_url: str | None) -> Folder:
     """The registry at s3://BUCKET, in its folder `models`, or at s3://BUCKET/FOLDER."""
-    place = drop.place(uri)
+    place = buckets.place(uri)
     prefix = place.prefix or "models"
 
     def opening(_: str) -> tuple[ObjectStore, str]:
-        return drop.connect(place.bucket, drop.endpoint_of(place.bucket, endpoint_url)), prefix
+        return buckets.connect(place.bucket, buckets.endpoint_of(place.bucket, endpoint_url)), prefix
 
     return Folder(f"s3://{place.bucket}/{prefix}", opening)
 
@@ -188,6 +205,14 @@ def _trial(at: Pointer | None) -> str:
         return ""
     share = "in the shadow" if at.trial.shadow else f"for {at.trial.percent:g} % of the rows"
     return f"{short(at.trial.version)} {share}"
+
+
+def _ended(before: Pointer | None, after: Pointer) -> str:
+    """The trial that is no more, unless it was promoted."""
+    tried, trying = before.trial if before else None, after.trial
+    if tried is None or tried.version in (after.version, trying.version if trying else ""):
+        return ""
+    return f"the {'shadow' if tried.shadow else 'canary'} of {short(tried.version)}"
 
 
 def _role(at: Pointer | None, version: str) -> str:

@@ -16,7 +16,7 @@ from thimble.classifier import Classifier, load
 from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, Unavailable
 from thimble.pointer import Pointer, Trial
-from thimble.published import check_alike, load_as, matches
+from thimble.published import check_alike, load_as, matches, no_such_version, too_many_versions
 from thimble.store import Folder
 
 
@@ -79,11 +79,19 @@ def publication(folder: Folder, name: str, data: bytes, *, candidate: bool = Fal
 
 def publish(folder: Folder, publication: Publication) -> bool:
     """The document first, then the pointer; whether the document was not there already."""
-    new = folder.put(publication.path, publication.data)
-    if not new and digest(folder.get(publication.path)[0]) != publication.version:
-        raise InvalidModel(f"{publication.path} is there, and is not what its name says; remove it")
+    new = folder.put(publication.path, publication.data) or not is_there(folder, publication)
     carry_out(folder, publication.move)
     return new
+
+
+def is_there(folder: Folder, publication: Publication) -> bool:
+    try:
+        found, _ = folder.get(publication.path)
+    except FileNotFoundError:
+        return False
+    if digest(found) != publication.version:
+        raise InvalidModel(f"{publication.path} is there, and is not what its name says; remove it")
+    return True
 
 
 def carry_out(folder: Folder, move: Move) -> None:
@@ -176,12 +184,10 @@ def versions(folder: Folder, name: str) -> list[Version]:
 def resolved(folder: Folder, name: str, version: str) -> str:
     """The digest that a beginning of it means."""
     found = [known.digest for known in versions(folder, name) if matches(version, known.digest)]
-    if len(found) != 1:
-        many = f"{len(found)} versions" if found else "no version"
-        raise NotFound(
-            f"{name} has {many} with {version!r} at the beginning; `thimble versions {name}` has all"
-        )
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    why = too_many_versions(name, version, len(found)) if found else no_such_version(name, version)
+    raise NotFound(f"{why}; `thimble versions {name}` lists them")
 
 
 def models(folder: Folder) -> list[tuple[str, Pointer | None]]:
@@ -195,7 +201,7 @@ def document(folder: Folder, name: str, version: str) -> bytes:
     try:
         return folder.get(pointer.document(name, version))[0]
     except FileNotFoundError:
-        raise NotFound(f"{name} has no version {version}") from None
+        raise no_such_version(name, version) from None
 
 
 def short(version: str) -> str:

@@ -275,7 +275,9 @@ def test_the_life_of_a_model_by_commands(s3: "S3Client", written: Callable[[int]
 
 def test_a_dry_run_says_the_same_and_writes_nothing(s3: "S3Client", written: Callable[[int], str]) -> None:
     text = said("publish", written(1), "--dry-run")
-    assert f"would be published iris {FIRST[:12]}" in text
+    assert f"would publish iris {FIRST[:12]}" in text
+    assert f"would move    iris to {FIRST[:12]}\n" in text
+    assert text.endswith("next          the same command without --dry-run\n")
     assert keys(s3) == {}
     said("publish", written(1))
     said("publish", written(2))
@@ -287,11 +289,37 @@ def test_a_dry_run_says_the_same_and_writes_nothing(s3: "S3Client", written: Cal
         ("rollback", "iris", FIRST),
         ("canary", "iris", FIRST),
     ):
-        assert "would be" in said(*arguments, "--dry-run")
+        text = said(*arguments, "--dry-run")
+        assert "would " in text
+        assert text.endswith("next          the same command without --dry-run\n")
+    assert f"is there      iris {FIRST[:12]}" in said("publish", written(1), "--dry-run")
     said("canary", "iris", FIRST)
     before = keys(s3)
-    assert "would be moved" in said("promote", "iris", "--dry-run")
+    assert "would move    iris to" in said("promote", "iris", "--dry-run")
+    assert f"would end     the canary of {FIRST[:12]}" in said("publish", written(3), "--dry-run")
     assert keys(s3) == before
+
+
+def test_a_trial_that_ends_is_said_to(s3: "S3Client", written: Callable[[int], str]) -> None:
+    said("publish", written(1))
+    said("publish", written(2))
+    said("canary", "iris", FIRST)
+    assert "ended" not in said("canary", "iris", FIRST, "--shadow")
+    assert f"ended      the shadow of {FIRST[:12]}\n" in said("publish", written(3))
+    said("canary", "iris", SECOND)
+    assert f"ended      the canary of {SECOND[:12]}\n" in said("canary", "iris", FIRST)
+    assert f"ended      the canary of {FIRST[:12]}\n" in said("rollback", "iris")
+    said("canary", "iris", FIRST)
+    assert "ended" not in said("promote", "iris")
+
+
+def test_too_few_digits_are_said_to_be(s3: "S3Client", written: Callable[[int], str]) -> None:
+    said("publish", written(1))
+    for arguments in (("rollback", "iris", FIRST[:5]), ("diff", "iris", f"iris@{FIRST[:6].upper()}x")):
+        result = thimble(*arguments)
+        assert result.exit_code == 1
+        assert "at least the first 6 digits of it" in result.stderr
+    assert "6 digits" not in thimble("rollback", "iris", SECOND).stderr
 
 
 def test_every_next_line_can_be_run(s3: "S3Client", written: Callable[[int], str]) -> None:

@@ -57,6 +57,14 @@ def test_one_document_has_no_other_version(version: str) -> None:
             ask("iris", version)
 
 
+@pytest.mark.parametrize("version", [VERSION[:5], VERSION.upper(), "latest"])
+def test_what_is_no_version_at_all_is_told_what_one_is(version: str) -> None:
+    with pytest.raises(NotFound, match="at least the first 6 digits of it, in lower case"):
+        one().get("iris", version)
+    with pytest.raises(NotFound, match=r"iris has no version '012345'$"):
+        one().get("iris", "012345")
+
+
 def test_a_document_without_a_name_is_the_default() -> None:
     models = one(IRIS.replace(b'"name": "iris"', b'"name": ""'))
     assert models.names() == ["default"]

@@ -19,7 +19,7 @@ from thimble.follower import Follower
 from thimble.pointer import Pointer, Trial
 from thimble.store import Folder, Found
 
-VERSION = re.compile(r"[0-9a-f]{6,64}")
+VERSION = re.compile(r"[0-9a-f]{6,64}")  # a digest, or the beginning of one
 EARLIER = 3  # versions that a cold start tries when the current one is refused
 MOST_FOLLOWED = 10_000  # names whose pointer is remembered
 
@@ -65,6 +65,7 @@ class Registry:
         self._clock = clock
         self._lock = threading.Lock()
         self._followed: OrderedDict[str, Follower[_Known]] = OrderedDict()
+        self._unseen: set[str] = set()  # versions that a pointer named and nothing was there
         self._refused: SimpleQueue[str] = SimpleQueue()  # metrics are for the request's own thread
 
     def get(self, name: str = "", version: str = "") -> Classifier:
@@ -119,7 +120,7 @@ class Registry:
             return version
         found = [known for known in self.versions(name) if matches(version, known)]
         if len(found) > 1:
-            raise NotFound(f"{name} has {len(found)} versions that begin with {version}; say more of it")
+            raise too_many_versions(name, version, len(found))
         if not found:
             raise no_such_version(name, version)
         return found[0]
@@ -186,6 +187,8 @@ class Registry:
                 refused = [self._refuse(name, to.trial.version, error)]
         if known is not None:
             telemetry.logger.info("the model changed", model=name, version=version, candidate=candidate)
+        if self._unseen & {*refused}:  # it may only not be there yet: without an ETag, the next look is at all
+            etag = None
         return _Known(to, etag, version, candidate, tuple(refused))
 
     def _first_sound(self, name: str, versions: tuple[str, ...]) -> tuple[str, ...]:
@@ -201,6 +204,8 @@ class Registry:
         raise InvalidModel(f"{name}: none of its versions {', '.join(refused)} can be served")
 
     def _refuse(self, name: str, version: str, reason: ThimbleError) -> str:
+        if isinstance(reason, NotFound):
+            self._unseen.add(version)
         telemetry.logger.error("the version is refused", model=name, version=version, reason=str(reason))
         return version
 
@@ -252,7 +257,14 @@ def no_such_model(name: str) -> NotFound:
 
 
 def no_such_version(name: str, version: str) -> NotFound:
-    return NotFound(f"{name} has no version {version!r}")
+    sentence = f"{name} has no version {version!r}"
+    if not VERSION.fullmatch(version):
+        sentence += "; a version is its digest, or at least the first 6 digits of it, in lower case"
+    return NotFound(sentence)
+
+
+def too_many_versions(name: str, version: str, many: int) -> NotFound:
+    return NotFound(f"{name} has {many} versions that begin with {version}; say more of it")
 
 
 def failure(attempt: Callable[[], object]) -> ThimbleError | None:
