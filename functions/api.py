@@ -1,13 +1,18 @@
-"""API Gateway's entry: wiring only. Garbage is not collected before everything is imported and loaded."""
+"""API Gateway's entry: wiring only. The model is fetched while the rest is imported; garbage is not collected
+before everything is imported and loaded."""
 
 import gc
 
 gc.disable()
 
-from thimble import gateway, registry, routes, settings  # noqa: E402
+from thimble import ahead, settings  # noqa: E402
 
 _settings = settings.from_environment()
-_models = registry.models(_settings)
+_folder = ahead.folder(_settings)
+
+from thimble import gateway, registry, routes  # noqa: E402
+
+_models = registry.models(_settings, _folder)
 _models.warm()
 handler = gateway.handler(routes.app(_models, _settings))
 

@@ -24,6 +24,7 @@ LAYERS = (
         "telemetry",
         "watch",
         "store",
+        "ahead",
         "follower",
         "published",
         "registry",

@@ -42,12 +42,12 @@ class Models(Protocol):
         so."""
 
 
-def models(settings: Settings) -> Models:
-    """What the environment names: one document, or a registry."""
+def models(settings: Settings, folder: store.Folder | None = None) -> Models:
+    """What the environment names: one document, or a registry, whose folder may be open already."""
     if settings.model_uri or not settings.models_uri:
         return OneModel(settings.model_uri)
     return Registry(
-        store.Folder(settings.models_uri),
+        folder or store.Folder(settings.models_uri),
         default=settings.model_name,
         pin=settings.model_version,
         refresh=settings.model_refresh_seconds,

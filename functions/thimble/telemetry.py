@@ -74,8 +74,11 @@ def emit(
     about: Mapping[str, Any] = {},
 ) -> None:
     """Write metrics at once, beside those that wait for `flush`; `about` is for the log alone."""
-    listed = ({name: [float(value)] for name, value in metrics.items()} for metrics in (counts, values))
-    sys.stdout.write(f"{_metrics(*listed, dimensions, about)}\n")
+    sys.stdout.write(f"{_metrics(_listed(counts), _listed(values), dimensions, about)}\n")
+
+
+def _listed(metrics: Mapping[str, float]) -> dict[str, list[float]]:
+    return {name: [float(value)] for name, value in metrics.items()}
 
 
 def exception(message: str) -> None:
