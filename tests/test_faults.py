@@ -25,7 +25,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from thimble import store, uploads
+from thimble import pointer, store, uploads
+from thimble.cache import Cache
+from thimble.document import digest
+from thimble.published import Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -47,6 +50,7 @@ CALLS = (
 MOST_CALLS = {"HEAD input": 6, "GET input": 3, "PUT part": 4}  # of one delivery, without a fault
 CALLS_IN_PARTS = ("POST uploads", "PUT part", "POST complete")
 KINDS = {
+    r"GET /thimble-models/.*/current": "GET pointer",
     r"GET /thimble-models/.*": "GET model",
     r"(\w+) /thimble-inbox/.*": r"\1 input",
     r"POST .*[?]uploads.*": "POST uploads",
@@ -429,3 +433,45 @@ def test_a_call_that_always_fails_is_given_up_and_mended_later(
     spoiling.plans()
     assert spoiling.deliver()
     assert spoiling.left() == calm
+
+
+REFRESHES = [
+    pytest.param(kind, spoil, id=f"{spoil}, {kind}")
+    for kind in ("GET pointer", "GET model")
+    for spoil in FAULTS
+    if spoil not in ("an error in a 200", "internal error after the deed", "reset after the deed")
+]
+
+
+def publish(s3: S3Client, data: bytes) -> str:
+    version = digest(data)
+    for path, body in (
+        (pointer.document("iris", version), data),
+        (pointer.current("iris"), pointer.dump(pointer.Pointer(version))),
+    ):
+        s3.put_object(Bucket="thimble-models", Key=f"models/{path}", Body=body)
+    return version
+
+
+@pytest.mark.parametrize(("kind", "spoil"), REFRESHES)
+def test_a_model_that_cannot_be_refreshed_goes_on_and_is_refreshed_later(
+    spoiling: Behind, kind: str, spoil: str
+) -> None:
+    now = [0.0]
+    folder, cache = store.Folder("s3://thimble-models/models"), Cache(1 << 30)
+    registry = Registry(folder, default="iris", refresh=60, cache=cache, clock=lambda: now[0])
+    first = publish(spoiling.s3, IRIS)
+    assert registry.get().digest == first
+    second = publish(spoiling.s3, IRIS.replace(b'"iris"', b'"iris 2"', 1))
+    spoiling.caplog.clear()
+    spoiling.plans(kind, spoil, True)
+    now[0] += 100
+    answering = registry.get().digest
+    assert answering == (second if spoil == "another etag" else first)
+    assert 1 <= spoiling.plan.asked.count(kind) <= 2 * BOUND
+    assert spoiling.logged("ERROR") or answering == second
+    spoiling.plans()
+    for _ in range(2):  # the look after this one, at the latest
+        now[0] += 100
+        registry.get()
+    assert registry.get().digest == second

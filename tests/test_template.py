@@ -188,7 +188,7 @@ def test_every_path_reaches_the_function_and_no_cors_of_the_gateways_answers_for
     assert integrations == [integrations[0]] * len(integrations)
     assert integrations[0]["payloadFormatVersion"] == "2.0"
     assert "${ApiFunction.Arn}:live" in integrations[0]["uri"]["Fn::Sub"]
-    assert routes()["x-amazon-apigateway-any-method /$default"]["isDefaultRoute"] is True
+    assert routes()["x-amazon-apigateway-any-method $default"]["isDefaultRoute"] is True
     assert "CorsConfiguration" not in properties("HttpApi")
 
 
@@ -196,9 +196,9 @@ def test_strangers_reach_health_and_preflight_alone() -> None:
     assert TEMPLATE["Parameters"]["Auth"]["Default"] == "IAM"
     opened = {route for route, found in routes().items() if "security" not in found}
     assert opened == {"get /health", "options /{proxy+}"}
-    [closed] = [found["security"] for found in routes().values() if "security" in found]
-    assert closed["Fn::If"][:2] == ["ByIam", [{"iam": []}]]
-    assert closed["Fn::If"][2]["Fn::If"][:2] == ["ByJwt", [{"jwt": []}]]
+    [[closed]] = [found["security"] for found in routes().values() if "security" in found]
+    assert closed["Fn::If"][:2] == ["ByIam", {"iam": []}]
+    assert closed["Fn::If"][2]["Fn::If"] == ["ByJwt", {"jwt": []}, {"Ref": "AWS::NoValue"}]
 
 
 def test_an_api_that_is_open_says_so() -> None:

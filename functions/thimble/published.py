@@ -187,7 +187,9 @@ class Registry:
                 refused = [self._refuse(name, to.trial.version, error)]
         if known is not None:
             telemetry.logger.info("the model changed", model=name, version=version, candidate=candidate)
-        if self._unseen & {*refused}:  # it may only not be there yet: without an ETag, the next look is at all
+        if self._unseen & {
+            *refused
+        }:  # it may only not be there yet: without an ETag, the next look is at all
             etag = None
         return _Known(to, etag, version, candidate, tuple(refused))
 
