@@ -14,6 +14,7 @@ from threading import Thread
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 MODELS, INBOX, RESULTS, PARTS = "thimble-models", "thimble-inbox", "thimble-results", "thimble-parts"
+BUCKETS = (MODELS, INBOX, RESULTS, PARTS)
 QUEUE, DEAD_LETTERS = "thimble-queue", "thimble-dead-letters"
 WORKFLOW = "thimble-workflow"
 DEFINITION = Path(__file__).with_name("workflow.asl.json")
@@ -97,7 +98,7 @@ def create_resources(s3_url: str) -> None:
     s3 = boto3.client("s3", endpoint_url=s3_url, region_name=REGION)
     sqs = boto3.client("sqs", endpoint_url=s3_url, region_name=REGION)
     states = boto3.client("stepfunctions", endpoint_url=s3_url, region_name=REGION)
-    for bucket in (MODELS, INBOX, RESULTS, PARTS):
+    for bucket in BUCKETS:
         s3.create_bucket(Bucket=bucket)
     for bucket in (MODELS, INBOX):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -1,5 +1,6 @@
 """`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -7,15 +8,14 @@ from typing import Any
 
 import obstore
 import orjson
-from obstore.exceptions import BaseError
-from obstore.store import LocalStore, ObjectStore
+from obstore.store import LocalStore, ObjectStore, S3Store
 
-from infra import drop_report
+from infra import buckets, drop_report
 from infra.drop_report import Outcome
 from infra.inputs import Found, Placed, check_places, left_out, readable
 from infra.processes import Task, pool, usual, whole
 from thimble import classifier, store, streams
-from thimble.errors import InvalidInput, Unavailable
+from thimble.errors import InvalidInput
 from thimble.formats import named
 from thimble.jobs import Options, Paths, Summary, under
 from thimble.streams import Source
@@ -39,6 +39,7 @@ class Input:
 class Asked:
     """All files that were asked for, and the folders and prefixes that were looked into."""
 
+    endpoint_url: str | None
     inputs: list[Input] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
@@ -58,9 +59,9 @@ class Asked:
 
     def _add_from_bucket(self, uri: str) -> None:
         """The object of that very name, or all below it."""
-        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        found = store.bucket(bucket)
-        keys = _listed(found, bucket, prefix)
+        bucket, prefix = _split(uri)
+        with buckets.reading(bucket, self.endpoint_url) as found:
+            keys = buckets.keys(found, prefix)
         if prefix in keys:
             keys = [prefix]
         else:
@@ -72,19 +73,26 @@ class Asked:
 
 
 def classify(
-    files: list[str], *, output: str, model: str, options: Options, processes: int | None = None
+    files: list[str],
+    *,
+    output: str,
+    model: str,
+    options: Options,
+    processes: int | None = None,
+    endpoint_url: str | None = None,
 ) -> bool:
     """Classify files, folders and S3 prefixes, and show what became of them; whether none was refused."""
-    asked = Asked()
+    asked = Asked(endpoint_url)
     for file in files:
         asked.add(file)
     inputs = asked.inputs
     if not inputs:
         left = f" ({left_out(asked.skipped)})" if asked.skipped else ""
         raise InvalidInput(f"there is no file to classify in {', '.join(files)}{left}")
-    document = store.read(model if "://" in model else Path(model).absolute().as_uri())
-    outputs = _outputs(output, alone=len(inputs) == 1 and not asked.folders)
+    document = _document(model, endpoint_url)
+    outputs = _outputs(output, endpoint_url, alone=len(inputs) == 1 and not asked.folders)
     check_places([outputs.placed(found) for found in inputs], asked.folders)
+    _check_name(outputs, inputs)
     tasks = [
         Task(found.place, _source(found), outputs.store, outputs.paths(found), options) for found in inputs
     ]
@@ -108,12 +116,17 @@ def _summaries(tasks: list[Task], document: bytes, processes: int) -> list[Summa
         return [whole(task, loaded, advance) for task in tasks]
 
 
-def _listed(found: ObjectStore, bucket: str, prefix: str) -> list[str]:
-    try:
-        keys = [item["path"] for item in obstore.list(found, prefix.rpartition("/")[0] or None).collect()]
-    except BaseError as error:
-        raise Unavailable(f"s3://{bucket} cannot be listed: {error}") from None
-    return sorted(key for key in keys if key.startswith(prefix))
+def _document(model: str, endpoint_url: str | None) -> bytes:
+    if model.startswith("s3://"):
+        bucket, key = _split(model)
+        with buckets.reading(bucket, endpoint_url) as found:
+            return bytes(obstore.get(found, key).bytes())
+    return store.read(model) if "://" in model else Path(model).read_bytes()
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
 
 
 @dataclass(frozen=True)
@@ -121,6 +134,7 @@ class Outputs:
     """Where results go: one file's to the very name, those of several into a folder each."""
 
     root: str
+    endpoint_url: str | None
     folder: str = ""  # in a bucket
     alone: Paths | None = None
 
@@ -128,7 +142,8 @@ class Outputs:
     def store(self) -> ObjectStore:
         """Made, if it is not there yet."""
         if self.root.startswith("s3://"):
-            return store.bucket(self.root.removeprefix("s3://"))
+            bucket = self.root.removeprefix("s3://")
+            return buckets.connect(bucket, buckets.endpoint_of(bucket, self.endpoint_url))
         if any(path.is_file() for path in (Path(self.root), *Path(self.root).absolute().parents)):
             raise InvalidInput(f"{self.root} is to be a folder, and there is a file in its place")
         return LocalStore(Path(self.root).absolute(), mkdir=True)
@@ -144,20 +159,37 @@ class Outputs:
         return Placed(found.shown, [self.shown(path) for path in astuple(self.paths(found))])
 
 
-def _outputs(output: str, alone: bool) -> Outputs:
+def _outputs(output: str, endpoint_url: str | None, alone: bool) -> Outputs:
     if output.startswith("s3://"):
-        bucket, _, prefix = output.removeprefix("s3://").partition("/")
-        return Outputs(f"s3://{bucket}", prefix.strip("/"))
+        bucket, prefix = _split(output)
+        return Outputs(f"s3://{bucket}", endpoint_url, prefix.strip("/"))
     path = Path(output)
     if not alone or path.is_dir() or output.endswith("/"):
-        return Outputs(output)
-    name = path.name
-    return Outputs(str(path.parent), alone=Paths(name, f"{name}.rejections.jsonl", f"{name}.summary.json"))
+        return Outputs(output, None)
+    beside = Paths(path.name, f"{path.name}.rejections.jsonl", f"{path.name}.summary.json")
+    return Outputs(str(path.parent), None, alone=beside)
+
+
+def _check_name(outputs: Outputs, inputs: Sequence[Input]) -> None:
+    """InvalidInput for a file's name that says another format than its result has: the input's."""
+    if outputs.alone is None:
+        return
+    given, told = named(inputs[0].path), named(outputs.alone.result)
+    tables = {"csv", "tsv"}  # which are told apart by what is in them
+    alike = given.format == told.format or {given.format, told.format} <= tables
+    if told.format and not (alike and given.compression == told.compression):
+        raise InvalidInput(
+            f"a result has its input's format, and the name {outputs.alone.result} says another: "
+            f"let it end in {given.extension}"
+        )
 
 
 def _source(found: Input) -> Source:
     try:
-        return streams.source(found.store, found.path)
+        if not isinstance(found.store, S3Store):
+            return streams.source(found.store, found.path)
+        with buckets.answering(found.store.config["bucket"], found.store.config.get("endpoint")):
+            return streams.source(found.store, found.path)
     except streams.Gone:
         raise InvalidInput(f"{found.shown} is gone") from None
 

@@ -54,6 +54,17 @@ def thimble() -> None:
     """Small models, served small: export a classifier, serve it, and drop files on it."""
 
 
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AWS_ENDPOINT_URL_S3",
+        metavar="URL",
+        help="Where S3 listens.",
+        show_default="the local stack, at S3_PORT or 9000, for its own buckets, AWS for others",
+    ),
+]
+
+
 @app.command()
 def run(
     port: Annotated[int, typer.Option(envvar="PORT", help="Port of the HTTP API.")] = 8000,
@@ -178,6 +189,8 @@ def classify(
     max_rejected_share: Annotated[
         float,
         typer.Option(
+            min=0,
+            max=1,
             envvar="MAX_REJECTED_SHARE",
             metavar="SHARE",
             help="Fail a file with a larger share of rejected records.",
@@ -207,6 +220,7 @@ def classify(
             show_default="found",
         ),
     ] = "",
+    endpoint_url: EndpointUrl = None,
 ) -> None:
     """Classify files on this machine, without a server.
 
@@ -225,7 +239,9 @@ def classify(
     from thimble.jobs import Options
 
     options = Options(max_rejected_share, delimiter, quote)
-    if not classifying.classify(files, output=output, model=model, options=options, processes=processes):
+    if not classifying.classify(
+        files, output=output, model=model, options=options, processes=processes, endpoint_url=endpoint_url
+    ):
         raise typer.Exit(1)
 
 
@@ -240,6 +256,7 @@ def drift(
     html: Annotated[
         Path | None, typer.Option(metavar="REPORT.html", help="Write a page with plots too.")
     ] = None,
+    endpoint_url: EndpointUrl = None,
 ) -> None:
     """How far classified rows have moved from the training data.
 
@@ -253,7 +270,7 @@ def drift(
     """
     from infra import drifting
 
-    drifting.show(results, html)
+    drifting.show(results, html, endpoint_url)
 
 
 Output = Annotated[
@@ -370,15 +387,6 @@ Registry = Annotated[
         metavar="S3-URI",
         help="The registry: s3://BUCKET (its folder 'models'), or s3://BUCKET/FOLDER.",
         show_default="the local stack's",
-    ),
-]
-EndpointUrl = Annotated[
-    str | None,
-    typer.Option(
-        envvar="AWS_ENDPOINT_URL_S3",
-        metavar="URL",
-        help="Where S3 listens.",
-        show_default="the local stack, at S3_PORT or 9000, for its own bucket, AWS for any other",
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]

@@ -7,14 +7,13 @@ from typing import Any
 
 import obstore
 import orjson
-from obstore.exceptions import BaseError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra import drift_html
-from thimble import drift, store
-from thimble.errors import InvalidInput, Unavailable
+from infra import buckets, drift_html
+from thimble import drift
+from thimble.errors import InvalidInput
 
 SUMMARY = "summary.json"
 SHOWN = 20  # of the features, those that moved most
@@ -30,9 +29,9 @@ class Drifting:
     report: dict[str, Any]
 
 
-def show(results: Sequence[str], html: Path | None) -> None:
+def show(results: Sequence[str], html: Path | None, endpoint_url: str | None = None) -> None:
     """A table for each model; and as one page with plots."""
-    found = reports(results)
+    found = reports(results, endpoint_url)
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)
@@ -45,10 +44,10 @@ def show(results: Sequence[str], html: Path | None) -> None:
         console.print(f"\nwrote {html}", markup=False)
 
 
-def reports(results: Sequence[str]) -> list[Drifting]:
+def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Drifting]:
     """Of each model one, in the order in which they occur."""
     by_model: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-    for place, summary in _summaries(results):
+    for place, summary in _summaries(results, endpoint_url):
         if summary.get("drift"):
             by_model.setdefault(summary["model"]["digest"], []).append((place, summary))
     if not by_model:
@@ -67,10 +66,10 @@ def reports(results: Sequence[str]) -> list[Drifting]:
     ]
 
 
-def _summaries(results: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _summaries(results: Iterable[str], endpoint_url: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """What each file was called, and its summary; those of refused files have no drift."""
     for result in results:
-        found = list(_in_bucket(result) if result.startswith("s3://") else _here(result))
+        found = list(_in_bucket(result, endpoint_url) if result.startswith("s3://") else _here(result))
         if not found:
             raise InvalidInput(f"there is no summary of {result}, nor below it")
         for place, data in found:
@@ -94,18 +93,15 @@ def _here(result: str) -> Iterator[tuple[str, bytes]]:
             raise InvalidInput(f"{one} cannot be read: {error.strerror}") from None
 
 
-def _in_bucket(result: str) -> Iterator[tuple[str, bytes]]:
+def _in_bucket(result: str, endpoint_url: str | None) -> Iterator[tuple[str, bytes]]:
     """Below a prefix, or beside a result."""
     bucket, _, key = result.removeprefix("s3://").partition("/")
     folder, _, name = key.rstrip("/").rpartition("/")
     prefix = folder if name.startswith("result.") or name == SUMMARY else key.rstrip("/")
-    objects = store.bucket(bucket)
-    try:
-        listed = [item["path"] for item in obstore.list(objects, prefix or None).collect()]
-        for path in sorted(path for path in listed if path.endswith(SUMMARY)):
-            yield f"s3://{bucket}/{path}", bytes(obstore.get(objects, path).bytes())
-    except BaseError as error:
-        raise Unavailable(f"{result} cannot be read: {error}") from None
+    with buckets.reading(bucket, endpoint_url) as objects:
+        for path in buckets.keys(objects, f"{prefix}/" if prefix else ""):
+            if path.endswith(SUMMARY):
+                yield f"s3://{bucket}/{path}", bytes(obstore.get(objects, path).bytes())
 
 
 def _print(console: Console, one: Drifting) -> None:

@@ -5,59 +5,33 @@ in the results bucket. No queue and no function is asked.
 """
 
 import json
-import os
 import shlex
-import socket
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import quote, urlsplit
+from typing import Any, BinaryIO
+from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3Config
-
 from infra import aws, drop_report, inputs
+from infra.buckets import Place, connect, endpoint_of, first_line, is_local, place
 from infra.drop_progress import Parts
 from infra.drop_report import Outcome, Watch
 from infra.inputs import Found
 from thimble.errors import InvalidInput, Unavailable
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar
 REJECTIONS = 64 * 1024  # bytes of the rejections to look at, for the first few
 WATCHED = 4  # files whose ranges are shown
 
 Advance = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A bucket and a folder in it."""
-
-    bucket: str
-    prefix: str
-
-    def key(self, name: str) -> str:
-        return f"{self.prefix}/{name}" if self.prefix else name
-
-    def uri(self, key: str) -> str:
-        return f"s3://{self.bucket}/{key}"
-
-
-def place(uri: str) -> Place:
-    parts = urlsplit(uri, allow_fragments=False)
-    if parts.scheme != "s3" or not parts.netloc:
-        raise InvalidInput(f"{uri} is not of the form s3://BUCKET or s3://BUCKET/PREFIX.")
-    return Place(parts.netloc, parts.path.strip("/"))
 
 
 def results_of(inbox: Place) -> Place:
@@ -145,48 +119,6 @@ def drop(
     return not any(outcome.error for outcome in outcomes)
 
 
-def connect(bucket: str, endpoint: str | None) -> S3Store:
-    """The bucket, at AWS or at an endpoint, with the credentials that the AWS command line would find.
-
-    An endpoint on loopback needs none: a local S3 takes any.
-    """
-    config: S3Config = {"aws_endpoint_url_s3": endpoint} if endpoint else {}
-    options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
-    if endpoint and urlsplit(endpoint).hostname in LOOPBACK:
-        os.environ.update(aws.no_proxy())
-        for name, value in aws.CREDENTIALS.items():
-            os.environ.setdefault(name, value)
-        return S3Store(bucket, config=config, region=aws.REGION, client_options=options)
-
-    import boto3
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    session = boto3.Session()
-    if not session.get_credentials():
-        raise Unavailable("there are no AWS credentials; `aws configure` or AWS_PROFILE provides them.")
-    credentials = Boto3CredentialProvider(session)
-    region = session.region_name or aws.REGION
-    return S3Store(
-        bucket, config=config, region=region, client_options=options, credential_provider=credentials
-    )
-
-
-def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
-    """Where S3 is. The local stack's buckets are here unless told otherwise: at AWS the names are free."""
-    endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint or bucket not in (aws.INBOX, aws.MODELS):
-        return endpoint
-    port = int(os.environ.get("S3_PORT", "9000"))
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        raise Unavailable(
-            f"no local stack answers on port {port}. Start one with `make run` (S3_PORT says where it "
-            "listens), or name a deployed bucket with --to s3://BUCKET."
-        ) from None
-    return f"http://127.0.0.1:{port}"
-
-
 def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:
     with file.path.open("rb") as stream:
         if file.size <= PART:  # one request, so that the bucket announces it once
@@ -264,7 +196,9 @@ def _outcome(
         keys.append(summary["rejected"])
         outcome.rejections = _first_lines(store, summary["rejected"])
     outcome.places = [str(_download(store, key, output)) if output else answers.uri(key) for key in keys]
-    if keys and not output:
+    if output:
+        _download(store, answers.key(f"{file.key}/summary.json"), output)  # for `thimble drift`
+    elif keys:
         outcome.fetch = _fetch(outcome.places[0], Path(file.name), endpoint)
     return outcome
 
@@ -290,7 +224,7 @@ def _download(store: S3Store, key: str, folder: Path) -> Path:
 def _fetch(uri: str, name: Path, endpoint: str | None) -> str:
     """A line to copy. The local stack's results are readable by anyone on this machine, so curl will do."""
     file = shlex.quote(f"{name.stem}.result{Path(uri).suffix}")
-    if endpoint and urlsplit(endpoint).hostname in LOOPBACK:
+    if endpoint and is_local(endpoint):
         return f"curl -s {shlex.quote(endpoint + '/' + quote(uri.removeprefix('s3://')))} -o {file}"
     return f"aws s3 cp {shlex.quote(uri)} {file}" + (f" --endpoint-url {endpoint}" if endpoint else "")
 
@@ -323,4 +257,4 @@ def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[N
             f"these credentials may not write to s3://{inbox.bucket} and read from s3://{answers.bucket}{at}."
         ) from None
     except BaseError as error:
-        raise Unavailable(f"S3{at} fails: {str(error).splitlines()[0]}") from None
+        raise Unavailable(f"S3{at} fails: {first_line(error)}") from None

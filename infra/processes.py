@@ -19,6 +19,7 @@ from typing import Any
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
+from infra.buckets import first_line
 from thimble import assembly, classifier, divided, pipeline, ranges, share
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
@@ -72,7 +73,7 @@ def _named(task: Task) -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        raise Unavailable(f"{task.source.path} cannot be classified: {error}") from None
+        raise Unavailable(f"{task.source.path} cannot be classified: {first_line(error)}") from None
 
 
 def whole(task: Task, model: Classifier, on_read: Callable[[int], object]) -> Summary:

@@ -1,6 +1,7 @@
 """`thimble classify`: the function's pipeline on one's own machine, and the same bytes."""
 
 import gzip
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ BAD = b"5.1,3.5,1.4,0.2\n6.3,3.3,x,2.5\n"
 
 
 def classify(*arguments: str | int | Path) -> Result:
-    return CliRunner().invoke(app, ["classify", *map(str, arguments), "--model", str(MODEL)])
+    return CliRunner().invoke(app, ["classify", "--model", str(MODEL), *map(str, arguments)])
 
 
 def test_a_file_becomes_the_file_that_was_asked_for(tmp_path: Path) -> None:
@@ -108,6 +109,8 @@ def test_what_separates_cells_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(GOOD.replace(b",", b"~"))
     assert classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~").exit_code == 0
     assert (tmp_path / "out.csv").read_bytes().startswith(b"5.1~3.5~1.4~0.2~setosa~")
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", ",")
+    assert run.stderr.startswith("thimble: the quote ',' is what separates cells")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", "''")
     assert run.exit_code == 1
     assert run.stderr.startswith("thimble: the quote \"''\" is not one character")
@@ -163,6 +166,53 @@ def test_a_refused_file_leaves_the_result_of_another_where_it_is(tmp_path: Path)
     assert classify(tmp_path / "right.csv", "-o", tmp_path / "out.csv").exit_code == 0
     assert classify(tmp_path / "wrong.csv", "-o", tmp_path / "out.csv").exit_code == 1
     assert len((tmp_path / "out.csv").read_bytes().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "extension"),
+    [("rows.json", "out.csv", ".json"), ("a.csv.gz", "out.csv", ".csv.gz"), ("a.csv", "out.csv.zst", ".csv")],
+)
+def test_a_name_that_says_another_format_is_refused(
+    tmp_path: Path, name: str, output: str, extension: str
+) -> None:
+    (tmp_path / name).write_bytes(GOOD)
+    run = classify(tmp_path / name, "-o", tmp_path / output)
+    assert run.exit_code == 1
+    assert f"the name {output} says another: let it end in {extension}\n" in run.stderr
+    assert not (tmp_path / output).exists()
+
+
+def test_a_bucket_that_is_not_there_or_not_ours_is_a_sentence(
+    tmp_path: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = classify("s3://none/2024/", "-o", tmp_path / "out")
+    assert run.stderr == f"thimble: there is no bucket none at {s3_server}\n"
+    (tmp_path / "a.csv").write_bytes(GOOD)
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out", "--model", "s3://none/m.json")
+    assert run.stderr.startswith("thimble: there is no bucket none")
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    run = classify("s3://none/2024/", "-o", tmp_path / "out")
+    assert run.stderr.startswith("thimble: there are no AWS credentials")
+    monkeypatch.setenv("S3_PORT", "1")
+    run = classify("s3://thimble-results/2024/", "-o", tmp_path / "out")
+    assert run.stderr.startswith("thimble: no local stack answers on port 1")
+
+
+def test_the_local_stack_s_buckets_are_found_without_aws_s_variables(
+    tmp_path: Path, s3: "S3Client", s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket="thimble-inbox", Key="2024/a.csv", Body=GOOD)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "")  # put back afterwards, whatever is set here
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("S3_PORT", s3_server.rpartition(":")[2])
+    monkeypatch.setattr(classifying, "MANY_BYTES", 0)
+    run = classify("s3://thimble-inbox/2024/", "-o", "s3://thimble-results/here", "--processes", 2)
+    assert run.exit_code == 0, run.output
+    assert "2 rows against 150" in CliRunner().invoke(app, ["drift", "s3://thimble-results/here"]).output
 
 
 def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.drop import PART, Place, collect, drop, place, results_of
+from infra.buckets import Place, place
+from infra.drop import PART, collect, drop, results_of
 from infra.inputs import below
 from thimble.errors import InvalidInput, Unavailable
 
@@ -63,7 +64,11 @@ def test_a_folder_goes_in_and_comes_out_with_its_structure(local_stack: Any, tmp
     )
     files = [path for path in results if (tmp_path / "out" / path).is_file()]
     assert "skipped 1 file, hidden or with a name that says no format: batch/.hidden" in dropped.stdout
-    assert files == ["monday/batch/a.csv/result.csv", "monday/batch/deep/b.csv/result.csv"]
+    assert files == [
+        f"monday/batch/{name}/{file}"
+        for name in ("a.csv", "deep/b.csv")
+        for file in ("result.csv", "summary.json")
+    ]
 
 
 def test_a_refused_file_says_why_fails_the_command_and_stops_no_other(

@@ -15,7 +15,8 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
-from infra.drop import Place, parts_of, place
+from infra.buckets import Place, place
+from infra.drop import parts_of
 from infra.drop_progress import Parts
 
 ROOT = Path(__file__).parents[1]

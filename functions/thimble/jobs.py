@@ -117,7 +117,7 @@ class Job:
         most = self.options.max_rejected_share
         if tally.rejections <= most * tally.rows:
             return None
-        found = f"{tally.rejections} of {tally.rows} records were rejected"
+        found = f"{tally.rejections:,} of {tally.rows:,} records were rejected"
         return f"{found}, and at most a share of {most:g} may be"
 
     def standing(self) -> Summary | None:

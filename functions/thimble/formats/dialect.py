@@ -16,6 +16,7 @@ from thimble.formats import cells
 from thimble.formats.quotes import Quoted, quoted
 from thimble.formats.records import Flags, Positions, is_utf8
 
+SEPARATING = ",;\t"
 NEWLINE, RETURN = ord("\n"), ord("\r")
 DAMAGED = ord(cells.DAMAGED)
 ASCII = bytes(range(128)) + bytes([DAMAGED]) * 128
@@ -78,6 +79,10 @@ class Given:
                 raise InvalidInput(f"the {name} {text!r} is not one character of ASCII punctuation, or a tab")
         if self._quote and self._quote == self._delimiter:
             raise InvalidInput(f"the delimiter and the quote are both {self._quote!r}")
+        if self._quote and self._quote in SEPARATING and not self._delimiter:
+            raise InvalidInput(
+                f"the quote {self._quote!r} is what separates cells; if not here, name what does"
+            )
 
     def dialects(self, delimiters: Sequence[str], quotes: Sequence[str]) -> Iterator[list[Dialect]]:
         """What a file may be in, the likelier first: by quotes, then by delimiters."""
