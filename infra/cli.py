@@ -411,6 +411,12 @@ def publish(
         bool,
         typer.Option("--candidate", help="Publish the version only; what is current stays (see canary)."),
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Replace even a version that takes other rows or answers in other classes."
+        ),
+    ] = False,
     endpoint_url: EndpointUrl = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -427,7 +433,8 @@ def publish(
     """
     from infra.keeping import Keeper
 
-    Keeper(to, endpoint_url, dry_run).publish(model, name, estimator, data, candidate)
+    keeper = Keeper(to, endpoint_url, dry_run)
+    keeper.publish(model, name, estimator, data, candidate=candidate, replace=replace)
 
 
 @app.command()

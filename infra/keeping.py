@@ -40,7 +40,14 @@ class Keeper:
         self._console = console()
 
     def publish(
-        self, path: Path, name: str | None, estimator: Path | None, data: Path | None, candidate: bool
+        self,
+        path: Path,
+        name: str | None,
+        estimator: Path | None,
+        data: Path | None,
+        *,
+        candidate: bool = False,
+        replace: bool = False,
     ) -> None:
         from model import commands
 
@@ -48,7 +55,9 @@ class Keeper:
         commands.require_sound(found, path)
         name = publishing.name_of(found.classifier, name)
         with self._answering():
-            planned = publishing.publication(self.folder, name, path.read_bytes(), candidate=candidate)
+            planned = publishing.publication(
+                self.folder, name, path.read_bytes(), candidate=candidate, replace=replace
+            )
             if self.dry_run:
                 new = not publishing.is_there(self.folder, planned)
             else:

@@ -69,12 +69,31 @@ def name_of(document: Classifier, name: str | None) -> str:
     return checked_name(name or document.name)
 
 
-def publication(folder: Folder, name: str, data: bytes, *, candidate: bool = False) -> Publication:
-    """A document that is sound becomes a version, and, unless it is a candidate only, the current one."""
+def publication(
+    folder: Folder, name: str, data: bytes, *, candidate: bool = False, replace: bool = False
+) -> Publication:
+    """A document that is sound becomes a version, and, unless it is a candidate only, the current one: in
+    place of one that takes other rows or answers in other classes only if it is to `replace` it."""
     loaded = load(data)
     before, etag = pointed(folder, checked_name(name))
+    if before and not candidate and not replace:
+        _check_replaces(folder, name, before.version, loaded)
     after = before if candidate else _to(before, loaded.digest)
     return Publication(data, loaded.digest, Move(name, before, after, etag))
+
+
+def _check_replaces(folder: Folder, name: str, version: str, new: Classifier) -> None:
+    try:
+        current = load(document(folder, name, version))
+    except (InvalidModel, NotFound):
+        return  # which nobody is served
+    try:
+        check_alike(current, new)
+    except InvalidModel as error:
+        raise InvalidModel(
+            f"{short(new.digest)} would break what asks {name} at {short(version)}: {error}; "
+            "--as NAME publishes it beside, --replace in its place"
+        ) from None
 
 
 def publish(folder: Folder, publication: Publication) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.table import Table as Grid
 from rich.text import Text
 
-from model.description import described
+from model.description import described, quoted
 from model.frames import Table
 from model.parity import Parity, parity
 from thimble.classifier import Classifier, Output, load
@@ -103,7 +103,8 @@ def _feature(feature: Feature) -> str:
     about = [feature.type] if feature.type != "number" else []
     if feature.missing and feature.type != "unused":
         about.append("may be missing")
-    return f"{feature.name} [{', '.join(about)}]" if about else feature.name
+    name = quoted(feature.name)
+    return f"{name} [{', '.join(about)}]" if about else name
 
 
 def _size(found: Check) -> str:
@@ -119,7 +120,9 @@ def _of(output: Output, title: str, text: str) -> tuple[str, str]:
 
 
 def _labels(output: Output) -> str:
-    return ", ".join(output.class_texts) + (" (any number of them a row)" if output.multilabel else "")
+    return ", ".join(map(quoted, output.class_texts)) + (
+        " (any number of them a row)" if output.multilabel else ""
+    )
 
 
 def _layers(head: Head) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +13,14 @@ from thimble.document import Document
 MOST_NAMES = 4
 MOST_VALUES = 6
 
+PLAIN = re.compile(r"(?! )[^,\"\x00-\x1f\x7f-\x9f]+(?<! )")  # reads as one name among others
+
 Step = Mapping[str, Any]
+
+
+def quoted(name: str) -> str:
+    """A name or text as it is, or in quotes where one could not tell where it begins and ends."""
+    return name if PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def described(document: Document) -> list[str]:
@@ -19,12 +28,12 @@ def described(document: Document) -> list[str]:
     program = preprocessing.read(document)
     if program is None or document.preprocessing is None:
         return []
-    names = list(program.names)
+    names = [quoted(name) for name in program.names]
     steps = document.preprocessing.get("steps", [])
     lines = [f"{_columns(step, names)}: {WORDS[step['op']](step)}" for step in steps]
     direct = [names[i] for i in document.preprocessing["outputs"] if i < len(document.features)]
     as_they_are = [f"{_enumerated(direct, MOST_NAMES)}: as they are"] if direct else []
-    unused = [feature.name for feature in document.features if feature.type == "unused"]
+    unused = [quoted(feature.name) for feature in document.features if feature.type == "unused"]
     ignored = [f"{_enumerated(unused, MOST_NAMES)}: not looked at"] if unused else []
     return [*lines, *as_they_are, *ignored]
 
@@ -48,7 +57,7 @@ def _numbers(values: Sequence[Any]) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return "missing"
-    return value if isinstance(value, str) else f"{value:.6g}"
+    return quoted(value) if isinstance(value, str) else f"{value:.6g}"
 
 
 def _impute(step: Step) -> str:

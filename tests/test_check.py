@@ -143,6 +143,15 @@ def test_the_card_says_the_preprocessing_in_words() -> None:
     ]
 
 
+def test_a_name_that_would_read_as_several_is_quoted(tmp_path: Path) -> None:
+    document = json.loads(IRIS.read_bytes())
+    document["feature_names_in"] = ["Größe, cm", " lead space", "a\ttab", "weight (kg)"]
+    document["classes"] = ["a, b", "c", ""]
+    card = dict(facts(check(json.dumps(document).encode())))
+    assert card["Features"] == '4: "Größe, cm", " lead space", "a\\ttab", weight (kg)'
+    assert card["Labels"] == '"a, b", c, ""'
+
+
 def test_every_step_has_words() -> None:
     assert set(WORDS) == set(VOCABULARY)
 

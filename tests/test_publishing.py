@@ -155,6 +155,35 @@ def test_what_answers_other_rows_or_in_other_classes_cannot_be_tried(folder: Fol
         publishing.trial(folder, "iris", FIRST, percent=10)
 
 
+def test_what_takes_other_rows_replaces_only_if_it_is_said_to(folder: Folder) -> None:
+    """Whoever asks by name would get errors, or labels that he does not know."""
+    put(folder, 1)
+    for other in (version(2, classes=["a", "b", "c"]), (MODEL / "penguins.json").read_bytes()):
+        with pytest.raises(InvalidModel, match=r"would break .* --as NAME .* --replace"):
+            publication(folder, "iris", other)
+        publication(folder, "iris", other, candidate=True)
+        publication(folder, "penguins", other)
+    publish(folder, publication(folder, "iris", version(2, classes=["a", "b", "c"]), replace=True))
+    assert state(folder)[1] == (FIRST,)
+
+
+def test_what_cannot_be_served_is_replaced_by_anything(folder: Folder) -> None:
+    folder.put("iris/current", pointer.dump(Pointer(FIRST)))
+    publish(folder, publication(folder, "iris", (MODEL / "penguins.json").read_bytes()))
+    assert state(folder)[1] == (FIRST,)
+
+
+def test_a_category_more_is_no_other_row(folder: Folder) -> None:
+    penguins = (MODEL / "penguins.json").read_bytes()
+    more = penguins.replace(b'"Torgersen"', b'"Torgersen2"')
+    assert more != penguins
+    publish(
+        folder,
+        publication(folder, "penguins", json.dumps({**json.loads(penguins), "examples": None}).encode()),
+    )
+    publication(folder, "penguins", json.dumps({**json.loads(more), "examples": None}).encode())
+
+
 def test_what_is_not_there_is_a_sentence(folder: Folder) -> None:
     put(folder, 1)
     asked: list[Callable[[], object]] = [

@@ -42,7 +42,8 @@ def value(feature: Feature, name: str, text: str) -> float | str | None:
 def number(name: str, text: str) -> float:
     cell = text.strip(BLANKS)
     if not NUMBER.fullmatch(cell):
-        raise ValueError(f"{name} is {shown(cell)}, not a number")
+        comma = "; decimals take a point" if NUMBER.fullmatch(cell.replace(",", ".")) else ""
+        raise ValueError(f"{name} is {shown(cell)}, not a number{comma}")
     found = float(cell)
     if not math.isfinite(found):
         raise ValueError(f"{name} is {shown(cell)}, too large for a number")
