@@ -17,7 +17,6 @@ from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thimble import telemetry
 from thimble.formats import thrift
 
 HERE = Path(__file__).parent
@@ -28,10 +27,9 @@ SECONDS, MEGABYTES = 10, 700  # of one evil input, at most, on a busy machine
 @pytest.fixture(scope="module")
 def targets() -> Iterator[dict[str, Any]]:
     logger = logging.getLogger("thimble")
-    before, flush = logger.level, telemetry.metrics.flush_metrics
+    before = logger.level
     yield runpy.run_path(str(HERE / "fuzz/targets.py"))
     logger.setLevel(before)
-    telemetry.metrics.flush_metrics = flush  # type: ignore[method-assign]
 
 
 def parquet() -> bytes:
@@ -195,20 +193,18 @@ def test_a_key_of_any_text_is_classified_in_its_own_folder_or_refused(
 
 
 def test_a_log_cannot_be_forged_and_holds_no_data(
-    targets: dict[str, Any], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    targets: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forged = '/x\n{"level":"ERROR","message":"forged"}\r\nforged'
-    with caplog.at_level(logging.INFO, logger="thimble"):
-        targets["call"](forged, b'{"instances":[["secret"]]}', {"content-type": 'x\n{"level":"ERROR"}'})
-        targets["call"]("/classify", b'{"instances":[["secret"]]}', {"x-request-id": "forged\nforged"})
-    formatter: Any = telemetry.logger.registered_formatter
-    lines = [formatter.format(record) for record in caplog.records if record.name == "thimble"]
-    assert len(lines) == 2
-    for line in lines:
-        assert "\n" not in line
-        assert "\r" not in line
-        assert json.loads(line)["level"] == "INFO"
-        assert "secret" not in line
+    capsys.readouterr()
+    evil = '\n{"level":"ERROR","message":"forged"}\r\nforged'
+    for path in ("/classify", f"/x{evil}", "/x\ud800", "/\u2028x"):
+        targets["call"](
+            path, b'{"instances":[["secret"]]}', {"content-type": f"x{evil}", "x-request-id": evil}
+        )
+    lines = [json.loads(line) for line in capsys.readouterr().out.split("\n") if line]
+    assert len(lines) == 8  # a line in the log and one of metrics for each
+    assert [line["level"] for line in lines if "level" in line] == ["INFO"] * 4
+    assert "secret" not in str(lines)
 
 
 class bounded:  # noqa: N801

@@ -7,6 +7,7 @@ answer does, and a cold start a seventh of its time.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -33,7 +34,7 @@ _counts: dict[str, list[float]] = {}
 def _logger() -> Logger:
     from aws_lambda_powertools import Logger
 
-    return Logger(service=SERVICE, json_serializer=lambda record: orjson.dumps(record, default=str).decode())
+    return Logger(service=SERVICE, json_serializer=_line)
 
 
 def __getattr__(name: str) -> Any:
@@ -99,7 +100,14 @@ def _logged(level: str, message: str, about: Mapping[str, Any]) -> str:
     }
     if trace := os.environ.get("_X_AMZN_TRACE_ID"):
         record["xray_trace_id"] = trace.split(";")[0].replace("Root=", "")
-    return orjson.dumps(record, default=str).decode()
+    return _line(record)
+
+
+def _line(record: Any) -> str:
+    try:
+        return orjson.dumps(record, default=str).decode()
+    except TypeError:  # half of a surrogate pair, which a path may hold and UTF-8 cannot
+        return json.dumps(record, default=str)
 
 
 def _metrics(

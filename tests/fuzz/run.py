@@ -7,6 +7,14 @@ import atheris
 
 with atheris.instrument_imports(include=["thimble"]):
     from tests.fuzz import targets
+    from thimble import telemetry
+
+
+def quiet(**about: object) -> None:
+    telemetry._counts.clear()
+
+
+telemetry.request, telemetry.flush = quiet, quiet
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import obstore
 from obstore.store import MemoryStore
 
-from thimble import classifier, gateway, routes, store, telemetry
+from thimble import classifier, gateway, routes, store
 from thimble.errors import InvalidModel, ThimbleError
 from thimble.pipeline import Pipeline
 from thimble.registry import OneModel
@@ -63,8 +63,6 @@ EXTENSIONS = (
 )
 
 logging.getLogger("thimble").setLevel(logging.CRITICAL)
-_quiet: Any = telemetry.metrics
-_quiet.flush_metrics = lambda *about, **options: _quiet.clear_metrics()
 _kept = {name: classifier.load(data) for name, data in (("iris", IRIS), ("penguins", PENGUINS))}
 _app = gateway.handler(routes.app(OneModel("memory:///iris", lambda uri: IRIS), from_environment({})))
 
