@@ -142,8 +142,9 @@ def _details(outcome: Outcome) -> Iterator[str]:
         yield f"{outcome.name} was refused: {outcome.error}"
         return
     yield f"{outcome.name}, by {_model(outcome.summary['model'])}"
+    unit = "row" if outcome.summary["format"] == "parquet" else "line"
     for rejection in outcome.rejections[:SHOWN_REJECTIONS]:
-        yield f"  line {rejection['line']}: {rejection['reason']}"
+        yield f"  {unit} {rejection['line']}: {rejection['reason']}"
     if (more := outcome.summary["rejections"] - SHOWN_REJECTIONS) > 0 and outcome.rejections:
         yield f"  and {more:,} more"
     for title, place in zip(("result", "rejected"), outcome.places, strict=False):

@@ -11,15 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
-from infra.aws import ATTEMPTS, FUNCTION_TIMEOUT, REGION, queue_arn, queue_url
+from infra.aws import ATTEMPTS, FUNCTION_TIMEOUT, REGION, RESULTS, queue_arn, queue_url
 from infra.invocation import Context, Handler, invoke, load
 from infra.output import separate
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
@@ -71,6 +73,7 @@ class QueueMapping:
     url: str
     handler: Handler
     say: Callable[[str], None]
+    fate: Callable[[str, str], str] = lambda bucket, key: "done"  # of an object whose message did not fail
     retry_seconds: int = RETRY_SECONDS
 
     def take(self, wait: int = 20) -> int:
@@ -96,8 +99,9 @@ class QueueMapping:
             )
         else:
             self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=receipt)
-        if subject := _subject(message):
-            self.say(f"{subject} {_outcome(message, failed)} {seconds:.2f} s")
+        for bucket, key in _subjects(message):
+            outcome = _failed(message) if failed else self.fate(bucket, key)
+            self.say(f"s3://{bucket}/{key} {outcome} {seconds:.2f} s")
 
 
 def _failures(handler: Handler, messages: Sequence["MessageTypeDef"]) -> set[str]:
@@ -109,19 +113,30 @@ def _failures(handler: Handler, messages: Sequence["MessageTypeDef"]) -> set[str
         return ids
 
 
-def _subject(message: "MessageTypeDef") -> str:
-    """The objects that a message announces, for a person; nothing for S3's test event."""
+def _subjects(message: "MessageTypeDef") -> list[tuple[str, str]]:
+    """Buckets and keys of the objects that a message announces; none in S3's test event."""
     records = json.loads(message["Body"]).get("Records", [])
-    return ", ".join(
-        f"s3://{r['s3']['bucket']['name']}/{unquote_plus(r['s3']['object']['key'])}" for r in records
-    )
+    return [(r["s3"]["bucket"]["name"], unquote_plus(r["s3"]["object"]["key"])) for r in records]
 
 
-def _outcome(message: "MessageTypeDef", failed: bool) -> str:
-    if not failed:
-        return "done"
+def _failed(message: "MessageTypeDef") -> str:
     attempt = int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))
     return f"failed, attempt {attempt} of {ATTEMPTS}" + ("; given up" if attempt >= ATTEMPTS else "")
+
+
+def fate(s3: "S3Client", bucket: str, key: str) -> str:
+    """What became of an object: the function only says that it did not fail, the summary says the rest."""
+    try:
+        etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
+    except s3.exceptions.ClientError:
+        return "gone"
+    try:
+        summary = json.load(s3.get_object(Bucket=RESULTS, Key=f"{key}/summary.json")["Body"])
+    except s3.exceptions.NoSuchKey:
+        summary = None
+    if summary is None or summary["input"]["etag"] != etag:
+        return "handed over to the state machine"
+    return "refused" if "error" in summary else "done"
 
 
 def main() -> None:
@@ -133,7 +148,8 @@ def main() -> None:
     say = separate(log[0] if log else None)
     handler = load("files")
     sqs = boto3.client("sqs", endpoint_url=s3_url, region_name=REGION)
-    mapping = QueueMapping(sqs, queue_url(s3_url), handler, say)
+    s3 = boto3.client("s3", endpoint_url=s3_url, region_name=REGION)
+    mapping = QueueMapping(sqs, queue_url(s3_url), handler, say, partial(fate, s3))
     while True:
         mapping.take()
 

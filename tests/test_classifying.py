@@ -215,6 +215,14 @@ def test_the_local_stack_s_buckets_are_found_without_aws_s_variables(
     assert "2 rows against 150" in CliRunner().invoke(app, ["drift", "s3://thimble-results/here"]).output
 
 
+def test_of_parquet_a_rejection_names_the_row(tmp_path: Path) -> None:
+    frame = pl.DataFrame({name: [5.1, None, 1.4] for name in NAMES})
+    frame.write_parquet(tmp_path / "a.parquet")
+    run = classify(tmp_path / "a.parquet", "-o", tmp_path / "out.parquet")
+    assert run.exit_code == 0
+    assert "\n  row 2: sepal length (cm) is" in run.stdout
+
+
 def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv", "out"):
         (tmp_path / name).write_bytes(GOOD)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infra import aws
-from infra.mapping import QueueMapping, failed_ids
+from infra.mapping import QueueMapping, failed_ids, fate
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -72,6 +72,22 @@ def test_what_is_dropped_reaches_the_function_once(
     assert function.keys == ["a+b.csv"]  # as S3 encodes it
     assert waiting(sqs, s3_server, aws.QUEUE) == 0
     assert [line.rsplit(maxsplit=2)[0] for line in lines] == ["s3://thimble-inbox/a b.csv done"]
+
+
+def test_a_file_is_done_only_when_its_summary_says_so(inbox: "S3Client") -> None:
+    def summary(etag: str, **more: str) -> None:
+        body = json.dumps({"input": {"etag": etag}, **more}).encode()
+        inbox.put_object(Bucket=aws.RESULTS, Key="a b.csv/summary.json", Body=body)
+
+    assert fate(inbox, aws.INBOX, "a b.csv") == "gone"
+    former = inbox.put_object(Bucket=aws.INBOX, Key="a b.csv", Body=b"x")["ETag"]
+    assert fate(inbox, aws.INBOX, "a b.csv") == "handed over to the state machine"
+    summary(former)
+    assert fate(inbox, aws.INBOX, "a b.csv") == "done"
+    summary(former, error="the header lacks x")
+    assert fate(inbox, aws.INBOX, "a b.csv") == "refused"
+    inbox.put_object(Bucket=aws.INBOX, Key="a b.csv", Body=b"y")
+    assert fate(inbox, aws.INBOX, "a b.csv") == "handed over to the state machine"
 
 
 @pytest.mark.parametrize("raises", [False, True])
