@@ -67,6 +67,14 @@ def sentence(found: Report) -> str:
     return f"Drift: {', '.join(found['drifted'])}."
 
 
+def rejected(found: Report) -> str:
+    """What is not among the rows: nobody knows how far it has moved."""
+    if not (n := found.get("rejected", 0)):
+        return ""
+    records = found["rows"] + n
+    return f"Rejected, and not counted here: {n:,} of {records:,} records ({n / records:.1%})."
+
+
 def _section(name: str, digest: str, files: tuple[str, ...], found: Report) -> str:
     listed = escape(", ".join(files[:5]) + (f", and {len(files) - 5} more" if len(files) > 5 else ""))
     plots = [_plot(name, entry, found) for name, entry in drift.ranked(found)[:MOST_PLOTS]]
@@ -75,6 +83,7 @@ def _section(name: str, digest: str, files: tuple[str, ...], found: Report) -> s
 <p class="soft">{found["rows"]:,} rows of {listed} against {found["reference_rows"]:,} of the training data;
 model <code>{digest[:12]}</code></p>
 <p class="{found["verdict"] or "soft"}">{escape(sentence(found))}</p>
+<p>{rejected(found)}</p>
 <div class="scroll">{_table(found)}</div>
 <p class="key soft"><i class="training"></i>training data<i class="rows"></i>these rows</p>
 <div class="plots">

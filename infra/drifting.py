@@ -32,6 +32,8 @@ class Drifting:
 def show(results: Sequence[str], html: Path | None, endpoint_url: str | None = None) -> None:
     """A table for each model; and as one page with plots."""
     found = reports(results, endpoint_url)
+    if html is not None:
+        html.write_text(drift_html.page([(one.model, one.digest, one.files, one.report) for one in found]))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)
@@ -40,7 +42,6 @@ def show(results: Sequence[str], html: Path | None, endpoint_url: str | None = N
             console.print()
         _print(console, one)
     if html is not None:
-        html.write_text(drift_html.page([(one.model, one.digest, one.files, one.report) for one in found]))
         console.print(f"\nwrote {html}", markup=False)
 
 
@@ -60,7 +61,8 @@ def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Dri
             model=found[0][1]["model"]["name"] or "the model",
             digest=digest,
             files=tuple(place for place, _ in found),
-            report=drift.merged([summary["drift"] for _, summary in found]),
+            report=drift.merged([summary["drift"] for _, summary in found])
+            | {"rejected": sum(summary["rejections"] for _, summary in found)},
         )
         for digest, found in by_model.items()
     ]
@@ -113,20 +115,22 @@ def _print(console: Console, one: Drifting) -> None:
         markup=False,
     )
     console.print(_table(found))
-    console.print(drift_html.sentence(found), markup=False)
+    for line in filter(None, (drift_html.sentence(found), drift_html.rejected(found))):
+        console.print(line, markup=False)
 
 
 def _table(found: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
-    for title in ("PSI", "Jensen-Shannon", "missing", "out of range"):
+    for title in ("PSI", "Jensen-Shannon", "chance", "missing", "out of range"):
         table.add_column(title, justify="right")
     table.add_column("")
     compared = drift.ranked(found)
     for name, entry in compared[:SHOWN]:
+        distances = [f"{entry[key]:.3f}" for key in ("psi", "js", "chance")]
         shares = [f"{entry[key]:.1%}" if key in entry else "" for key in ("missing", "out_of_range")]
         word = "drift" if name in found["drifted"] else entry["verdict"] or ""
-        table.add_row(Text(name), f"{entry['psi']:.3f}", f"{entry['js']:.3f}", *shares, word)
+        table.add_row(Text(name), *distances, *shares, word)
     if len(compared) > SHOWN:
         table.add_row(f"and {len(compared) - SHOWN} that moved less")
     return table

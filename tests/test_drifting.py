@@ -76,6 +76,26 @@ def test_results_in_a_bucket_are_found_below_a_prefix(s3: "S3Client", tmp_path: 
         assert drifting.reports([f"s3://thimble-results/{place}"])[0].report == whole.report
 
 
+def test_what_was_rejected_is_said_beside_it(tmp_path: Path) -> None:
+    table = EXAMPLES["iris"]()[0].astype(object)
+    table.iloc[:30, 2] = ""
+    classify(tmp_path, f"{tmp_path / 'out'}/", table, model="iris")
+    page = tmp_path / "report.html"
+    sentence = "Rejected, and not counted here: 30 of 150 records (20.0%)."
+    assert sentence in invoke(str(tmp_path / "out"), "--html", str(page))
+    assert sentence in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_a_sentence_before_the_table(answers: Path) -> None:
+    done = CliRunner().invoke(app, ["drift", str(answers), "--html", str(answers / "none" / "r.html")])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == f"thimble: there is no folder {answers / 'none'}\n"
+
+
+def test_the_table_says_what_chance_explains(answers: Path) -> None:
+    assert re.search(r"PSI +Jensen-Shannon +chance +missing +out of range", invoke(str(answers)))
+
+
 def test_nothing_to_compare_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="there is no summary of"):
         drifting.reports([str(tmp_path)])
