@@ -77,6 +77,7 @@ check-security: .venv/checkov/done  ## checkov on the template; exceptions stand
 # Folders are listed too: their times tell of files that are gone.
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
 build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out
+	@echo "next           make deploy, or make package for the archives alone"
 .aws-sam/built: template.yaml samconfig.toml infra/build.py $(SHIPPED) | .venv/dev
 	$(BIN)/python -m infra.build
 	@touch $@
