@@ -1,5 +1,6 @@
 """`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from functools import cached_property
@@ -96,7 +97,13 @@ def classify(
     tasks = [
         Task(found.place, _source(found), outputs.store, outputs.paths(found), options) for found in inputs
     ]
-    summaries = _summaries(tasks, document, processes or usual())
+    try:
+        summaries = _summaries(tasks, document, processes or usual())
+    except KeyboardInterrupt:
+        print(
+            "thimble: stopped; files that have a summary are done, and left alone next time", file=sys.stderr
+        )
+        raise
     outcomes = [
         _outcome(task, found, outputs, summary)
         for task, found, summary in zip(tasks, inputs, summaries, strict=True)

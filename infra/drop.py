@@ -6,11 +6,13 @@ in the results bucket. No queue and no function is asked.
 
 import json
 import shlex
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -65,6 +67,17 @@ class Dropped:
     etag: str | None = None
     version: str | None = None
     summary: dict[str, Any] | None = None
+    overwritten: bool = False  # before it was classified
+
+    @property
+    def settled(self) -> bool:
+        return self.summary is not None or self.overwritten
+
+    def is_of(self, version: str | None, etag: str | None) -> bool:
+        """Whether these are of the very upload. Without versions, the same bytes have the same result."""
+        if self.version and version:
+            return self.version == version
+        return _plain(self.etag) == _plain(etag)
 
 
 def collect(found: Found, inbox: Place) -> list[Dropped]:
@@ -103,7 +116,7 @@ def drop(
     found = inputs.below(files)
     dropped = collect(found, inbox)
     endpoint = endpoint_of(inbox.bucket, endpoint_url)
-    with _sentences(inbox, answers, endpoint):
+    with _sentences(inbox, answers, endpoint), _leaving(dropped, inbox):
         source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
         with drop_report.uploading(sum(file.size for file in dropped)) as advance:
             for file in dropped:
@@ -111,10 +124,16 @@ def drop(
         there = place(parts) if parts else parts_of(inbox)
         progress = Parts(connect(there.bucket, endpoint), there.prefix) if there else None
         with drop_report.waiting(len(dropped)) as watch:
-            _follow(target, answers, dropped, time.monotonic() + timeout, watch, progress)
+            look = partial(_look, source, target, answers)
+            _follow(look, dropped, time.monotonic() + timeout, watch, progress)
         outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]
     drop_report.show(outcomes, found.skipped)
-    if late := [file.name for file in dropped if not file.summary]:
+    if gone := [file.name for file in dropped if file.overwritten]:
+        raise Unavailable(
+            f"overwritten in the inbox before it was classified: {', '.join(gone)}; the result is of what "
+            f"lies in s3://{inbox.bucket} now"
+        )
+    if late := [file.name for file in dropped if not file.settled]:
         raise Unavailable(_late(late, timeout, inbox, endpoint))
     return not any(outcome.error for outcome in outcomes)
 
@@ -136,22 +155,21 @@ def _blocks(stream: BinaryIO, advance: Advance) -> Iterator[bytes]:
 
 
 def _follow(
-    store: S3Store,
-    answers: Place,
+    look: Callable[[Dropped], None],
     files: Sequence[Dropped],
     deadline: float,
     watch: Watch,
     parts: Parts | None,
 ) -> None:
-    """Ask for the summaries until all are there or the deadline has come, ever less often."""
+    """Look for the summaries until all are there or the deadline has come, ever less often."""
     pause = 0.05
     while True:
-        for file in files:
-            if not file.summary and (summary := _summary(store, answers, file)):
-                file.summary = summary
+        for file in [file for file in files if not file.settled]:
+            look(file)
+            if file.settled:
                 watch.done(file.name)
                 pause = 0.05
-        if all(file.summary for file in files) or time.monotonic() > deadline:
+        if all(file.settled for file in files) or time.monotonic() > deadline:
             return
         if parts and watch.somebody:
             _show_ranges(parts, files, watch)
@@ -161,25 +179,27 @@ def _follow(
 
 def _show_ranges(parts: Parts, files: Sequence[Dropped], watch: Watch) -> None:
     """Of the largest: what is split is large."""
-    waiting = sorted((file for file in files if not file.summary), key=lambda file: file.size)
+    waiting = sorted((file for file in files if not file.settled), key=lambda file: file.size)
     for file in waiting[-WATCHED:]:
         if found := parts.progress(file.key, file.etag):
             watch.ranges(file.name, *found)
 
 
-def _summary(store: S3Store, answers: Place, file: Dropped) -> dict[str, Any] | None:
-    """The summary of the very upload; not one of an earlier or later file of that name."""
+def _look(source: S3Store, target: S3Store, answers: Place, file: Dropped) -> None:
+    """For the summary of the very upload; that of another of its name is an earlier one's, or of one that
+    took its place in the inbox."""
     try:
-        found = obstore.get(store, answers.key(f"{file.key}/summary.json"))
+        found = obstore.get(target, answers.key(f"{file.key}/summary.json"))
     except FileNotFoundError:
-        return None
+        return
     summary: dict[str, Any] = json.loads(bytes(found.bytes()))
-    source = summary["input"]
-    if file.version and source.get("version"):
-        same = source["version"] == file.version
-    else:  # an inbox without versions: the same bytes have the same result
-        same = _plain(source.get("etag")) == _plain(file.etag)
-    return summary if same else None
+    given = summary["input"]
+    if file.is_of(given.get("version"), given.get("etag")):
+        file.summary = summary
+        return
+    with suppress(BaseError, FileNotFoundError):  # one may write there, but perhaps not read
+        there = obstore.head(source, file.key)
+        file.overwritten = not file.is_of(there["version"], there["e_tag"])
 
 
 def _plain(etag: str | None) -> str:
@@ -238,6 +258,18 @@ def _late(names: Sequence[str], timeout: float, inbox: Place, endpoint: str | No
         f"no summary after {timeout:g} seconds of {', '.join(names)}. {look}. "
         f"The upload itself is done and lies in s3://{inbox.bucket}."
     )
+
+
+@contextmanager
+def _leaving(files: Sequence[Dropped], inbox: Place) -> Iterator[None]:
+    """Who leaves with Ctrl-C is told what goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if uploaded := sum(file.etag is not None for file in files):
+            where = f"{uploaded:,} of {len(files):,} uploads lie in s3://{inbox.bucket}"
+            print(f"thimble: not waited for: {where}, and are classified all the same", file=sys.stderr)
+        raise
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from infra import classifying, processes
 from infra.cli import app
+from thimble import pipeline
 from thimble.classifier import load
 from thimble.pipeline import Pipeline
 
@@ -221,6 +222,17 @@ def test_of_parquet_a_rejection_names_the_row(tmp_path: Path) -> None:
     run = classify(tmp_path / "a.parquet", "-o", tmp_path / "out.parquet")
     assert run.exit_code == 0
     assert "\n  row 2: sepal length (cm) is" in run.stdout
+
+
+def test_who_stops_is_told_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "run", interrupt)
+    (tmp_path / "a.csv").write_bytes(GOOD)
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv")
+    assert run.exit_code == 130
+    assert run.stderr.startswith("thimble: stopped; files that have a summary are done")
 
 
 def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:

@@ -130,6 +130,40 @@ def test_the_summary_of_other_bytes_is_not_taken_for_ours(
         drop_alone(tmp_path / "x.csv", s3_server)
 
 
+def test_an_upload_that_was_overwritten_is_not_waited_for(
+    s3: "S3Client", s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overwrite(seconds: float) -> None:
+        etag = s3.put_object(Bucket="thimble-inbox", Key="x.csv", Body=b"2\n")["ETag"]
+        summary = json.dumps({"input": {"etag": etag, "version": None}}).encode()
+        s3.put_object(Bucket="thimble-results", Key="x.csv/summary.json", Body=summary)
+
+    monkeypatch.setattr("infra.drop.time.sleep", overwrite)
+    (tmp_path / "x.csv").write_text("1\n")
+    with pytest.raises(Unavailable, match=r"^overwritten in the inbox before it was classified: x\.csv; "):
+        drop_alone(tmp_path / "x.csv", s3_server, timeout=60)
+
+
+def test_who_leaves_is_told_what_goes_on(
+    s3: "S3Client",
+    s3_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("infra.drop.time.sleep", interrupt)
+    (tmp_path / "x.csv").write_text("1\n")
+    with pytest.raises(KeyboardInterrupt):
+        drop_alone(tmp_path / "x.csv", s3_server)
+    said = (
+        "thimble: not waited for: 1 of 1 uploads lie in s3://thimble-inbox, and are classified all the same\n"
+    )
+    assert capsys.readouterr().err == said
+
+
 def test_a_bucket_that_is_not_there_is_a_sentence(s3_server: str, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("1\n")
     with pytest.raises(
@@ -138,9 +172,11 @@ def test_a_bucket_that_is_not_there_is_a_sentence(s3_server: str, tmp_path: Path
         drop_alone(tmp_path / "x.csv", s3_server)
 
 
-def drop_alone(path: Path, endpoint_url: str) -> None:
+def drop_alone(path: Path, endpoint_url: str, timeout: float = 0.1) -> None:
     """Drop into an S3 that nobody listens to."""
-    drop([path], to="s3://thimble-inbox", results=None, output=None, endpoint_url=endpoint_url, timeout=0.1)
+    drop(
+        [path], to="s3://thimble-inbox", results=None, output=None, endpoint_url=endpoint_url, timeout=timeout
+    )
 
 
 def test_no_local_stack_is_a_sentence_and_nothing_goes_to_aws(
