@@ -1,8 +1,9 @@
 """`make package`: what `sam deploy` uploads, made here, because sam's own archives differ between machines.
 
 sam packs files in the order in which the file system lists them, so that the same build gives other bytes
-elsewhere. Here entries are sorted, times and permissions fixed: a commit gives the same archives every time (by
-one version of zlib), and `sam deploy`, which uploads an archive as it is, changes nothing that has not changed.
+elsewhere. Here entries are sorted, times and permissions fixed: a commit gives the same archives every time
+(by one version of zlib), and `sam deploy`, which uploads an archive as it is, changes nothing that has not
+changed.
 """
 
 import hashlib

@@ -76,7 +76,9 @@ def footer(size: int, read: Read) -> Footer:
         raise InvalidFile("the file is not Parquet, or was cut short")
     length = int.from_bytes(end[-TAIL:-4], "little") + TAIL
     if length > min(size, MAX_FOOTER):
-        raise InvalidFile("the file's footer is broken" if length > size else "the file's footer is too large")
+        raise InvalidFile(
+            "the file's footer is broken" if length > size else "the file's footer is too large"
+        )
     if length > len(end):
         end = read(size - length, size)
     try:
