@@ -77,12 +77,19 @@ def lambda_dollars(gb_seconds: float, requests: float) -> float:
     return dollars
 
 
+def http_api_dollars(millions: float) -> float:
+    beyond = max(0.0, millions - 300)
+    first: float = (millions - beyond) * FIGURES["http_api_million_requests"]
+    dollars: float = first + beyond * FIGURES["http_api_million_beyond_300"]
+    return dollars
+
+
 def request_dollars(rate: int) -> tuple[float, float, float]:
     """Ours; instances behind a balancer; an endpoint. A month of a steady rate."""
     n = rate * MONTH
     gb_seconds = n * ASSUMED["billed_ms_a_request"] / 1000 * ASSUMED["function_gb"]
-    logs = n * MEASURED["log_bytes_a_request"] / 1e9 * FIGURES["logs_gb"]
-    ours = lambda_dollars(gb_seconds, n) + n / 1e6 * FIGURES["http_api_million_requests"] + logs
+    logs = n * ASSUMED["log_bytes_a_request"] / 1e9 * FIGURES["logs_gb"]
+    ours = lambda_dollars(gb_seconds, n) + http_api_dollars(n / 1e6) + logs
     machines = max(ASSUMED["instances_at_least"], ceil(rate / ASSUMED["requests_a_second_an_instance"]))
     hours = MONTH / 3600
     balancer = (
@@ -97,7 +104,7 @@ def file_dollars() -> tuple[float, float, float]:
     days, calls = MONTH / 86400, TERABYTE / MEASURED["range_bytes"]
     written = TERABYTE * MEASURED["result_bytes_a_byte"]
     requests = (
-        2 * written / PART / 1000 * FIGURES["s3_put_thousand"]
+        (written / PART + calls) / 1000 * FIGURES["s3_put_thousand"]
         + TERABYTE / BLOCK / 1000 * FIGURES["s3_get_thousand"]
     )
     parts = written / 1e9 * FIGURES["s3_gb_month"] / days  # kept for a day
