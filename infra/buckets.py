@@ -42,7 +42,7 @@ class Place:
 def place(uri: str) -> Place:
     parts = urlsplit(uri, allow_fragments=False)
     if parts.scheme != "s3" or not parts.netloc:
-        raise InvalidInput(f"{uri} is not of the form s3://BUCKET or s3://BUCKET/PREFIX.")
+        raise InvalidInput(f"{uri} is not of the form s3://BUCKET or s3://BUCKET/PREFIX")
     return Place(parts.netloc, parts.path.strip("/"))
 
 
@@ -74,7 +74,7 @@ def connect(bucket: str, endpoint: str | None) -> S3Store:
 
     session = boto3.Session()
     if not session.get_credentials():
-        raise Unavailable("there are no AWS credentials; `aws configure` or AWS_PROFILE provides them.")
+        raise Unavailable("there are no AWS credentials; `aws configure` or AWS_PROFILE provides them")
     credentials = Boto3CredentialProvider(session)
     region = session.region_name or aws.REGION
     return S3Store(
@@ -93,7 +93,7 @@ def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
     except OSError:
         raise Unavailable(
             f"no local stack answers on port {port}. Start one with `make run` (S3_PORT says where it "
-            "listens), or name a bucket of a deployed one."
+            "listens), or name a bucket of a deployed one"
         ) from None
     return f"http://127.0.0.1:{port}"
 

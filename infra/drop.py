@@ -41,7 +41,7 @@ def results_of(inbox: Place) -> Place:
     found = _beside(inbox, "results")
     if not found:
         raise InvalidInput(
-            f"{inbox.bucket} does not say 'inbox'; name the results bucket with --results s3://BUCKET."
+            f"{inbox.bucket} does not say 'inbox'; name the results bucket with --results s3://BUCKET"
         )
     return found
 
@@ -95,9 +95,9 @@ def collect(found: Found, inbox: Place) -> list[Dropped]:
 def _check_key(key: str) -> None:
     """S3 takes any key; the functions' client of it takes none that is no plain path."""
     if any(segment in ("", ".", "..") for segment in key.split("/")):
-        raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part.")
+        raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
-        raise InvalidInput(f"{key!r} has a character that is no text: rename the file.")
+        raise InvalidInput(f"{key!r} has a character that is no text: rename the file")
 
 
 def drop(
@@ -256,7 +256,7 @@ def _late(names: Sequence[str], timeout: float, inbox: Place, endpoint: str | No
         look = "Look at the files function's log, and for a message among the dead letters"
     return (
         f"no summary after {timeout:g} seconds of {', '.join(names)}. {look}. "
-        f"The upload itself is done and lies in s3://{inbox.bucket}."
+        f"The upload itself is done and lies in s3://{inbox.bucket}"
     )
 
 
@@ -278,15 +278,13 @@ def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[N
     at = f" at {endpoint}" if endpoint else ""
     try:
         yield
-    except OSError as error:
+    except FileNotFoundError as error:
         if error.filename:  # of this machine
-            raise InvalidInput(f"{error.filename}: {error.strerror}.") from None
-        if not isinstance(error, FileNotFoundError):
             raise
-        raise Unavailable(f"there is no bucket {inbox.bucket} or no bucket {answers.bucket}{at}.") from None
+        raise Unavailable(f"there is no bucket {inbox.bucket} or no bucket {answers.bucket}{at}") from None
     except (PermissionDeniedError, UnauthenticatedError):
         raise Unavailable(
-            f"these credentials may not write to s3://{inbox.bucket} and read from s3://{answers.bucket}{at}."
+            f"these credentials may not write to s3://{inbox.bucket} and read from s3://{answers.bucket}{at}"
         ) from None
     except BaseError as error:
         raise Unavailable(f"S3{at} fails: {first_line(error)}") from None

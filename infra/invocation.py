@@ -56,7 +56,7 @@ def load(module: str) -> Handler:
     """
     if not (FUNCTIONS / f"{module}.py").exists():
         raise Unavailable(
-            f"{FUNCTIONS / module}.py is missing; the local stack runs from a clone, not from a wheel."
+            f"{FUNCTIONS / module}.py is missing; the local stack runs from a clone, not from a wheel"
         )
     sys.path.insert(0, str(FUNCTIONS))
     handler: Handler = importlib.import_module(module).handler

@@ -97,7 +97,7 @@ def test_an_output_folder_that_is_a_file_is_a_sentence(local_stack: Any, tmp_pat
     (tmp_path / "x.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
     dropped = run(local_stack, tmp_path / "x.csv", "-o", tmp_path / "x.csv")
     assert (dropped.returncode, dropped.stdout) == (1, "")
-    assert dropped.stderr == f"thimble: {tmp_path}/x.csv/x.csv: Not a directory.\n"
+    assert dropped.stderr == f"thimble: {tmp_path}/x.csv/x.csv: Not a directory\n"
 
 
 def test_the_same_file_twice_is_answered_twice(local_stack: Any, tmp_path: Path) -> None:
