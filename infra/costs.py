@@ -103,10 +103,8 @@ def file_dollars() -> tuple[float, float, float]:
     """Ours; our own code on instances; pandas and scikit-learn in batches on an endpoint's instances."""
     days, calls = MONTH / 86400, TERABYTE / MEASURED["range_bytes"]
     written = TERABYTE * MEASURED["result_bytes_a_byte"]
-    requests = (
-        (written / PART + calls) / 1000 * FIGURES["s3_put_thousand"]
-        + TERABYTE / BLOCK / 1000 * FIGURES["s3_get_thousand"]
-    )
+    puts = (written / PART + calls) / 1000 * FIGURES["s3_put_thousand"]
+    requests = puts + TERABYTE / BLOCK / 1000 * FIGURES["s3_get_thousand"]
     parts = written / 1e9 * FIGURES["s3_gb_month"] / days  # kept for a day
     transitions = 3 * calls / 1000 * FIGURES["transitions_thousand"]
     work = lambda_dollars(calls * call_seconds() * ASSUMED["function_gb"], calls)
