@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from thimble import bodies, media
 from thimble.answers import answers, card, identity, most_likely
@@ -22,7 +21,7 @@ def classify(service: Service, request: Request) -> Response:
     else:
         table = sent.module.table(request.body, sent)
     answered = service.classify(table, request.query.get("model", ""), request.query.get("version", ""))
-    return replace(_response(answered, wanted, request.query.get("top", "")), rows=answered.rows)
+    return _response(answered, wanted, request.query.get("top", ""))
 
 
 def _response(answered: Answered, wanted: media.Media, top: str) -> Response:
@@ -30,13 +29,14 @@ def _response(answered: Answered, wanted: media.Media, top: str) -> Response:
     if wanted.name == media.CSV:
         if top:
             raise InvalidInput("top is for answers in JSON; a CSV answer has a column for every class")
-        return Response(200, wanted.module.written(classifier, predictions, wanted), wanted.name)
+        table = wanted.module.written(classifier, predictions, wanted)
+        return Response(200, table, wanted.name, rows=answered.rows)
     found = answers(classifier, predictions)
     if top:
         found = most_likely(found, _count(top))
     if wanted.name == media.LINES:
-        return Response(200, wanted.module.lines(found), wanted.name)
-    return json_response(200, {"model": identity(classifier), "predictions": found})
+        return Response(200, wanted.module.lines(found), wanted.name, rows=answered.rows)
+    return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
 
 
 def _count(top: str) -> int:
