@@ -11,7 +11,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,8 +25,10 @@ from infra import aws, drop_report, inputs
 from infra.buckets import Place, connect, endpoint_of, first_line, is_local, place
 from infra.drop_progress import Parts
 from infra.drop_report import Outcome, Watch
-from infra.inputs import Found
+from infra.inputs import Found, Placed, check_places
 from thimble.errors import InvalidInput, Unavailable
+from thimble.formats import named
+from thimble.jobs import under
 
 PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar
@@ -115,6 +117,9 @@ def drop(
     answers = place(results) if results else results_of(inbox)
     found = inputs.below(files)
     dropped = collect(found, inbox)
+    if output:
+        folders = [str(path) for path in files if path.is_dir()]
+        check_places([_placed(file, answers, output) for file in dropped], folders)
     endpoint = endpoint_of(inbox.bucket, endpoint_url)
     with _sentences(inbox, answers, endpoint), _leaving(dropped, inbox):
         source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
@@ -136,6 +141,11 @@ def drop(
     if late := [file.name for file in dropped if not file.settled]:
         raise Unavailable(_late(late, timeout, inbox, endpoint))
     return not any(outcome.error for outcome in outcomes)
+
+
+def _placed(file: Dropped, answers: Place, output: Path) -> Placed:
+    paths = under(answers.key(file.key), named(file.key).extension)
+    return Placed(str(file.path), [str(output / path) for path in astuple(paths)])
 
 
 def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:

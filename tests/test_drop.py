@@ -95,9 +95,24 @@ def test_a_name_of_any_kind_is_shown_as_it_is(local_stack: Any, tmp_path: Path) 
 
 def test_an_output_folder_that_is_a_file_is_a_sentence(local_stack: Any, tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
-    dropped = run(local_stack, tmp_path / "x.csv", "-o", tmp_path / "x.csv")
+    (tmp_path / "file").touch()
+    dropped = run(local_stack, tmp_path / "x.csv", "-o", tmp_path / "file")
     assert (dropped.returncode, dropped.stdout) == (1, "")
-    assert dropped.stderr == f"thimble: {tmp_path}/x.csv/x.csv: Not a directory\n"
+    assert dropped.stderr == f"thimble: {tmp_path}/file/x.csv: Not a directory\n"
+
+
+@pytest.mark.parametrize("output", [".", "x.csv"])
+def test_where_an_input_is_no_result_can_be_and_nothing_is_uploaded(output: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("1\n")
+    with pytest.raises(InvalidInput, match=r"would take the place of .*x\.csv, which is read"):
+        drop(
+            [tmp_path / "x.csv"],
+            to="s3://thimble-inbox",
+            results=None,
+            output=tmp_path / output,
+            endpoint_url="http://127.0.0.1:1",
+            timeout=1,
+        )
 
 
 def test_the_same_file_twice_is_answered_twice(local_stack: Any, tmp_path: Path) -> None:
