@@ -5,12 +5,14 @@ import gc
 
 gc.disable()
 
-from thimble import ahead, settings  # noqa: E402
+from thimble import settings  # noqa: E402
+from thimble.models import ahead  # noqa: E402
 
 _settings = settings.from_environment()
 _folder = ahead.folder(_settings)
 
-from thimble import gateway, registry, routes  # noqa: E402
+from thimble.models import registry  # noqa: E402
+from thimble.web import gateway, routes  # noqa: E402
 
 _models = registry.models(_settings, _folder)
 _models.warm()

@@ -2,9 +2,12 @@
 
 from functools import partial
 
-from thimble import events, handover, registry, settings
-from thimble.jobs import Options
-from thimble.pipeline import Pipeline, Splitting
+from thimble import settings
+from thimble.files import events
+from thimble.files.jobs import Options
+from thimble.files.pipeline import Pipeline, Splitting
+from thimble.models import registry
+from thimble.split import handover
 
 _settings = settings.from_environment()
 _models = registry.models(_settings)

@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from thimble import registry, settings
-from thimble.jobs import Options
-from thimble.pipeline import Pipeline
-from thimble.workflow import Workflow
-from thimble.workflow import handler as handling
+from thimble import settings
+from thimble.files.jobs import Options
+from thimble.files.pipeline import Pipeline
+from thimble.models import registry
+from thimble.split import workflow
 
 _settings = settings.from_environment()
 _models = registry.models(_settings)
@@ -15,10 +15,10 @@ _pipeline = Pipeline(
     results_uri=_settings.results_uri,
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
 )
-_workflow = Workflow(
+_workflow = workflow.Workflow(
     _pipeline,
     documents=lambda key, version: _models.document(registry.name_for(_models, key), version),
     parts_uri=_settings.parts_uri,
     range_bytes=_settings.range_bytes,
 )
-handler = handling(_workflow)
+handler = workflow.handler(_workflow)

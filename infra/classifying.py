@@ -15,11 +15,12 @@ from infra import buckets, drop_report
 from infra.drop_report import Outcome
 from infra.inputs import Found, Placed, check_places, left_out, readable
 from infra.processes import Task, pool, usual, whole
-from thimble import classifier, store, streams
+from thimble import classifier, store
 from thimble.errors import InvalidInput
-from thimble.formats import named
-from thimble.jobs import Options, Paths, Summary, under
-from thimble.streams import Source
+from thimble.files import streams
+from thimble.files.formats import named
+from thimble.files.jobs import Options, Paths, Summary, under
+from thimble.files.streams import Source
 
 MANY_BYTES = 128 << 20  # for which it pays to start processes
 REJECTIONS = 64 << 10  # bytes of the rejections to look at, for the first few

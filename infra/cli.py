@@ -236,7 +236,7 @@ def classify(
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
     from infra import classifying
-    from thimble.jobs import Options
+    from thimble.files.jobs import Options
 
     options = Options(max_rejected_share, delimiter, quote)
     if not classifying.classify(

@@ -5,7 +5,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from thimble import drift
+from thimble.watching import drift
 
 Report = dict[str, Any]
 Bar = tuple[str, float, float]  # what it is of, the share of the training data, the share of the rows

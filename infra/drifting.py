@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from infra import buckets, drift_html
-from thimble import drift
 from thimble.errors import InvalidInput
+from thimble.watching import drift
 
 SUMMARY = "summary.json"
 SHOWN = 20  # of the features, those that moved most

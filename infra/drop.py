@@ -27,8 +27,8 @@ from infra.drop_progress import Parts
 from infra.drop_report import Outcome, Watch
 from infra.inputs import Found, Placed, check_places
 from thimble.errors import InvalidInput, Unavailable
-from thimble.formats import named
-from thimble.jobs import under
+from thimble.files.formats import named
+from thimble.files.jobs import under
 
 PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar

@@ -17,7 +17,7 @@ from rich.table import Table
 from infra import aws, buckets, publishing
 from infra.publishing import Move, short
 from thimble.errors import Unavailable
-from thimble.pointer import Pointer
+from thimble.models.pointer import Pointer
 from thimble.store import Folder
 
 if TYPE_CHECKING:

@@ -131,7 +131,8 @@ def _forget(folder: Path) -> None:
 
 def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
     """The documents by the names that they are published under, and the first, which is the default."""
-    from thimble import classifier, pointer  # and numpy, which looks at the environment
+    from thimble import classifier
+    from thimble.models import pointer  # and numpy, which looks at the environment
 
     found = {}
     for path in paths:

@@ -20,13 +20,15 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
 from infra.buckets import first_line
-from thimble import assembly, classifier, divided, pipeline, ranges, share
+from thimble import classifier
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
-from thimble.jobs import Job, Options, Paths, Summary
-from thimble.parts import Folder, Plan, Report
-from thimble.ranges import Range
-from thimble.streams import Source
+from thimble.files import pipeline
+from thimble.files.jobs import Job, Options, Paths, Summary
+from thimble.files.streams import Source
+from thimble.split import assembly, divided, ranges, share
+from thimble.split.parts import Folder, Plan, Report
+from thimble.split.ranges import Range
 
 RANGE_BYTES = 32 << 20  # of a file that several share; a smaller one is not worth it
 THREADS = 2  # of a process: so many processors it keeps busy, and no more

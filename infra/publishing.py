@@ -11,12 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from thimble import pointer
 from thimble.classifier import Classifier, load
 from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, Unavailable
-from thimble.pointer import Pointer, Trial
-from thimble.published import check_alike, load_as, matches, no_such_version, too_many_versions
+from thimble.models import pointer
+from thimble.models.pointer import Pointer, Trial
+from thimble.models.published import check_alike, load_as, matches, no_such_version, too_many_versions
 from thimble.store import Folder
 
 

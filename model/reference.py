@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from thimble import observed
 from thimble.classifier import Classifier, Output, Predictions
 from thimble.document import Feature
 from thimble.network import FloatArray
 from thimble.reference import Categories, Numbers, Predicted, Reference
+from thimble.watching import observed
 
 BINS = 10
 FEW = 10  # distinct numbers get a bin each

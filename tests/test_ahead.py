@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import pytest
 
-from thimble import ahead, pointer, registry, settings, store
+from thimble import settings, store
 from thimble.document import digest
 from thimble.errors import InvalidModel, Unavailable
-from thimble.pointer import Pointer
+from thimble.models import ahead, pointer, registry
+from thimble.models.pointer import Pointer
 
 IRIS = (Path(__file__).parents[1] / "model/iris.json").read_bytes()
 DIGEST = digest(IRIS)

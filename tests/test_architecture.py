@@ -14,30 +14,45 @@ FUNCTIONS = ROOT / "functions"
 ENTRIES = ("api", "files", "workflow")
 # Each imports only from those before it.
 LAYERS = (
-    *("errors", "strictjson", "legible", "fields", "network", "normal", "document", "steps", "preprocessing"),
-    *("reference", "classifier", "observed", "drift"),
-    *("textcells", "headers", "rows", "tables", "tensors", "bodies", "answers", "codings", "media"),
-    *("pointer", "cache", "canary"),
     *(
-        "formats",
-        "settings",
-        "telemetry",
-        "watch",
-        "store",
-        "ahead",
-        "follower",
-        "published",
-        "registry",
-        "events",
-        "streams",
-        "uploads",
-        "jobs",
-        "pipeline",
+        "errors",
+        "strictjson",
+        "legible",
+        "fields",
+        "network",
+        "normal",
+        "document",
+        "steps",
+        "preprocessing",
+        "reference",
+        "classifier",
     ),
-    *("ranges", "divided", "parts", "share", "multipart", "joining", "assembly", "workflow", "handover"),
-    *("serving", "http", "protocols", "routes", "gateway"),
+    *("watching.observed", "watching.drift"),
+    *("textcells", "headers", "rows"),
+    *("web.tables", "web.tensors", "web.bodies"),
+    *("answers",),
+    *("web.codings", "web.media"),
+    *("models.pointer", "models.cache", "models.canary"),
+    *("files.formats",),
+    *("settings", "telemetry"),
+    *("watching.watch",),
+    *("store",),
+    *("models.ahead", "models.follower", "models.published", "models.registry"),
+    *("files.events", "files.streams", "files.uploads", "files.jobs", "files.pipeline"),
+    *(
+        "split.ranges",
+        "split.divided",
+        "split.parts",
+        "split.share",
+        "split.multipart",
+        "split.joining",
+        "split.assembly",
+        "split.workflow",
+        "split.handover",
+    ),
+    *("web.serving", "web.http", "web.protocols", "web.routes", "web.gateway"),
 )
-PURE = LAYERS[: LAYERS.index("formats") + 1]
+PURE = LAYERS[: LAYERS.index("files.formats") + 1]
 LIBRARIES_OF_THE_CORE = {
     "numpy",
     "orjson",
@@ -50,15 +65,29 @@ HEAVY = {
     *("asyncio", "concurrent", "email", "http", "logging", "multiprocessing", "socket", "ssl", "subprocess"),
 }
 SPOKEN_LATER = {
-    *(f"thimble.protocols.{name}" for name in ("open_inference", "sagemaker", "mlflow", "v1", "description")),
-    *("thimble.media.delimited", "thimble.media.npy", "thimble.codings", "thimble.drift"),
-    *("thimble.observed", "thimble.formats", "thimble.workflow", "thimble.pipeline"),
+    *(
+        f"thimble.web.protocols.{name}"
+        for name in ("open_inference", "sagemaker", "mlflow", "v1", "description")
+    ),
+    *(
+        "thimble.web.media.delimited",
+        "thimble.web.media.npy",
+        "thimble.web.codings",
+        "thimble.watching.drift",
+    ),
+    *(
+        "thimble.watching.observed",
+        "thimble.files.formats",
+        "thimble.split.workflow",
+        "thimble.files.pipeline",
+    ),
 }
 NEVER_SHIPPED = {"sklearn", "scipy", "joblib", "pandas", "moto", "pytest", "model", "infra", "tests"}
 
 
 def sources(name: str) -> list[Path]:
-    module, package = FUNCTIONS / "thimble" / f"{name}.py", FUNCTIONS / "thimble" / name
+    package = FUNCTIONS / "thimble" / name.replace(".", "/")
+    module = package.with_suffix(".py")
     return sorted(package.rglob("*.py")) if package.is_dir() else [module]
 
 
@@ -74,12 +103,25 @@ def imported(path: Path) -> set[str]:
 
 
 def thimble_modules(path: Path) -> set[str]:
-    return {name.split(".")[1] for name in imported(path) if name.startswith("thimble.")}
+    return {layer_of(name.split(".")[1:3]) for name in imported(path) if name.startswith("thimble.")}
+
+
+def layer_of(names: list[str]) -> str:
+    return names[0] if names[0] in LAYERS else ".".join(names)
 
 
 def test_every_module_has_its_place_in_the_order() -> None:
-    modules = {path.stem for path in (FUNCTIONS / "thimble").iterdir() if path.name[:2] not in ("__", ".")}
-    assert modules == set(LAYERS)
+    top = modules_in(FUNCTIONS / "thimble")
+    packages = {layer.split(".")[0] for layer in LAYERS if "." in layer}
+    assert packages <= top
+    below = {
+        f"{package}.{name}" for package in packages for name in modules_in(FUNCTIONS / "thimble" / package)
+    }
+    assert top - packages | below == set(LAYERS)
+
+
+def modules_in(folder: Path) -> set[str]:
+    return {path.stem for path in folder.iterdir() if path.name[:2] not in ("__", ".")}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -153,7 +195,7 @@ def test_the_readme_names_every_environment_variable() -> None:
 
 
 def test_the_readme_names_every_error_and_its_status() -> None:
-    from thimble.http import STATUS
+    from thimble.web.http import STATUS
 
     readme = (ROOT / "README.md").read_text()
     for kind, status in STATUS.items():

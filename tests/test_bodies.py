@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import pytest
 
-from thimble import bodies
 from thimble.errors import MalformedBody
-from thimble.tables import Rows
+from thimble.web import bodies
+from thimble.web.tables import Rows
 
 
 def instances(body: bytes) -> Rows:

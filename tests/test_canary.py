@@ -10,13 +10,15 @@ import numpy as np
 import orjson
 import pytest
 
-from thimble import canary, gateway, routes, telemetry
+from thimble import telemetry
 from thimble.classifier import Classifier, Predictions, load
 from thimble.document import Feature
-from thimble.pointer import Trial
-from thimble.published import Serving
-from thimble.registry import OneModel
+from thimble.models import canary
+from thimble.models.pointer import Trial
+from thimble.models.published import Serving
+from thimble.models.registry import OneModel
 from thimble.settings import from_environment
+from thimble.web import gateway, routes
 
 MODEL = Path(__file__).parents[1] / "model"
 IRIS: dict[str, Any] = json.loads((MODEL / "iris.json").read_bytes())

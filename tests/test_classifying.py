@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from infra import classifying, processes
 from infra.cli import app
-from thimble import pipeline
 from thimble.classifier import load
-from thimble.pipeline import Pipeline
+from thimble.files import pipeline
+from thimble.files.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -13,12 +13,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from referencing import Registry, Resource
 
-from thimble import http, protocols, registry, routes
-from thimble.http import Request, Response
+from thimble.models import registry
 from thimble.settings import from_environment
+from thimble.web import http, protocols, routes
+from thimble.web.http import Request, Response
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "functions" / "thimble" / "protocols"
+FOLDER = ROOT / "functions" / "thimble" / "web" / "protocols"
 API: dict[str, Any] = json.loads((FOLDER / "openapi.json").read_bytes())
 DOCUMENT = "urn:openapi"
 SCHEMAS: Registry[Any] = Registry().with_resource(
@@ -63,14 +64,14 @@ def test_it_is_openapi() -> None:
 def test_it_names_every_path_and_method_and_no_other() -> None:
     served = {}
     for name in sorted(set(protocols.MODULES.values())):
-        for path, methods in importlib.import_module(f"thimble.protocols.{name}").ROUTES.items():
+        for path, methods in importlib.import_module(f"thimble.web.protocols.{name}").ROUTES.items():
             served[path] = {method.lower() for method in methods}
     assert {path: set(item) for path, item in API["paths"].items()} == served
 
 
 def test_every_first_segment_leads_to_its_protocol() -> None:
     for segment, name in protocols.MODULES.items():
-        paths = importlib.import_module(f"thimble.protocols.{name}").ROUTES
+        paths = importlib.import_module(f"thimble.web.protocols.{name}").ROUTES
         assert any(path.split("/")[1] == segment for path in paths)
 
 

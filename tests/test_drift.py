@@ -11,9 +11,9 @@ from scipy.spatial.distance import jensenshannon
 from model import export
 from model.frames import columns
 from model.worked import EXAMPLES
-from thimble import drift
 from thimble.classifier import Classifier, load
-from thimble.observed import count, none
+from thimble.watching import drift
+from thimble.watching.observed import count, none
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())

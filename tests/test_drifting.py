@@ -13,7 +13,7 @@ from infra import classifying, drift_html, drifting
 from infra.cli import app
 from model.worked import EXAMPLES
 from thimble.errors import InvalidInput
-from thimble.jobs import Options
+from thimble.files.jobs import Options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -8,7 +8,7 @@ import pytest
 
 from thimble import telemetry
 from thimble.errors import Unavailable
-from thimble.events import Announced, announced, handler
+from thimble.files.events import Announced, announced, handler
 
 Load = Callable[..., dict[str, Any]]
 

@@ -25,10 +25,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from thimble import pointer, store, uploads
-from thimble.cache import Cache
+from thimble import store
 from thimble.document import digest
-from thimble.published import Registry
+from thimble.files import uploads
+from thimble.models import pointer
+from thimble.models.cache import Cache
+from thimble.models.published import Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.errors import InvalidFile
-from thimble.formats import named
-from thimble.formats.compression import GZIP, ZSTD, Compression
+from thimble.files.formats import named
+from thimble.files.formats.compression import GZIP, ZSTD, Compression
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zstd": zstd.compress}
 DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.decompress, "zstd": zstd.decompress}

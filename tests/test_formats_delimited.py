@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from thimble import formats, streams
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile, InvalidInput
-from thimble.formats import Given, quotes
-from thimble.formats.delimited import Delimited
-from thimble.formats.dialect import Dialect, Tokens
-from thimble.formats.records import Format
+from thimble.files import formats, streams
+from thimble.files.formats import Given, quotes
+from thimble.files.formats.delimited import Delimited
+from thimble.files.formats.dialect import Dialect, Tokens
+from thimble.files.formats.records import Format
 from thimble.textcells import number
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())

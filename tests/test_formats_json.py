@@ -11,12 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from thimble import formats, streams
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile
-from thimble.formats.joining import Joining
-from thimble.formats.jsonlines import JsonLines
-from thimble.formats.records import Block
+from thimble.files import formats, streams
+from thimble.files.formats.joining import Joining
+from thimble.files.formats.jsonlines import JsonLines
+from thimble.files.formats.records import Block
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
 UNNAMED = load((Path(__file__).parent / "documents" / "data-team.json").read_bytes())

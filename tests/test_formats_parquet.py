@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from thimble import streams
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile
-from thimble.formats import parquet, thrift
-from thimble.formats.parquet import Footer, footer
+from thimble.files import streams
+from thimble.files.formats import parquet, thrift
+from thimble.files.formats.parquet import Footer, footer
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
 UNNAMED = load((Path(__file__).parent / "documents" / "data-team.json").read_bytes())
@@ -145,12 +145,12 @@ def body(data: bytes) -> bytes:
 def test_a_large_row_group_goes_through_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     data = stored(table(500))
     whole = classified(data)
-    monkeypatch.setattr("thimble.formats.parquet.IN_MEMORY", 64)
+    monkeypatch.setattr("thimble.files.formats.parquet.IN_MEMORY", 64)
     assert classified(data) == whole
 
 
 def test_slices_hold_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thimble.formats.parquet.SLICE_ROWS", 1024)
+    monkeypatch.setattr("thimble.files.formats.parquet.SLICE_ROWS", 1024)
     frame = table(3000)
     result, _ = classified(stored(frame))
     assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)

@@ -21,11 +21,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 from model import export
-from thimble import formats, rows, streams
+from thimble import rows
 from thimble.answers import answers
 from thimble.classifier import Classifier, load
-from thimble.formats import parquet
-from thimble.media import Media, delimited
+from thimble.files import formats, streams
+from thimble.files.formats import parquet
+from thimble.web.media import Media, delimited
 
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from thimble import events, handover
 from thimble.classifier import load
-from thimble.jobs import Job
-from thimble.pipeline import Pipeline, Splitting
+from thimble.files import events
+from thimble.files.jobs import Job
+from thimble.files.pipeline import Pipeline, Splitting
+from thimble.split import handover
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

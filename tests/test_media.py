@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from thimble import media, registry, routes
 from thimble.errors import NotAcceptable, UnsupportedMediaType
-from thimble.http import Request, Response
+from thimble.models import registry
 from thimble.settings import from_environment
+from thimble.web import media, routes
+from thimble.web.http import Request, Response
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 SUPPORTED = (media.JSON, media.CSV, media.LINES)

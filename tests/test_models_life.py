@@ -16,13 +16,14 @@ import pytest
 
 from infra import publishing
 from infra.publishing import carry_out, publication, publish
-from thimble import gateway, registry, routes
 from thimble.classifier import load
 from thimble.document import digest
 from thimble.errors import ThimbleError
-from thimble.pipeline import Pipeline
+from thimble.files.pipeline import Pipeline
+from thimble.models import registry
 from thimble.settings import from_environment
 from thimble.store import Folder
+from thimble.web import gateway, routes
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

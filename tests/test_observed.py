@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from model.frames import columns
 from model.worked import EXAMPLES
 from thimble.classifier import Classifier, Predictions, load
-from thimble.observed import count, none, unpacked
 from thimble.reference import Counts, Numbers, Predicted, Reference
+from thimble.watching.observed import count, none, unpacked
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())

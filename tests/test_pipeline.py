@@ -12,11 +12,12 @@ import pytest
 from backports import zstd
 from obstore.store import LocalStore, MemoryStore
 
-from thimble import store, streams, uploads
+from thimble import store
 from thimble.classifier import Classifier, load
 from thimble.errors import Unavailable
-from thimble.jobs import Options
-from thimble.pipeline import Pipeline
+from thimble.files import streams, uploads
+from thimble.files.jobs import Options
+from thimble.files.pipeline import Pipeline
 
 ROOT = Path(__file__).parents[1]
 IRIS = load((ROOT / "model" / "iris.json").read_bytes())

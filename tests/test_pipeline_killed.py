@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from thimble.classifier import load
-from thimble.pipeline import Pipeline
+from thimble.files.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

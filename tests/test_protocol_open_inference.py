@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from thimble import registry, routes
-from thimble.http import Request, Response
-from thimble.protocols import wire
+from thimble.models import registry
 from thimble.settings import from_environment
+from thimble.web import routes
+from thimble.web.http import Request, Response
+from thimble.web.protocols import wire
 
 FOLDER = Path(__file__).parents[1] / "model"
 ROW = [5.1, 3.5, 1.4, 0.2]

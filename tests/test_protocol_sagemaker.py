@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thimble import registry, routes
-from thimble.http import Request, Response
+from thimble.models import registry
 from thimble.settings import from_environment
+from thimble.web import routes
+from thimble.web.http import Request, Response
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 NAMES = json.loads(IRIS)["feature_names_in"]

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from thimble import http, media, registry, routes
 from thimble.classifier import Classifier, load
-from thimble.http import Request, Response
+from thimble.models import registry
 from thimble.settings import from_environment
+from thimble.web import http, media, routes
+from thimble.web.http import Request, Response
 
 FOLDER = Path(__file__).parents[1] / "model"
 RNG = np.random.default_rng(3)

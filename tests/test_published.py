@@ -13,12 +13,13 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from thimble import follower, pointer, registry, telemetry
-from thimble.cache import Cache, weight
+from thimble import telemetry
 from thimble.document import digest
 from thimble.errors import InvalidModel, NotFound, Unavailable
-from thimble.pointer import Pointer, Trial
-from thimble.published import Registry, load_as
+from thimble.models import follower, pointer, registry
+from thimble.models.cache import Cache, weight
+from thimble.models.pointer import Pointer, Trial
+from thimble.models.published import Registry, load_as
 from thimble.store import Folder, Found
 
 IRIS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())

@@ -14,10 +14,10 @@ from typer.testing import CliRunner, Result
 from infra import publishing
 from infra.cli import app
 from infra.publishing import Move, carry_out, pointed, publication, publish
-from thimble import pointer
 from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, ThimbleError, Unavailable
-from thimble.pointer import Pointer, Trial
+from thimble.models import pointer
+from thimble.models.pointer import Pointer, Trial
 from thimble.store import Folder
 
 if TYPE_CHECKING:

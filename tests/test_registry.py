@@ -7,7 +7,7 @@ import pytest
 
 from thimble.classifier import load
 from thimble.errors import InvalidModel, NotFound, Unavailable
-from thimble.registry import OneModel
+from thimble.models.registry import OneModel
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 VERSION = load(IRIS).digest

@@ -34,9 +34,11 @@ from samcli.yamlhelper import yaml_parse
 
 from infra.build import ROOT
 from infra.invocation import Context
-from thimble import handover, joining, multipart, pointer, streams, uploads
 from thimble.document import digest
 from thimble.errors import Unavailable
+from thimble.files import streams, uploads
+from thimble.models import pointer
+from thimble.split import handover, joining, multipart
 
 TEMPLATE: dict[str, Any] = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))
 STACK, ACCOUNT, REGION = "thimble", "123456789012", "us-east-1"

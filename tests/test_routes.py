@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thimble import gateway, routes
 from thimble.classifier import load
 from thimble.errors import Unavailable
-from thimble.registry import OneModel
+from thimble.models.registry import OneModel
 from thimble.settings import from_environment
+from thimble.web import gateway, routes
 
 MODEL = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 ROW = [5.1, 3.5, 1.4, 0.2]

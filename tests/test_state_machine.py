@@ -18,7 +18,7 @@ from infra import aws
 from infra.environments import Answer, answer
 from infra.invocation import Context
 from thimble.classifier import load
-from thimble.pipeline import Pipeline
+from thimble.files.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from thimble.errors import InvalidFile
-from thimble.streams import source
+from thimble.files.streams import source
 
 keys = st.text(
     st.sampled_from("ab./% +~é\t\n\x7f\\:*?") | st.characters(codec="utf-8"), min_size=1, max_size=8

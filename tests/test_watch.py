@@ -16,7 +16,7 @@ from model import export
 from model.frames import columns
 from model.worked import EXAMPLES
 from thimble.classifier import Classifier, load
-from thimble.watch import CLASSES, HELD, MODELS, Watch
+from thimble.watching.watch import CLASSES, HELD, MODELS, Watch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())

@@ -15,16 +15,20 @@ from obstore.store import MemoryStore
 from samcli.yamlhelper import yaml_parse
 
 from model.worked import EXAMPLES
-from thimble import canary, events, gateway, pointer, routes, settings, watch
-from thimble.cache import Cache
+from thimble import settings
 from thimble.classifier import load
 from thimble.document import digest
 from thimble.errors import Unavailable
-from thimble.pipeline import Pipeline, Splitting
-from thimble.pointer import Pointer, Trial
-from thimble.published import Registry
-from thimble.registry import Models, OneModel
+from thimble.files import events
+from thimble.files.pipeline import Pipeline, Splitting
+from thimble.models import canary, pointer
+from thimble.models.cache import Cache
+from thimble.models.pointer import Pointer, Trial
+from thimble.models.published import Registry
+from thimble.models.registry import Models, OneModel
 from thimble.store import Folder
+from thimble.watching import watch
+from thimble.web import gateway, routes
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())

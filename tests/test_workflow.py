@@ -15,16 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from thimble import store, streams
+from thimble import store
 from thimble.classifier import load
 from thimble.errors import MalformedBody, Unavailable
-from thimble.formats import quotes
-from thimble.formats.records import MAX_RECORD_BYTES
-from thimble.jobs import Options
-from thimble.parts import Report
-from thimble.pipeline import Pipeline
-from thimble.ranges import GUESSES, Range, checked, planned
-from thimble.workflow import Workflow, handler
+from thimble.files import streams
+from thimble.files.formats import quotes
+from thimble.files.formats.records import MAX_RECORD_BYTES
+from thimble.files.jobs import Options
+from thimble.files.pipeline import Pipeline
+from thimble.split.parts import Report
+from thimble.split.ranges import GUESSES, Range, checked, planned
+from thimble.split.workflow import Workflow, handler
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "model" / "iris.json").read_bytes()

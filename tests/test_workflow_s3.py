@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from thimble import joining, multipart, streams
 from thimble.classifier import load
-from thimble.pipeline import Pipeline
-from thimble.streams import Late
+from thimble.files import streams
+from thimble.files.pipeline import Pipeline
+from thimble.files.streams import Late
+from thimble.split import joining, multipart
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -26,7 +26,7 @@ def thimble(models: Path, file: Path, out: Path, with_model: bool = True) -> Job
 
     from tests.benchmarks.floor import Answered
     from thimble import classifier
-    from thimble.pipeline import Pipeline
+    from thimble.files.pipeline import Pipeline
 
     model = classifier.load((models / "model.json").read_bytes())
     if not with_model:
@@ -49,10 +49,11 @@ def ranges(models: Path, file: Path, out: Path) -> Job:
     """
     from obstore.store import LocalStore
 
-    from thimble import classifier, joining
-    from thimble.pipeline import Pipeline
-    from thimble.ranges import Range
-    from thimble.workflow import Workflow
+    from thimble import classifier
+    from thimble.files.pipeline import Pipeline
+    from thimble.split import joining
+    from thimble.split.ranges import Range
+    from thimble.split.workflow import Workflow
 
     document = (models / "model.json").read_bytes()
     model = classifier.load(document)

@@ -22,11 +22,12 @@ import orjson
 
 from infra import publishing
 from tests.benchmarks.report import Case, Contender, Figure
-from thimble import gateway, routes, telemetry
-from thimble.cache import Cache
-from thimble.published import Registry
+from thimble import telemetry
+from thimble.models.cache import Cache
+from thimble.models.published import Registry
 from thimble.settings import from_environment
 from thimble.store import Folder
+from thimble.web import gateway, routes
 
 MODELS = 1000
 REQUESTS = 20_000  # of a figure

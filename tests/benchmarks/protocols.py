@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.report import Case, Contender, Figure
-from thimble import gateway, http, registry, routes, telemetry
-from thimble.protocols import wire
+from thimble import telemetry
+from thimble.models import registry
 from thimble.settings import from_environment
+from thimble.web import gateway, http, routes
+from thimble.web.protocols import wire
 
 MODELS = Path(__file__).parents[2] / "model"
 ROW = [5.1, 3.5, 1.4, 0.2]

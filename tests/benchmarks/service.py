@@ -136,7 +136,7 @@ def _publish(environment: dict[str, str]) -> None:
 
 
 def _registry(document: bytes, digest: str) -> dict[str, bytes]:
-    from thimble import pointer
+    from thimble.models import pointer
 
     return {
         f"models/{pointer.document('iris', digest)}": document,

@@ -17,12 +17,15 @@ from typing import Any
 from model import export, worked
 from model.frames import json_rows
 from tests.benchmarks.report import Case, Contender, Figure
-from thimble import formats, gateway, serving, settings, streams, watch
+from thimble import settings
 from thimble.classifier import Classifier, load
-from thimble.http import App
-from thimble.protocols import Router
-from thimble.published import Serving
-from thimble.registry import OneModel
+from thimble.files import formats, streams
+from thimble.models.published import Serving
+from thimble.models.registry import OneModel
+from thimble.watching import watch
+from thimble.web import gateway, serving
+from thimble.web.http import App
+from thimble.web.protocols import Router
 
 REQUESTS = 3000  # a minute of 50 a second
 BYTES = 4 << 20  # of a file

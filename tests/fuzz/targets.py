@@ -15,11 +15,12 @@ from typing import Any
 import obstore
 from obstore.store import MemoryStore
 
-from thimble import classifier, gateway, routes, store
+from thimble import classifier, store
 from thimble.errors import InvalidModel, ThimbleError
-from thimble.pipeline import Pipeline
-from thimble.registry import OneModel
+from thimble.files.pipeline import Pipeline
+from thimble.models.registry import OneModel
 from thimble.settings import from_environment
+from thimble.web import gateway, routes
 
 MODELS = Path(__file__).parents[2] / "model"
 IRIS = (MODELS / "iris.json").read_bytes()

@@ -1,0 +1,115 @@
+"""What S3 announces, alone or through SQS, and what is to be done again."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+import orjson
+
+from thimble import telemetry
+from thimble.watching import watch
+
+Event = dict[str, Any]
+Classify = Callable[
+    [str, str, float], Event | None
+]  # an object by bucket and key, until time.monotonic() says so
+
+MARGIN = 15  # seconds to say that the time is over
+
+
+@dataclass(frozen=True)
+class Announced:
+    """An object that was put into a bucket."""
+
+    bucket: str
+    key: str
+    etag: str | None
+
+
+def announced(notification: Event) -> Iterator[Announced]:
+    """The files of an S3 notification: none in its test event, and a console's folder marker is none."""
+    for record in notification.get("Records", []):
+        if record.get("eventSource") != "aws:s3" or not record["eventName"].removeprefix("s3:").startswith(
+            "ObjectCreated"
+        ):
+            continue
+        s3 = record["s3"]
+        key = unquote_plus(s3["object"]["key"])
+        if not key.endswith("/"):
+            yield Announced(s3["bucket"]["name"], key, s3["object"].get("eTag"))
+
+
+def deadline(context: Any) -> float:
+    """When a function has to come to its end, by time.monotonic(); never, where Lambda does not say."""
+    if context is None:
+        return math.inf
+    return time.monotonic() + float(context.get_remaining_time_in_millis()) / 1000 - MARGIN
+
+
+def handler(classify: Classify) -> Callable[[Event, Any], Event]:
+    """SQS is told which messages failed, so that only they come again; S3's own event fails as a whole."""
+
+    def handle(event: Event, context: Any = None) -> Event:
+        until = deadline(context)
+        try:
+            messages = [
+                record for record in event.get("Records", []) if record.get("eventSource") == "aws:sqs"
+            ]
+            if not messages:
+                _take(event, classify, until)
+                return {}
+            failed = [message["messageId"] for message in messages if not _succeeds(message, classify, until)]
+            return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
+        finally:
+            telemetry.flush()
+
+    return handle
+
+
+def _succeeds(message: Event, classify: Classify, until: float) -> bool:
+    try:
+        _take(orjson.loads(message["body"]), classify, until)
+    except Exception:
+        telemetry.exception("a message failed and will come again")
+        telemetry.count(FilesFailed=1)
+        return False
+    return True
+
+
+def _take(notification: Event, classify: Classify, until: float) -> None:
+    for file in announced(notification):
+        try:
+            summary = classify(file.bucket, file.key, until)
+        except Exception as error:
+            error.add_note(f"at {file.key} in {file.bucket}")
+            raise
+        if summary is not None and file.etag and file.etag != (summary["input"]["etag"] or "").strip('"'):
+            telemetry.logger.info(
+                "the file was overwritten since it was announced; the newest counts", key=file.key
+            )
+        report(file.key, summary)
+
+
+def report(key: str, summary: Event | None) -> None:
+    """Log and count what became of a file. Why it was refused stands in its summary alone: a reason may quote
+    the file, and the log holds no data."""
+    if summary is None:
+        telemetry.logger.warning("the file is gone", key=key)
+    elif "workflow" in summary:
+        telemetry.logger.info("the file is handed over", key=key, execution=summary["workflow"])
+        telemetry.count(FilesHandedOver=1)
+    elif "error" in summary:
+        telemetry.logger.error("the file was refused; its summary says why", key=key)
+        telemetry.count(FilesRefused=1)
+    else:
+        telemetry.logger.info("the file was classified", key=key, rows=summary["rows"])
+        telemetry.count(
+            FilesClassified=1, RowsClassified=summary["predictions"], RowsRejected=summary["rejections"]
+        )
+        if summary.get("drift"):
+            watch.emit(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])

@@ -1,0 +1,59 @@
+"""Whole columns of text cells to feature values, by polars, which is stricter than `textcells`: what it does
+not take is looked at there, cell by cell, and either taken or refused with a reason.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from thimble.classifier import Classifier
+from thimble.document import Feature
+from thimble.files.formats.columns import Columns
+from thimble.files.formats.records import Flags
+from thimble.textcells import BOOLEANS, missing
+
+DAMAGED = "\x1f"  # stands in a text cell for bytes that only its own look can tell
+
+
+def dtype(feature: Feature) -> type[pl.Float64] | type[pl.String]:
+    """As what polars is to read a feature's column."""
+    return pl.Float64 if feature.type == "number" and not feature.missing else pl.String
+
+
+def columns(classifier: Classifier, cells: dict[int, pl.Series], n: int) -> Columns:
+    """Features' columns, by the features' positions, each of its `dtype`."""
+    found = Columns.empty(classifier, n)
+    found.doubtful[:] = False
+    for k, series in cells.items():
+        feature = classifier.features[k]
+        if feature.type == "text":
+            found.doubtful[:] |= _texts(feature, series, found, k)
+        elif feature.type != "unused":
+            found.doubtful[:] |= _numbers(feature, series, found, k)
+    return found
+
+
+def _numbers(feature: Feature, series: pl.Series, found: Columns, k: int) -> Flags:
+    """Fills a row of the numbers; which of them are doubtful."""
+    if feature.type == "boolean":
+        values = series.str.to_lowercase().replace_strict(BOOLEANS, default=None, return_dtype=pl.Float64)
+    else:
+        values = series.cast(pl.Float64, strict=False)
+    found.numbers[k] = values.to_numpy()
+    doubtful: Flags = ~np.isfinite(found.numbers[k])
+    if feature.missing and doubtful.any():
+        absent = (series.is_null() | series.is_in(missing(feature))).to_numpy()
+        found.numbers[k, absent] = np.nan
+        doubtful &= ~absent
+    return doubtful
+
+
+def _texts(feature: Feature, series: pl.Series, found: Columns, k: int) -> Flags:
+    doubtful: Flags = series.str.contains(DAMAGED, literal=True).fill_null(not feature.missing).to_numpy()
+    if feature.missing:
+        series = (
+            series.to_frame("x").select(pl.when(~pl.col("x").is_in(missing(feature))).then("x")).to_series()
+        )
+    found.texts[k][:] = series.to_list()
+    return doubtful

@@ -1,0 +1,100 @@
+"""Feature columns, filled in bulk, with the rows that have to be looked at, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.classifier import Classifier, Predictions
+from thimble.files.formats.records import Flags
+from thimble.network import FloatArray
+from thimble.reference import Counts
+from thimble.watching import observed
+
+Texts = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Of n rows: numbers (n_features, n), NaN where one is missing; str or None for the features of text."""
+
+    classifier: Classifier
+    numbers: FloatArray
+    texts: dict[int, Texts]
+    doubtful: Flags
+
+    @staticmethod
+    def empty(classifier: Classifier, n: int) -> Columns:
+        """All of them doubtful."""
+        texts = {
+            k: np.full(n, None, np.object_)
+            for k, feature in enumerate(classifier.features)
+            if feature.type == "text"
+        }
+        return Columns(classifier, np.full((classifier.n_features, n), np.nan), texts, np.ones(n, np.bool_))
+
+    def settle(
+        self, carefully: Callable[[int], Sequence[Any] | None], reject: Callable[[int, str], None]
+    ) -> tuple[Flags, Predictions, Counts]:
+        """Which rows are answered, the answers, and both in counts.
+
+        `carefully` gives a doubtful row's values, or none of a blank line; its ValueError says what is wrong.
+        """
+        for row in np.flatnonzero(self.doubtful).tolist():
+            try:
+                values = carefully(row)
+            except ValueError as error:
+                reject(row, str(error))
+            else:
+                if values is not None:
+                    self._put(row, values)
+        good = ~self.doubtful
+        columns = self._of(good)
+        predictions = self.classifier.predict(columns)
+        if predictions.rejected:
+            rows = np.flatnonzero(good)
+            for k, reason in predictions.rejected.items():
+                reject(int(rows[k]), reason)
+            answered = np.ones(len(rows), np.bool_)
+            answered[list(predictions.rejected)] = False
+            good[rows] = answered
+            columns, predictions = self._of(good), only(predictions, answered)
+        return good, predictions, observed.count(self.classifier.reference, columns, predictions)
+
+    def spread(self, into: Flags) -> Columns:
+        """The same columns with doubtful rows put between."""
+        if into.all():
+            return self
+        columns = Columns.empty(self.classifier, len(into))
+        columns.numbers[:, into] = self.numbers
+        for k, texts in self.texts.items():
+            columns.texts[k][into] = texts
+        columns.doubtful[into] = self.doubtful
+        return columns
+
+    def _put(self, row: int, values: Sequence[Any]) -> None:
+        for k, value in enumerate(values):
+            if k in self.texts:
+                self.texts[k][row] = value
+            else:
+                self.numbers[k, row] = np.nan if value is None else value
+        self.doubtful[row] = False
+
+    def _of(self, rows: Flags) -> Any:
+        numbers = self.numbers if rows.all() else np.ascontiguousarray(self.numbers[:, rows])
+        if not self.texts:
+            return numbers
+        return [self.texts[k][rows] if k in self.texts else column for k, column in enumerate(numbers)]
+
+
+def only(predictions: Predictions, rows: Flags) -> Predictions:
+    return Predictions(
+        probabilities=np.ascontiguousarray(predictions.probabilities[:, rows]),
+        label_indices=predictions.label_indices[rows],
+        label_mask=predictions.label_mask[:, rows],
+        further=tuple(only(more, rows) for more in predictions.further),
+    )

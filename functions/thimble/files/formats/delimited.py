@@ -1,0 +1,148 @@
+"""CSV and its dialects: records of delimited cells, with a header or without.
+
+A record's own bytes are kept and the answer's cells put after them, so every column comes back as it was. The
+feature cells of a whole block are read at once; a record that does not read is looked at alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+
+from thimble import textcells
+from thimble.classifier import Classifier, Predictions, label_text
+from thimble.document import Label
+from thimble.files.formats import added, cells
+from thimble.files.formats.columns import Columns
+from thimble.files.formats.dialect import Dialect, Tokens
+from thimble.files.formats.joining import Joining, guarded
+from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
+
+BLANKS = b" \t\r"
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """One file's layout."""
+
+    name: str
+    classifier: Classifier
+    dialect: Dialect
+    names: tuple[str, ...]  # what to call the columns
+    features: dict[int, int]  # in which column a feature is, by its position in the model
+    opening: bytes  # the header with the answer's names, if there is a header
+    body: int
+    first_line: int
+    joint: bytes = b""
+    closing: bytes = b""
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    def cut(self, data: bytes, final: bool) -> Positions:
+        return self.dialect.ends(data, final)
+
+    def complete(self, data: bytes) -> bytes:
+        return data + self.dialect.newline
+
+    def classify(self, block: Block) -> Answered:
+        rejections = Rejections()
+        tokens = Tokens(self.dialect, block.data)
+        fits, blank = self._fitting(block, tokens, rejections)
+        kept, rows = block.only(fits), np.flatnonzero(fits)
+        columns = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(rows))
+        good, predictions, observed = columns.settle(
+            lambda k: self._carefully(block.record(int(rows[k]))),
+            lambda k, reason: rejections.add(block, int(rows[k]), reason),
+        )
+        return Answered(
+            result=self._joined(Joining(kept).only(good), predictions),
+            rejected=rejections.dumps(),
+            predictions=int(good.sum()),
+            rejections=len(rejections),
+            blank=blank,
+            classes=added.counts(self.classifier, predictions),
+            observed=observed,
+        )
+
+    def _fitting(self, block: Block, tokens: Tokens, rejections: Rejections) -> tuple[Flags, int]:
+        """Which records can be read, and how many lines are blank; whatever is neither is rejected."""
+        n = len(block.ends)
+        if len(tokens.strays) == 0 and self.width > 1 and tokens.even(n, self.width):
+            return np.ones(n, np.bool_), 0
+        widths, blank = tokens.widths, 0
+        open_ = np.zeros(n, np.bool_)
+        open_[np.searchsorted(block.ends, tokens.strays)] = True
+        fits: Flags = (widths == self.width) & ~open_
+        if self.width == 1:
+            fits &= ~block.blank
+        for i in np.flatnonzero(~fits).tolist():
+            if open_[i]:
+                rejections.add(
+                    block, i, f"the record opens a {self.dialect.quote.decode()} that is never closed"
+                )
+            elif self._is_blank(block.record(i)):
+                blank += 1
+            else:
+                reason = f"the record has {_cells(widths[i])}, where {_cells(self.width)} belong"
+                rejections.add(block, i, reason)
+        return fits, blank
+
+    def _is_blank(self, record: bytes) -> bool:
+        return not record.strip(BLANKS.replace(self.dialect.delimiter, b""))
+
+    def _columns(self, tokens: Tokens, n: int) -> Columns:
+        """Every feature's column, read in bulk."""
+        if n == 0:
+            return Columns.empty(self.classifier, 0)
+        wanted = {column: str(column) for column in sorted(self.features.values())}
+        types = {column: cells.dtype(self.classifier.features[k]) for k, column in self.features.items()}
+        frame = pl.read_csv(
+            guarded(tokens.bare),
+            has_header=False,
+            columns=list(wanted),
+            schema={str(column): types.get(column, pl.String) for column in range(self.width)},
+            separator=self.dialect.delimiter.decode(),
+            quote_char=None,
+            ignore_errors=True,
+        )
+        if frame.height != n:
+            return Columns.empty(self.classifier, n)
+        found = {k: frame[wanted[column]] for k, column in self.features.items()}
+        return cells.columns(self.classifier, found, n)
+
+    def _carefully(self, record: bytes) -> list[Any]:
+        """One record's feature values; ValueError names the first cell that does not fit."""
+        texts = self.dialect.cells(record)
+        return [
+            textcells.value(feature, self.names[self.features[k]], texts[self.features[k]])
+            if k in self.features
+            else None
+            for k, feature in enumerate(self.classifier.features)
+        ]
+
+    def _joined(self, joining: Joining, predictions: Predictions) -> bytes:
+        """Each record's own bytes, then the answer's cells, then the record's own line ending."""
+        if not len(joining.block.ends):
+            return b""
+        columns = [joining.records]
+        for column in added.columns(self.classifier, predictions):
+            if isinstance(column, added.Labels):
+                texts = [joining.text(self._label_cell(label)) for label in column.distinct]
+                columns.append(pl.Series(texts).gather(column.which))
+            else:
+                columns.append(column.values)
+        return joining.written(columns, self.dialect.delimiter.decode())
+
+    def _label_cell(self, label: Label | list[Label]) -> str:
+        text = orjson.dumps(label).decode() if isinstance(label, list) else label_text(label)
+        return self.dialect.cell(text)
+
+
+def _cells(n: int) -> str:
+    return "1 cell" if n == 1 else f"{n} cells"

@@ -1,0 +1,284 @@
+"""JSON Lines: an object a line, matched to the model's features by name.
+
+The result is each object's own bytes up to its closing brace, then the answer's keys. Whole blocks are read
+by polars, whose JSON is strict; a line that it cannot answer for is looked at alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+from polars.exceptions import PolarsError
+
+from thimble import strictjson
+from thimble.answers import column_names
+from thimble.classifier import Classifier, Predictions
+from thimble.document import Feature
+from thimble.errors import InvalidFile
+from thimble.files.formats import added
+from thimble.files.formats.columns import Columns
+from thimble.files.formats.joining import BOM, Joining
+from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
+from thimble.rows import kind
+from thimble.textcells import shown
+
+NEWLINE = ord("\n")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
+BLANKS = b" \t\r"
+DTYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
+
+
+class Pairs(list[tuple[str, Any]]):
+    """An object as it is written."""
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """One file's format. Nothing of it has to be found but where the first line begins."""
+
+    classifier: Classifier
+    name: str = "jsonl"
+    body: int = 0
+    first_line: int = 1
+    opening: bytes = b""
+    joint: bytes = b""
+    closing: bytes = b""
+
+    def cut(self, data: bytes, final: bool) -> Positions:
+        return np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
+
+    def complete(self, data: bytes) -> bytes:
+        return data + b"\n"
+
+    def classify(self, block: Block) -> Answered:
+        joining, rejections, blank = Joining(block), Rejections(), []
+
+        def carefully(i: int) -> list[Any] | None:
+            line = block.record(i).strip(BLANKS)
+            if line:
+                return self._carefully(line)
+            blank.append(i)
+            return None
+
+        good, predictions, observed = self._columns(joining).settle(
+            carefully, lambda i, reason: rejections.add(block, i, reason)
+        )
+        return Answered(
+            result=self._joined(joining.only(good), predictions),
+            rejected=rejections.dumps(),
+            predictions=int(good.sum()),
+            rejections=len(rejections),
+            blank=len(blank),
+            classes=added.counts(self.classifier, predictions),
+            observed=observed,
+        )
+
+    def _columns(self, joining: Joining) -> Columns:
+        """Every feature's column, read in bulk."""
+        block = joining.block
+        plain = self._plain(block)
+        columns = self._at_once(joining.only(plain))
+        if columns is None:
+            plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
+            columns = self._at_once(joining.only(plain))
+        if columns is None:
+            return Columns.empty(self.classifier, len(plain))
+        return columns.spread(plain)
+
+    def _plain(self, block: Block) -> Flags:
+        """Lines from brace to brace."""
+        buffer = np.frombuffer(block.data, np.uint8)
+        last = block.ends - 1 - block.returns
+        plain: Flags = (buffer[block.starts] == ord("{")) & (buffer[last] == ord("}")) & (last > block.starts)
+        return plain
+
+    def _at_once(self, joining: Joining) -> Columns | None:
+        """Of lines from brace to brace; None if one is no JSON."""
+        block = joining.block
+        if len(block.ends) == 0:
+            return Columns.empty(self.classifier, 0)
+        try:
+            frame = pl.read_ndjson(block.data, schema=self._schema, ignore_errors=True)
+        except PolarsError:
+            return None
+        if frame.height != len(block.ends):
+            return None
+        columns = Columns.empty(self.classifier, frame.height)
+        mentions = joining.records.str.count_matches(self._mentions)
+        columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
+        for k, feature in self._wanted.items():
+            series = frame[feature.name]
+            if feature.type == "text":
+                columns.texts[k][:] = series.to_list()
+                columns.doubtful[:] |= series.is_null().to_numpy()
+            else:
+                columns.numbers[k] = series.cast(pl.Float64).to_numpy()
+                columns.doubtful[:] |= ~np.isfinite(columns.numbers[k])
+        return columns
+
+    @cached_property
+    def _wanted(self) -> dict[int, Feature]:
+        """The features that the model uses."""
+        return {k: f for k, f in enumerate(self.classifier.features) if f.type != "unused"}
+
+    @cached_property
+    def _schema(self) -> dict[str, Any]:
+        return {feature.name: DTYPES[feature.type] for feature in self._wanted.values()}
+
+    @cached_property
+    def _mentions(self) -> str:
+        """A pattern that a line matches once a feature, unless it doubles one or has a key that we add.
+
+        A key may be spelled with escapes, and then counts too; so does half a character. Of text the value
+        has to begin as such: polars makes text of numbers.
+        """
+        wanted, new = self._wanted.values(), column_names(self.classifier)
+        keys = [_key(f.name) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
+        ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
+        escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
+        return "|".join([*keys, *map(_key, new), *escapes])
+
+    def _carefully(self, line: bytes) -> list[Any]:
+        """One line's feature values; ValueError says what is wrong with it first."""
+        pairs = self._pairs(line)
+        if not isinstance(pairs, Pairs):
+            raise ValueError(f"the record is {kind(pairs)}, not an object")
+        keys = [key for key, _ in pairs]
+        for name in column_names(self.classifier):
+            if name in keys:
+                raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
+        values = dict(pairs)
+        return [
+            _value(feature, values.get(feature.name), keys.count(feature.name)) if k in self._wanted else None
+            for k, feature in enumerate(self.classifier.features)
+        ]
+
+    def _pairs(self, line: bytes) -> Any:
+        """JSON, its objects as pairs that may be doubled, with the NaN and Infinity that Python writes."""
+        try:
+            pairs = json.loads(line.decode(), object_pairs_hook=Pairs, parse_int=strictjson.integer)
+            if SURROGATE.search(line):
+                json.dumps(pairs, ensure_ascii=False).encode()
+        except json.JSONDecodeError as error:
+            raise self._no_json(f"{error.msg} in column {error.colno}") from None
+        except UnicodeEncodeError:
+            raise self._no_json("it has half of a surrogate pair, which is no character") from None
+        except (ValueError, RecursionError) as error:
+            raise self._no_json(strictjson.reason(error)) from None
+        return pairs
+
+    def _no_json(self, reason: str) -> Exception:
+        return ValueError(f"the line is not JSON: {reason}")
+
+    def _joined(self, joining: Joining, predictions: Predictions) -> bytes:
+        """Each object's own bytes up to its closing brace, then the answer's keys."""
+        if not len(joining.block.ends):
+            return b""
+        parts: list[Any] = [joining.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
+        for column in added.columns(self.classifier, predictions):
+            key = f",{_text(column.name)}:"
+            if isinstance(column, added.Labels):
+                parts.append(
+                    pl.Series([key + _text(label) for label in column.distinct]).gather(column.which)
+                )
+            else:
+                parts += [pl.lit(key), column.values]
+        return joining.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
+
+
+def opened(head: bytes, classifier: Classifier) -> JsonLines:
+    """InvalidFile unless the file begins as JSON Lines do, and the model knows its features by name."""
+    start = head.removeprefix(BOM).lstrip()[:1]
+    if not start:
+        raise InvalidFile("the file is empty")
+    if _spans_lines(head.removeprefix(BOM).lstrip()):
+        raise InvalidFile(
+            "the first object goes over several lines, and JSON Lines hold an object a line: "
+            "send an array of them, named .json"
+        )
+    if start == b"[":
+        raise InvalidFile(
+            "JSON Lines hold an object a line, and the file begins with [: an array is named .json"
+        )
+    if classifier.feature_names is None:
+        raise InvalidFile(
+            "the model knows no feature names to match objects by: send CSV, or export it with names"
+        )
+    return JsonLines(classifier, body=len(BOM) if head.startswith(BOM) else 0)
+
+
+def _spans_lines(text: bytes) -> bool:
+    """Whether an object begins on the first line and is whole only with more lines: printed for people."""
+    first = text.split(b"\n", 1)[0]
+    if not first.startswith(b"{"):
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return False
+    return end > len(first.decode("utf-8", "replace"))
+
+
+def refuse_without_names(classifier: Classifier) -> None:
+    if classifier.feature_names is None:
+        raise InvalidFile(
+            "the model knows no feature names to match keys by: send CSV, or export it with names"
+        )
+
+
+def _text(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def is_object(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _key(name: str) -> str:
+    return re.escape(_text(name))
+
+
+def _value(feature: Feature, value: Any, times: int) -> float | str | None:
+    name = feature.name
+    if times != 1:
+        raise ValueError(f"{name} is there {times} times" if times else f"{name} is missing")
+    if value is None and feature.missing:
+        return None
+    if feature.type == "text":
+        if not isinstance(value, str):
+            raise ValueError(f"{name} is {_described(value)}, not a string")
+        return value
+    if feature.type == "boolean":
+        if value not in (True, False):
+            raise ValueError(f"{name} is {_described(value)}, not true or false")
+        return float(value)
+    return _number(name, value, feature.missing)
+
+
+def _number(name: str, value: Any, may_be_missing: bool) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is {_described(value)}, not a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number) or (math.isnan(number) and not may_be_missing):
+        raise ValueError(f"{name} is {'NaN' if math.isnan(number) else 'too large'}, not a finite number")
+    return number
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, str):
+        return shown(value)
+    return "an object" if isinstance(value, Pairs) else kind(value)

@@ -1,0 +1,169 @@
+"""A file job: which input, which model, which place for the result; how it is told apart from another job,
+and how it ends. Not how the records are classified, which one function or many may do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import obstore
+import orjson
+from obstore.store import ObjectStore
+
+from thimble import answers, legible
+from thimble.classifier import Classifier
+from thimble.files import formats, streams
+from thimble.files.formats import added
+from thimble.files.formats.records import Format
+from thimble.files.streams import Overwritten, Source, Tally
+from thimble.watching import drift, observed
+
+Summary = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a result depends on beside input and model."""
+
+    max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
+    delimiter: str = ""  # of CSV and TSV; empty: found
+    quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
+
+    def __post_init__(self) -> None:
+        """InvalidInput for a delimiter or a quote that cannot be one."""
+        _ = self.dialect
+
+    @property
+    def dialect(self) -> formats.Given:
+        return formats.Given(self.delimiter, self.quote)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a result, its rejections and its summary lie."""
+
+    result: str
+    rejections: str
+    summary: str
+
+
+def under(folder: str, extension: str) -> Paths:
+    """In a folder of the input's own name: no two inputs share one."""
+    return Paths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One version of an input, one model, one place for the result."""
+
+    bucket: str
+    source: Source
+    classifier: Classifier
+    results: ObjectStore
+    paths: Paths
+    options: Options
+    block_bytes: int = streams.BLOCK_BYTES
+    workers: int | None = None  # threads; as many as there are processors
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a result is a function of, as its summary says it."""
+        source = self.source
+        return {
+            "input": {
+                "bucket": self.bucket,
+                "key": source.path,
+                "version": source.version,
+                "etag": source.etag,
+                "bytes": source.size,
+            },
+            "model": answers.identity(self.classifier),
+            "options": asdict(self.options),
+        }
+
+    @property
+    def digest(self) -> str:
+        """The identity as a name: 32 hex digits."""
+        return hashlib.sha256(orjson.dumps(self.identity)).hexdigest()[:32]
+
+    @property
+    def name(self) -> formats.Name:
+        return formats.named(self.source.path)
+
+    @property
+    def splittable(self) -> bool:
+        """Whether a function can begin in the middle of the input."""
+        return self.name.compression is None and self.name.format in ("csv", "tsv", "jsonl", "parquet")
+
+    def format(self, head: bytes, whole: bool) -> Format:
+        """Of an input that begins with `head`, unpacked; InvalidFile if there is none."""
+        return formats.find(self.name, head, whole, self.classifier, self.options.dialect)
+
+    def tally(self) -> Tally:
+        return Tally(len(added.class_names(self.classifier)), observed.none(self.classifier.reference))
+
+    def counts(self, format_name: str, tally: Tally) -> Summary:
+        return {
+            "format": format_name,
+            "rows": tally.rows,
+            "predictions": tally.predictions,
+            "rejections": tally.rejections,
+            "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
+            "drift": drift.report(self.classifier, tally.observed),
+            "rejected": self.paths.rejections,
+        }
+
+    def too_many_rejected(self, tally: Tally) -> str | None:
+        most = self.options.max_rejected_share
+        if tally.rejections <= most * tally.rows:
+            return None
+        found = f"{tally.rejections:,} of {tally.rows:,} records were rejected"
+        return f"{found}, and at most a share of {most:g} may be"
+
+    def standing(self) -> Summary | None:
+        """The summary of this very job, if it is done and its result is still the one that lies there."""
+        summary = self._earlier()
+        if summary is None or any(summary.get(key) != value for key, value in self.identity.items()):
+            return None
+        if "result" not in summary:
+            return summary
+        try:
+            found = obstore.head(self.results, self.paths.result)["e_tag"]
+        except FileNotFoundError:
+            return None
+        return summary if found == summary["result_etag"] else None
+
+    def conclude(self, outcome: Summary, seconds: float) -> Summary:
+        """Write the summary; Overwritten if the input is no longer what the outcome is of."""
+        former = self._former(outcome)
+        self.look_again()
+        for path in former:
+            obstore.delete(self.results, path)
+        summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
+        obstore.put(self.results, self.paths.summary, legible.dumps(summary))
+        return summary
+
+    def look_again(self) -> None:
+        """Overwritten if the input is no longer what it was."""
+        if streams.source(self.source.store, self.source.path).etag != self.source.etag:
+            raise Overwritten(f"{self.source.path} was overwritten while it was classified")
+
+    def _earlier(self) -> Summary | None:
+        try:
+            found = bytes(obstore.get(self.results, self.paths.summary).bytes())
+        except FileNotFoundError:
+            return None
+        summary: Summary = orjson.loads(found)
+        return summary
+
+    def _former(self, outcome: Summary) -> list[str]:
+        """What an earlier version of the input left behind, and this one has not; what is of another input,
+        whose result lay there, is not ours to remove."""
+        earlier = self._earlier() or {}
+        if any(
+            earlier.get("input", {}).get(name) != self.identity["input"][name] for name in ("bucket", "key")
+        ):
+            return []
+        return [earlier[kind] for kind in ("result", "rejected") if kind in earlier and kind not in outcome]

@@ -1,0 +1,94 @@
+"""A stream of bytes as one object."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Full, Queue
+from typing import Any, Self
+
+import obstore
+from obstore.store import ObjectStore
+
+from thimble.files.formats.compression import Compression
+
+PART_BYTES = 8 << 20  # S3 takes 10,000 parts of at least 5 MiB
+UPLOADS = 4  # parts in flight
+
+
+class Upload:
+    """An object written piece by piece, which nobody sees before it is finished; unfinished, it is given up.
+
+    More than one part's worth goes up in parts, in a thread of its own, while the next is being made.
+    """
+
+    def __init__(self, store: ObjectStore, path: str, compression: Compression | None = None) -> None:
+        self.path, self.size = path, 0  # bytes, before they are compressed
+        self._store, self._compression = store, compression
+        self._held: list[bytes] = []
+        self._queue: Queue[bytes | None] = Queue(maxsize=1)
+        self._pool = ThreadPoolExecutor(1)
+        self._uploading: Future[Any] | None = None
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._uploading is not None and not self._finished:
+            self._feed(None)
+            self._uploading.exception()
+        self._pool.shutdown()
+
+    def write(self, data: bytes, /) -> int:
+        self.size += len(data)
+        if self._uploading is not None:
+            self._feed(data)
+        elif data:
+            self._held.append(data)
+            if sum(map(len, self._held)) > PART_BYTES:
+                self._start()
+        return len(data)
+
+    def finish(self) -> str | None:
+        """Make it visible; its ETag."""
+        self._finished = True
+        if self._uploading is None:
+            data = b"".join(self._compressed(self._held))
+            return obstore.put(self._store, self.path, data, use_multipart=False)["e_tag"]
+        self._feed(None)
+        etag: str | None = self._uploading.result()["e_tag"]
+        return etag
+
+    def _start(self) -> None:
+        self._uploading = self._pool.submit(
+            obstore.put,
+            self._store,
+            self.path,
+            self._pieces(),
+            chunk_size=PART_BYTES,
+            max_concurrency=UPLOADS,
+        )
+        self._feed(b"".join(self._held))
+        self._held.clear()
+
+    def _compressed(self, pieces: Iterable[bytes]) -> Iterable[bytes]:
+        return pieces if self._compression is None else self._compression.compress(pieces)
+
+    def _feed(self, data: bytes | None) -> None:
+        """Wait until the thread takes it, or has failed: `finish` raises what it failed of."""
+        while self._uploading is not None and not self._uploading.done():
+            with contextlib.suppress(Full):
+                self._queue.put(data, timeout=0.1)
+                break
+
+    def _pieces(self) -> Iterator[bytes]:
+        while (piece := self._queue.get()) is not None:
+            yield piece
+        if not self._finished:
+            raise Abandoned
+
+
+class Abandoned(Exception):
+    """An upload that was not finished."""

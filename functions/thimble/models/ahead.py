@@ -1,0 +1,63 @@
+"""The default's document, fetched in a thread while the libraries are imported: both take as long."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+
+from thimble.models import pointer
+from thimble.settings import Settings
+from thimble.store import Folder, Found
+
+
+class Reading:
+    """What `current` says and the document that it names, or the one that is pinned."""
+
+    def __init__(self, folder: Folder, name: str, pin: str) -> None:
+        self._folder = folder
+        self._found: dict[str, Found | Exception] = {}
+        self._thread = threading.Thread(target=self._read, args=(name, pin), daemon=True)
+        self._thread.start()
+
+    def _read(self, name: str, pin: str) -> None:
+        with suppress(Exception):  # whoever asks for it is told
+            version = pin or pointer.parse(self._get(pointer.current(name))[0]).version
+            if pointer.DIGEST.fullmatch(version):
+                self._get(pointer.document(name, version))
+
+    def _get(self, path: str) -> Found:
+        try:
+            found = self._found[path] = self._folder.get(path)
+        except Exception as error:
+            self._found[path] = error
+            raise
+        return found
+
+    def take(self, path: str) -> Found | None:
+        """What was read, or the error that came of it, once; None if it was not read, or is taken."""
+        self._thread.join()
+        found = self._found.pop(path, None)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@dataclass(frozen=True)
+class ReadAhead(Folder):
+    """A folder of which some objects are read already."""
+
+    reading: Reading | None = None
+
+    def get(self, path: str) -> Found:
+        found = self.reading.take(path) if self.reading else None
+        return found or super().get(path)
+
+
+def folder(settings: Settings) -> Folder:
+    """The registry's; reading begins at once, if there is a registry with a default."""
+    plain = Folder(settings.models_uri)
+    if settings.model_uri or not (settings.models_uri and pointer.NAME.fullmatch(settings.model_name)):
+        return plain
+    reading = Reading(plain, settings.model_name, settings.model_version)
+    return ReadAhead(settings.models_uri, reading=reading)

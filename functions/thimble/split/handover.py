@@ -1,0 +1,49 @@
+"""Handing a file over to the state machine, once: an execution is named after its job.
+
+boto3 is imported when the first file is handed over, and never by a function that hands over none.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import orjson
+
+from thimble.files.jobs import Job
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.client import SFNClient
+
+ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+
+
+def start(workflow_arn: str, job: Job) -> str:
+    """The name of the execution that does a job: one that is at it already, or a new one.
+
+    Names are unique for 90 days. After an execution that ended and left no summary, the next one's name has a
+    number: -2, -3, ...
+    """
+    attempt, name = 1, job.digest
+    while not _started(workflow_arn, name, {"bucket": job.bucket, "key": job.source.path}):
+        attempt += 1
+        name = f"{job.digest}-{attempt}"
+    return name
+
+
+def _started(workflow_arn: str, name: str, event: dict[str, str]) -> bool:
+    """False if an execution of that name is over."""
+    client = _client()
+    try:
+        client.start_execution(stateMachineArn=workflow_arn, name=name, input=orjson.dumps(event).decode())
+    except client.exceptions.ExecutionAlreadyExists:
+        arn = f"{workflow_arn.replace(':stateMachine:', ':execution:', 1)}:{name}"
+        return client.describe_execution(executionArn=arn)["status"] not in ENDED
+    return True
+
+
+@cache
+def _client() -> SFNClient:
+    import boto3
+
+    return boto3.client("stepfunctions")

@@ -1,0 +1,48 @@
+"""JSON bodies to rows: what the envelopes of several protocols have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thimble import strictjson
+from thimble.errors import MalformedBody
+from thimble.rows import kind
+from thimble.web.tables import Rows
+
+
+def value(body: bytes, example: str = '{"instances": [...]}') -> Any:
+    """Any JSON; MalformedBody says where it is none."""
+    if not body.strip():
+        raise MalformedBody(f"the body is empty; send {example}")
+    try:
+        return strictjson.loads(body)
+    except strictjson.NotJson as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from None
+    except strictjson.DoubledKey as error:
+        raise MalformedBody(f"{error} occurs twice in one object") from None
+
+
+def envelope(body: bytes, example: str = '{"instances": [...]}') -> dict[str, Any]:
+    found = value(body, example)
+    if not isinstance(found, dict):
+        raise MalformedBody(f"the body is {kind(found)}; send {example}")
+    return found
+
+
+def instances(envelope: dict[str, Any]) -> Rows:
+    """{"instances": [...]}, or {"instance": ...} for one."""
+    if "instance" in envelope:
+        if "instances" in envelope:
+            raise MalformedBody("the body has both instances and instance; send one")
+        return Rows([envelope["instance"]], "instance")
+    return listed(envelope, "instances")
+
+
+def listed(envelope: dict[str, Any], key: str) -> Rows:
+    """A list of rows under a key."""
+    if key not in envelope:
+        raise MalformedBody(f'the body has no {key}; send {{"{key}": [...]}}')
+    rows = envelope[key]
+    if not isinstance(rows, list):
+        raise MalformedBody(f"{key} is {kind(rows)}, not a list of rows")
+    return Rows(rows, f"{key}[{{}}]")

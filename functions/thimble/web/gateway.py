@@ -1,0 +1,63 @@
+"""API Gateway's HTTP API, payload 2.0: its event ends here, and its answer begins here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from thimble.errors import MalformedBody
+from thimble.web.http import Request, Response, error_response
+
+
+def handler(app: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """The Lambda handler of an application."""
+
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            request = _request(event)
+        except MalformedBody as error:
+            return _answer(error_response(error))
+        return _answer(app(request))
+
+    return handle
+
+
+def _request(event: dict[str, Any]) -> Request:
+    context = event["requestContext"]
+    path = event["rawPath"]
+    stage = context.get("stage", "$default")
+    if stage != "$default":
+        path = path.removeprefix(f"/{stage}")
+    return Request(
+        method=context["http"]["method"],
+        path=path or "/",
+        body=_body(event),
+        headers=event.get("headers") or {},
+        query=event.get("queryStringParameters") or {},
+        request_id=context.get("requestId", ""),
+    )
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return bytes(body, "utf-8", "surrogatepass")
+    try:
+        return binascii.a2b_base64(body, strict_mode=True)
+    except ValueError:  # not ASCII, or not base64
+        raise MalformedBody("the body is not the base64 that it is said to be") from None
+
+
+def _answer(response: Response) -> dict[str, Any]:
+    answer: dict[str, Any] = {"statusCode": response.status, "headers": dict(response.headers)}
+    if response.status != 204:  # a HEAD's answer has no body, but its type
+        answer["headers"]["content-type"] = response.content_type
+    try:
+        answer["body"] = response.body.decode()
+        answer["isBase64Encoded"] = False
+    except UnicodeDecodeError:
+        answer["body"] = base64.b64encode(response.body).decode()
+        answer["isBase64Encoded"] = True
+    return answer

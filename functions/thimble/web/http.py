@@ -1,0 +1,204 @@
+"""Requests, responses and routes as plain values, and the one place where an error gets its status."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import orjson
+
+from thimble import errors, telemetry
+
+STATUS: dict[type[Exception], int] = {
+    errors.MalformedBody: 400,
+    errors.UnprocessableRows: 422,
+    errors.TooLarge: 413,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.NotAcceptable: 406,
+    errors.UnsupportedMediaType: 415,
+    errors.InvalidInput: 400,
+    errors.InvalidModel: 503,
+    errors.Unavailable: 503,
+    Exception: 500,
+}
+MAX_MESSAGE = 400
+MAX_ANSWER_BYTES = 6_000_000  # in transit: Lambda carries 6 MiB with headers and all, and fails beyond
+MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx says nothing of our insides
+WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet as it is
+ASKED_HEADERS = "authorization, content-type, content-encoding, inference-header-content-length"
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
+    query: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0  # classified, for the log and the metrics
+
+
+Handler = Callable[..., Response]  # of the request, and of the path's parameters by name
+Methods = Mapping[str, Handler]
+Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
+
+
+def json_response(status: int, value: Any, rows: int = 0) -> Response:
+    return Response(status, orjson.dumps(value), rows=rows)
+
+
+def failure(status: int, sentence: str) -> Response:
+    return json_response(status, {"error": sentence})
+
+
+class Route(NamedTuple):
+    """What a path leads to."""
+
+    methods: Methods
+    parameters: Mapping[str, str] = MappingProxyType({})
+    failure: Failure = failure
+
+
+def matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Of paths such as /v2/models/{model}: the parameters are the match's groups."""
+    escaped = re.escape(pattern).replace(r"\{", "(?P<").replace(r"\}", ">[^/]+)")
+    return re.compile(escaped).fullmatch
+
+
+@dataclass(frozen=True)
+class App:
+    """Answers every request: by its route, or by an error's status."""
+
+    find: Callable[[str], Route | None]
+    max_body_bytes: int
+    cors_allow_origin: str = ""
+
+    def __call__(self, request: Request) -> Response:
+        route = None
+        try:
+            route = self._route(request.path)
+            response = self._answer(route, request)
+        except Exception as error:
+            response = error_response(error, route.failure if route else failure)
+        _record(request, response)
+        return self._with_cors(response)
+
+    def _route(self, path: str) -> Route:
+        route = self.find(path) or self.find(path.rstrip("/") or "/")
+        if route is None:
+            raise errors.NotFound("there is no such path; GET /docs or /openapi.json says what there is")
+        return route
+
+    def _answer(self, route: Route, request: Request) -> Response:
+        methods = ", ".join(route.methods)
+        if request.method == "OPTIONS" and self.cors_allow_origin:
+            return Response(204, headers={"access-control-allow-methods": methods})
+        handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            refused = errors.MethodNotAllowed(f"this path takes {methods}")
+            return replace(error_response(refused, route.failure), headers={"allow": methods})
+        response = handler(self._unpacked(request), **route.parameters)
+        response = _sent(response, request.headers.get("accept-encoding", ""))
+        return replace(response, body=b"") if request.method == "HEAD" else response
+
+    def _unpacked(self, request: Request) -> Request:
+        if len(request.body) > self.max_body_bytes:
+            raise errors.TooLarge(
+                f"the body has {len(request.body)} bytes; the most is {self.max_body_bytes}"
+            )
+        if "content-encoding" not in request.headers:
+            return request
+        from thimble.web import codings
+
+        coding = request.headers["content-encoding"]
+        return replace(request, body=codings.unpacked(request.body, coding, self.max_body_bytes))
+
+    def _with_cors(self, response: Response) -> Response:
+        if not self.cors_allow_origin:
+            return response
+        cors = {
+            "access-control-allow-origin": self.cors_allow_origin,
+            "access-control-allow-headers": ASKED_HEADERS,
+            "access-control-expose-headers": "inference-header-content-length",
+            "access-control-max-age": "3600",
+        }
+        if self.cors_allow_origin != "*":
+            vary = response.headers.get("vary")
+            cors["vary"] = f"{vary}, origin" if vary else "origin"
+        return replace(response, headers={**response.headers, **cors})
+
+
+def _sent(response: Response, accepted: str) -> Response:
+    """The answer as it goes on its way: packed where that is asked for and worth it, and not too large."""
+    if accepted and len(response.body) >= WORTH_PACKING and response.status < 400:
+        from thimble.web import codings
+
+        if coding := codings.accepted(accepted):
+            headers = {**response.headers, "content-encoding": coding, "vary": "accept-encoding"}
+            response = replace(response, body=codings.packed(response.body, coding), headers=headers)
+    _check_size(response)
+    return response
+
+
+def _check_size(response: Response) -> None:
+    """Many rows of many classes: what Lambda would not carry is the caller's to split, no error of ours."""
+    if 3 * len(response.body) <= MAX_ANSWER_BYTES:  # a byte of JSON becomes three at most
+        return
+    size = bytes_in_transit(response.body)
+    if size > MAX_ANSWER_BYTES:
+        fewer = response.rows * MAX_ANSWER_BYTES * 9 // (10 * size)
+        raise errors.TooLarge(
+            f"the answer to {response.rows} rows is too large for one response: send {fewer} at a time"
+        )
+
+
+def bytes_in_transit(body: bytes) -> int:
+    """What a body weighs on its way, a string in the function's own JSON: quotes escaped again, or base64."""
+    try:
+        return len(json.dumps(body.decode()))
+    except UnicodeDecodeError:
+        return 4 * (len(body) + 2) // 3
+
+
+def error_response(error: Exception, shape: Failure = failure) -> Response:
+    """The status of the error's class; a 4xx says what to change, a 5xx goes to the log."""
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    if status >= 500:
+        telemetry.exception(str(error))
+    return shape(status, MESSAGES.get(status) or shortened(str(error)))
+
+
+def shortened(sentence: str) -> str:
+    """A sentence may name what the caller sent: a key of a megabyte is not sent back whole, and half of a
+    surrogate pair, which JSON can spell and UTF-8 cannot, comes back as its escape."""
+    cut = sentence if len(sentence) <= MAX_MESSAGE else f"{sentence[:MAX_MESSAGE]}..."
+    return cut.encode("utf-8", "backslashreplace").decode()
+
+
+def _record(request: Request, response: Response) -> None:
+    """A log line and the metrics of a request: Lambda does not count an error that is answered as a 500."""
+    counts = {"Requests": 1, "Rows": response.rows}
+    if response.status >= 400:
+        counts["ServerErrors" if response.status >= 500 else "ClientErrors"] = 1
+    telemetry.count(**counts)
+    telemetry.request(
+        method=request.method,
+        path=request.path,
+        status=response.status,
+        rows=response.rows,
+        request_id=request.request_id,
+    )

@@ -1,0 +1,61 @@
+"""Thimble's own: classify, health, the model's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from thimble.answers import answers, card, identity, most_likely
+from thimble.errors import InvalidInput
+from thimble.web import bodies, media
+from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web.serving import Answered, Service
+
+MEDIA = (media.JSON, media.CSV, media.LINES)
+
+
+def classify(service: Service, request: Request) -> Response:
+    sent = media.sent(request.headers.get("content-type", ""), MEDIA)
+    wanted = media.wanted(request.headers.get("accept", ""), MEDIA, sent)
+    if sent.name == media.JSON:
+        table = bodies.instances(bodies.envelope(media.utf8(request.body, sent)))
+    else:
+        table = sent.module.table(request.body, sent)
+    answered = service.classify(table, request.query.get("model", ""), request.query.get("version", ""))
+    return _response(answered, wanted, request.query.get("top", ""))
+
+
+def _response(answered: Answered, wanted: media.Media, top: str) -> Response:
+    classifier, predictions = answered.classifier, answered.predictions
+    if wanted.name == media.CSV:
+        if top:
+            raise InvalidInput("top is for answers in JSON; a CSV answer has a column for every class")
+        table = wanted.module.written(classifier, predictions, wanted)
+        return Response(200, table, wanted.name, rows=answered.rows)
+    found = answers(classifier, predictions)
+    if top:
+        found = most_likely(found, _count(top))
+    if wanted.name == media.LINES:
+        return Response(200, wanted.module.lines(found), wanted.name, rows=answered.rows)
+    return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
+
+
+def _count(top: str) -> int:
+    if not (top.isascii() and top.isdecimal() and 0 < int(top[:9]) == int(top)):
+        raise InvalidInput("top is how many classes to answer with: a whole number from 1")
+    return int(top)
+
+
+def health(service: Service, request: Request) -> Response:
+    return json_response(200, {"status": "ok", "model": identity(service.models.get())})
+
+
+def model(service: Service, request: Request) -> Response:
+    named = request.query.get("model", ""), request.query.get("version", "")
+    return json_response(200, card(service.models.get(*named)))
+
+
+ROUTES: Mapping[str, Methods] = {
+    "/classify": {"POST": classify},
+    "/health": {"GET": health},
+    "/model": {"GET": model},
+}

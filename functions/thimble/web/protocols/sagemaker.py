@@ -1,0 +1,97 @@
+"""SageMaker: its containers' /ping and /invocations, and its runtime's /endpoints/{name}/invocations.
+
+MLflow's scoring server has the same paths; its envelopes are known by their keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from thimble.answers import answers, identity
+from thimble.errors import MalformedBody
+from thimble.rows import kind
+from thimble.web import bodies, media
+from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web.media import Media
+from thimble.web.media.jsonlines import unwrapped
+from thimble.web.protocols.mlflow import ENVELOPES
+from thimble.web.serving import Answered, Service
+from thimble.web.tables import Rows, Table
+
+MEDIA = (media.JSON, media.CSV, media.LINES, media.NPY)
+KEYS = ("instances", "features", *ENVELOPES)
+ERRORS = {
+    503: "ServiceUnavailable",
+    500: "InternalFailure",
+}  # to an SDK; what the caller can change is another
+
+
+def ping(service: Service, request: Request) -> Response:
+    service.models.get()
+    return json_response(200, {"status": "ok"})
+
+
+def invocations(service: Service, request: Request, model: str = "") -> Response:
+    sent = media.sent(request.headers.get("content-type", ""), MEDIA)
+    wanted = media.wanted(request.headers.get("accept", ""), MEDIA, sent)
+    name = request.headers.get("x-amzn-sagemaker-target-model", model)
+    version = request.headers.get("x-amzn-sagemaker-target-variant", "")
+    answered = service.classify(_table(request.body, sent), name, version)
+    variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
+    return replace(_response(answered, wanted), headers=variant, rows=answered.rows)
+
+
+def _table(body: bytes, sent: Media) -> Table:
+    if sent.name != media.JSON:
+        table: Table = sent.module.table(body, sent)
+        return table
+    value = bodies.value(media.utf8(body, sent))
+    if isinstance(value, list):
+        return _rows(value, "body")
+    if not isinstance(value, dict):
+        raise MalformedBody(
+            f"the body is {kind(value)}; send rows, or an object with one of {', '.join(KEYS)}"
+        )
+    for key, read in ENVELOPES.items():
+        if key in value:
+            return read(value[key])
+    if "features" in value and "instances" not in value and isinstance(value["features"], list):
+        return _rows(value["features"], "features")
+    if "instances" not in value and "instance" not in value:
+        raise MalformedBody(f"the body has none of {', '.join(KEYS)}")
+    rows = bodies.instances(value)
+    return rows._replace(instances=list(map(unwrapped, rows.instances)))
+
+
+def _rows(value: list[Any], path: str) -> Rows:
+    """Rows, or one row."""
+    if value and not isinstance(value[0], list | dict):
+        return Rows([value], path)
+    return Rows(value, f"{path}[{{}}]")
+
+
+def _response(answered: Answered, wanted: Media) -> Response:
+    classifier, predictions = answered.classifier, answered.predictions
+    if wanted.name == media.JSON:
+        found = answers(classifier, predictions)
+        return json_response(200, {"model": identity(classifier), "predictions": found})
+    if wanted.name == media.CSV:  # without a header, as its containers write it
+        wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
+    return Response(200, wanted.module.written(classifier, predictions, wanted), wanted.name)
+
+
+def failure(status: int, sentence: str) -> Response:
+    """What boto3 raises as its own exceptions, and MLflow's clients show."""
+    code = ERRORS.get(status, "ValidationError")
+    mlflow = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
+    told = {"error": sentence, "message": sentence, "error_code": mlflow}
+    return replace(json_response(status, told), headers={"x-amzn-errortype": code})
+
+
+ROUTES: Mapping[str, Methods] = {
+    "/ping": {"GET": ping},
+    "/invocations": {"POST": invocations},
+    "/endpoints/{model}/invocations": {"POST": invocations},
+}

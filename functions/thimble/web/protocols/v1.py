@@ -1,0 +1,67 @@
+"""V1: what TensorFlow Serving, KServe's V1 and Vertex AI's prediction containers speak.
+
+Rows come as `instances` and are answered by `predictions`; columns come as `inputs` and are answered by
+`outputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from thimble.answers import answers, columns, identity
+from thimble.errors import MalformedBody
+from thimble.web import bodies, media
+from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web.serving import Service
+from thimble.web.tables import Rows, columnar
+
+MEDIA = (media.JSON,)
+
+
+def alive(service: Service, request: Request) -> Response:
+    return json_response(200, {"status": "alive", "docs": "/docs"})
+
+
+def models(service: Service, request: Request) -> Response:
+    return json_response(200, {"models": service.models.names()})
+
+
+def status(service: Service, request: Request, model: str, version: str = "") -> Response:
+    """TensorFlow Serving's list of versions, and KServe's `ready`."""
+    classifier = service.models.get(model, version)
+    versions = [classifier.digest] if version else service.models.versions(model)
+    available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    statuses = [{"version": digest} | available for digest in versions]
+    return json_response(200, {"name": model, "ready": True, "model_version_status": statuses})
+
+
+def predict(service: Service, request: Request, model: str, version: str = "") -> Response:
+    sent = media.sent(request.headers.get("content-type", ""), MEDIA)
+    media.wanted(request.headers.get("accept", ""), MEDIA, sent)
+    asked = bodies.envelope(media.utf8(request.body, sent))
+    if "inputs" not in asked:
+        answered = service.classify(bodies.instances(asked), model, version)
+        found: Any = {"predictions": answers(answered.classifier, answered.predictions)}
+    elif "instances" in asked:
+        raise MalformedBody("the body has both instances and inputs; send one")
+    else:
+        answered = service.classify(_inputs(asked), model, version)
+        found = {"outputs": columns(answered.classifier, answered.predictions)}
+    return json_response(200, found | {"model": identity(answered.classifier)}, rows=answered.rows)
+
+
+def _inputs(asked: dict[str, Any]) -> Rows:
+    """A column a feature, or one tensor of rows."""
+    inputs = asked["inputs"]
+    return columnar(inputs, "inputs") if isinstance(inputs, dict) else bodies.listed(asked, "inputs")
+
+
+ROUTES: Mapping[str, Methods] = {
+    "/": {"GET": alive},
+    "/v1/models": {"GET": models},
+    "/v1/models/{model}:predict": {"POST": predict},
+    "/v1/models/{model}": {"GET": status},
+    "/v1/models/{model}/versions/{version}:predict": {"POST": predict},
+    "/v1/models/{model}/versions/{version}": {"GET": status},
+}

@@ -1,0 +1,180 @@
+"""The Open Inference Protocol's tensors: datatypes, and data as JSON or as bytes, both ways."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from thimble.errors import MalformedBody, UnprocessableRows
+from thimble.rows import kind
+from thimble.web.tensors import Values
+
+DTYPES = {
+    "BOOL": "?",
+    **{f"{'U' * (code == 'u')}INT{8 * n}": f"<{code}{n}" for code in "iu" for n in (1, 2, 4, 8)},
+    "FP16": "<f2",
+    "BF16": "<u2",  # the upper half of an FP32; only as bytes
+    "FP32": "<f4",
+    "FP64": "<f8",
+    "BYTES": "O",
+}
+LENGTH = struct.Struct("<I")  # before each of BYTES
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    datatype: str
+    values: Values  # of its shape; BYTES are objects, str or None
+
+    @property
+    def shape(self) -> list[int]:
+        return list(self.values.shape)
+
+
+def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Tensor:
+    """Data flat, or nested as the shape is."""
+    if not isinstance(data, list):
+        raise MalformedBody(f"{name}.data is {kind(data)}, not a list")
+    flat = _flattened(name, shape, data)
+    if len(flat) != prod(shape):
+        raise MalformedBody(f"{name}.data has {len(flat)} values; its shape {shape} has {prod(shape)}")
+    return Tensor(name, datatype, _values(name, datatype, flat).reshape(shape))
+
+
+def _flattened(name: str, shape: list[int], data: list[Any]) -> list[Any]:
+    depth = 0
+    while data and isinstance(data[0], list):
+        depth += 1
+        width = shape[depth] if depth < len(shape) else -1
+        if any(not isinstance(part, list) or len(part) != width for part in data):
+            raise MalformedBody(f"{name}.data is not nested as its shape {shape} is; it may be flat, too")
+        data = list(chain.from_iterable(data))
+    return data
+
+
+def _values(name: str, datatype: str, data: list[Any]) -> Values:
+    types = set(map(type, data))
+    if datatype == "BYTES":
+        _check(name, data, types <= {str, type(None)}, lambda v: v is None or isinstance(v, str), "a string")
+        return np.array(data, dtype=object)
+    if datatype == "BOOL":
+        _check(name, data, types <= {bool}, lambda v: v in (True, False), "true or false")
+        return np.array(data, dtype=np.bool_)
+    if "INT" in datatype:
+        return _integers(name, datatype, data, types)
+    if datatype == "BF16":
+        raise MalformedBody(f"{name}: BF16 has no form in JSON; send it as binary data, or FP32")
+    return _floats(name, datatype, data, types)
+
+
+def _integers(name: str, datatype: str, data: list[Any], types: set[type]) -> Values:
+    _check(name, data, types <= {int}, _is_integer, f"an integer of {datatype}")
+    limits = np.iinfo(DTYPES[datatype])
+    _check(name, data, not data or (limits.min <= min(data) and max(data) <= limits.max),
+           lambda v: limits.min <= v <= limits.max, f"in the range of {datatype}")  # fmt: skip
+    return np.array([*map(int, data)] if float in types else data, dtype=DTYPES[datatype])
+
+
+def _floats(name: str, datatype: str, data: list[Any], types: set[type]) -> Values:
+    _check(name, data, types <= {int, float, type(None)}, _is_number, "a number")
+    try:
+        wide = np.array(data, dtype=np.float64)  # None is NaN
+    except OverflowError:
+        _check(name, data, False, _fits, f"in the range of {datatype}")
+        raise
+    with np.errstate(over="ignore"):
+        values: Values = wide.astype(DTYPES[datatype])
+    beyond = np.isinf(values)
+    if beyond.any():
+        raise UnprocessableRows(f"{name}.data[{np.argmax(beyond)}] is not in the range of {datatype}")
+    return values
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and value.is_integer())
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or type(value) in (int, float)
+
+
+def _fits(value: Any) -> bool:
+    return value is None or abs(value) < 2**1024
+
+
+def _check(name: str, data: list[Any], passed: bool, fits: Any, wanted: str) -> None:
+    """Only what did not pass as a whole is looked at one by one."""
+    if passed:
+        return
+    for i, value in enumerate(data):
+        if not fits(value):
+            found = "" if type(value) in (int, float) else f"{kind(value)}, "
+            raise UnprocessableRows(f"{name}.data[{i}] is {found}not {wanted}")
+
+
+def from_bytes(name: str, datatype: str, shape: list[int], data: memoryview) -> Tensor:
+    """Little-endian numbers in C order; BYTES each after its length."""
+    if datatype == "BYTES":
+        values = _texts(name, prod(shape), bytes(data))
+    else:
+        dtype = np.dtype(DTYPES[datatype])
+        if len(data) != prod(shape) * dtype.itemsize:
+            size = prod(shape) * dtype.itemsize
+            raise MalformedBody(f"{name} has {len(data)} bytes; {datatype} of shape {shape} has {size}")
+        values = np.frombuffer(data, np.uint8 if datatype == "BOOL" else dtype)
+    if datatype == "BOOL":
+        values = values != 0
+    if datatype == "BF16":
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return Tensor(name, datatype, values.reshape(shape))
+
+
+def _texts(name: str, count: int, data: bytes) -> Values:
+    texts: list[str] = []
+    at = 0
+    while at < len(data):
+        end = at + LENGTH.size
+        if end <= len(data):
+            at, end = end, end + LENGTH.unpack_from(data, at)[0]
+        if end > len(data):
+            raise MalformedBody(f"{name} ends in the middle of its string {len(texts)}")
+        try:
+            texts.append(data[at:end].decode())
+        except UnicodeDecodeError:
+            raise UnprocessableRows(f"{name}: string {len(texts)} is not UTF-8") from None
+        at = end
+    if len(texts) != count:
+        raise MalformedBody(f"{name} has {len(texts)} strings; its shape has {count}")
+    return np.array(texts, dtype=object)
+
+
+def to_json(tensor: Tensor) -> dict[str, Any]:
+    flat = tensor.values.ravel()
+    return {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": tensor.shape,
+        "data": flat.tolist(),
+    }
+
+
+def to_bytes(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
+    """What JSON says of a tensor whose data follows, and the data."""
+    if tensor.datatype == "BYTES":
+        texts: Sequence[bytes] = [text.encode() for text in tensor.values.ravel().tolist()]
+        data = b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in texts))
+    else:
+        data = tensor.values.astype(DTYPES[tensor.datatype], copy=False).tobytes()
+    return {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": tensor.shape,
+        "parameters": {"binary_data_size": len(data)},
+    }, data

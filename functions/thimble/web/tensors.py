@@ -1,0 +1,144 @@
+"""Arrays to columns: one of (rows, features), or one a feature by name, of any numpy datatype.
+
+Booleans count as 0 and 1 among numbers, since a tensor's type is stated. NaN is a missing value where the
+model takes one, and so is an empty text. Texts are arrays of objects, str or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.classifier import Classifier
+from thimble.document import Feature
+from thimble.errors import UnprocessableRows
+from thimble.network import FloatArray
+from thimble.web import tables
+
+Values = NDArray[Any]
+NUMERIC = "biuf"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A row a row, the features in the model's order."""
+
+    values: Values  # (n, n_features)
+    name: str
+
+    def columns(self, classifier: Classifier, most: int) -> Any:
+        n, width = self.values.shape
+        tables.check(n, most)
+        if width != classifier.n_features:
+            raise UnprocessableRows(
+                f"{self.name} has {width} column{'s' * (width != 1)}; the model takes {classifier.n_features}"
+            )
+        if classifier.preprocessing is None and (X := _plain(self.values)) is not None:
+            return X
+        columns = [
+            column(feature, self.values[:, j], partial(self._cell, j))
+            for j, feature in enumerate(classifier.features)
+        ]
+        return np.array(columns) if classifier.preprocessing is None else columns
+
+    def _cell(self, column: int, row: int) -> str:
+        return f"{self.name}[{row}][{column}]"
+
+    def place(self, row: int) -> str:
+        return f"{self.name}[{row}]"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A column a feature, by the features' names."""
+
+    arrays: Mapping[str, Values]  # (n,) each
+
+    def columns(self, classifier: Classifier, most: int) -> Any:
+        self._check_names(classifier)
+        lengths = {len(array) for array in self.arrays.values()}
+        if len(lengths) != 1:
+            raise UnprocessableRows(f"the columns have different numbers of rows: {sorted(lengths)}")
+        (n,) = lengths
+        tables.check(n, most)
+        columns = [
+            column(feature, self.arrays[feature.name], partial(_cell, feature.name))
+            if feature.name in self.arrays
+            else [None] * n
+            for feature in classifier.features
+        ]
+        return np.array(columns) if classifier.preprocessing is None else columns
+
+    def place(self, row: int) -> str:
+        return f"row {row}"
+
+    def _check_names(self, classifier: Classifier) -> None:
+        if classifier.feature_names is None:
+            width = classifier.n_features
+            raise UnprocessableRows(f"the model has no feature names: send one tensor of [rows, {width}]")
+        for feature in classifier.features:
+            if feature.name not in self.arrays and feature.type != "unused":
+                raise UnprocessableRows(f"{feature.name} is missing")
+        for name in self.arrays:
+            if name not in classifier.feature_names:
+                raise UnprocessableRows(f"{name} is no feature of the model")
+
+
+def _cell(name: str, row: int) -> str:
+    return f"{name}[{row}]"
+
+
+def _plain(values: Values) -> FloatArray | None:
+    """(n_features, n) where all is finite."""
+    if values.dtype.kind not in NUMERIC:
+        return None
+    with np.errstate(over="ignore"):
+        X = np.array(values.T, dtype=np.float64, order="C")
+    return X if np.isfinite(X).all() else None
+
+
+def column(feature: Feature, values: Values, place: Callable[[int], str]) -> Any:
+    """A feature's values as predict takes them; UnprocessableRows names the first that does not fit."""
+    if feature.type == "unused":
+        return [None] * len(values)
+    if feature.type == "text":
+        return _texts(feature, values, place)
+    if values.dtype.kind not in NUMERIC:
+        raise UnprocessableRows(f"{place(0)} is a string, not {_wanted(feature)}")
+    with np.errstate(over="ignore"):
+        numbers = values.astype(np.float64)
+    unfit = ~np.isfinite(numbers)
+    if feature.missing:
+        unfit &= ~np.isnan(numbers)
+    if feature.type == "boolean":
+        unfit |= ~np.isin(numbers, (0.0, 1.0)) & ~np.isnan(numbers)
+    if unfit.any():
+        i = int(np.argmax(unfit))
+        raise UnprocessableRows(f"{place(i)} is {_fault(feature, float(numbers[i]))}")
+    return numbers
+
+
+def _texts(feature: Feature, values: Values, place: Callable[[int], str]) -> list[str | None]:
+    if values.dtype.kind in NUMERIC:
+        raise UnprocessableRows(f"{place(0)} is a number, not a string")
+    texts: list[str | None] = values.tolist()
+    if feature.missing:  # bytes have no null: nothing is missing, as in an empty cell
+        return [text or None for text in texts]
+    if None in texts:
+        raise UnprocessableRows(f"{place(texts.index(None))} is null, not a string")
+    return texts
+
+
+def _fault(feature: Feature, number: float) -> str:
+    if np.isnan(number):
+        return "NaN"
+    return f"not {_wanted(feature)}" if np.isfinite(number) else "too large for a number"
+
+
+def _wanted(feature: Feature) -> str:
+    return "true or false" if feature.type == "boolean" else "a number"
