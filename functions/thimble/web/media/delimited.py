@@ -58,6 +58,10 @@ class Text:
             [row[layout.features[k]] for _, row in rows] if k in layout.features else None
             for k in range(classifier.n_features)
         ]
+        if classifier.preprocessing is None:
+            numbers = _numbers([cell for column in cells for cell in column or ()])
+            if numbers is not None:
+                return numbers.reshape(classifier.n_features, -1)
         found = [self._column(*pair) for pair in zip(classifier.features, cells, strict=True)]
         return np.array(found) if classifier.preprocessing is None else found
 
