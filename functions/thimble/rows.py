@@ -179,15 +179,22 @@ def _value(feature: Feature, value: Any, path: str) -> Any:
 
 def _number(value: Any, path: str, may_be_missing: bool) -> float:
     """Finite, or NaN, which some programs write for null, where the value may be missing."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = as_float(value)
+    if number is None:
         raise UnprocessableRows(f"{path} is {kind(value)}, not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
     if math.isinf(number) or (math.isnan(number) and not may_be_missing):
         raise UnprocessableRows(f"{path} is {'NaN' if math.isnan(number) else 'too large for a number'}")
     return number
+
+
+def as_float(value: Any) -> float | None:
+    """A JSON number, infinite where it is too large; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def kind(value: Any) -> str:

@@ -188,10 +188,8 @@ class Registry:
                 refused = [self._refuse(name, to.trial.version, error)]
         if known is not None:
             telemetry.logger.info("the model changed", model=name, version=version, candidate=candidate)
-        if self._unseen & {
-            *refused
-        }:  # it may only not be there yet: without an ETag, the next look is at all
-            etag = None
+        if not self._unseen.isdisjoint(refused):
+            etag = None  # it may only not be there yet: without an ETag, the next look is at all
         return _Known(to, etag, version, candidate, tuple(refused))
 
     def _first_sound(self, name: str, versions: tuple[str, ...]) -> tuple[str, ...]:

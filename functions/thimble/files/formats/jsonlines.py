@@ -27,7 +27,7 @@ from thimble.files.formats import added
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.joining import BOM, Joining
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
-from thimble.rows import kind
+from thimble.rows import as_float, kind
 from thimble.textcells import shown
 
 NEWLINE = ord("\n")
@@ -267,12 +267,9 @@ def _value(feature: Feature, value: Any, times: int) -> float | str | None:
 
 
 def _number(name: str, value: Any, may_be_missing: bool) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = as_float(value)
+    if number is None:
         raise ValueError(f"{name} is {_described(value)}, not a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
     if math.isinf(number) or (math.isnan(number) and not may_be_missing):
         raise ValueError(f"{name} is {'NaN' if math.isnan(number) else 'too large'}, not a finite number")
     return number
