@@ -311,7 +311,7 @@ def fit(
     try:
         fitted = estimator.fit(table, target(rng, N_TRAIN, n_classes))
         answers_at_all = np.isfinite(numbers_of(fitted, table)).all()
-    except (TypeError, ValueError, FloatingPointError, np.linalg.LinAlgError):
+    except (TypeError, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError):
         return None
     weights = [
         w for w in vars(fitted.steps[-1][1]).values() if isinstance(w, np.ndarray) and w.dtype.kind == "f"
