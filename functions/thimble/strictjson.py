@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+HAVE_COLONS = frozenset((dict, list, str))
+
 
 class NotJson(ValueError):
     """What is wrong with the text."""
@@ -35,16 +37,19 @@ def loads(body: bytes) -> Any:
 
 def _keys_are_single(body: bytes, value: Any) -> bool:
     """Proof, in the common case, that the parser dropped no doubled key: every colon is accounted for."""
-    return b"\\" not in body and body.count(b":") == _colons(value)
+    colons = body.count(b":")
+    return colons < 2 or (b"\\" not in body and colons == _colons(value))
 
 
 def _colons(value: Any) -> int:
-    """How many colons the shortest JSON of a value has, where values are not strings."""
+    """How many colons the shortest JSON of a value has."""
+    if isinstance(value, str):
+        return value.count(":")
     if isinstance(value, dict):
         return len(value) + "".join(value).count(":") + sum(map(_colons, value.values()))
-    if isinstance(value, list):
-        return sum(_colons(item) for item in value if isinstance(item, dict | list))
-    return value.count(":") if isinstance(value, str) else 0
+    if isinstance(value, list) and not HAVE_COLONS.isdisjoint(map(type, value)):
+        return sum(map(_colons, value))
+    return 0
 
 
 class _Doubled(dict[str, Any]):

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -59,11 +59,11 @@ def flush() -> None:
 
 def request(**about: Any) -> None:
     """A request's line in the log, and what was counted while it was answered."""
-    lines = [] if QUIET else [_logged("INFO", "request", about)]
+    lines = "" if QUIET else f"{_logged('INFO', 'request', about)}\n"
     if _counts:
-        lines.append(_metrics(_counts, {}))
+        lines += f"{_metrics(_counts, {})}\n"
         _counts.clear()
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.write(lines)
     sys.stdout.flush()
 
 
@@ -89,18 +89,18 @@ def exception(message: str) -> None:
 
 def _logged(level: str, message: str, about: Mapping[str, Any]) -> str:
     """As Powertools' logger writes it, without the place in the code."""
-    now = time.time()
-    milliseconds = f"{int(now * 1000) % 1000:03}"
-    record = {
-        "level": level,
-        "message": message,
-        "timestamp": time.strftime(f"%Y-%m-%d %H:%M:%S,{milliseconds}%z", time.localtime(now)),
-        "service": SERVICE,
-        **about,
-    }
+    seconds, milliseconds = divmod(int(time.time() * 1000), 1000)
+    timestamp = _second(seconds) % milliseconds
+    record = {"level": level, "message": message, "timestamp": timestamp, "service": SERVICE, **about}
     if trace := os.environ.get("_X_AMZN_TRACE_ID"):
         record["xray_trace_id"] = trace.split(";")[0].replace("Root=", "")
     return _line(record)
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    """The timestamp of a second's lines, a place left for their milliseconds."""
+    return time.strftime("%Y-%m-%d %H:%M:%S,%%03d%z", time.localtime(seconds))
 
 
 def _line(record: Any) -> str:
@@ -118,8 +118,17 @@ def _metrics(
 ) -> str:
     """CloudWatch's embedded metric format, as Powertools' metrics write it."""
     named = {**dimensions, "service": SERVICE}
+    directives = _directives(tuple(named), tuple(counts), tuple(values))
+    stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": directives}
+    return orjson.dumps({"_aws": stamp, **named, **about, **counts, **values}, default=str).decode()
+
+
+@lru_cache(maxsize=64)
+def _directives(
+    dimensions: tuple[str, ...], counts: tuple[str, ...], values: tuple[str, ...]
+) -> orjson.Fragment:
+    """What says which keys are metrics: the same for all lines with these names."""
     units = [{"Name": name, "Unit": "Count"} for name in counts]
     units += [{"Name": name, "Unit": "None"} for name in values]
-    directive = {"Namespace": NAMESPACE, "Dimensions": [list(named)], "Metrics": units}
-    stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
-    return orjson.dumps({"_aws": stamp, **named, **about, **counts, **values}, default=str).decode()
+    directive = {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units}
+    return orjson.Fragment(orjson.dumps([directive]))

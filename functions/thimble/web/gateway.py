@@ -51,13 +51,11 @@ def _body(event: dict[str, Any]) -> bytes:
 
 
 def _answer(response: Response) -> dict[str, Any]:
-    answer: dict[str, Any] = {"statusCode": response.status, "headers": dict(response.headers)}
+    headers = dict(response.headers)
     if response.status != 204:  # a HEAD's answer has no body, but its type
-        answer["headers"]["content-type"] = response.content_type
+        headers["content-type"] = response.content_type
     try:
-        answer["body"] = response.body.decode()
-        answer["isBase64Encoded"] = False
+        body, encoded = response.body.decode(), False
     except UnicodeDecodeError:
-        answer["body"] = base64.b64encode(response.body).decode()
-        answer["isBase64Encoded"] = True
-    return answer
+        body, encoded = base64.b64encode(response.body).decode(), True
+    return {"statusCode": response.status, "headers": headers, "body": body, "isBase64Encoded": encoded}

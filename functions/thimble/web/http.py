@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
@@ -33,22 +31,20 @@ WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet as it
 ASKED_HEADERS = "authorization, content-type, content-encoding, inference-header-content-length"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     method: str
     path: str
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
-    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}  # names in lower case
+    query: Mapping[str, str] = {}
     request_id: str = ""
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     status: int
     body: bytes = b""
     content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
     rows: int = 0  # classified, for the log and the metrics
 
 
@@ -69,7 +65,7 @@ class Route(NamedTuple):
     """What a path leads to."""
 
     methods: Methods
-    parameters: Mapping[str, str] = MappingProxyType({})
+    parameters: Mapping[str, str] = {}
     failure: Failure = failure
 
 
@@ -79,13 +75,15 @@ def matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(escaped).fullmatch
 
 
-@dataclass(frozen=True)
 class App:
     """Answers every request: by its route, or by an error's status."""
 
-    find: Callable[[str], Route | None]
-    max_body_bytes: int
-    cors_allow_origin: str = ""
+    def __init__(
+        self, find: Callable[[str], Route | None], max_body_bytes: int, cors_allow_origin: str = ""
+    ) -> None:
+        self.find = find
+        self.max_body_bytes = max_body_bytes
+        self.cors_allow_origin = cors_allow_origin
 
     def __call__(self, request: Request) -> Response:
         route = None
@@ -104,16 +102,19 @@ class App:
         return route
 
     def _answer(self, route: Route, request: Request) -> Response:
+        handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            return self._without_handler(route, request)
+        response = handler(self._unpacked(request), **route.parameters)
+        response = _sent(response, request.headers.get("accept-encoding", ""))
+        return response._replace(body=b"") if request.method == "HEAD" else response
+
+    def _without_handler(self, route: Route, request: Request) -> Response:
         methods = ", ".join(route.methods)
         if request.method == "OPTIONS" and self.cors_allow_origin:
             return Response(204, headers={"access-control-allow-methods": methods})
-        handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
-            refused = errors.MethodNotAllowed(f"this path takes {methods}")
-            return replace(error_response(refused, route.failure), headers={"allow": methods})
-        response = handler(self._unpacked(request), **route.parameters)
-        response = _sent(response, request.headers.get("accept-encoding", ""))
-        return replace(response, body=b"") if request.method == "HEAD" else response
+        refused = errors.MethodNotAllowed(f"this path takes {methods}")
+        return error_response(refused, route.failure)._replace(headers={"allow": methods})
 
     def _unpacked(self, request: Request) -> Request:
         if len(request.body) > self.max_body_bytes:
@@ -125,7 +126,7 @@ class App:
         from thimble.web import codings
 
         coding = request.headers["content-encoding"]
-        return replace(request, body=codings.unpacked(request.body, coding, self.max_body_bytes))
+        return request._replace(body=codings.unpacked(request.body, coding, self.max_body_bytes))
 
     def _with_cors(self, response: Response) -> Response:
         if not self.cors_allow_origin:
@@ -139,7 +140,7 @@ class App:
         if self.cors_allow_origin != "*":
             vary = response.headers.get("vary")
             cors["vary"] = f"{vary}, origin" if vary else "origin"
-        return replace(response, headers={**response.headers, **cors})
+        return response._replace(headers={**response.headers, **cors})
 
 
 def _sent(response: Response, accepted: str) -> Response:
@@ -149,7 +150,7 @@ def _sent(response: Response, accepted: str) -> Response:
 
         if coding := codings.accepted(accepted):
             headers = {**response.headers, "content-encoding": coding, "vary": "accept-encoding"}
-            response = replace(response, body=codings.packed(response.body, coding), headers=headers)
+            response = response._replace(body=codings.packed(response.body, coding), headers=headers)
     _check_size(response)
     return response
 

@@ -6,7 +6,6 @@ MLflow's scoring server has the same paths; its envelopes are known by their key
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from thimble.answers import answers, identity
@@ -40,7 +39,7 @@ def invocations(service: Service, request: Request, model: str = "") -> Response
     version = request.headers.get("x-amzn-sagemaker-target-variant", "")
     answered = service.classify(_table(request.body, sent), name, version)
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
-    return replace(_response(answered, wanted), headers=variant, rows=answered.rows)
+    return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
 
 
 def _table(body: bytes, sent: Media) -> Table:
@@ -87,7 +86,7 @@ def failure(status: int, sentence: str) -> Response:
     code = ERRORS.get(status, "ValidationError")
     mlflow = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
     told = {"error": sentence, "message": sentence, "error_code": mlflow}
-    return replace(json_response(status, told), headers={"x-amzn-errortype": code})
+    return json_response(status, told)._replace(headers={"x-amzn-errortype": code})
 
 
 ROUTES: Mapping[str, Methods] = {
