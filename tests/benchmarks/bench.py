@@ -1,6 +1,7 @@
 """`make bench`: Thimble and the usual ways side by side, in turn; one table, medians and ratios.
 
-make bench                                 everything, at full size: about an hour
+make bench                                 everything: about twenty minutes of a quiet machine
+make bench ARGS="--write"                  the same, kept: RESULTS.md, README.md, infra/prices.json
 make bench ARGS="service"                  the HTTPS door, cold and warm: some four minutes
 make bench ARGS="row"                      the model alone, one row
 make bench ARGS="protocols"                every protocol beside /classify, and bytes beside JSON
@@ -15,62 +16,62 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import platform
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import version
-from itertools import chain
+from datetime import timedelta
 from pathlib import Path
 
-from rich.console import Console
+from threadpoolctl import threadpool_limits
 
-from infra.build import lambda_python
-from tests.benchmarks import files, models, preprocessing, protocols, report, row, service, watching
-from tests.benchmarks.report import Bounds, Case
+from tests.benchmarks import files, models, pages, preprocessing, protocols, report, row, service, watching
+from tests.benchmarks.machine import Conditions
+from tests.benchmarks.report import Bounds, Case, progress
 
-PARTS = ("service", "row", "protocols", "preprocessing", "watching", "models", "files")
-WIDTH = 180  # of the table in a file
-MEASURED = (
-    *(
-        "numpy",
-        "scikit-learn",
-        "onnxruntime",
-        "boto3",
-        "aws-lambda-powertools",
-        "obstore",
-        "orjson",
-        "polars",
-    ),
-    *("pandas", "pyarrow"),
-)
+PARTS: dict[str, Callable[[Path, float], Iterable[Case]]] = {
+    "service": lambda folder, _: service.cases(folder),
+    "row": lambda *_: row.cases(),
+    "protocols": lambda *_: protocols.cases(),
+    "preprocessing": lambda *_: preprocessing.cases(),
+    "watching": lambda *_: watching.cases(),
+    "models": lambda *_: models.cases(),
+    "files": files.cases,
+}
 
 
 def main() -> None:
-    options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which ends all that was started
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="thimble-bench-") as folder:
-        cases = (case for case in _cases(options, Path(folder)) if options.only in case.name)
-        table = report.run(cases, Bounds(options.pairs, options.seconds))
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    console.print(table)
-    console.print(_conditions())
+    options, conditions = _options(), Conditions()
+    cases: list[Case] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="thimble-bench-") as folder, threadpool_limits(1):
+            for case in measured(options, Path(folder)):
+                cases.append(case)
+    except KeyboardInterrupt:
+        progress.print("interrupted: the table holds the cases before")
+        options.write = False
+    lines = pages.results(cases, conditions.lines())
+    print("\n".join(lines))
+    if options.write:
+        pages.write(lines, cases)
+    sys.exit(any(case.failed for case in cases))
 
 
-def _conditions() -> str:
-    """The command, the machine, and the versions of what ran on it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    processor = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
-    pinned = ", ".join(f"{package} {version(package)}" for package in MEASURED)
-    load = ", ".join(f"{number:.1f}" for number in os.getloadavg())
-    return (
-        f"make bench ARGS={' '.join(sys.argv[1:])!r}, {time.strftime('%Y-%m-%d')}\n"
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors {processor}; load {load}\n"
-        f"Python {platform.python_version()}, the functions' {lambda_python().parents[1].name}; {pinned}"
-    )
+def measured(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
+    """Case after case; a part that cannot be set up is one that failed, and the next one follows."""
+    start = time.monotonic()
+    for part in options.parts or PARTS:
+        try:
+            for case in PARTS[part](folder, options.mb):
+                if options.only in case.name:
+                    progress.print(f"{timedelta(seconds=int(time.monotonic() - start))}  {part}: {case.name}")
+                    case.run(Bounds(options.pairs, options.seconds))
+                    yield case
+        except Exception as error:
+            yield report.unprepared(part, error)
 
 
 def _options() -> argparse.Namespace:
@@ -82,24 +83,17 @@ def _options() -> argparse.Namespace:
         "--seconds", type=float, help="after which a case begins no further round (60; of cold starts 600)"
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose names hold this")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="keep it: in RESULTS.md, README.md and infra/prices.json",
+    )
     options = parser.parse_args()
-    unknown = set(options.parts) - set(PARTS)
-    if unknown:
+    if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
+    if options.write and (options.parts or options.only):
+        parser.error("--write keeps a run of everything: leave out the parts and --only")
     return options
-
-
-def _cases(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
-    parts: dict[str, Callable[[], Iterable[Case]]] = {
-        "service": lambda: service.cases(folder),
-        "row": row.cases,
-        "protocols": protocols.cases,
-        "preprocessing": preprocessing.cases,
-        "watching": watching.cases,
-        "models": models.cases,
-        "files": lambda: files.cases(folder, options.mb),
-    }
-    return chain.from_iterable(parts[part]() for part in options.parts or PARTS)
 
 
 if __name__ == "__main__":

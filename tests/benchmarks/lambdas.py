@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from infra.build import BUILT, lambda_python
-from tests.benchmarks.report import Figure
+from tests.benchmarks.report import Figure, duration
 
 EMULATOR = "local/rapid/aws-lambda-rie-x86_64"  # in samcli
 CACHE = BUILT.parent / "bench"
@@ -65,7 +65,7 @@ class Function:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         assert answer.get("statusCode") == 200, answer
-        return Figure(1 / seconds, f"{seconds * 1000:.0f} ms")
+        return duration(seconds)
 
     def warm(self) -> Figure:
         """Event in to response out, in one process, no network: the median request."""
@@ -110,7 +110,7 @@ class Function:
 def in_microseconds(times: list[float]) -> Figure:
     """The median of single requests, with the 99th percentile beside it."""
     median, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
-    return Figure(1 / median, f"{median:.1f} us (p99 {p99:.0f})")
+    return duration(median * 1e-6, f"p99 {p99:.0f}")
 
 
 def packages(name: str, names: tuple[str, ...], *, bytecode: bool) -> Path:

@@ -21,7 +21,7 @@ import numpy as np
 import orjson
 
 from infra import publishing
-from tests.benchmarks.report import Case, Contender, Figure
+from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import telemetry
 from thimble.models.cache import Cache
 from thimble.models.published import Registry
@@ -31,7 +31,7 @@ from thimble.web import gateway, routes
 
 MODELS = 1000
 REQUESTS = 20_000  # of a figure
-GOAL = 1 / 1.5  # of the speed that one model has, at the 99th percentile
+GOAL = AtMost(1.5, "What all requests share has become 80 us cheaper, which hid the caches' misses.")
 
 
 def cases() -> list[Case]:
@@ -78,7 +78,7 @@ def percentile(models: Registry, order: list[int]) -> Figure:
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         times = np.array([timed(handle, events[number]) for number in order])
     p50, p99 = np.percentile(times, [50, 99]) * 1e6
-    return Figure(1 / p99, f"{p99:.0f} us (median {p50:.0f})")
+    return duration(p99 * 1e-6, f"median {p50:.0f}")
 
 
 def timed(handle: Callable[[dict[str, Any], Any], Any], event: dict[str, Any]) -> float:

@@ -1,32 +1,74 @@
-"""A case: the same work by Thimble and by rivals, in turn; and one table of all cases."""
+"""A case: the same work by Thimble and by others, in turn; and all cases as one table in Markdown."""
 
 from __future__ import annotations
 
 import statistics
+import textwrap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.table import Table
 
 # Progress goes to standard error, so that the table alone can be kept.
 progress = Console(stderr=True, highlight=False)
+WIDTH = 120
+SILENT = 15  # seconds, at most, but for a round
+UNKNOWN = "Why is not known."
+HEAD = ("case, and beside what", "figure", "ratio", "goal", "")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One run: how much of its work a second, and what to show of it."""
+    """One run: the amount that is compared (seconds, rows a second, bytes), and how it is shown."""
 
-    speed: float
+    amount: float
     shown: str
+
+
+def duration(seconds: float, note: str = "") -> Figure:
+    return Figure(seconds, f"{_span(seconds)} ({note})" if note else _span(seconds))
+
+
+def _span(seconds: float) -> str:
+    unit, size = ("ms", 1e-3) if seconds >= 0.01 else ("us", 1e-6)
+    amount = seconds / size
+    return f"{number(amount)} {unit}"
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A goal for the ratio of Thimble's figure to another's; `why` it is missed, where it is known to be."""
+
+    bound: float
+    why: str = ""
+
+    def met(self, ratio: float) -> bool:
+        return ratio <= self.bound
+
+    def __str__(self) -> str:
+        return f"at most {self.bound:.3g}"
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The same where more is better."""
+
+    bound: float
+    why: str = ""
+
+    def met(self, ratio: float) -> bool:
+        return ratio >= self.bound
+
+    def __str__(self) -> str:
+        return f"at least {self.bound:.3g}"
 
 
 @dataclass(frozen=True)
 class Contender:
     name: str
     run: Callable[[], Figure]
-    goal: float | None = None  # how many times as fast as this one Thimble means to be
+    goal: AtMost | AtLeast | None = None
 
 
 @dataclass(frozen=True)
@@ -37,57 +79,140 @@ class Bounds:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Beside one other: the medians, the median of the rounds' ratios, and its quartiles."""
+
+    name: str
+    shown: str
+    ratios: tuple[float, ...]
+    goal: AtMost | AtLeast | None
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    @property
+    def missed(self) -> bool:
+        return self.goal is not None and not self.goal.met(self.ratio)
+
+    def cells(self) -> tuple[str, ...]:
+        verdict = "" if self.goal is None else "MISSED" if self.missed else "met"
+        goal = "" if self.goal is None else str(self.goal)
+        return self.name, self.shown, f"{number(self.ratio)}{self._spread()}", goal, verdict
+
+    def _spread(self) -> str:
+        if len(set(self.ratios)) < 2:
+            return ""
+        first, _, third = statistics.quantiles(self.ratios, method="inclusive")
+        return f" ({number(first)} to {number(third)})"
+
+
 @dataclass
 class Case:
+    """Rounds are figures by contender. Who fails once is left out from then on, and the reason kept."""
+
     name: str
     ours: Contender
     rivals: list[Contender]
     pairs: int = 5
     seconds: float = 60
-    rounds: list[list[Figure]] = field(default_factory=list)  # ours first
+    rounds: list[dict[str, Figure]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def run(self, bounds: Bounds) -> None:
-        """Ours and every rival in turn, so that a busy minute of the machine hits them all."""
-        end = time.monotonic() + (bounds.seconds or self.seconds)
+        said = time.monotonic()
+        end = said + (bounds.seconds or self.seconds)
         pairs = bounds.pairs or self.pairs
         while len(self.rounds) < pairs and (not self.rounds or time.monotonic() < end):
-            self.rounds.append([contender.run() for contender in (self.ours, *self.rivals)])
+            if time.monotonic() > said + SILENT:
+                progress.print(f"           round {len(self.rounds) + 1} of {pairs}")
+                said = time.monotonic()
+            self._round()
+            if self.ours.name in self.failed:
+                return
 
-    def rows(self) -> Iterable[tuple[str, ...]]:
-        ours, *others = zip(*self.rounds, strict=True)
-        for rival, theirs in zip(self.rivals, others, strict=True):
-            ratio = statistics.median(a.speed / b.speed for a, b in zip(ours, theirs, strict=True))
-            goal = ("", "") if rival.goal is None else (f"{rival.goal:.2g}", _met(ratio >= rival.goal))
-            first = rival is self.rivals[0]
-            yield (
-                self.name if first else "",
-                _median(ours).shown if first else "",
-                rival.name,
-                _median(theirs).shown,
-                f"{ratio:.2f}",
-                *goal,
-                str(len(self.rounds)),
-            )
+    def _round(self) -> None:
+        """All in turn, so that a busy minute of the machine hits them all; every other round backwards."""
+        figures: dict[str, Figure] = {}
+        turn = [self.ours, *self.rivals]
+        for contender in turn if len(self.rounds) % 2 == 0 else reversed(turn):
+            if contender.name not in self.failed:
+                try:
+                    figures[contender.name] = contender.run()
+                except Exception as error:
+                    self.failed[contender.name] = sentence(error)
+        self.rounds.append(figures)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Of those that did not fail."""
+        for rival in self.rivals:
+            if not {self.ours.name, rival.name} & self.failed.keys():
+                pairs = [(figures[self.ours.name], figures[rival.name]) for figures in self.rounds]
+                ratios = tuple(ours.amount / theirs.amount for ours, theirs in pairs)
+                yield Outcome(rival.name, self._shown(rival), ratios, rival.goal)
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """The case with Thimble's figure, and each that it is beside."""
+        if self.ours.name in self.failed:
+            yield f"**{self.name}**", "", "", "", "FAILED"
+            return
+        rounds = f"{len(self.rounds)} round{'s' if len(self.rounds) > 1 else ''}"
+        yield f"**{self.name}**", f"**{self._shown(self.ours)}**", rounds, "", ""
+        outcomes = {outcome.name: outcome for outcome in self.outcomes()}
+        for rival in self.rivals:
+            if rival.name in outcomes:
+                yield outcomes[rival.name].cells()
+            else:
+                yield rival.name, "", "", "" if rival.goal is None else str(rival.goal), "FAILED"
+
+    def _shown(self, contender: Contender) -> str:
+        figures = sorted(
+            (figures[contender.name] for figures in self.rounds), key=lambda figure: figure.amount
+        )
+        return figures[len(figures) // 2].shown
 
 
-def _median(figures: Iterable[Figure]) -> Figure:
-    by_speed = sorted(figures, key=lambda figure: figure.speed)
-    return by_speed[len(by_speed) // 2]
+def number(ratio: float) -> str:
+    """Of three digits."""
+    return f"{ratio:,.0f}" if ratio >= 99.95 else f"{ratio:#.3g}"
 
 
-def _met(met: bool) -> str:
-    return "met" if met else "MISSED"
+def sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
 
 
-def run(cases: Iterable[Case], bounds: Bounds) -> Table:
-    """Medians of the figures, and medians of the rounds' ratios. Ctrl-C ends it with what there is."""
-    table = Table("case", "Thimble", "beside", "its figure", "ratio", "goal", "", "rounds")
-    try:
-        for case in cases:
-            progress.print(f"  {case.name}")
-            case.run(bounds)
-            for row in case.rows():
-                table.add_row(*row)
-    except KeyboardInterrupt:
-        progress.print("interrupted: the table holds the cases before")
-    return table
+def unprepared(name: str, error: Exception) -> Case:
+    """In the place of cases that could not even be set up."""
+    nobody = Contender("Thimble", lambda: Figure(0, ""))
+    return Case(name, nobody, [], failed={nobody.name: sentence(error)})
+
+
+def table(cases: Iterable[Case]) -> list[str]:
+    """Lines of Markdown that are in columns without it too."""
+    rows = [HEAD, *(row for case in cases for row in case.rows())]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(HEAD))]
+    head, *lines = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+        for row in rows
+    ]
+    return [head, f"|{'|'.join('-' * (width + 2) for width in widths)}|", *lines]
+
+
+def explained(cases: Iterable[Case]) -> list[str]:
+    """Reasons, each with the goals that are missed for it, and errors, each with what failed of it."""
+    named: dict[str, list[str]] = {}
+    for case in cases:
+        for outcome in case.outcomes():
+            if outcome.missed and outcome.goal:
+                what = f"{case.name}, beside {outcome.name}: {number(outcome.ratio)}"
+                named.setdefault(outcome.goal.why or UNKNOWN, []).append(what)
+        for contender, error in case.failed.items():
+            named.setdefault(f"Failed: {error}", []).append(f"{case.name}: {contender}")
+    return [
+        line for why, whats in named.items() for line in (*_item(why), *(f"  - {what}" for what in whats))
+    ]
+
+
+def _item(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)

@@ -20,18 +20,27 @@ from pathlib import Path
 from infra.build import BUILT, ROOT
 from tests.benchmarks import lambdas, local_s3
 from tests.benchmarks.lambdas import Function
-from tests.benchmarks.report import Case, Contender, Figure
+from tests.benchmarks.report import AtMost, Case, Contender, duration
 
 COLD_ROUNDS, COLD_SECONDS = 15, 600
-FLOOR = 1.4  # times, at most
-ROUTE = 1.5  # times, at most
+FLOOR = AtMost(
+    1.4,
+    "33 ms of a processor go into obstore's first TLS connection, whose cryptography library gathers entropy "
+    "once a process; it runs beside the imports, and hides behind them on a quiet second processor.",
+)
+BOTO3 = "The floor alone is most of the goal; the rest goes into the first TLS connection and the imports."
+ROUTE = AtMost(
+    1.5,
+    "The goal was set where that route took 131 us; "
+    "ours holds the forward pass and two lines of log and metrics too.",
+)
 RUNTIME = ("awslambdaric", "boto3", "botocore")
 SKLEARN = ("numpy", "scipy", "scikit-learn", "joblib")
 
 
 @dataclass(frozen=True)
 class Usual:
-    """A service written a usual way, and what Thimble means to take of its time."""
+    """A service written a usual way, and what Thimble means to take of its time at most."""
 
     called: str
     module: str
@@ -72,12 +81,12 @@ def cases(folder: Path) -> Iterator[Case]:
             (compiled, built, runtime),
             {"MODEL_FILE": str(ROOT / "model" / "iris.json")},
         )
-        rivals = [Contender("the floor: numpy alone, model on disk", floor.cold, 1 / FLOOR)]
+        rivals = [Contender("the floor: numpy alone, model on disk", floor.cold, FLOOR)]
         for usual in USUAL:
             for bytecode, how in ((False, "as sam builds"), (True, "bytecode")):
                 function = beside(usual.module, usual.packages, usual.model, bytecode=bytecode)
                 goal = usual.with_bytecode if bytecode else usual.as_built
-                rivals.append(Contender(f"{usual.called}; {how}", function.cold, 1 / goal))
+                rivals.append(Contender(f"{usual.called}; {how}", function.cold, AtMost(goal, BOTO3)))
         for function in (ours, floor):
             function.cold()  # once for the disk's sake
         yield Case(
@@ -95,10 +104,10 @@ def cases(folder: Path) -> Iterator[Case]:
             "warm: one row, event to response, logged and counted",
             Contender("Thimble", ours.warm),
             [
-                Contender("Powertools' route, the same answer, no log, no metrics", route.warm, 1 / ROUTE),
-                Contender("Powertools' route, empty, no log, no metrics", empty.warm, 1 / ROUTE),
+                Contender("Powertools' route, the same answer, no log, no metrics", route.warm, ROUTE),
+                Contender("Powertools' route, empty, no log, no metrics", empty.warm, ROUTE),
                 Contender("scikit-learn, Powertools' route, log and metrics", usual_way.warm),
-                Contender("the data team's service, as they say", lambda: Figure(2e-6, "500 ms")),
+                Contender("the data team's service, as they say", lambda: duration(0.5)),
             ],
         )
 
