@@ -8,7 +8,7 @@ who move it at once, one is told.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from thimble.classifier import Classifier, load
@@ -116,7 +116,7 @@ def is_there(folder: Folder, publication: Publication) -> bool:
 def carry_out(folder: Folder, move: Move) -> None:
     if not move.moves or move.after is None:
         return
-    moved = replace(move.after, moved=datetime.now(UTC).isoformat())
+    moved = move.after._replace(moved=datetime.now(UTC).isoformat())
     if not folder.put(pointer.current(move.name), pointer.dump(moved), move.etag):
         raise Unavailable(
             f"somebody else moved {move.name} at the same time, and nothing was moved here; "
@@ -130,7 +130,7 @@ def rollback(folder: Folder, name: str, version: str | None) -> Move:
     if version:
         return Move(name, before, _to(before, resolved(folder, name, version)), etag)
     if before.trial:
-        return Move(name, before, replace(before, trial=None), etag)
+        return Move(name, before, before._replace(trial=None), etag)
     if not before.previous:
         raise InvalidInput(f"{name} has no version before {short(before.version)}")
     return Move(name, before, _to(before, before.previous[0]), etag)
@@ -140,7 +140,7 @@ def trial(folder: Folder, name: str, version: str, *, percent: float = 0.0, shad
     """A version beside the current one; 0 percent ends what was on trial."""
     before, etag = published(folder, name)
     if not shadow and percent == 0:
-        return Move(name, before, replace(before, trial=None), etag)
+        return Move(name, before, before._replace(trial=None), etag)
     tried = Trial(resolved(folder, name, version), percent, shadow)
     if tried.version == before.version:
         raise InvalidInput(f"{short(tried.version)} is the current version of {name} already")
@@ -148,7 +148,7 @@ def trial(folder: Folder, name: str, version: str, *, percent: float = 0.0, shad
         check_alike(*(load_as(document(folder, name, v), name) for v in (before.version, tried.version)))
     except InvalidModel as error:
         raise InvalidModel(f"{name} {short(tried.version)} cannot be tried: {error}") from None
-    return Move(name, before, replace(before, trial=tried), etag)
+    return Move(name, before, before._replace(trial=tried), etag)
 
 
 def promotion(folder: Folder, name: str) -> Move:
@@ -166,7 +166,7 @@ def _to(before: Pointer | None, version: str) -> Pointer:
     if before is None:
         return Pointer(version)
     if version == before.version:
-        return replace(before, trial=None)
+        return before._replace(trial=None)
     if version in before.previous:
         return Pointer(version, before.previous[before.previous.index(version) + 1 :])
     return Pointer(version, (before.version, *before.previous)[: pointer.MOST_PREVIOUS])

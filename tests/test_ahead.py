@@ -1,7 +1,6 @@
 """What a cold start reads while it imports is what it would have read after, once and no more."""
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -46,7 +45,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def test_a_cold_start_reads_nothing_twice(
     published: settings.Settings, reads: Counter[str], pin: str
 ) -> None:
-    pinned = replace(published, model_version=pin)
+    pinned = published._replace(model_version=pin)
     models = registry.models(pinned, ahead.folder(pinned))
     assert models.warm() is None
     assert models.get().digest == DIGEST
@@ -64,7 +63,7 @@ def test_what_was_read_ahead_is_looked_at_anew_later(
 
 
 def test_a_pin_that_is_only_the_beginning_of_a_digest_finds_its_version(published: settings.Settings) -> None:
-    pinned = replace(published, model_version=DIGEST[:8])
+    pinned = published._replace(model_version=DIGEST[:8])
     assert registry.models(pinned, ahead.folder(pinned)).get().digest == DIGEST
 
 

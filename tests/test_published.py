@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -70,7 +70,7 @@ class Shelf:
             _, etag = self.folder.get(path)
         except FileNotFoundError:
             etag = None
-        assert self.folder.put(path, pointer.dump(replace(to, moved=str(len(self.asked)))), etag)
+        assert self.folder.put(path, pointer.dump(to._replace(moved=str(len(self.asked)))), etag)
 
     def publish(self, name: str, data: bytes, **more: Any) -> str:
         self.point(name, Pointer(self.put(name, data), **more))

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -59,8 +58,7 @@ FEATURE_TYPES = ("number", "text", "boolean", "unused")
 WANTED = {"number": "a number", "text": "a string", "boolean": "true or false"}
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(NamedTuple):
     """What a model takes in a column: numbers, text, booleans (as 0 and 1), or anything, which it ignores."""
 
     name: str  # "" in a model without names
@@ -81,16 +79,14 @@ class Feature:
         return is_finite(value) if self.type == "number" else value in (True, False)
 
 
-@dataclass(frozen=True)
-class Examples:
+class Examples(NamedTuple):
     """Rows with the probabilities that the model must give them."""
 
     rows: tuple[tuple[float, ...], ...]
     probabilities: FloatArray  # (n_examples, n_classes)
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """A network and what its outputs mean."""
 
     name: str  # "" unless there are several
@@ -106,8 +102,7 @@ class Head:
     )
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     name: str
     features: tuple[Feature, ...]
     feature_names_in: tuple[str, ...] | None

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from thimble.errors import Unavailable
 
 Number = TypeVar("Number", int, float)
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     models_uri: str  # MODELS_URI, the registry: s3://bucket/models or file:///folder
     model_name: str  # MODEL_NAME of the model that answers where none is named
     model_version: str  # MODEL_VERSION of it, pinned; empty: the current one

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -70,19 +69,19 @@ def read(uri: str) -> bytes:
 Found = tuple[bytes, str | None]
 
 
-@dataclass(frozen=True)
 class Folder:
     """All objects below a URI, by their path under it; Unavailable is what keeps the store from answering.
 
     A client is made when first needed, and kept: the second request takes the first one's connection.
     """
 
-    uri: str
-    opening: Callable[[str], tuple[ObjectStore, str]] = object_store
+    def __init__(self, uri: str, opening: Callable[[str], tuple[ObjectStore, str]] = object_store) -> None:
+        self.uri = uri
+        self._opening = opening
 
     @cached_property
     def _opened(self) -> tuple[ObjectStore, str]:
-        store, prefix = self.opening(self.uri)
+        store, prefix = self._opening(self.uri)
         return store, prefix.strip("/")
 
     def key(self, path: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 
 from thimble.models import pointer
 from thimble.settings import Settings
@@ -43,15 +42,15 @@ class Reading:
         return found
 
 
-@dataclass(frozen=True)
 class ReadAhead(Folder):
     """A folder of which some objects are read already."""
 
-    reading: Reading | None = None
+    def __init__(self, uri: str, reading: Reading) -> None:
+        super().__init__(uri)
+        self._reading = reading
 
     def get(self, path: str) -> Found:
-        found = self.reading.take(path) if self.reading else None
-        return found or super().get(path)
+        return self._reading.take(path) or super().get(path)
 
 
 def folder(settings: Settings) -> Folder:
@@ -60,4 +59,4 @@ def folder(settings: Settings) -> Folder:
     if settings.model_uri or not (settings.models_uri and pointer.NAME.fullmatch(settings.model_name)):
         return plain
     reading = Reading(plain, settings.model_name, settings.model_version)
-    return ReadAhead(settings.models_uri, reading=reading)
+    return ReadAhead(settings.models_uri, reading)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 GRACE = 1.0  # seconds
@@ -21,14 +20,18 @@ PATIENCE = 2.0  # seconds
 State = TypeVar("State")
 
 
-@dataclass
 class Follower(Generic[State]):
-    look: Callable[[State | None], State]  # as it is now, given what is known of it
-    refresh: float  # seconds between two looks
-    failed: Callable[[Exception], None]  # told of a look that raised; what was known goes on
-    clock: Callable[[], float] = time.time
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        look: Callable[[State | None], State],
+        refresh: float,
+        failed: Callable[[Exception], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.look = look  # as it is now, given what is known of it
+        self.refresh = refresh  # seconds between two looks
+        self.failed = failed  # told of a look that raised; what was known goes on
+        self.clock = clock
         self._known: State | None = None
         self._looked = 0.0
         self._lock = threading.Lock()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,8 +20,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 MOST_PREVIOUS = 20
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """A version beside the current one: it answers a share of the rows, or, in the shadow, none."""
 
     version: str
@@ -30,8 +28,7 @@ class Trial:
     shadow: bool = False
 
 
-@dataclass(frozen=True)
-class Pointer:
+class Pointer(NamedTuple):
     version: str
     previous: tuple[str, ...] = ()
     trial: Trial | None = None

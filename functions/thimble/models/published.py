@@ -7,9 +7,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from thimble import telemetry
 from thimble.classifier import Classifier, load
@@ -25,8 +26,7 @@ EARLIER = 3  # versions that a cold start tries when the current one is refused
 MOST_FOLLOWED = 10_000  # names whose pointer is remembered
 
 
-@dataclass(frozen=True)
-class Serving:
+class Serving(NamedTuple):
     """What answers a request: one version, and perhaps another that is on trial beside it."""
 
     classifier: Classifier
@@ -34,8 +34,7 @@ class Serving:
     trial: Trial | None = None  # what the candidate is there for
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     """What a look at a pointer found, and which versions came of it."""
 
     pointer: Pointer
@@ -230,7 +229,7 @@ class Registry:
 def load_as(data: bytes, name: str) -> Classifier:
     """A document under the name that it was published under, which its own may differ from."""
     classifier = load(data)
-    return replace(classifier, document=replace(classifier.document, name=name))
+    return replace(classifier, document=classifier.document._replace(name=name))
 
 
 def check_alike(one: Classifier, other: Classifier) -> None:
