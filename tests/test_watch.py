@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +170,7 @@ def test_of_a_large_request_rows_are_counted_that_are_spread_evenly(clock: Clock
 def test_a_thousand_models_are_not_kept(clock: Clock, emitted: Any) -> None:
     watch = Watch(clock)
     for number in range(250):
-        ask(watch, replace(PENGUINS, digest=f"{number:064x}"), sample(2), at_once=2)
+        ask(watch, PENGUINS._replace(digest=f"{number:064x}"), sample(2), at_once=2)
         assert len(watch._seen) <= MODELS
     watch.report()
     assert sum(values(line).get("WatchedRows", 0) for line in emitted()) == 500

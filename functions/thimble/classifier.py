@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -21,22 +21,18 @@ from thimble.reference import Reference
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 
 
-@dataclass(frozen=True)
-class Predictions:
+class Predictions(NamedTuple):
     """Of n rows: which class, or of a multilabel model which classes."""
 
     probabilities: FloatArray  # (n_classes, n); of a model without probabilities its scores
     label_indices: NDArray[np.intp]  # (n,) into the classes; meaningless in a multilabel model
-    label_mask: NDArray[np.bool_]  # (n_classes, n); (0, n) in any other
-    rejected: dict[int, str] = field(
-        default_factory=dict
-    )  # rows without an answer: these numbers mean nothing
+    label_mask: NDArray[np.bool_]  # (n_classes, n) of a multilabel model; (0, n) of any other
+    rejected: Mapping[int, str] = MappingProxyType({})  # rows without an answer: these numbers mean nothing
     further: tuple[Predictions, ...] = ()  # of a model of several outputs, those after the first
     versions: tuple[str, ...] = ()  # where not one model answered every row: whose digest did, row by row
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """A network with the meaning of what comes out of it; a model has one, or several."""
 
     head: Head
@@ -60,46 +56,42 @@ class Output:
     def has_probabilities(self) -> bool:
         return self.head.decision != "scores"
 
-    def empty(self, n: int) -> Predictions:
-        return Predictions(
-            probabilities=np.empty((len(self.classes), n)),
-            label_indices=np.empty(n, dtype=np.intp),
-            label_mask=np.empty((len(self.classes) if self.multilabel else 0, n), dtype=np.bool_),
-        )
-
-    def fill(self, found: Predictions, rows: slice, X: FloatArray) -> FloatArray:
-        """The answers to X, (fan_in, rows in sixteens); returns the probabilities, finite or not."""
+    def predictions(self, X: FloatArray, n: int) -> Predictions:
+        """The answers to the first n rows of X, (fan_in, rows in whole blocks)."""
         p = self.network.logits(X)
         scores = p if self.head.decision == "probabilities" else p.copy()
         self.out_activation(p)  # in place
         if self.head.normalize:
             _normalize(p, self.head.normalize)
-        width = rows.stop - rows.start
-        self._spread(p[:, :width], found.probabilities[:, rows])
-        if self.multilabel:
-            np.greater(scores[:, :width], self._threshold, out=found.label_mask[:, rows])
-        else:
-            self._decide(scores[:, :width], found.label_indices[rows])
-        return p[:, :width]
+        mask = scores > self._threshold if self.multilabel else np.empty((0, n), np.bool_)
+        return Predictions(
+            self._of_classes(p)[:, :n], self._decided(scores)[:n], mask[:, :n], _too_large(p, n)
+        )
 
-    def _spread(self, p: FloatArray, probabilities: FloatArray) -> None:
-        """One output is of the second class; several are a class each."""
-        if len(p) == len(probabilities):
-            probabilities[:] = p
-        else:
-            np.subtract(1.0 if self.has_probabilities else 0.0, p[0], out=probabilities[0])
-            probabilities[1] = p[0]
+    def _of_classes(self, p: FloatArray) -> FloatArray:
+        """(n_classes, rows): one output is of the second class, several are a class each."""
+        if len(p) == len(self.classes):
+            return p
+        return np.concatenate(((1.0 if self.has_probabilities else 0.0) - p, p))
 
-    def _decide(self, scores: FloatArray, label_indices: NDArray[np.intp]) -> None:
+    def _decided(self, scores: FloatArray) -> NDArray[np.intp]:
         """The class indices that scikit-learn's predict has: a tie goes to the first class."""
         if len(scores) == 1:
-            label_indices[:] = scores[0] > self._threshold
-        else:
-            scores.argmax(axis=0, out=label_indices)
+            return np.array(scores[0] > self._threshold, np.intp)
+        likeliest: NDArray[np.intp] = scores.argmax(0)
+        return likeliest
 
     @property
     def _threshold(self) -> float:
         return 0.5 if self.head.decision == "probabilities" else 0.0
+
+
+def _too_large(p: FloatArray, n: int) -> dict[int, str]:
+    """Of the first n rows, those with a number that is not finite."""
+    if math.isfinite(np.vdot(p, p)):  # a sum over everything: the quickest way to see that all is well
+        return {}
+    rows = np.flatnonzero(~np.isfinite(p[:, :n]).all(axis=0)).tolist()
+    return dict.fromkeys(rows, "the values are too large for the model")
 
 
 def _normalize(p: FloatArray, zero: str) -> None:
@@ -112,8 +104,7 @@ def _normalize(p: FloatArray, zero: str) -> None:
         p[:, empty] = 1.0 / len(p)
 
 
-@dataclass(frozen=True)
-class Classifier:
+class Classifier(NamedTuple):
     document: Document
     digest: str
     preprocessing: Preprocessing | None
@@ -155,31 +146,46 @@ class Classifier:
         if self.preprocessing is None:
             columns = np.asarray(columns, dtype=np.float64, order="C")  # another layout rounds otherwise
         n = len(columns[0])
-        found = tuple(output.empty(n) for output in self.outputs)
-        rejected: dict[int, str] = {}
         chunk = self.preprocessing.chunk if self.preprocessing else network.CHUNK
-        for start in range(0, n, chunk):
-            rows = slice(start, min(start + chunk, n))
-            X, faults = self._inputs(columns, rows)
-            for output, predictions in zip(self.outputs, found, strict=True):
-                with np.errstate(over="ignore", invalid="ignore"):
-                    p = output.fill(predictions, rows, X)
-                if not math.isfinite(p.sum()):
-                    for row in np.flatnonzero(~np.isfinite(p).all(axis=0)).tolist():
-                        faults.setdefault(row, "the values are too large for the model")
-            rejected.update((start + row, fault) for row, fault in faults.items())
-        first, *further = found
-        if not rejected and not further:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if n <= chunk:
+                return self._part(columns, slice(0, n))
+            spans = (slice(start, min(start + chunk, n)) for start in range(0, n, chunk))
+            return joined([self._part(columns, rows) for rows in spans])
+
+    def _part(self, columns: Any, rows: slice) -> Predictions:
+        """The answers to as many rows as are evaluated at once."""
+        X, faults = self._inputs(columns, rows)
+        n = rows.stop - rows.start
+        first = self.outputs[0].predictions(X, n)
+        if not faults and len(self.outputs) == 1:
             return first
-        return Predictions(
-            first.probabilities, first.label_indices, first.label_mask, rejected, tuple(further)
-        )
+        further = tuple(output.predictions(X, n) for output in self.outputs[1:])
+        for predictions in (first, *further):
+            faults = {**predictions.rejected, **faults}
+        return first._replace(rejected=faults, further=further)
 
     def _inputs(self, columns: Any, rows: slice) -> tuple[FloatArray, dict[int, str]]:
-        """What goes into the networks, (fan_in, rows in sixteens), and the rows that cannot."""
+        """What goes into the networks, (fan_in, rows in whole blocks), and the rows that cannot."""
         if self.preprocessing is None:
             return network.padded(columns[:, rows]), {}
         return self.preprocessing.apply([column[rows] for column in columns], rows.stop - rows.start)
+
+
+def joined(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of consecutive rows as one."""
+    rejected: dict[int, str] = {}
+    rows = 0
+    for part in parts:
+        rejected.update((rows + row, fault) for row, fault in part.rejected.items())
+        rows += len(part.label_indices)
+    return Predictions(
+        np.concatenate([part.probabilities for part in parts], axis=1),
+        np.concatenate([part.label_indices for part in parts]),
+        np.concatenate([part.label_mask for part in parts], axis=1),
+        rejected,
+        tuple(map(joined, zip(*(part.further for part in parts), strict=True))),
+    )
 
 
 def label_text(label: Label) -> str:

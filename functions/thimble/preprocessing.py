@@ -38,7 +38,7 @@ class Preprocessing:
         return max(BLOCK, min(CHUNK, MAX_NUMBERS // self.width // BLOCK * BLOCK))
 
     def apply(self, features: Sequence[Any], rows: int) -> tuple[FloatArray, dict[int, str]]:
-        """(outputs, rows in sixteens), and the rows that get no answer, each with the reason."""
+        """(outputs, rows in whole blocks), and the rows that get no answer, each with the reason."""
         numbers = np.empty((self.width, rows + -rows % BLOCK))
         numbers[: len(features)] = 0.0
         for feature in self.numbers:

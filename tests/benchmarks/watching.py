@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,7 +35,7 @@ def cases() -> Iterator[Case]:
     for name, example in worked.EXAMPLES.items():
         X, y, estimator = example()
         watched = load(export(estimator, X, y))
-        bare = replace(watched, reference=None)
+        bare = watched._replace(reference=None)
         table = X.sample(20_000, replace=True, random_state=0)
         for rows in (1, 100):
             body = json.dumps({"instances": json_rows(watched.features, table[:rows])})

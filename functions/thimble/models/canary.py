@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ def predict(current: Classifier, candidate: Classifier, columns: Columns, percen
         current.predict(_rows(columns, ~theirs)), candidate.predict(_rows(columns, theirs)), theirs
     )
     digests = current.digest, candidate.digest
-    return replace(found, versions=tuple(digests[tried] for tried in theirs.tolist()))
+    return found._replace(versions=tuple(digests[tried] for tried in theirs.tolist()))
 
 
 def disagreements(one: Predictions, other: Predictions) -> int:

@@ -43,11 +43,10 @@ def linear(keys: Keys) -> Step:
     """Weighted sums of the columns."""
     columns = keys.columns()
     weights = np.ascontiguousarray(keys.matrix("coefs", len(columns)).T)  # (width, k)
-    reads, biases = selection(columns), keys.vector("intercepts", len(weights))
+    reads, biases = selection(columns), network.repeated(keys.vector("intercepts", len(weights)).ravel())
 
     def fill(table: Table, out: FloatArray) -> None:
-        network.product(weights, table.numbers[reads], out)
-        out += biases
+        network.affine(weights, biases, table.numbers[reads], out)
 
     return Step(len(weights), fill)
 

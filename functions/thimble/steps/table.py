@@ -21,9 +21,9 @@ Selection = slice | NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Table:
-    """All columns of some rows; the rows are padded to sixteens with rows of zeros, which mean nothing."""
+    """All columns of some rows, padded to whole blocks with rows of zeros, which mean nothing."""
 
-    numbers: FloatArray  # (columns, rows in sixteens)
+    numbers: FloatArray  # (columns, rows in whole blocks)
     features: Sequence[Any]  # the features as they came, for those that are text
     rows: int
     rejected: dict[int, str]  # the first fault of a row
