@@ -30,7 +30,7 @@ def thimble(models: Path, file: Path, out: Path, with_model: bool = True) -> Job
 
     model = classifier.load((models / "model.json").read_bytes())
     if not with_model:
-        model = Answered(**vars(model))
+        model = Answered(*model)
     pipeline = Pipeline(lambda key: model, out.as_uri(), buckets=lambda name: LocalStore(file.parent))
 
     def job() -> int:

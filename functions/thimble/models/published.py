@@ -7,7 +7,6 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -229,7 +228,7 @@ class Registry:
 def load_as(data: bytes, name: str) -> Classifier:
     """A document under the name that it was published under, which its own may differ from."""
     classifier = load(data)
-    return replace(classifier, document=classifier.document._replace(name=name))
+    return classifier._replace(document=classifier.document._replace(name=name))
 
 
 def check_alike(one: Classifier, other: Classifier) -> None:
