@@ -47,31 +47,27 @@ def refuse(rejected: Mapping[int, str], place: Place = _instance) -> None:
 
 def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
     """The columns, or None if anything is unusual."""
-    columns = (
-        _by_name(classifier, instances) if type(instances[0]) is dict else _by_position(classifier, instances)
-    )
-    if columns is None:
+    lists = _lists(classifier, instances)
+    if lists is None or set(map(len, lists)) != {classifier.n_features}:
         return None
+    columns = zip(*lists, strict=True)
     found = [_column(feature, column) for feature, column in zip(classifier.features, columns, strict=True)]
     return None if any(column is None for column in found) else found
 
 
-def _by_name(classifier: Classifier, instances: list[Any]) -> list[list[Any]] | None:
-    """The columns of objects, or None if they do not all have exactly the model's features."""
+def _lists(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
+    """The rows as lists in the model's order, or None if they are not all lists or all objects with exactly
+    the model's features."""
+    kinds = set(map(type, instances))
+    if kinds == {list}:
+        return instances
     names = classifier.feature_names
-    if names is None or set(map(type, instances)) != {dict} or set(map(len, instances)) != {len(names)}:
+    if kinds != {dict} or names is None or set(map(len, instances)) != {len(names)}:
         return None
     try:
-        return [[row[name] for row in instances] for name in names]
+        return [list(map(row.__getitem__, names)) for row in instances]
     except KeyError:
         return None
-
-
-def _by_position(classifier: Classifier, instances: list[Any]) -> list[tuple[Any, ...]] | None:
-    """The columns of lists, or None if they are not all as long as the model takes them."""
-    if not set(map(type, instances)) <= {list, tuple} or set(map(len, instances)) != {classifier.n_features}:
-        return None
-    return list(zip(*instances, strict=True))
 
 
 JSON_TYPES: dict[str, frozenset[type]] = {
@@ -102,17 +98,16 @@ def _column(feature: Feature, values: Sequence[Any]) -> Any:
 
 def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
     """(n_features, n), or None if anything is unusual."""
-    named = type(instances[0]) is dict
-    lists = _by_name(classifier, instances) if named else instances
+    lists = _lists(classifier, instances)
     if lists is None:
         return None
     try:
         if not set(map(type, chain.from_iterable(lists))) <= JSON_TYPES["number"]:
             return None
         X = np.array(lists, np.float64)
-    except (TypeError, ValueError, OverflowError):  # no lists, not of one length, too large
+    except (ValueError, OverflowError):  # not of one length, too large
         return None
-    X = X if named else np.ascontiguousarray(X.T)
+    X = np.ascontiguousarray(X.T)
     return X if X.shape == (classifier.n_features, len(instances)) and _all_finite(X) else None
 
 
