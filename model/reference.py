@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Output, Predictions
 from thimble.document import Feature
-from thimble.network import FloatArray
 from thimble.reference import Categories, Numbers, Predicted, Reference
 from thimble.watching import observed
 

@@ -19,6 +19,7 @@ LAYERS = (
         "strictjson",
         "legible",
         "fields",
+        "arrays",
         "network",
         "normal",
         "document",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -12,9 +11,10 @@ import orjson
 from numpy.typing import NDArray
 
 from thimble import network, preprocessing, reference
+from thimble.arrays import FloatArray, all_finite
 from thimble.document import Document, Feature, Head, Label, digest, parse
 from thimble.errors import InvalidModel
-from thimble.network import FloatArray, Network
+from thimble.network import Network
 from thimble.preprocessing import Preprocessing
 from thimble.reference import Reference
 
@@ -88,7 +88,7 @@ class Output(NamedTuple):
 
 def _too_large(p: FloatArray, n: int) -> dict[int, str]:
     """Of the first n rows, those with a number that is not finite."""
-    if math.isfinite(np.vdot(p, p)):  # a sum over everything: the quickest way to see that all is well
+    if all_finite(p):
         return {}
     rows = np.flatnonzero(~np.isfinite(p[:, :n]).all(axis=0)).tolist()
     return dict.fromkeys(rows, "the values are too large for the model")

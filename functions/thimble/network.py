@@ -13,9 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from thimble.arrays import FloatArray
 
 BLOCK = 4
 CHUNK = 252 * BLOCK  # rows at once: few enough for the cache; no power of two, at which columns collide in it

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thimble.network import FloatArray
+from thimble.arrays import FloatArray
 
 Coefficients = tuple[float, ...]
 

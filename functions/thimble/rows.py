@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from thimble import preprocessing
+from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.document import Feature
 from thimble.errors import UnprocessableRows
-from thimble.network import FloatArray
 
 Place = Callable[[int], str]  # what the caller calls a row
 
@@ -108,12 +108,7 @@ def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
     except (ValueError, OverflowError):  # not of one length, too large
         return None
     X = np.ascontiguousarray(X.T)
-    return X if X.shape == (classifier.n_features, len(instances)) and _all_finite(X) else None
-
-
-def _all_finite(X: FloatArray) -> bool:
-    """By the sum of the squares, the quickest way; where that is too large, number by number."""
-    return math.isfinite(np.vdot(X, X)) or bool(np.isfinite(X).all())
+    return X if X.shape == (classifier.n_features, len(instances)) and all_finite(X) else None
 
 
 def values(classifier: Classifier, row: Any, path: str) -> list[Any]:

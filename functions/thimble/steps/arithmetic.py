@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from thimble import network
+from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
-from thimble.network import FloatArray
 from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table, selection
 

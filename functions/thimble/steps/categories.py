@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thimble.network import FloatArray
+from thimble.arrays import FloatArray
 from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table, selection
 

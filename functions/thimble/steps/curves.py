@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
-from thimble.network import FloatArray
 from thimble.normal import inverse_normal
 from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table

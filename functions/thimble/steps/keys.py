@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble import fields
+from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
-from thimble.network import FloatArray
 
 
 @dataclass(frozen=True)

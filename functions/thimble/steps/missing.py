@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from thimble.network import FloatArray
+from thimble.arrays import FloatArray
 from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table, selection
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.network import FloatArray
+from thimble.arrays import FloatArray
 
 Selection = slice | NDArray[np.intp]
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from thimble.arrays import FloatArray
 from thimble.classifier import Classifier
-from thimble.network import FloatArray
 from thimble.normal import inverse_normal
 from thimble.reference import Categories, Counts, Numbers
 from thimble.watching.observed import unpacked

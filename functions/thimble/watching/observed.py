@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from thimble.arrays import FloatArray
 from thimble.classifier import Predictions
-from thimble.network import FloatArray
 from thimble.reference import Categories, Counts, Numbers, Predicted, Reference
 
 CHUNK = 1 << 15  # numbers looked at at once: they stay in the cache

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.arrays import FloatArray
 from thimble.classifier import Classifier
 from thimble.document import Feature
 from thimble.errors import UnprocessableRows
-from thimble.network import FloatArray
 from thimble.web import tables
 
 Values = NDArray[Any]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Predictions
 from thimble.files.formats.records import Flags
-from thimble.network import FloatArray
 from thimble.reference import Counts
 from thimble.watching import observed
 
