@@ -15,7 +15,9 @@ from model.description import described, quoted
 from model.frames import Table
 from model.parity import Parity, parity
 from thimble.classifier import Classifier, Output, load
-from thimble.document import Document, Feature, Head
+from thimble.document import Document
+from thimble.features import Feature
+from thimble.heads import Head
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 40

@@ -37,7 +37,7 @@ from model.heads import Head, head, identity_head, lowered, side_by_side
 from model.program import Column, Program
 from model.support import Unsupported, class_name, names
 from model.transformers import located, transform
-from thimble.document import Label
+from thimble.heads import Label
 
 Columns = list[Column]
 Place = tuple[str, ...]

@@ -25,13 +25,13 @@ def quoted(name: str) -> str:
 
 def described(document: Document) -> list[str]:
     """What happens to the features before they reach the network, in the order in which it happens."""
-    program = preprocessing.read(document)
-    if program is None or document.preprocessing is None:
+    raw = document.preprocessing
+    if raw is None:
         return []
-    names = [quoted(name) for name in program.names]
-    steps = document.preprocessing.get("steps", [])
+    names = [quoted(name) for name in preprocessing.read(raw, document.features).names]
+    steps = raw.get("steps", [])
     lines = [f"{_columns(step, names)}: {WORDS[step['op']](step)}" for step in steps]
-    direct = [names[i] for i in document.preprocessing["outputs"] if i < len(document.features)]
+    direct = [names[i] for i in raw["outputs"] if i < len(document.features)]
     as_they_are = [f"{_enumerated(direct, MOST_NAMES)}: as they are"] if direct else []
     unused = [quoted(feature.name) for feature in document.features if feature.type == "unused"]
     ignored = [f"{_enumerated(unused, MOST_NAMES)}: not looked at"] if unused else []

@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model.support import Unsupported
-from thimble import preprocessing
 from thimble.answers import column_names
 from thimble.classifier import Classifier
-from thimble.document import Feature
 from thimble.errors import InvalidFile
+from thimble.features import Feature
+from thimble.features import columns as as_columns
 
 Table = pd.DataFrame
 
@@ -90,7 +90,7 @@ def _json_column(feature: Feature, column: pd.Series[Any]) -> list[Any]:
 
 def columns(features: Sequence[Feature], table: Table) -> list[Any]:
     """Rows as `Classifier.predict` takes them."""
-    return preprocessing.columns(features, json_rows(features, table))
+    return as_columns(features, json_rows(features, table))
 
 
 def data_digest(table: Table) -> str:

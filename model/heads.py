@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from model.program import Program, Step
 from model.support import Unsupported
-from thimble.document import Label
+from thimble.heads import Label
 
 FloatArray = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Output, Predictions
-from thimble.document import Feature
+from thimble.features import Feature
 from thimble.reference import Categories, Numbers, Predicted, Reference
 from thimble.watching import observed
 

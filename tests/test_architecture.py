@@ -22,6 +22,8 @@ LAYERS = (
         "arrays",
         "network",
         "normal",
+        "features",
+        "heads",
         "document",
         "steps",
         "preprocessing",

@@ -12,7 +12,7 @@ import pytest
 
 from thimble import telemetry
 from thimble.classifier import Classifier, Predictions, load
-from thimble.document import Feature
+from thimble.features import Feature
 from thimble.models import canary
 from thimble.models.pointer import Trial
 from thimble.models.published import Serving

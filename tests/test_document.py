@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from thimble.answers import card
 from thimble.classifier import load
-from thimble.document import MAX_BYTES, MAX_LAYERS, parse
+from thimble.document import MAX_BYTES, parse
 from thimble.errors import InvalidModel
+from thimble.heads import MAX_LAYERS
 
 
 def document(**changes: Any) -> dict[str, Any]:

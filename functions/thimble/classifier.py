@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from thimble import network, preprocessing, reference
+from thimble import features, network, reference
 from thimble.arrays import FloatArray, all_finite
-from thimble.document import Document, Feature, Head, Label, digest, parse
+from thimble.document import Document, digest, parse
 from thimble.errors import InvalidModel
+from thimble.features import Feature
+from thimble.heads import Head, Label
 from thimble.network import Network
-from thimble.preprocessing import Preprocessing
 from thimble.reference import Reference
+
+if TYPE_CHECKING:
+    from thimble.preprocessing import Preprocessing
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 
@@ -199,12 +203,20 @@ def load(data: bytes) -> Classifier:
     classifier = Classifier(
         document=document,
         digest=digest(data),
-        preprocessing=preprocessing.read(document),
+        preprocessing=_preprocessing(document),
         outputs=tuple(map(_output, document.heads)),
         reference=reference.read(document),
     )
     _prove(classifier)
     return classifier
+
+
+def _preprocessing(document: Document) -> Preprocessing | None:
+    if document.preprocessing is None:
+        return None
+    from thimble import preprocessing  # all its steps, which a cold start of a model without them is spared
+
+    return preprocessing.read(document.preprocessing, document.features)
 
 
 def _output(head: Head) -> Output:
@@ -220,7 +232,7 @@ def _prove(classifier: Classifier) -> None:
     examples = classifier.document.examples
     if examples is None:
         return
-    predictions = classifier.predict(preprocessing.columns(classifier.features, examples.rows))
+    predictions = classifier.predict(features.columns(classifier.features, examples.rows))
     for i, fault in predictions.rejected.items():
         raise InvalidModel(f"examples.rows[{i}] gets no answer: {fault}")
     actual = np.vstack([predictions.probabilities, *(more.probabilities for more in predictions.further)]).T

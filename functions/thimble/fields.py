@@ -98,6 +98,22 @@ def choice(raw: dict[str, Any], key: str, known: Collection[str], default: str |
     return value
 
 
+def check_count(raw: dict[str, Any], key: str, actual: int, path: str = "") -> None:
+    """A count that the weights say too is checked where it is present."""
+    if key in raw and (isinstance(raw[key], bool) or raw[key] != actual):
+        raise InvalidModel(f"{path}{key} is {shown(raw[key])}; the weights say {actual}")
+
+
+def check_distinct(values: list[Any], path: str) -> None:
+    if len(set(values)) == len(values):
+        return
+    seen = set()
+    for i, value in enumerate(values):
+        if value in seen:
+            raise InvalidModel(f"{path}[{i}] is {shown(value)} a second time")
+        seen.add(value)
+
+
 KINDS = {str: "a string", dict: "an object", bool: "true or false"}
 
 

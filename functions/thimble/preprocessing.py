@@ -7,15 +7,15 @@ go into the network is said last. Nothing is nested, so a pipeline of any shape 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from thimble import fields, steps
-from thimble.document import Document, Feature
+from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
-from thimble.network import BLOCK, CHUNK, FloatArray
+from thimble.features import Feature
+from thimble.network import BLOCK, CHUNK
 from thimble.steps.missing import no_number
 from thimble.steps.table import Selection, Step, Table, selection
 
@@ -24,8 +24,7 @@ MAX_COLUMNS = 20_000
 MAX_NUMBERS = 1_000_000  # of a table
 
 
-@dataclass(frozen=True)
-class Preprocessing:
+class Preprocessing(NamedTuple):
     numbers: tuple[int, ...]  # the features that are
     steps: tuple[tuple[Step, slice], ...]  # each with the columns that it fills
     outputs: Selection
@@ -61,22 +60,8 @@ class Preprocessing:
             table.reject(int(row), no_number(self.names[column]))
 
 
-def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """JSON rows that fit the features, as columns: float64 with NaN for what is missing, or lists of text."""
-    return [
-        np.array([np.nan if value is None else value for value in column], np.float64)
-        if feature.numeric
-        else list(column)
-        for feature, column in zip(features, zip(*rows, strict=True), strict=True)
-    ]
-
-
-def read(document: Document) -> Preprocessing | None:
+def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
     """The program of a document; InvalidModel says what is wrong with it."""
-    raw = document.preprocessing
-    if raw is None:
-        return None
-    known = document.features
     texts = frozenset(i for i, feature in enumerate(known) if not feature.numeric)
     program: list[tuple[Step, slice]] = []
     names = [feature.name or f"feature {i}" for i, feature in enumerate(known)]

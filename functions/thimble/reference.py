@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.document import Document, Feature, Head
+from thimble.document import Document
 from thimble.errors import InvalidModel
+from thimble.features import Feature
 from thimble.fields import FloatArray, items, shown, vector
+from thimble.heads import Head
 
 Counts = NDArray[np.int64]
 

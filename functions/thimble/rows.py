@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from thimble import preprocessing
+from thimble import features
 from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
-from thimble.document import Feature
 from thimble.errors import UnprocessableRows
+from thimble.features import Feature
 
 Place = Callable[[int], str]  # what the caller calls a row
 
@@ -35,7 +35,7 @@ def columns(classifier: Classifier, instances: list[Any], place: Place = _instan
         X = _at_once(classifier, instances)
         return np.ascontiguousarray(np.array(one_by_one()).T) if X is None else X
     found = _columns_at_once(classifier, instances)
-    return preprocessing.columns(classifier.features, one_by_one()) if found is None else found
+    return features.columns(classifier.features, one_by_one()) if found is None else found
 
 
 def refuse(rejected: Mapping[int, str], place: Place = _instance) -> None:

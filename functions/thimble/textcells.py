@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 
-from thimble.document import Feature
+from thimble.features import Feature
 
 BLANKS = " \t\r"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.classifier import Classifier, Predictions
-from thimble.document import Feature
+from thimble.features import Feature
 
 Hashes = NDArray[np.uint64]
 Mask = NDArray[np.bool_]

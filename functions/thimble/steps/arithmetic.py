@@ -54,7 +54,7 @@ def linear(keys: Keys) -> Step:
 def product(keys: Keys) -> Step:
     """left[i] times right[i]."""
     left, right = keys.columns("left"), keys.columns("right")
-    keys.count("right", len(right), len(left))
+    keys.check_length("right", len(right), len(left))
     a, b = selection(left), selection(right)
 
     def fill(table: Table, out: FloatArray) -> None:

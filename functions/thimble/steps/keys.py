@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(NamedTuple):
     """One step's keys, each asked for once; `texts` are the features that only `encode` may read."""
 
     raw: dict[str, Any]
@@ -44,7 +42,7 @@ class Keys:
     def vector(self, key: str, n: int | None = None) -> FloatArray:
         """(n, 1)."""
         values = fields.vector(self.required(key), f"{self.path}.{key}")
-        self.count(key, len(values), len(values) if n is None else n)
+        self.check_length(key, len(values), len(values) if n is None else n)
         return values[:, np.newaxis]
 
     def optional(self, key: str, n: int) -> FloatArray | None:
@@ -54,7 +52,7 @@ class Keys:
         """n vectors of any length."""
         path = f"{self.path}.{key}"
         lists = fields.items(self.required(key), path)
-        self.count(key, len(lists), n)
+        self.check_length(key, len(lists), n)
         return tuple(fields.vector(values, f"{path}[{i}]") for i, values in enumerate(lists))
 
     def ascending(self, key: str, n: int, shortest: int = 1) -> tuple[FloatArray, ...]:
@@ -68,13 +66,13 @@ class Keys:
 
     def matrix(self, key: str, rows: int) -> FloatArray:
         found = fields.matrix(self.required(key), f"{self.path}.{key}")
-        self.count(key, len(found), rows)
+        self.check_length(key, len(found), rows)
         return found
 
     def sizes(self, key: str, n: int) -> NDArray[np.intp]:
         """n counts of columns, zero among them or not."""
         found = fields.indices(self.required(key), f"{self.path}.{key}", fields.MAX_WIDTH)
-        self.count(key, len(found), n)
+        self.check_length(key, len(found), n)
         if not found.any() or found.sum() > fields.MAX_WIDTH:
             raise InvalidModel(f"{self.path}.{key} is {found.sum()} columns in all")
         return found
@@ -96,7 +94,7 @@ class Keys:
             return [float(i) for i in range(n)]
         path = f"{self.path}.{key}"
         found = [_number(value, f"{path}[{i}]") for i, value in enumerate(fields.items(self.raw[key], path))]
-        self.count(key, len(found), n)
+        self.check_length(key, len(found), n)
         return found
 
     def categories(self, key: str, text: bool) -> list[Any]:
@@ -112,7 +110,7 @@ class Keys:
             raise InvalidModel(f"{path} has a category twice")
         return found
 
-    def count(self, key: str, found: int, wanted: int) -> None:
+    def check_length(self, key: str, found: int, wanted: int) -> None:
         if found != wanted:
             raise InvalidModel(f"{self.path}.{key} has {found} entries; {wanted} are needed")
 

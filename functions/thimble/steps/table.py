@@ -8,8 +8,7 @@ number is NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,7 @@ from thimble.arrays import FloatArray
 Selection = slice | NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """All columns of some rows, padded to whole blocks with rows of zeros, which mean nothing."""
 
     numbers: FloatArray  # (columns, rows in whole blocks)
@@ -33,8 +31,7 @@ class Table:
             self.rejected.setdefault(row, sentence)
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Appends `width` columns: `fill(table, out)` computes them into `out`, (width, rows)."""
 
     width: int

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from thimble.arrays import FloatArray
 from thimble.classifier import Classifier
-from thimble.document import Feature
 from thimble.errors import UnprocessableRows
+from thimble.features import Feature
 from thimble.web import tables
 
 Values = NDArray[Any]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from thimble.answers import label_sets, output_columns, output_prefix
 from thimble.classifier import Classifier, Output, Predictions
-from thimble.document import Label
+from thimble.heads import Label
 
 
 @dataclass(frozen=True)

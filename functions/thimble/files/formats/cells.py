@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from thimble.classifier import Classifier
-from thimble.document import Feature
+from thimble.features import Feature
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Flags
 from thimble.textcells import BOOLEANS, missing

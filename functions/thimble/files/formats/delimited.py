@@ -15,12 +15,12 @@ import polars as pl
 
 from thimble import textcells
 from thimble.classifier import Classifier, Predictions, label_text
-from thimble.document import Label
 from thimble.files.formats import added, cells
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.dialect import Dialect, Tokens
 from thimble.files.formats.joining import Joining, guarded
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
+from thimble.heads import Label
 
 BLANKS = b" \t\r"
 

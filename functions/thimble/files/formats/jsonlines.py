@@ -21,8 +21,8 @@ from polars.exceptions import PolarsError
 from thimble import strictjson
 from thimble.answers import column_names
 from thimble.classifier import Classifier, Predictions
-from thimble.document import Feature
 from thimble.errors import InvalidFile
+from thimble.features import Feature
 from thimble.files.formats import added
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.joining import BOM, Joining

@@ -23,8 +23,8 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from thimble.classifier import Classifier, Predictions, label_text
-from thimble.document import Feature
 from thimble.errors import InvalidFile
+from thimble.features import Feature
 from thimble.files.formats import added, matching, thrift
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Answered, Part

@@ -19,8 +19,8 @@ import orjson
 from thimble import headers, textcells
 from thimble.answers import column_names, label_sets
 from thimble.classifier import Classifier, Output, Predictions, label_text
-from thimble.document import Feature
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, UnprocessableRows
+from thimble.features import Feature
 from thimble.web import tables
 from thimble.web.media import Media, utf8
 from thimble.web.tables import Table
