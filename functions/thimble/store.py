@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotModifiedError, PreconditionError
@@ -34,15 +32,23 @@ def object_store(uri: str) -> tuple[ObjectStore, str]:
 
     S3's credentials, region and endpoint come from the usual environment variables.
     """
-    parts = urlsplit(uri, allow_fragments=False)
-    if parts.scheme == "s3" and parts.netloc:
-        return bucket(parts.netloc), parts.path.removeprefix("/")
-    if parts.scheme == "file" and not parts.netloc:
-        path = Path(unquote(parts.path))
-        return LocalStore(path.parent), path.name
-    if parts.scheme == "memory":
-        return MEMORY, parts.path.removeprefix("/")
+    scheme, _, rest = uri.partition(":")
+    host, _, path = rest.removeprefix("//").partition("/")
+    if scheme == "s3" and host:
+        return bucket(host), path
+    if scheme == "file" and not host:
+        return _local(f"/{path}")
+    if scheme == "memory":
+        return MEMORY, path
     raise Unavailable(f"{uri!r} is neither s3://bucket/key nor file:///path")
+
+
+def _local(quoted: str) -> tuple[LocalStore, str]:
+    from pathlib import Path  # no Lambda function has its models on a disk
+    from urllib.parse import unquote
+
+    path = Path(unquote(quoted))
+    return LocalStore(path.parent), path.name
 
 
 def bucket(name: str) -> S3Store:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from thimble import telemetry
@@ -65,7 +64,7 @@ class Registry:
         self._lock = threading.Lock()
         self._followed: OrderedDict[str, Follower[_Known]] = OrderedDict()
         self._unseen: set[str] = set()  # versions that a pointer named and nothing was there
-        self._refused: SimpleQueue[str] = SimpleQueue()  # metrics are for the request's own thread
+        self._refused: deque[str] = deque()  # metrics are for the request's own thread
 
     def get(self, name: str = "", version: str = "") -> Classifier:
         return self.serving(name, version).classifier
@@ -166,7 +165,7 @@ class Registry:
             known = self._followed_to(name, pointer.parse(found[0]), found[1], known)
         assert known is not None  # nothing has no ETag
         for version in known.refused:
-            self._refused.put(version)
+            self._refused.append(version)
         return known
 
     def _changed(self, path: str, known: _Known | None) -> Found | None:
@@ -199,7 +198,7 @@ class Registry:
                 return version, *refused
             except (InvalidModel, NotFound) as error:
                 refused.append(self._refuse(name, version, error))
-        self._refused.put(versions[0])
+        self._refused.append(versions[0])
         raise InvalidModel(f"{name}: none of its versions {', '.join(refused)} can be served")
 
     def _refuse(self, name: str, version: str, reason: ThimbleError) -> str:
@@ -210,7 +209,7 @@ class Registry:
 
     def _stale(self, name: str, error: Exception) -> None:
         if isinstance(error, InvalidModel):
-            self._refused.put(name)
+            self._refused.append(name)
         telemetry.logger.error(
             "the model could not be looked at; the known version goes on", model=name, reason=str(error)
         )
@@ -219,9 +218,9 @@ class Registry:
         """Once a look, so that an alarm stays on as long as a refused version is the current one."""
         try:
             while True:
-                self._refused.get_nowait()
+                self._refused.popleft()
                 telemetry.count(ModelRefused=1)
-        except Empty:
+        except IndexError:
             pass
 
 
