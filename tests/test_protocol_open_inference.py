@@ -17,7 +17,7 @@ from thimble.models import registry
 from thimble.settings import from_environment
 from thimble.web import routes
 from thimble.web.http import Request, Response
-from thimble.web.protocols import wire
+from thimble.web.protocols.open_inference import wire
 
 FOLDER = Path(__file__).parents[1] / "model"
 ROW = [5.1, 3.5, 1.4, 0.2]

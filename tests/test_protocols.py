@@ -306,7 +306,7 @@ def test_the_row_limit_holds_for_every_protocol(path: str, body: bytes, headers:
 
 def test_no_protocol_is_imported_before_it_is_spoken() -> None:
     served = Served("iris")
-    router = served.app.find.__self__  # type: ignore[attr-defined]
+    router = served.app.find.__wrapped__.__self__  # type: ignore[attr-defined]
     assert set(router._spoken) == {"native"}
     served.app(Request("GET", "/v2"))
     assert set(router._spoken) == {"native", "open_inference"}

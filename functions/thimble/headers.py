@@ -27,7 +27,8 @@ def is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
     if not any(map(is_number, cells)):
         return True
     if names is not None:
-        return set(names) <= set(cells) or any(name in cells and not is_number(name) for name in names)
+        found = set(names).intersection(cells)
+        return len(found) == len(names) or not all(map(is_number, found))
     numbers = cells[1:] if cells[0] in IDENTIFIERS else cells
     return len(numbers) > 1 and numbers == [str(k) for k in range(len(numbers))]  # as pandas names columns
 

@@ -23,7 +23,7 @@ from thimble import telemetry
 from thimble.models import registry
 from thimble.settings import from_environment
 from thimble.web import gateway, http, routes
-from thimble.web.protocols import wire
+from thimble.web.protocols.open_inference import wire
 
 MODELS = Path(__file__).parents[2] / "model"
 ROW = [5.1, 3.5, 1.4, 0.2]

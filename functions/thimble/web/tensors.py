@@ -1,4 +1,4 @@
-"""Arrays to columns: one of (rows, features), or one a feature by name, of any numpy datatype.
+"""Arrays to columns: one of (rows, features), or one a feature by name, of any datatype that a double holds.
 
 Booleans count as 0 and 1 among numbers, since a tensor's type is stated. NaN is a missing value where the
 model takes one, and so is an empty text. Texts are arrays of objects, str or None.
@@ -7,14 +7,13 @@ model takes one, and so is an empty text. Texts are arrays of objects, str or No
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.arrays import FloatArray
+from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
 from thimble.features import Feature
@@ -24,8 +23,7 @@ Values = NDArray[Any]
 NUMERIC = "biuf"
 
 
-@dataclass(frozen=True)
-class Matrix:
+class Matrix(NamedTuple):
     """A row a row, the features in the model's order."""
 
     values: Values  # (n, n_features)
@@ -53,8 +51,7 @@ class Matrix:
         return f"{self.name}[{row}]"
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(NamedTuple):
     """A column a feature, by the features' names."""
 
     arrays: Mapping[str, Values]  # (n,) each
@@ -97,9 +94,8 @@ def _plain(values: Values) -> FloatArray | None:
     """(n_features, n) where all is finite."""
     if values.dtype.kind not in NUMERIC:
         return None
-    with np.errstate(over="ignore"):
-        X = np.array(values.T, dtype=np.float64, order="C")
-    return X if np.isfinite(X).all() else None
+    X: FloatArray = np.array(values.T, dtype=np.float64, order="C")
+    return X if all_finite(X) else None
 
 
 def column(feature: Feature, values: Values, place: Callable[[int], str]) -> Any:
@@ -110,8 +106,7 @@ def column(feature: Feature, values: Values, place: Callable[[int], str]) -> Any
         return _texts(feature, values, place)
     if values.dtype.kind not in NUMERIC:
         raise UnprocessableRows(f"{place(0)} is a string, not {_wanted(feature)}")
-    with np.errstate(over="ignore"):
-        numbers = values.astype(np.float64)
+    numbers = values.astype(np.float64)
     unfit = ~np.isfinite(numbers)
     if feature.missing:
         unfit &= ~np.isnan(numbers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -44,7 +45,12 @@ class Media(NamedTuple):
 
     @property
     def module(self) -> Any:
-        return importlib.import_module(f"{__name__}.{MODULES[self.name]}")
+        return _module(MODULES[self.name])
+
+
+@cache
+def _module(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 PLAIN = {name: Media(name) for name in (JSON, CSV, LINES, NPY)}
@@ -52,8 +58,9 @@ PLAIN = {name: Media(name) for name in (JSON, CSV, LINES, NPY)}
 
 def sent(content_type: str, supported: tuple[str, ...]) -> Media:
     """What a body is; JSON if nothing is said, or nothing that means anything."""
-    if content_type == JSON or not content_type:
-        return PLAIN[JSON]
+    plain = PLAIN.get(content_type or JSON)
+    if plain and plain.name in supported:
+        return plain
     name, parameters = parsed(content_type)
     if name in SAYS_NOTHING and name not in supported:
         name = JSON

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
 from thimble import headers, textcells
 from thimble.answers import column_names, label_sets
-from thimble.classifier import Classifier, Output, Predictions, label_text
+from thimble.classifier import Classifier, Output, Predictions
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, UnprocessableRows
 from thimble.features import Feature
 from thimble.web import tables
@@ -30,14 +31,12 @@ DELIMITERS = (",", ";", "\t", "|")
 Record = tuple[int, list[str]]  # the number of its last line, and its cells
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How a model reads the records of a body."""
 
-    delimiter: str
-    header: bool
     width: int
     features: dict[int, int]  # in which column each is
+    records: Iterator[Record]  # after a header
 
 
 @dataclass
@@ -48,10 +47,7 @@ class Text:
 
     def columns(self, classifier: Classifier, most: int) -> Any:
         layout = self._layout(classifier)
-        records = self._records(layout.delimiter)
-        if layout.header:
-            next(records)
-        rows = [record for record in records if _fits(record, layout.width)]
+        rows = [record for record in layout.records if _fits(record, layout.width)]
         tables.check(len(rows), most)
         self.lines = [line for line, _ in rows]
         cells = [
@@ -82,9 +78,10 @@ class Text:
         faults: list[tuple[int, InvalidInput]] = []
         for delimiter in [d for d in DELIMITERS if d == "," or d in self.text]:
             first: list[str] = []
+            records = self._records(delimiter)
             try:
-                _, first = next(self._records(delimiter), (0, []))
-                found.append(self._laid_out(delimiter, headers.named(first, classifier), classifier))
+                line, first = next(records, (0, []))
+                found.append(self._laid_out((line, first), records, classifier))
             except (InvalidFile, MalformedBody) as error:
                 faults.append((len(first), error))
         if found:
@@ -95,13 +92,15 @@ class Text:
         sentence = str(max(faults, key=itemgetter(0))[1])
         raise UnprocessableRows(sentence.partition("; it has ")[0])  # what it has may be data
 
-    def _laid_out(self, delimiter: str, first: list[str], classifier: Classifier) -> Layout:
-        tables.check(len(first), len(first))
-        header = self.header == "present" or (
-            self.header != "absent" and headers.is_header(first, classifier.feature_names)
-        )
-        locate = headers.features if header else headers.positions
-        return Layout(delimiter, header, len(first), locate(first, classifier))
+    def _laid_out(self, first: Record, others: Iterator[Record], classifier: Classifier) -> Layout:
+        _, cells = first
+        tables.check(len(cells), len(cells))
+        cells = headers.named(cells, classifier)
+        if self.header == "present" or (
+            self.header != "absent" and headers.is_header(cells, classifier.feature_names)
+        ):
+            return Layout(len(cells), headers.features(cells, classifier), others)
+        return Layout(len(cells), headers.positions(cells, classifier), chain([first], others))
 
     def _column(self, feature: Feature, cells: list[str] | None) -> Any:
         if cells is None or feature.type == "unused":
@@ -142,7 +141,7 @@ def _numbers(cells: list[str]) -> Any:
 
 def table(body: bytes, media: Media) -> Table:
     try:
-        text = utf8(body, media).decode("utf-8-sig")
+        text = utf8(body, media).decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body is not UTF-8: byte {error.start}; say which charset it has") from None
     return Text(text, media.parameters.get("header", ""))
@@ -153,21 +152,25 @@ def written(classifier: Classifier, predictions: Predictions, media: Media) -> b
     writer = csv.writer(text, lineterminator="\n")
     if media.parameters.get("header") != "absent":
         writer.writerow([*column_names(classifier), *(["version"] if predictions.versions else [])])
-    parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
-    columns = [column for output, part in parts for column in _answer(output, part)]
-    if predictions.versions:  # a canary's
-        columns.append(list(predictions.versions))
-    writer.writerows(zip(*columns, strict=True))
+    writer.writerows(_rows(classifier, predictions))
     return text.getvalue().encode()
 
 
-def _answer(output: Output, predictions: Predictions) -> Iterator[list[Any]]:
-    """A column each: the label, its probability, every class's."""
-    p = predictions.probabilities
+def _rows(classifier: Classifier, predictions: Predictions) -> Iterable[list[Any]]:
+    parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
+    several = [_answers(output, part) for output, part in parts]
+    if predictions.versions:  # a canary's
+        several.append([[version] for version in predictions.versions])
+    return (
+        several[0] if len(several) == 1 else map(list, map(chain.from_iterable, zip(*several, strict=True)))
+    )
+
+
+def _answers(output: Output, predictions: Predictions) -> list[list[Any]]:
+    """Of each row the label, its probability, and every class's; or the labels and every class's."""
+    numbers = predictions.probabilities.T.tolist()
     if output.multilabel:
-        yield [orjson.dumps(labels).decode() for labels in label_sets(output, predictions)]
-    else:
-        texts = list(map(label_text, output.classes))
-        yield [texts[k] for k in predictions.label_indices.tolist()]
-        yield p[predictions.label_indices, np.arange(p.shape[1])].tolist()
-    yield from p.tolist()
+        labels = label_sets(output, predictions)
+        return [[orjson.dumps(found).decode(), *p] for found, p in zip(labels, numbers, strict=True)]
+    texts, indices = output.class_texts, predictions.label_indices.tolist()
+    return [[texts[k], p[k], *p] for k, p in zip(indices, numbers, strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,17 @@ from thimble.web.media import Media
 from thimble.web.tables import Table
 from thimble.web.tensors import NUMERIC, Matrix, Named, Values
 
+VERSION_1, VERSION_2 = np.lib.format.magic(1, 0), np.lib.format.magic(2, 0)
 HEADERS = {
-    np.lib.format.magic(1, 0): np.lib.format.read_array_header_1_0,
-    np.lib.format.magic(2, 0): np.lib.format.read_array_header_2_0,
+    VERSION_1: np.lib.format.read_array_header_1_0,
+    VERSION_2: np.lib.format.read_array_header_2_0,
 }
+
+
+class Header(NamedTuple):
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
 
 
 def table(body: bytes, media: Media) -> Table:
@@ -28,12 +35,12 @@ def table(body: bytes, media: Media) -> Table:
         return Named({name: _values(array[name].reshape(-1)) for name in array.dtype.names})
     if array.ndim not in (1, 2):
         raise InvalidInput(f"the array has {array.ndim} dimensions; send [rows, features], or one row")
-    return Matrix(_values(np.atleast_2d(array)), "array")
+    return Matrix(_values(array if array.ndim == 2 else array[np.newaxis]), "array")
 
 
 def _read(body: bytes) -> Values:
     """numpy's own reader makes room for what the header promises; this one looks at what is there first."""
-    start = 10 if body.startswith(np.lib.format.magic(1, 0)) else 12
+    start = 10 if body.startswith(VERSION_1) else 12
     end = start + int.from_bytes(body[8:start], "little")
     try:
         shape, fortran, dtype = _header(body[:8], body[8:end])
@@ -53,15 +60,14 @@ def _read(body: bytes) -> Values:
 
 
 @lru_cache(maxsize=64)
-def _header(magic: bytes, text: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(magic: bytes, text: bytes) -> Header:
     """Kept: a client sends the same again, and Python's tokenizer takes its time. numpy bounds the length."""
-    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = HEADERS[magic](io.BytesIO(text))
-    return found
+    return Header(*HEADERS[magic](io.BytesIO(text)))
 
 
 def _values(array: Values) -> Values:
     if array.dtype.kind in NUMERIC:
-        return array
+        return array if array.dtype.itemsize <= 8 else _shortened(array)
     if array.dtype.kind == "U":
         return array.astype(object)
     if array.dtype.kind == "S":
@@ -69,10 +75,24 @@ def _values(array: Values) -> Values:
     raise InvalidInput(f"the array is of {array.dtype.name}; send numbers, booleans or strings")
 
 
+def _shortened(array: Values) -> Values:
+    """What is too large for a double is infinite, and refused as such."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64)
+
+
 def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
     """(rows, classes) in FP64; of several outputs, side by side."""
-    parts = [part.probabilities for part in (predictions, *predictions.further)]
+    p: Values = predictions.probabilities
+    if predictions.further:
+        p = np.vstack([p, *(part.probabilities for part in predictions.further)])
+    return _head(p.T.shape) + p.T.tobytes()
+
+
+@lru_cache(maxsize=64)
+def _head(shape: tuple[int, ...]) -> bytes:
+    """What numpy.save writes before the doubles."""
     stream = io.BytesIO()
-    found: Any = np.ascontiguousarray(np.vstack(parts).T)
-    np.lib.format.write_array(stream, found, allow_pickle=False)
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
     return stream.getvalue()

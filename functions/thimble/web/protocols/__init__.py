@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from re import Match
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ MODULES = {
     "docs": "description",
 }
 
+PATHS = 256  # whose route is remembered: callers ask the same ones again
+
 
 class Spoken(NamedTuple):
     """A protocol's routes, its functions bound to the service."""
@@ -54,8 +56,9 @@ class Router:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._spoken: dict[str, Spoken] = {}
+        self.find = lru_cache(maxsize=PATHS)(self._find)
 
-    def find(self, path: str) -> Route | None:
+    def _find(self, path: str) -> Route | None:
         name = MODULES.get(path[1:].partition("/")[0])
         return self.speak(name).find(path) if name else None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from thimble.arrays import all_finite
 from thimble.errors import MalformedBody, UnprocessableRows
 from thimble.rows import kind
 from thimble.web.tensors import Values
@@ -27,8 +27,7 @@ DTYPES = {
 LENGTH = struct.Struct("<I")  # before each of BYTES
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     name: str
     datatype: str
     values: Values  # of its shape; BYTES are objects, str or None
@@ -85,14 +84,14 @@ def _integers(name: str, datatype: str, data: list[Any], types: set[type]) -> Va
 def _floats(name: str, datatype: str, data: list[Any], types: set[type]) -> Values:
     _check(name, data, types <= {int, float, type(None)}, _is_number, "a number")
     try:
-        wide = np.array(data, dtype=np.float64)  # None is NaN
+        values: Values = np.array(data, dtype=np.float64)  # None is NaN
     except OverflowError:
         _check(name, data, False, _fits, f"in the range of {datatype}")
         raise
-    with np.errstate(over="ignore"):
-        values: Values = wide.astype(DTYPES[datatype])
-    beyond = np.isinf(values)
-    if beyond.any():
+    if datatype != "FP64":
+        with np.errstate(over="ignore"):
+            values = values.astype(DTYPES[datatype])
+    if not all_finite(values) and (beyond := np.isinf(values)).any():
         raise UnprocessableRows(f"{name}.data[{np.argmax(beyond)}] is not in the range of {datatype}")
     return values
 

@@ -1,0 +1,111 @@
+"""What a model answers with: of each of its outputs the labels, and the probabilities or scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thimble.answers import output_prefix
+from thimble.classifier import Classifier, Output, Predictions
+from thimble.errors import InvalidInput
+from thimble.web.protocols.open_inference.headings import described, parameters
+from thimble.web.protocols.open_inference.wire import DTYPES, Tensor
+from thimble.web.serving import Answered
+from thimble.web.tensors import Values
+
+DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels that are no strings
+
+
+class Part(NamedTuple):
+    """What can be asked for by one name."""
+
+    output: Output
+    predictions: Predictions
+    labels: bool  # or the numbers
+
+    def tensor(self, name: str) -> Tensor:
+        if not self.labels:
+            return Tensor(name, "FP64", self.predictions.probabilities.T)
+        if self.output.multilabel:
+            return Tensor(name, "BOOL", self.predictions.label_mask.T)
+        datatype, labels = _labels(self.output.classes, self.output.class_texts)
+        return Tensor(name, datatype, labels[self.predictions.label_indices])
+
+    def ranking(self, name: str, k: Any) -> Tensor:
+        """Of each row the k first classes as score:index:label."""
+        if self.labels:
+            raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
+        if type(k) is not int or k < 1:
+            raise InvalidInput("classification is how many classes to answer with: a whole number from 1")
+        p = self.predictions.probabilities.T
+        first = np.argsort(-p, axis=1, kind="stable")[:, :k]
+        texts = [
+            [f"{row[c]!r}:{c}:{self.output.class_texts[c]}" for c in order]
+            for row, order in zip(p.tolist(), first.tolist(), strict=True)
+        ]
+        return Tensor(name, "BYTES", np.array(texts, object))
+
+
+def chosen(
+    answered: Answered, wanted: Sequence[dict[str, Any]] | None, binary: bool
+) -> list[tuple[Tensor, bool]]:
+    """The outputs that are wanted, or all, and whether each goes as bytes."""
+    known = _known(answered)
+    if wanted is None:
+        return [(part.tensor(name), binary) for name, part in known.items()]
+    return [_asked_for(known, raw, f"outputs[{i}]", binary) for i, raw in enumerate(wanted)]
+
+
+def _known(answered: Answered) -> dict[str, Part]:
+    classifier, first = answered.classifier, answered.predictions
+    known = {}
+    for output, predictions in zip(classifier.outputs, (first, *first.further), strict=True):
+        labels, numbers = _names(classifier, output)
+        known[labels] = Part(output, predictions, True)
+        known[numbers] = Part(output, predictions, False)
+    return known
+
+
+def _asked_for(
+    known: Mapping[str, Part], raw: dict[str, Any], path: str, binary: bool
+) -> tuple[Tensor, bool]:
+    name, asked = raw.get("name"), parameters(raw, path)
+    if not isinstance(name, str) or name not in known:
+        raise InvalidInput(f"{path} is none of the model's: {', '.join(known)}")
+    k = asked.get("classification")
+    tensor = known[name].ranking(name, k) if k else known[name].tensor(name)
+    return tensor, asked.get("binary_data", binary) is True
+
+
+def _names(classifier: Classifier, output: Output) -> tuple[str, str]:
+    prefix = output_prefix(classifier, output)
+    labels = "labels" if output.multilabel else "label"
+    return prefix + labels, prefix + ("probabilities" if output.has_probabilities else "scores")
+
+
+@lru_cache(maxsize=64)
+def _labels(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Values]:
+    """The labels, and their datatype: their own, BYTES for strings and for what no datatype holds. The texts,
+    which say 1 and true, keep apart what is equal."""
+    types = set(map(type, classes))
+    datatype = DATATYPES.get(types.pop(), "BYTES") if len(types) == 1 else "BYTES"
+    if datatype == "INT64" and any(abs(label) >= 2**63 for label in classes):
+        datatype = "BYTES"
+    return datatype, np.array(texts if datatype == "BYTES" else classes, DTYPES[datatype])
+
+
+def metadata(classifier: Classifier) -> list[dict[str, Any]]:
+    """What can be asked for, before anything is."""
+    return [tensor for output in classifier.outputs for tensor in _described(classifier, output)]
+
+
+def _described(classifier: Classifier, output: Output) -> list[dict[str, Any]]:
+    first, numbers = _names(classifier, output)
+    width, labels = len(output.classes), {"parameters": {"labels": list(output.classes)}}
+    if output.multilabel:
+        return [described(first, "BOOL", -1, width) | labels, described(numbers, "FP64", -1, width) | labels]
+    datatype, _ = _labels(output.classes, output.class_texts)
+    return [described(first, datatype, -1), described(numbers, "FP64", -1, width) | labels]
