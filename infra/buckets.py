@@ -60,8 +60,6 @@ def connect(bucket: str, endpoint: str | None) -> S3Store:
     An endpoint on loopback needs none: a local S3 takes any.
     """
     config: S3Config = {"endpoint": endpoint} if endpoint else {}
-    if endpoint and os.environ.get("AWS_ENDPOINT_URL_S3", endpoint) != endpoint:
-        os.environ["AWS_ENDPOINT_URL_S3"] = endpoint  # which obstore heeds before what it is told
     options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
     if is_local(endpoint):
         os.environ.update(aws.no_proxy())

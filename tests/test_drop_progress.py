@@ -90,8 +90,7 @@ def test_only_reports_of_the_very_upload_count() -> None:
 
 
 def test_where_one_may_not_look_nothing_is_shown_and_nothing_asked_again(s3_server: str) -> None:
-    config: Any = {"aws_endpoint_url_s3": s3_server}
-    store = S3Store("no-such-bucket", config=config, client_options={"allow_http": True})
+    store = S3Store("no-such-bucket", endpoint=s3_server, client_options={"allow_http": True})
     parts = Parts(store)
     assert parts.progress("x.csv", "1") is None
     parts.store = there = MemoryStore()

@@ -68,7 +68,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
     assert summary.pop("seconds") >= 0
     assert summary.pop("drift")["rows"] == 2
     assert summary == {
-        "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": '"0"', "bytes": len(ROWS)},
+        "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
         "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": ""},
         "format": "csv",

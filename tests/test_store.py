@@ -19,6 +19,14 @@ def test_an_object_comes_from_s3(s3: "S3Client") -> None:
     assert read("s3://thimble-models/a folder/model.json") == IRIS.read_bytes()
 
 
+def test_s3s_own_endpoint_comes_before_that_of_all_services(
+    s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.put_object(Bucket="thimble-models", Key="model.json", Body=IRIS.read_bytes())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert read("s3://thimble-models/model.json") == IRIS.read_bytes()
+
+
 def test_an_object_comes_from_a_file() -> None:
     assert read(IRIS.as_uri()) == IRIS.read_bytes()
 

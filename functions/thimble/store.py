@@ -17,7 +17,7 @@ from thimble.errors import Unavailable
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
-    from obstore.store import BackoffConfig
+    from obstore.store import BackoffConfig, S3Config
 
 TIMEOUT = timedelta(seconds=10)  # of one request to S3
 RETRY_TIMEOUT = timedelta(seconds=20)  # of all of obstore's tries of one request
@@ -52,8 +52,11 @@ def _local(quoted: str) -> tuple[LocalStore, str]:
 
 
 def bucket(name: str) -> S3Store:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3")  # which obstore does not read
+    config: S3Config = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         name,
+        config=config,
         client_options={"timeout": TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"},
         retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT, "backoff": BACKOFF},
     )
