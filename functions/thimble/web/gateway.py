@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Callable
 from typing import Any
@@ -57,5 +56,5 @@ def _answer(response: Response) -> dict[str, Any]:
     try:
         body, encoded = response.body.decode(), False
     except UnicodeDecodeError:
-        body, encoded = base64.b64encode(response.body).decode(), True
+        body, encoded = binascii.b2a_base64(response.body, newline=False).decode(), True
     return {"statusCode": response.status, "headers": headers, "body": body, "isBase64Encoded": encoded}
