@@ -29,9 +29,9 @@ ROOT = HERE.parents[1]
 TIMEOUT = 1800  # seconds, of one run
 RIVALS = {
     "sklearn": "pandas, scikit-learn",
-    "sklearn_chunks": "the same in chunks of 50,000",
+    "sklearn_chunks": "pandas, scikit-learn, in chunks",
     "onnx": "pandas, onnxruntime",
-    "onnx_chunks": "the same in chunks of 50,000",
+    "onnx_chunks": "pandas, onnxruntime, in chunks",
     "floor": "Thimble without its model",
     "polars": "polars, in and out",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import textwrap
 import time
@@ -120,7 +121,14 @@ class Case:
     rounds: list[dict[str, Figure]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        names = [self.ours.name, *(rival.name for rival in self.rivals)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.name}: two contenders have one name")
+
     def run(self, bounds: Bounds) -> None:
+        gc.collect()
+        gc.freeze()  # what this case or those before it hold is nobody's garbage
         said = time.monotonic()
         end = said + (bounds.seconds or self.seconds)
         pairs = bounds.pairs or self.pairs
@@ -138,10 +146,12 @@ class Case:
         turn = [self.ours, *self.rivals]
         for contender in turn if len(self.rounds) % 2 == 0 else reversed(turn):
             if contender.name not in self.failed:
+                gc.collect()
                 try:
                     figures[contender.name] = contender.run()
                 except Exception as error:
                     self.failed[contender.name] = sentence(error)
+                    progress.print(f"           {contender.name} failed: {sentence(error)}")
         self.rounds.append(figures)
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -150,7 +160,7 @@ class Case:
             if not {self.ours.name, rival.name} & self.failed.keys():
                 pairs = [(figures[self.ours.name], figures[rival.name]) for figures in self.rounds]
                 ratios = tuple(ours.amount / theirs.amount for ours, theirs in pairs)
-                yield Outcome(rival.name, self._shown(rival), ratios, rival.goal)
+                yield Outcome(rival.name, self.median(rival.name).shown, ratios, rival.goal)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
         """The case with Thimble's figure, and each that it is beside."""
@@ -158,7 +168,7 @@ class Case:
             yield f"**{self.name}**", "", "", "", "FAILED"
             return
         rounds = f"{len(self.rounds)} round{'s' if len(self.rounds) > 1 else ''}"
-        yield f"**{self.name}**", f"**{self._shown(self.ours)}**", rounds, "", ""
+        yield f"**{self.name}**", f"**{self.median(self.ours.name).shown}**", rounds, "", ""
         outcomes = {outcome.name: outcome for outcome in self.outcomes()}
         for rival in self.rivals:
             if rival.name in outcomes:
@@ -166,11 +176,10 @@ class Case:
             else:
                 yield rival.name, "", "", "" if rival.goal is None else str(rival.goal), "FAILED"
 
-    def _shown(self, contender: Contender) -> str:
-        figures = sorted(
-            (figures[contender.name] for figures in self.rounds), key=lambda figure: figure.amount
-        )
-        return figures[len(figures) // 2].shown
+    def median(self, name: str) -> Figure:
+        """The figure of one of them; of an even number of rounds the upper of two."""
+        figures = [figures[name] for figures in self.rounds]
+        return sorted(figures, key=lambda figure: figure.amount)[len(figures) // 2]
 
 
 def number(ratio: float) -> str:
