@@ -3,15 +3,16 @@
 <name>/<digest>.json    a document, never changed
 <name>/current          {"version": digest, "previous": [digests, newest first], "moved": time,
                          and at most one of "canary": {"version", "percent"} and "shadow": {"version"}}
+
+A cold start looks at this before anything else: by the standard library's JSON, which is loaded by then.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
-
-import orjson
 
 from thimble.errors import InvalidModel
 
@@ -52,8 +53,8 @@ def version_of(path: str) -> str | None:
 def parse(data: bytes) -> Pointer:
     """InvalidModel says what is wrong with it."""
     try:
-        raw = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
+        raw = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise InvalidModel(f"current is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise InvalidModel("current is not a JSON object")
@@ -100,4 +101,4 @@ def dump(pointer: Pointer) -> bytes:
         found["shadow"] = {"version": pointer.trial.version}
     elif pointer.trial is not None:
         found["canary"] = {"version": pointer.trial.version, "percent": pointer.trial.percent}
-    return orjson.dumps({**found, "moved": pointer.moved}, option=orjson.OPT_INDENT_2)
+    return json.dumps({**found, "moved": pointer.moved}, indent=2).encode()
