@@ -143,8 +143,9 @@ def ready() -> Iterable[tuple[str, ...]]:
 
 def billed_ms() -> int:
     """Of a request of one row."""
-    measured_ms: float = MEASURED["request_seconds"] * ASSUMED["slower_vcpu"] * 1000
-    return ceil(measured_ms + ASSUMED["request_more_ms"])
+    worked: float = MEASURED["request_seconds"] * ASSUMED["slower_vcpu"] * 1000
+    more: float = ASSUMED["request_more_ms"]
+    return ceil(worked + more)
 
 
 def cold_seconds() -> float:

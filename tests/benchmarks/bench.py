@@ -20,8 +20,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -48,7 +49,9 @@ def main() -> None:
     cases: list[Case] = []
     try:
         with tempfile.TemporaryDirectory(prefix="thimble-bench-") as folder, threadpool_limits(1):
-            for case in measured(options, Path(folder)):
+            chosen = options.parts or PARTS
+            parts = {str(part): partial(PARTS[part], Path(folder), options.mb) for part in chosen}
+            for case in measured(parts, options.only, Bounds(options.pairs, options.seconds)):
                 cases.append(case)
     except KeyboardInterrupt:
         progress.print("interrupted: the table holds the cases before")
@@ -60,17 +63,18 @@ def main() -> None:
     sys.exit(any(case.failed for case in cases))
 
 
-def measured(options: argparse.Namespace, folder: Path) -> Iterator[Case]:
+def measured(parts: Mapping[str, Callable[[], Iterable[Case]]], only: str, bounds: Bounds) -> Iterator[Case]:
     """Case after case; a part that cannot be set up is one that failed, and the next one follows."""
     start = time.monotonic()
-    for part in options.parts or PARTS:
+    for part, cases in parts.items():
         try:
-            for case in PARTS[part](folder, options.mb):
-                if options.only in case.name:
+            for case in cases():
+                if only in case.name:
                     progress.print(f"{timedelta(seconds=int(time.monotonic() - start))}  {part}: {case.name}")
-                    case.run(Bounds(options.pairs, options.seconds))
+                    case.run(bounds)
                     yield case
         except Exception as error:
+            progress.print(f"{part} failed: {report.sentence(error)}")
             yield report.unprepared(part, error)
 
 

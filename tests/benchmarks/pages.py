@@ -1,19 +1,25 @@
-"""The pages that a whole run writes: RESULTS.md, and in other pages what is between its marks."""
+"""The pages that a whole run writes: RESULTS.md, rows of it in README.md, and what costs are made from."""
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from infra import marked
+from infra.costs import PRICES_FILE
 from tests.benchmarks import report
-from tests.benchmarks.report import Case
+from tests.benchmarks.report import Case, progress
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "RESULTS.md"
 README = ROOT / "README.md"
-MARK = "the table of make bench, in part"
+MARK = "make bench"
 LEGEND = textwrap.wrap(
     "A figure in bold is Thimble's; below it are those that it is beside, in turn in each round; all are "
     "medians. The ratio is Thimble's figure divided by the other's: the median of the rounds' ratios, and in "
@@ -22,18 +28,17 @@ LEGEND = textwrap.wrap(
     report.WIDTH,
 )
 IN_README = (  # cases whose names begin so
-    "cold: process start",
-    "warm: one row",
-    "one row, list to answer: iris",
-    "one row, list to answer: 64-100",
+    "cold",
+    "warm",
+    "one row, list to answer",
     "penguins: one row, values",
     "penguins: 100,000 rows, DataFrame",
     "10,000 rows of 64, FP64: binary",
+    "1,000 models",
     "CSV, 4 columns, 1 core",
     "CSV, 64 columns, 1 core",
     "JSON Lines, 4 columns, 1 core",
     "Parquet, 4 columns, 1 core",
-    "1,000 models",
     "memory",
 )
 
@@ -54,6 +59,25 @@ def results(cases: Sequence[Case], conditions: Sequence[str]) -> list[str]:
 
 
 def write(lines: Sequence[str], cases: Sequence[Case]) -> None:
+    """What is not among the cases stays as it is where costs are computed from it, and is said."""
     RESULTS.write_text("\n".join([*lines, ""]))
     chosen = [case for case in cases if case.name.startswith(IN_README)]
     marked.write(README, MARK, report.table(chosen))
+    PRICES_FILE.write_text(priced(PRICES_FILE.read_text(), cases))
+    command = [sys.executable, "-m", "infra.costs", "--write"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def priced(text: str, cases: Sequence[Case]) -> str:
+    """prices.json with the figures of these cases."""
+    found = {case.name: case for case in cases}
+    for name, figure in json.loads(text)["measured"].items():
+        case = found.get(figure["case"])
+        if case is None or {case.ours.name, figure["of"]} & case.failed.keys():
+            progress.print(
+                f"{name} of infra/prices.json stays: there is no {figure['case']} of {figure['of']}"
+            )
+        else:
+            amount = f"{case.median(figure['of']).amount:.3g}"
+            text = re.sub(rf'("{name}": {{"is": )[^,]+', rf"\g<1>{Decimal(amount):f}", text)
+    return text

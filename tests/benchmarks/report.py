@@ -32,7 +32,7 @@ def duration(seconds: float, note: str = "") -> Figure:
 
 
 def _span(seconds: float) -> str:
-    unit, size = ("ms", 1e-3) if seconds >= 0.01 else ("us", 1e-6)
+    unit, size = ("ms", 1e-3) if seconds >= 1e-3 else ("us", 1e-6)
     amount = seconds / size
     return f"{number(amount)} {unit}"
 

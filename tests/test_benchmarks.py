@@ -1,0 +1,250 @@
+"""`make bench`: medians, ratios and goals are what they say, and the pages have its figures and no others."""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+from infra import costs, marked
+from tests.benchmarks import bench, pages, report
+from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure
+
+
+def gives(name: str, *amounts: float, goal: AtMost | AtLeast | None = None) -> Contender:
+    """Gives these figures in turn."""
+    figures: Iterator[Figure] = cycle(report.duration(amount) for amount in amounts)
+    return Contender(name, lambda: next(figures), goal)
+
+
+def broken(name: str, error: str = "no\nsuch thing") -> Contender:
+    def run() -> Figure:
+        raise OSError(error)
+
+    return Contender(name, run, AtMost(1))
+
+
+def case(ours: Contender, *others: Contender, pairs: int = 3) -> Case:
+    made = Case("a case", ours, list(others), pairs)
+    made.run(Bounds())
+    return made
+
+
+def rows(lines: Iterable[str]) -> list[tuple[str, ...]]:
+    """Of a table in Markdown, less its head and the line below that."""
+    split = [
+        tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in lines if line[:2] == "| "
+    ]
+    return split[1:]
+
+
+@pytest.mark.parametrize(
+    ("ratio", "goal", "met"),
+    [
+        (0.22, AtMost(0.22), True),
+        (0.2201, AtMost(0.22), False),
+        (15.0, AtLeast(15), True),
+        (14.99, AtLeast(15), False),
+        (1.4, AtMost(1.4), True),
+        (1.0, AtLeast(0.7), True),
+    ],
+)
+def test_a_goal_is_met_on_its_own_side_and_at_its_bound(
+    ratio: float, goal: AtMost | AtLeast, met: bool
+) -> None:
+    assert goal.met(ratio) is met
+    other = Contender("the other", lambda: Figure(1.0, "1"), goal)
+    [_, row] = case(Contender("Thimble", lambda: Figure(ratio, "x")), other).rows()
+    assert row[3:] == (str(goal), "met" if met else "MISSED")
+
+
+def test_the_ratio_is_thimbles_figure_to_the_others_the_median_of_the_rounds() -> None:
+    [_, row] = case(gives("Thimble", 0.1, 0.2, 0.9), gives("the other", 1.0)).rows()
+    assert row == ("the other", "1,000 ms", "0.200 (0.150 to 0.550)", "", "")
+
+
+def test_a_figure_is_the_median_of_its_rounds() -> None:
+    [row, _] = case(gives("Thimble", 0.9, 0.1, 0.2), gives("the other", 1.0)).rows()
+    assert row == ("**a case**", "**200 ms**", "3 rounds", "", "")
+
+
+def test_all_take_turns_and_every_other_round_goes_backwards() -> None:
+    order: list[str] = []
+
+    def named(name: str) -> Contender:
+        def run() -> Figure:
+            order.append(name)
+            return Figure(1.0, "1")
+
+        return Contender(name, run)
+
+    case(named("a"), named("b"), named("c"))
+    assert "".join(order) == "abccbaabc"
+
+
+def test_a_case_stops_at_its_rounds_or_when_its_time_is_used_up() -> None:
+    def run() -> Figure:
+        time.sleep(0.02)
+        return Figure(1.0, "1")
+
+    slow = Contender("Thimble", run)
+    made = Case("a case", slow, [], pairs=1000)
+    made.run(Bounds(seconds=0.1))
+    assert 1 < len(made.rounds) < 10
+    made = Case("a case", slow, [], pairs=1000)
+    made.run(Bounds(pairs=2))
+    assert len(made.rounds) == 2
+
+
+def test_one_that_fails_is_said_to_have_failed_and_the_others_go_on() -> None:
+    made = case(gives("Thimble", 1.0), broken("the broken one"), gives("the other", 2.0))
+    assert [row[4] for row in made.rows()] == ["", "FAILED", ""]
+    assert len(made.rounds) == 3
+    assert report.explained([made]) == ["- Failed: OSError: no such thing", "  - a case: the broken one"]
+
+
+def test_a_case_that_fails_is_in_the_table() -> None:
+    made = case(broken("Thimble"), gives("the other", 2.0))
+    assert list(made.rows()) == [("**a case**", "", "", "", "FAILED")]
+    assert len(made.rounds) == 1
+
+
+def test_contenders_of_a_case_differ_in_name() -> None:
+    with pytest.raises(ValueError, match="a case: two contenders have one name"):
+        Case("a case", gives("a", 1.0), [gives("b", 1.0), gives("b", 2.0)])
+
+
+def test_a_missed_goal_has_its_reason_and_one_without_shows_that() -> None:
+    made = case(
+        gives("Thimble", 1.0),
+        gives("a", 0.5, goal=AtMost(1, "It is so.")),
+        gives("b", 0.25, goal=AtMost(1)),
+        gives("c", 0.2, goal=AtMost(1, "It is so.")),
+        gives("d", 2.0, goal=AtMost(1, "It is not so.")),
+    )
+    assert report.explained([made]) == [
+        *("- It is so.", "  - a case, beside a: 2.00", "  - a case, beside c: 5.00"),
+        *(f"- {report.UNKNOWN}", "  - a case, beside b: 4.00"),
+    ]
+
+
+def test_every_line_of_the_table_has_the_same_columns() -> None:
+    lines = report.table([case(gives("Thimble", 1.0), gives("x" * 40, 3e-6, goal=AtMost(1)))])
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert {len(row) for row in rows(lines)} == {len(report.HEAD)}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (1e-6, "1.00 us"),
+        (90.84e-6, "90.8 us"),
+        (0.00999, "9.99 ms"),
+        (0.000999, "999 us"),
+        (0.145, "145 ms"),
+        (2.745, "2,745 ms"),
+    ],
+)
+def test_times_have_three_digits(seconds: float, shown: str) -> None:
+    assert report.duration(seconds).shown == shown
+
+
+def test_a_part_that_cannot_be_set_up_is_said_to_have_failed_and_the_next_one_follows() -> None:
+    def half() -> Iterator[Case]:
+        yield Case("the first", gives("Thimble", 1.0), [])
+        raise RuntimeError("no python3.13")
+
+    def whole() -> list[Case]:
+        return [Case("the second", gives("Thimble", 1.0), []), Case("left out", gives("Thimble", 1.0), [])]
+
+    cases = list(bench.measured({"half": half, "whole": whole}, "", Bounds(pairs=1)))
+    assert [case.name for case in cases] == ["the first", "half", "the second", "left out"]
+    assert [bool(case.failed) for case in cases] == [False, True, False, False]
+    assert report.explained(cases)[0] == "- Failed: RuntimeError: no python3.13"
+    [case] = bench.measured({"whole": whole}, "second", Bounds(pairs=1))
+    assert case.name == "the second"
+
+
+def test_the_page_says_what_ran_where_and_why_what_is_missed_is() -> None:
+    cases = [case(gives("Thimble", 1.0), gives("the other", 0.5, goal=AtMost(1, "It is so.")))]
+    lines = pages.results(cases, ["- the machine"])
+    assert {"- the machine", "- It is so."} <= set(lines)
+    assert [row for row in rows(lines) if row[-1] == "MISSED"] == [
+        ("the other", "500 ms", "2.00", "at most 1", "MISSED")
+    ]
+    met = pages.results([case(gives("Thimble", 1.0), gives("the other", 2.0, goal=AtMost(1)))], [])
+    assert not [line for line in met if "missed" in line]
+
+
+def test_what_costs_are_computed_from_is_what_was_measured() -> None:
+    text = costs.PRICES_FILE.read_text()
+    cold = costs.FIGURES["measured"]["cold_seconds"]["case"]
+    made = Case(cold, gives("Thimble", 0.1234), [])
+    made.run(Bounds(pairs=1))
+    changed = pages.priced(text, [made])
+    assert changed == re.sub(r'("cold_seconds": {"is": )[^,]+', r"\g<1>0.123", text)
+    failed = Case(cold, broken("Thimble"), [])
+    failed.run(Bounds(pairs=1))
+    assert pages.priced(text, [failed]) == text
+
+
+def test_what_a_command_writes_into_a_page_leaves_the_rest_of_it(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- end of a -->\nafter\n")
+    for lines in (["new", "er"], ["newest"]):
+        marked.write(page, "a", lines)
+        assert marked.read(page, "a") == lines
+        assert page.read_text().startswith("before\n<!-- a -->\n")
+        assert page.read_text().endswith("\n<!-- end of a -->\nafter\n")
+    with pytest.raises(ValueError, match=r"page.md has no <!-- b -->"):
+        marked.write(page, "b", ["new"])
+
+
+RESULTS, README = pages.RESULTS.read_text(), pages.README.read_text()
+
+
+def test_the_readme_has_rows_of_the_table() -> None:
+    shown = rows(marked.read(pages.README, pages.MARK))
+    assert len(shown) > len(pages.IN_README)
+    assert set(shown) <= set(rows(RESULTS.splitlines()))
+
+
+def test_the_readme_has_no_figure_of_speed_but_those_rows() -> None:
+    table = "\n".join(marked.read(pages.README, pages.MARK))
+    assert figures(README.replace(table, "")) == []
+    how_fast = README.partition("## How fast")[2].partition("\n## ")[0]
+    assert not re.search(r"\b\d", without_code(how_fast.replace(table, "")))
+
+
+def figures(text: str) -> list[str]:
+    """Times, speeds, and how many times or per cent something is of another."""
+    return re.findall(r"\b[\d.,]*\d(?:k\b| ms\b| [uµ]s\b| times\b| %)", without_code(text))
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+
+
+def test_a_figure_is_found_where_it_is_said() -> None:
+    said = (
+        "It takes 145 ms, 4.6 times as fast, 1,347k rows and 5 % more; not `12 ms`, and python 3.13 is none."
+    )
+    assert figures(said) == ["145 ms", "4.6 times", "1,347k", "5 %"]
+
+
+@pytest.mark.parametrize("name", costs.FIGURES["measured"])
+def test_what_costs_are_computed_from_is_in_the_table(name: str) -> None:
+    figure = costs.FIGURES["measured"][name]
+    table = rows(RESULTS.splitlines())
+    at = next(k for k, row in enumerate(table) if row[0] == f"**{figure['case']}**")
+    below = next(row for row in table[at:] if figure["of"] in ("Thimble", row[0]))
+    assert amount(below[1]) == pytest.approx(figure["is"], rel=0.006)
+
+
+def amount(shown: str) -> float:
+    """Of a figure in the table."""
+    found = re.match(r"\**([\d.,]+)( ms| us|k rows/s)", shown)
+    assert found, shown
+    return float(found[1].replace(",", "")) * {" ms": 1e-3, " us": 1e-6, "k rows/s": 1e3}[found[2]]
