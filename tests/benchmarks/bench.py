@@ -3,6 +3,7 @@
 make bench                                 everything: about twenty minutes of a quiet machine
 make bench ARGS="--write"                  the same, kept: RESULTS.md, README.md, infra/prices.json
 make bench ARGS="service"                  the HTTPS door, cold and warm: some four minutes
+make bench ARGS="sizes"                    what is uploaded and unpacked
 make bench ARGS="row"                      the model alone, one row
 make bench ARGS="protocols"                every protocol beside /classify, and bytes beside JSON
 make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,000
@@ -27,12 +28,24 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from tests.benchmarks import files, models, pages, preprocessing, protocols, report, row, service, watching
+from tests.benchmarks import (
+    files,
+    models,
+    pages,
+    preprocessing,
+    protocols,
+    report,
+    row,
+    service,
+    sizes,
+    watching,
+)
 from tests.benchmarks.machine import Conditions
 from tests.benchmarks.report import Bounds, Case, progress
 
 PARTS: dict[str, Callable[[Path, float], Iterable[Case]]] = {
     "service": lambda folder, _: service.cases(folder),
+    "sizes": lambda folder, _: sizes.cases(folder),
     "row": lambda *_: row.cases(),
     "protocols": lambda *_: protocols.cases(),
     "preprocessing": lambda *_: preprocessing.cases(),

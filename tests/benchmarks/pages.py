@@ -30,6 +30,7 @@ LEGEND = textwrap.wrap(
 IN_README = (  # cases whose names begin so
     "cold",
     "warm",
+    "size",
     "one row, list to answer",
     "penguins: one row, values",
     "penguins: 100,000 rows, DataFrame",
