@@ -6,13 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from thimble.classifier import load
 from thimble.errors import NotAcceptable, UnsupportedMediaType
 from thimble.models import registry
 from thimble.settings import from_environment
 from thimble.web import media, routes
 from thimble.web.http import Request, Response
+from thimble.web.media import delimited
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 SUPPORTED = (media.JSON, media.CSV, media.LINES)
@@ -139,6 +144,22 @@ def test_a_model_and_a_version_can_be_named() -> None:
 def test_csv_of_every_make_is_read_as_files_are(body: bytes) -> None:
     expected = json.loads(classify(BODY).body)
     assert json.loads(classify(body, content_type="text/csv", accept="application/json").body) == expected
+
+
+MODEL = load(IRIS)
+NUMBERS = (
+    st.floats(-1e9, 1e9).map(repr) | st.integers().map(str) | st.sampled_from(["+1", ".5", "1e999", "NA", ""])
+)
+RECORDS = st.lists(NUMBERS, min_size=4, max_size=4).map(",".join)
+
+
+@given(text=st.text('01.,-e \n\r[]"x', max_size=30) | st.lists(RECORDS, max_size=3).map("\n".join))
+def test_a_csv_of_numbers_alone_is_read_as_any_other(text: str) -> None:
+    at_once, by_cells = delimited.Text(text, ""), delimited.Text(text, "")
+    if at_once._at_once(MODEL) is not None:
+        X = at_once.columns(MODEL, 10)
+        np.testing.assert_array_equal(X, by_cells._by_cells(MODEL, 10))
+        assert list(at_once.lines) == list(by_cells.lines)
 
 
 def test_a_csv_answer_has_a_header_unless_it_is_unwanted() -> None:

@@ -1,4 +1,4 @@
-"""Text cells to feature values: the one place that says which text is a number, a boolean, or missing.
+"""Text cells to feature values and back: the one place that says which is a number, a boolean, or missing.
 
 A number is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No other is:
 not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or 1 or 0. Where a feature may be
@@ -59,6 +59,13 @@ def _boolean(name: str, cell: str) -> float:
 
 def is_number(text: str) -> bool:
     return NUMBER.fullmatch(text.strip(BLANKS)) is not None
+
+
+def quoted(text: str, delimiter: str = ",", quote: str = '"') -> str:
+    """A text as a cell, in quotes where it has to be."""
+    if delimiter in text or quote in text or "\n" in text or "\r" in text:
+        return f"{quote}{text.replace(quote, 2 * quote)}{quote}"
+    return text
 
 
 def shown(cell: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -19,9 +19,11 @@ import orjson
 
 from thimble import headers, textcells
 from thimble.answers import column_names, label_sets
+from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Output, Predictions
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, UnprocessableRows
 from thimble.features import Feature
+from thimble.textcells import quoted
 from thimble.web import tables
 from thimble.web.media import Media, utf8
 from thimble.web.tables import Table
@@ -46,23 +48,50 @@ class Text:
     lines: Sequence[int] = ()  # of each row, once they are read
 
     def columns(self, classifier: Classifier, most: int) -> Any:
-        layout = self._layout(classifier)
-        rows = [record for record in layout.records if _fits(record, layout.width)]
-        tables.check(len(rows), most)
-        self.lines = [line for line, _ in rows]
-        cells = [
-            [row[layout.features[k]] for _, row in rows] if k in layout.features else None
-            for k in range(classifier.n_features)
-        ]
-        if classifier.preprocessing is None:
-            numbers = _numbers([cell for column in cells for cell in column or ()])
-            if numbers is not None:
-                return numbers.reshape(classifier.n_features, -1)
-        found = [self._column(*pair) for pair in zip(classifier.features, cells, strict=True)]
-        return np.array(found) if classifier.preprocessing is None else found
+        X = self._at_once(classifier) if classifier.preprocessing is None else None
+        if X is None:
+            return self._by_cells(classifier, most)
+        n = X.shape[1]
+        tables.check(n, most)
+        self.lines = range(1, n + 1)
+        return X
 
     def place(self, row: int) -> str:
         return f"line {self.lines[row]}"
+
+    def _at_once(self, classifier: Classifier) -> FloatArray | None:
+        """As SageMaker has it: commas, no header, and numbers that JSON writes likewise. None if anything is
+        otherwise."""
+        lines = self.text.replace("\r\n", "\n").removesuffix("\n")
+        if self.header == "present" or "[" in lines or "\r" in lines:
+            return None
+        try:
+            rows = orjson.loads("".join(("[[", lines.replace("\n", "],["), "]]")))
+            if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
+                return None
+            X = np.array(rows, np.float64)
+        except ValueError:  # not JSON, not all of one length
+            return None
+        first = lines.partition("\n")[0].split(",")
+        fits = len(first) == classifier.n_features and X.ndim == 2
+        return np.ascontiguousarray(X.T) if fits and not self._is_header(first, classifier) else None
+
+    def _by_cells(self, classifier: Classifier, most: int) -> Any:
+        layout, n = self._layout(classifier), classifier.n_features
+        records = list(layout.records)
+        tables.check(len(records), most)
+        self.lines, rows = zip(*records, strict=True)
+        self._check_widths(rows, layout.width)
+        columns = list(zip(*rows, strict=True))
+        cells = [columns[layout.features[k]] if k in layout.features else None for k in range(n)]
+        found = [self._column(*pair) for pair in zip(classifier.features, cells, strict=True)]
+        return np.array(found) if classifier.preprocessing is None else found
+
+    def _check_widths(self, rows: Sequence[list[str]], width: int) -> None:
+        for line, cells in zip(self.lines, rows, strict=True):
+            if len(cells) != width:
+                have = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
+                raise UnprocessableRows(f"line {line} has {have}; {width} belong")
 
     def _records(self, delimiter: str) -> Iterator[Record]:
         """All that are not blank."""
@@ -96,13 +125,16 @@ class Text:
         _, cells = first
         tables.check(len(cells), len(cells))
         cells = headers.named(cells, classifier)
-        if self.header == "present" or (
-            self.header != "absent" and headers.is_header(cells, classifier.feature_names)
-        ):
+        if self._is_header(cells, classifier):
             return Layout(len(cells), headers.features(cells, classifier), others)
         return Layout(len(cells), headers.positions(cells, classifier), chain([first], others))
 
-    def _column(self, feature: Feature, cells: list[str] | None) -> Any:
+    def _is_header(self, cells: list[str], classifier: Classifier) -> bool:
+        if self.header in ("present", "absent"):
+            return self.header == "present"
+        return headers.is_header(cells, classifier.feature_names)
+
+    def _column(self, feature: Feature, cells: Sequence[str] | None) -> Any:
         if cells is None or feature.type == "unused":
             return [None] * len(self.lines)
         if feature.type == "number" and (numbers := _numbers(cells)) is not None:
@@ -120,15 +152,7 @@ class Text:
             raise UnprocessableRows(f"{self.place(row)}: {str(error).replace(quoted, '')}") from None
 
 
-def _fits(record: Record, width: int) -> bool:
-    line, cells = record
-    if len(cells) != width:
-        have = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
-        raise UnprocessableRows(f"line {line} has {have}; {width} belong")
-    return True
-
-
-def _numbers(cells: list[str]) -> Any:
+def _numbers(cells: Sequence[str]) -> Any:
     """All cells at once, where they are plain numbers: as JSON has them, a subset of what is taken."""
     try:
         values = orjson.loads(f"[{','.join(cells)}]")
@@ -148,29 +172,26 @@ def table(body: bytes, media: Media) -> Table:
 
 
 def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = _rows(classifier, predictions)
     if media.parameters.get("header") != "absent":
-        writer.writerow([*column_names(classifier), *(["version"] if predictions.versions else [])])
-    writer.writerows(_rows(classifier, predictions))
-    return text.getvalue().encode()
+        names = [*column_names(classifier), *(["version"] if predictions.versions else [])]
+        lines = [",".join(map(quoted, names)), *lines]
+    return "\n".join([*lines, ""]).encode()
 
 
-def _rows(classifier: Classifier, predictions: Predictions) -> Iterable[list[Any]]:
+def _rows(classifier: Classifier, predictions: Predictions) -> list[str]:
     parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
     several = [_answers(output, part) for output, part in parts]
     if predictions.versions:  # a canary's
-        several.append([[version] for version in predictions.versions])
-    return (
-        several[0] if len(several) == 1 else map(list, map(chain.from_iterable, zip(*several, strict=True)))
-    )
+        several.append(list(predictions.versions))
+    return several[0] if len(several) == 1 else list(map(",".join, zip(*several, strict=True)))
 
 
-def _answers(output: Output, predictions: Predictions) -> list[list[Any]]:
+def _answers(output: Output, predictions: Predictions) -> list[str]:
     """Of each row the label, its probability, and every class's; or the labels and every class's."""
-    numbers = predictions.probabilities.T.tolist()
+    numbers = orjson.dumps(predictions.probabilities.T.tolist())[2:-2].decode().split("],[")
     if output.multilabel:
-        labels = label_sets(output, predictions)
-        return [[orjson.dumps(found).decode(), *p] for found, p in zip(labels, numbers, strict=True)]
-    texts, indices = output.class_texts, predictions.label_indices.tolist()
-    return [[texts[k], p[k], *p] for k, p in zip(indices, numbers, strict=True)]
+        labels = [quoted(orjson.dumps(found).decode()) for found in label_sets(output, predictions)]
+        return [f"{label},{p}" for label, p in zip(labels, numbers, strict=True)]
+    texts, indices = list(map(quoted, output.class_texts)), predictions.label_indices.tolist()
+    return [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]
