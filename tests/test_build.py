@@ -56,6 +56,16 @@ def test_what_is_never_read_is_left_out(artefact: Path) -> None:
     assert files == {"package/module.py", f"package/{CACHED}", "package/table.csv"}
 
 
+def test_numpy_does_not_document_itself(artefact: Path) -> None:
+    documentation = artefact / "numpy/_core/_add_newdocs_scalars.py"
+    documentation.parent.mkdir(parents=True)
+    documentation.write_text("raise SystemExit('documented')\n")
+    finish(artefact, "/var/task", PYTHON)
+    subprocess.run(
+        [sys.executable, "-c", "import numpy._core._add_newdocs_scalars"], cwd=artefact, check=True
+    )
+
+
 def test_the_same_source_gives_the_same_bytes_times_and_permissions(artefact: Path, tmp_path: Path) -> None:
     later = make_artefact(tmp_path / "elsewhere")
     os.utime(later / "package/module.py", (1, 1))
