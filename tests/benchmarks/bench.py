@@ -60,20 +60,21 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     options, conditions = _options(), Conditions()
     cases: list[Case] = []
+    whole = False
     try:
         with tempfile.TemporaryDirectory(prefix="thimble-bench-") as folder, threadpool_limits(1):
             chosen = options.parts or PARTS
             parts = {str(part): partial(PARTS[part], Path(folder), options.mb) for part in chosen}
             for case in measured(parts, options.only, Bounds(options.pairs, options.seconds)):
                 cases.append(case)
+        whole = True
     except KeyboardInterrupt:
-        progress.print("interrupted: the table holds the cases before")
-        options.write = False
+        progress.print("interrupted: the table holds the cases before, and nothing is kept")
     lines = pages.results(cases, conditions.lines())
     print("\n".join(lines))
-    if options.write:
+    if options.write and whole:
         pages.write(lines, cases)
-    sys.exit(any(case.failed for case in cases))
+    sys.exit(not whole or any(case.failed for case in cases))
 
 
 def measured(parts: Mapping[str, Callable[[], Iterable[Case]]], only: str, bounds: Bounds) -> Iterator[Case]:
