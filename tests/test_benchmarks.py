@@ -202,6 +202,22 @@ def test_what_a_command_writes_into_a_page_leaves_the_rest_of_it(tmp_path: Path)
         marked.write(page, "b", ["new"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--write files", "--write keeps a run of everything"),
+        ("--write --only CSV", "--write keeps a run of everything"),
+        ("speed", "there is no part speed: service, "),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_before_anything_runs(
+    arguments: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        bench.asked(arguments.split())
+    assert said in capsys.readouterr().err
+
+
 RESULTS, README = pages.RESULTS.read_text(), pages.README.read_text()
 
 

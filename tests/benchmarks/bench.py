@@ -21,7 +21,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -58,7 +58,7 @@ PARTS: dict[str, Callable[[Path, float], Iterable[Case]]] = {
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which ends all that was started
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    options, conditions = _options(), Conditions()
+    options, conditions = asked(sys.argv[1:]), Conditions()
     cases: list[Case] = []
     whole = False
     try:
@@ -92,7 +92,7 @@ def measured(parts: Mapping[str, Callable[[], Iterable[Case]]], only: str, bound
             yield report.unprepared(part, error)
 
 
-def _options() -> argparse.Namespace:
+def asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Thimble beside the usual ways.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default all")
     parser.add_argument("--mb", type=float, default=200, help="of each generated file (200)")
@@ -106,7 +106,7 @@ def _options() -> argparse.Namespace:
         action="store_true",
         help="keep it: in RESULTS.md, README.md and infra/prices.json",
     )
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}: {', '.join(PARTS)}")
     if options.write and (options.parts or options.only):
