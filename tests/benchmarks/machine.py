@@ -29,9 +29,9 @@ class Conditions:
         minutes = (time.time() - self._start) / 60
         return [
             f"- `{_command()}`, {begun} UTC, {minutes:.0f} min",
-            f"- {platform.system()} {platform.machine()}, {_processor()}, {os.cpu_count()} of them; "
+            f"- {platform.system()} {platform.machine()}, {os.cpu_count()} processors ({_processor()}); "
             f"load of the last minute {self._load} before and {_load()} after",
-            f"- Python {platform.python_version()}, the functions' {_functions_python()}",
+            f"- Python {platform.python_version()}; {_functions_python()}, the functions', where they run as in Lambda",
             f"- {', '.join(f'{package} {version(package)}' for package in VERSIONS)}",
         ]
 
