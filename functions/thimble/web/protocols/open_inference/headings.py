@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.rows import kind
 from thimble.web.protocols.open_inference.wire import DTYPES
 
 
-class Heading(NamedTuple):
-    name: str
-    datatype: str
-    shape: list[int]
-
-
-def heading(raw: Mapping[str, Any], path: str) -> Heading:
+def heading(raw: Mapping[str, Any], path: str) -> tuple[str, str, list[int]]:
+    """Name, datatype and shape."""
     name, datatype, shape = raw.get("name"), raw.get("datatype"), raw.get("shape")
     if not isinstance(name, str) or not name:
         raise MalformedBody(f"{path}.name is not there, or no string")
@@ -26,7 +21,7 @@ def heading(raw: Mapping[str, Any], path: str) -> Heading:
         raise MalformedBody(f"{name}'s shape is not a list of sizes, such as [1, 4]")
     if len(shape) not in (1, 2):
         raise InvalidInput(f"{name} has {len(shape)} dimensions; send [rows, features] or [rows, 1]")
-    return Heading(name, datatype, shape)
+    return name, datatype, shape
 
 
 def described(name: str, datatype: str, *shape: int) -> dict[str, Any]:

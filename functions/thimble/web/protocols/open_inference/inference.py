@@ -78,7 +78,7 @@ def _written(head: dict[str, Any], tensors: list[tuple[Tensor, bool]], rows: int
             heading = wire.to_json(tensor)
         headings.append(heading)
     text = orjson.dumps({**head, "outputs": headings})
-    if not any(binary for _, binary in tensors):
+    if not data:
         return Response(200, text, rows=rows)
     headers = {HEADER_LENGTH: str(len(text))}
     return Response(200, text + b"".join(data), media.BINARY, headers, rows)
