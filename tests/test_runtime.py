@@ -7,28 +7,24 @@ client, so a module that only developers have is missing here as it would be in 
 import csv
 import json
 import os
-import signal
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request, urlopen
 
 import pytest
-import samcli
 from samcli.yamlhelper import yaml_parse
 
 from infra import packaging, publishing
 from infra.build import LIMIT, ROOT, digest, lambda_python, size
+from tests import emulator
 from thimble.store import Folder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
 Invoke = Callable[[dict[str, Any]], Any]
 Start = Callable[[str], Invoke]
 
@@ -141,76 +137,32 @@ def start(
     publishing.publish(
         models, publishing.publication(models, "iris", (ROOT / "model/iris.json").read_bytes())
     )
-    running: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as running:
 
-    def start_function(name: str) -> Invoke:
-        port = _free_port()
-        path = [built / name, built / "FilesLayer/python", runtime_client]
-        environment = {
-            **_environment_in_template(built, name),
-            **aws_environment,
-            "MODELS_URI": "s3://thimble-models/models",
-            "RESULTS_URI": "s3://thimble-results",
-            "PYTHONPATH": os.pathsep.join(map(str, path if name == "FilesFunction" else path[::2])),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PATH": os.environ["PATH"],
-        }
-        running.append(_emulator(name, built, port, environment, tmp_path / f"{name}.log"))
-        return _invoker(port, tmp_path / f"{name}.log")
+        def start_function(name: str) -> Invoke:
+            layers = [built / "FilesLayer/python"] if name == "FilesFunction" else []
+            environment = {
+                **_environment_in_template(built, name),
+                **aws_environment,
+                "MODELS_URI": "s3://thimble-models/models",
+                "RESULTS_URI": "s3://thimble-results",
+            }
+            log = tmp_path / f"{name}.log"
+            handler = _resources(built)[name]["Properties"]["Handler"]
+            path = [built / name, *layers, runtime_client]
+            output = running.enter_context(open(log, "wb"))
+            return _checked(running.enter_context(emulator.running(handler, path, environment, output)), log)
 
-    yield start_function
-    for process in running:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        yield start_function
 
 
-def _emulator(
-    name: str, built: Path, port: int, environment: dict[str, str], log: Path
-) -> subprocess.Popen[bytes]:
-    addresses = [
-        *("--runtime-interface-emulator-address", f"127.0.0.1:{port}"),
-        *("--runtime-api-address", f"127.0.0.1:{_free_port()}"),
-    ]
-    handler = _resources(built)[name]["Properties"]["Handler"]
-    runtime = [lambda_python(), "-S", "-s", "-m", "awslambdaric", handler]
-    with open(log, "wb") as output:
-        return subprocess.Popen(
-            [EMULATOR, *addresses, *runtime],
-            cwd=built / name,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+def _checked(invoke: Invoke, log: Path) -> Invoke:
+    def answer(event: dict[str, Any]) -> Any:
+        found = invoke(event)
+        assert "errorType" not in (found or {}), log.read_text()
+        return found
 
-
-def _invoker(port: int, log: Path) -> Invoke:
-    def invoke(event: dict[str, Any]) -> Any:
-        url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
-        with urlopen(Request(url, json.dumps(event).encode()), timeout=60) as response:
-            answer = json.load(response)
-        assert "errorType" not in (answer or {}), log.read_text()
-        return answer
-
-    _wait_for(port)
-    return invoke
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise TimeoutError(f"nothing listens on port {port}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return answer
 
 
 def _resources(built: Path) -> dict[str, Any]:

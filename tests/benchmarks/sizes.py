@@ -24,7 +24,7 @@ def cases(folder: Path) -> Iterator[Case]:
         [_sized("25 MB, which it means to stay below", ARCHIVE, AtMost(1))],
     )
     packages = [
-        _sized(usual.called, size(lambdas.packages(usual.module, usual.packages, bytecode=False)))
+        _sized(usual.called, size(lambdas.packages(usual.packages, bytecode=False)))
         for usual in service.USUAL
     ]
     yield _case("size: the API's function, unpacked", size(BUILT / "ApiFunction"), packages)
