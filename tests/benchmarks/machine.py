@@ -31,7 +31,7 @@ class Conditions:
             f"- `{_command()}`, {begun} UTC, {minutes:.0f} min",
             f"- {platform.system()} {platform.machine()}, {os.cpu_count()} processors ({_processor()}); "
             f"load of the last minute {self._load} before and {_load()} after",
-            f"- Python {platform.python_version()}; {_functions_python()}, the functions', where they run as in Lambda",
+            f"- Python {platform.python_version()}; where functions run as in Lambda {_functions_python()}",
             f"- {', '.join(f'{package} {version(package)}' for package in VERSIONS)}",
         ]
 
