@@ -35,3 +35,14 @@ def test_no_doubled_key_is_ever_dropped_silently(value: dict[str, Any]) -> None:
     doubled = json.dumps(value)[:-1] + f", {json.dumps(key)}: null}}"
     with pytest.raises(DoubledKey):
         loads(json.dumps([{}]).replace("{}", doubled).encode())
+
+
+@pytest.mark.parametrize("depth", [10, 200, 300])
+def test_nested_however_deeply_it_is_read(depth: int) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = {"a": [value], "b": ":"}
+    text = json.dumps(value)
+    assert loads(text.encode()) == value
+    with pytest.raises(DoubledKey):
+        loads(text.replace("1", '{"c": 1, "c": 2}').encode())
