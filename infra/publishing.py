@@ -15,8 +15,10 @@ from thimble.classifier import Classifier, load
 from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, Unavailable
 from thimble.models import pointer
+from thimble.models.canary import check_alike
 from thimble.models.pointer import Pointer, Trial
-from thimble.models.published import check_alike, load_as, matches, no_such_version, too_many_versions
+from thimble.models.published import load_as
+from thimble.models.versions import matches, no_such_version, too_many_versions
 from thimble.store import Folder
 
 

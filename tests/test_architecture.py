@@ -46,7 +46,7 @@ LAYERS = (
     *("web.tables", "web.tensors", "web.bodies"),
     *("answers",),
     *("web.codings", "web.media"),
-    *("models.pointer", "models.cache", "models.canary"),
+    *("models.pointer", "models.versions", "models.cache", "models.canary"),
     *("files.formats",),
     *("settings", "telemetry"),
     *("watching.watch",),

@@ -2,6 +2,6 @@
 
 registry   what everybody asks, and the choice between one document and published ones
 published  the models of a folder; `pointer` is what it reads, `follower` keeps up with it, `cache` bounds it
-canary     which rows a version on trial answers
+versions   how callers spell them;  `canary` which may be on trial, and which rows it answers
 ahead      the default's document, fetched while the libraries are imported
 """

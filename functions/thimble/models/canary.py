@@ -1,4 +1,5 @@
-"""Which rows a trial's version answers: by a hash of a row's values, in the model's order, and nothing else.
+"""Which version may be on trial, and which rows it answers: by a hash of a row's values, in the model's
+order, and nothing else.
 
 The same row gets the same version, alone or among others, by any protocol, in any process; and a row that a
 canary of 10 % answers is among those of its 50 %. Another version under trial takes other rows.
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.classifier import Classifier, Predictions
+from thimble.errors import InvalidModel
 from thimble.features import Feature
 
 Hashes = NDArray[np.uint64]
@@ -115,3 +117,28 @@ def _mixed(z: Hashes) -> Hashes:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+def check_alike(one: Classifier, other: Classifier) -> None:
+    """InvalidModel unless the two take the same rows and answer in the same classes: then one request can be
+    answered by both."""
+    if _taken(one) != _taken(other):
+        raise InvalidModel("its features are not those of the current version, in that order")
+    if _meanings(one) != _meanings(other):
+        raise InvalidModel("its classes are not those of the current version, in that order")
+
+
+def _taken(classifier: Classifier) -> list[tuple[object, ...]]:
+    from thimble import textcells  # of a trial alone: a cold start does without
+
+    return [
+        (feature.name, feature.type, feature.missing, textcells.missing(feature))
+        for feature in classifier.features
+    ]
+
+
+def _meanings(classifier: Classifier) -> list[tuple[object, ...]]:
+    return [
+        (output.name, output.class_texts, output.multilabel, output.has_probabilities)
+        for output in classifier.outputs
+    ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -13,13 +12,13 @@ from typing import NamedTuple
 from thimble import telemetry
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidModel, NotFound, ThimbleError, Unavailable
-from thimble.models import pointer
+from thimble.models import canary, pointer
 from thimble.models.cache import Cache
 from thimble.models.follower import Follower
 from thimble.models.pointer import Pointer, Trial
+from thimble.models.versions import matches, no_such_model, no_such_version, too_many_versions
 from thimble.store import Folder, Found
 
-VERSION = re.compile(r"[0-9a-f]{6,64}")  # a digest, or the beginning of one
 EARLIER = 3  # versions that a cold start tries when the current one is refused
 MOST_FOLLOWED = 10_000  # names whose pointer is remembered
 
@@ -62,7 +61,7 @@ class Registry:
         self._refresh = refresh
         self._clock = clock
         self._lock = threading.Lock()
-        self._followed: OrderedDict[str, Follower[_Known]] = OrderedDict()
+        self._followed: dict[str, Follower[_Known]] = {}
         self._unseen: set[str] = set()  # versions that a pointer named and nothing was there
         self._refused: deque[str] = deque()  # metrics are for the request's own thread
 
@@ -77,7 +76,8 @@ class Registry:
                 raise
             raise Unavailable(f"the default is not there: {error}") from None  # nothing a caller can change
         finally:
-            self._count_refused()
+            if self._refused:
+                self._count_refused()
 
     def _serving(self, name: str, version: str) -> Serving:
         if version:
@@ -109,7 +109,7 @@ class Registry:
         name = name or self.default
         if not name:
             raise Unavailable("no model is the default; MODEL_NAME says which is")
-        if not pointer.NAME.fullmatch(name):
+        if name not in self._followed and not pointer.NAME.fullmatch(name):
             raise no_such_model(name)
         return name, version or (self.pin if name == self.default else "")
 
@@ -140,18 +140,16 @@ class Registry:
             raise no_such_version(name, version) from None
 
     def _follower(self, name: str) -> Follower[_Known]:
-        with self._lock:
-            found = self._followed.get(name)
-            if found is not None:
-                self._followed.move_to_end(name)
-                return found
+        found = self._followed.get(name)
+        if found is not None:
+            return found
         look, stale = partial(self._look, name), partial(self._stale, name)
         found = Follower(look, self._refresh, stale, self._clock)
         found.state()  # a name that nobody published raises here, and is not remembered
         with self._lock:
             self._followed[name] = found
             if len(self._followed) > MOST_FOLLOWED:
-                self._followed.popitem(last=False)
+                del self._followed[next(iter(self._followed))]  # the one that is known longest
         return found
 
     def _look(self, name: str, known: _Known | None) -> _Known:
@@ -179,7 +177,7 @@ class Registry:
         candidate = ""
         if to.trial is not None and not refused:
             try:
-                check_alike(self._load(name, version), self._load(name, to.trial.version))
+                canary.check_alike(self._load(name, version), self._load(name, to.trial.version))
                 candidate = to.trial.version
             except (InvalidModel, NotFound) as error:
                 refused = [self._refuse(name, to.trial.version, error)]
@@ -228,50 +226,6 @@ def load_as(data: bytes, name: str) -> Classifier:
     """A document under the name that it was published under, which its own may differ from."""
     classifier = load(data)
     return classifier._replace(document=classifier.document._replace(name=name))
-
-
-def check_alike(one: Classifier, other: Classifier) -> None:
-    """InvalidModel unless the two take the same rows and answer in the same classes: then one request can be
-    answered by both."""
-    if _taken(one) != _taken(other):
-        raise InvalidModel("its features are not those of the current version, in that order")
-    if _meanings(one) != _meanings(other):
-        raise InvalidModel("its classes are not those of the current version, in that order")
-
-
-def _taken(classifier: Classifier) -> list[tuple[object, ...]]:
-    from thimble import textcells  # of a trial alone: a cold start does without
-
-    return [
-        (feature.name, feature.type, feature.missing, textcells.missing(feature))
-        for feature in classifier.features
-    ]
-
-
-def _meanings(classifier: Classifier) -> list[tuple[object, ...]]:
-    return [
-        (output.name, output.class_texts, output.multilabel, output.has_probabilities)
-        for output in classifier.outputs
-    ]
-
-
-def matches(version: str, digest: str) -> bool:
-    return VERSION.fullmatch(version) is not None and digest.startswith(version)
-
-
-def no_such_model(name: str) -> NotFound:
-    return NotFound(f"there is no model {name!r}; GET /v2/models lists those that are published")
-
-
-def no_such_version(name: str, version: str) -> NotFound:
-    sentence = f"{name} has no version {version!r}"
-    if not VERSION.fullmatch(version):
-        sentence += "; a version is its digest, or at least the first 6 digits of it, in lower case"
-    return NotFound(sentence)
-
-
-def too_many_versions(name: str, version: str, many: int) -> NotFound:
-    return NotFound(f"{name} has {many} versions that begin with {version}; say more of it")
 
 
 def failure(attempt: Callable[[], object]) -> ThimbleError | None:

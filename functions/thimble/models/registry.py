@@ -14,7 +14,8 @@ from thimble.classifier import Classifier, load
 from thimble.document import digest
 from thimble.errors import NotFound, ThimbleError
 from thimble.models.cache import Cache
-from thimble.models.published import Registry, Serving, failure, matches, no_such_model, no_such_version
+from thimble.models.published import Registry, Serving, failure
+from thimble.models.versions import matches, no_such_model, no_such_version
 from thimble.settings import Settings
 
 
