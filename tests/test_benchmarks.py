@@ -84,6 +84,12 @@ def test_all_take_turns_and_every_other_round_goes_backwards() -> None:
     assert "".join(order) == "abccbaabc"
 
 
+def test_one_that_is_in_the_first_round_alone_is_compared_with_that() -> None:
+    once = Contender("the other", gives("the other", 1.0, 50.0).run, rounds=1)
+    [_, row] = case(gives("Thimble", 0.1, 0.2, 0.9), once).rows()
+    assert row == ("the other", "1,000 ms", "0.100", "", "")
+
+
 def test_a_case_stops_at_its_rounds_or_when_its_time_is_used_up() -> None:
     def run() -> Figure:
         time.sleep(0.02)

@@ -70,6 +70,10 @@ class Contender:
     name: str
     run: Callable[[], Figure]
     goal: AtMost | AtLeast | None = None
+    rounds: int | None = None  # the first ones, or all
+
+    def takes_part(self, done: int) -> bool:
+        return self.rounds is None or done < self.rounds
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ class Case:
     def _round(self) -> None:
         """All in turn, so that a busy minute of the machine hits them all; every other round backwards."""
         figures: dict[str, Figure] = {}
-        turn = [self.ours, *self.rivals]
+        turn = [one for one in (self.ours, *self.rivals) if one.takes_part(len(self.rounds))]
         for contender in turn if len(self.rounds) % 2 == 0 else reversed(turn):
             if contender.name not in self.failed:
                 gc.collect()
@@ -158,8 +162,11 @@ class Case:
         """Of those that did not fail."""
         for rival in self.rivals:
             if not {self.ours.name, rival.name} & self.failed.keys():
-                pairs = [(figures[self.ours.name], figures[rival.name]) for figures in self.rounds]
-                ratios = tuple(ours.amount / theirs.amount for ours, theirs in pairs)
+                ratios = tuple(
+                    figures[self.ours.name].amount / figures[rival.name].amount
+                    for figures in self.rounds
+                    if rival.name in figures
+                )
                 yield Outcome(rival.name, self.median(rival.name).shown, ratios, rival.goal)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
@@ -178,7 +185,7 @@ class Case:
 
     def median(self, name: str) -> Figure:
         """The figure of one of them; of an even number of rounds the upper of two."""
-        figures = [figures[name] for figures in self.rounds]
+        figures = [figures[name] for figures in self.rounds if name in figures]
         return sorted(figures, key=lambda figure: figure.amount)[len(figures) // 2]
 
 
