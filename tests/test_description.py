@@ -143,7 +143,3 @@ def test_the_page_needs_nothing_from_another_host(app: http.App, method: str) ->
     assert "connect-src 'self'" in answer.headers["content-security-policy"]
     assert not re.findall(r'https?:|//[a-z]+\.|href="(?!data:|openapi.json)|<img|@import|url\(|src=', page)
     assert "innerHTML" not in page
-
-
-def test_both_ship_in_the_wheel_and_to_lambda() -> None:
-    assert '"protocols/*.json", "protocols/*.html"' in (ROOT / "pyproject.toml").read_text()
