@@ -15,7 +15,7 @@ _start = partial(handover.start, _settings.workflow_arn)
 _pipeline = Pipeline(
     models=partial(registry.for_key, _models),
     results_uri=_settings.results_uri,
-    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
+    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
     splitting=Splitting(_settings.split_bytes, _start) if _settings.workflow_arn else None,
 )
 handler = events.handler(_pipeline.classify)

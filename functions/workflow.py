@@ -13,7 +13,7 @@ _models = registry.models(_settings)
 _pipeline = Pipeline(
     models=partial(registry.for_key, _models),
     results_uri=_settings.results_uri,
-    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote),
+    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
 )
 _workflow = workflow.Workflow(
     _pipeline,

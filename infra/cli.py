@@ -220,6 +220,15 @@ def classify(
             show_default="found",
         ),
     ] = "",
+    header: Annotated[
+        str,
+        typer.Option(
+            envvar="HEADER",
+            metavar="present|absent",
+            help="Whether CSV and TSV begin with a header.",
+            show_default="found",
+        ),
+    ] = "",
     endpoint_url: EndpointUrl = None,
 ) -> None:
     """Classify files on this machine, without a server.
@@ -238,7 +247,7 @@ def classify(
     from infra import classifying
     from thimble.files.jobs import Options
 
-    options = Options(max_rejected_share, delimiter, quote)
+    options = Options(max_rejected_share, delimiter, quote, header)
     if not classifying.classify(
         files, output=output, model=model, options=options, processes=processes, endpoint_url=endpoint_url
     ):

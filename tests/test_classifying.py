@@ -110,6 +110,10 @@ def test_what_separates_cells_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(GOOD.replace(b",", b"~"))
     assert classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~").exit_code == 0
     assert (tmp_path / "out.csv").read_bytes().startswith(b"5.1~3.5~1.4~0.2~setosa~")
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~", "--header", "present")
+    assert "a.csv was refused: the header lacks" in run.stdout
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--header", "no")
+    assert run.stderr.startswith("thimble: the header 'no' is neither present nor absent")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", ",")
     assert run.stderr.startswith("thimble: the quote ',' is what separates cells")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", "''")

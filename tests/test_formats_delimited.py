@@ -310,16 +310,16 @@ def test_without_a_header_the_features_are_the_cells_with_numbers() -> None:
     assert [line.split(b",")[6] for line in result.splitlines()] == [b"setosa", b"setosa"]
 
 
-def test_a_model_without_names_takes_the_first_columns_that_are_no_id() -> None:
+def test_a_model_without_names_takes_the_columns_that_are_no_id() -> None:
     n = UNNAMED.n_features
     names = ",".join(f"c{k}" for k in range(n))
     numbers = ",".join(["1.5"] * n)
-    header = layout(f"id,{names},note\n77,{numbers},x\n".encode(), classifier=UNNAMED)
+    header = layout(f"id,{names}\n77,{numbers}\n".encode(), classifier=UNNAMED)
     assert list(header.features.values()) == list(range(1, n + 1))
     none = layout(f"{numbers}\n".encode(), classifier=UNNAMED)
     assert list(none.features.values()) == list(range(n))
     assert none.opening == b""
-    pandas = layout(("," + ",".join(map(str, range(n))) + f"\n0,{numbers}\n").encode(), classifier=UNNAMED)
+    pandas = layout(f",{names}\n0,{numbers}\n".encode(), classifier=UNNAMED)
     assert list(pandas.features.values()) == list(range(1, n + 1))
 
 

@@ -70,7 +70,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
     assert summary == {
         "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
-        "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": ""},
+        "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": ""},
         "format": "csv",
         "rows": 3,
         "predictions": 2,
@@ -146,6 +146,9 @@ def test_another_version_or_model_or_option_is_another_result(bench: Bench) -> N
     told = Bench("memory:///", options=Options(delimiter=";"))
     told.put(ROWS)
     assert told.classify()["error"].startswith("the header lacks")
+    headless = Bench("memory:///", options=Options(header="absent"))
+    headless.put(ROWS)
+    assert headless.classify()["error"].startswith("there is no header")
 
 
 def test_a_late_event_of_an_older_version_finds_the_newest(bench: Bench) -> None:

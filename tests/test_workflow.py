@@ -354,6 +354,15 @@ def test_what_cannot_be_split_is_done_by_the_planner(key: str) -> None:
     assert bench.outcome(key) == bench.outcome(key, "single/")
 
 
+def test_what_is_said_of_the_header_holds_for_every_range() -> None:
+    rows = b"5.1,3.5,1.4,0.2\n" * 20
+    assert Bench(options=Options(header="absent")).check(rows, "a.csv")["predictions"] == 20
+    names = b",".join(name.encode() for name in NAMES) + b"\n"
+    summary = Bench(options=Options(header="absent")).check(names + rows, "b.csv")
+    assert (summary["predictions"], summary["rejections"]) == (20, 1)
+    assert "the header lacks" in Bench(options=Options(header="present")).check(rows, "c.csv")["error"]
+
+
 def test_what_is_no_table_is_refused_by_the_planner() -> None:
     bench = Bench()
     assert bench.check(b"a,b\nx,y\n", "a.csv")["error"].startswith("the header lacks")

@@ -1,20 +1,32 @@
 """Headers of tables, and which columns are the model's features.
 
-A first record is a header if it names the features, or if no cell of it is a number. With a header and a
-model that knows its features' names, columns are matched by name, in any order. Where the model has no names,
-its features are the first columns that are not called id. Without a header, they are all the columns, or,
-among more columns, exactly those that hold a number in the first record.
+Whether the first record is a header may be said; else it is found. With a model that knows its features'
+names it is one if it has them, or if no cell of it is a number. With a model without, it is one if the cells
+where numbers belong are words, and none if one of them begins as a value does, or all of them mean that a
+value is missing. Everything else, and the numbers 0, 1, 2, ... as pandas names columns, may be either: no
+guess is to cost a record, so it has to be said.
+
+With a header and a model that knows its features' names, columns are matched by name, in any order. Where the
+model has no names, its features are the columns that are not called id, and there are no others. Without a
+header, they are all the columns, or, among more, exactly those that hold a number in the first record.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
-from thimble.textcells import is_number
+from thimble.features import Feature
+from thimble.textcells import MISSING, is_number
 
-IDENTIFIERS = ("", "id")  # an index that pandas wrote has no name
+IDENTIFIERS = ("", "id", "__index_level_0__")  # pandas' index has no name, or in Parquet the last
+SAID = ("present", "absent")
+VALUE = re.compile(
+    r"""['"]?[+-]?(?:\.?[0-9]|(?:inf|infinity|true|false)$)""", re.IGNORECASE
+)  # or meant as one
 
 
 def named(cells: list[str], classifier: Classifier) -> list[str]:
@@ -23,18 +35,43 @@ def named(cells: list[str], classifier: Classifier) -> list[str]:
     return [cell if cell in known else cell.strip() for cell in cells]
 
 
-def is_header(cells: list[str], names: tuple[str, ...] | None) -> bool:
+def is_header(cells: list[str], classifier: Classifier, said: str, way: str) -> bool:
+    """As was said, or as is found; InvalidFile tells the way to say it, where it has to be."""
+    if said in SAID:
+        return said == "present"
+    if classifier.feature_names is not None:
+        return _has_names(cells, classifier.feature_names)
+    found = _has_words(cells, classifier.features)
+    if found is None:
+        raise InvalidFile(
+            f"the first record may be a header, or data of a model without feature names: say which by {way}"
+        )
+    return found
+
+
+def _has_names(cells: list[str], names: tuple[str, ...]) -> bool:
     if not any(map(is_number, cells)):
         return True
-    if names is not None:
-        found = set(names).intersection(cells)
-        return len(found) == len(names) or not all(map(is_number, found))
-    numbers = cells[1:] if cells[0] in IDENTIFIERS else cells
-    return len(numbers) > 1 and numbers == [str(k) for k in range(len(numbers))]  # as pandas names columns
+    found = set(names).intersection(cells)
+    return len(found) == len(names) or not all(map(is_number, found))
+
+
+def _has_words(cells: list[str], features: Sequence[Feature]) -> bool | None:
+    """Where numbers belong; None if that does not tell."""
+    others = [cell for cell in cells if cell.lower() not in IDENTIFIERS]
+    if others == [str(k) for k in range(len(features))]:
+        return None
+    mine = cells if len(cells) == len(features) else others
+    if len(mine) == len(features):
+        cells = [cell for cell, feature in zip(mine, features, strict=True) if feature.numeric]
+    if any(map(VALUE.match, cells)):
+        return False
+    words = {cell not in MISSING for cell in cells}
+    return words.pop() if len(words) == 1 else None
 
 
 def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
-    """In which column each feature is: by name, or without names in the first columns that are no id.
+    """In which column each feature is: by name, or without names in the columns that are no id.
 
     A feature that the model does not use need not be there.
     """
@@ -43,22 +80,27 @@ def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
             header, [(k, f.name) for k, f in enumerate(classifier.features) if f.type != "unused"]
         )
     columns = [k for k, name in enumerate(header) if name.lower() not in IDENTIFIERS]
-    if len(columns) < classifier.n_features:
+    if len(columns) != classifier.n_features:
+        have = "is 1 column" if len(columns) == 1 else f"are {len(columns)} columns"
         raise InvalidFile(
-            f"there are {len(columns)} columns besides an id, and the model takes "
-            f"{classifier.n_features}: {listed(header)}"
+            f"there {have} besides an id, and the model takes {classifier.n_features}, whose names it does "
+            "not know: leave only these, or export it with names"
         )
-    return dict(enumerate(columns[: classifier.n_features]))
+    _refuse_doubled([name for name, times in Counter(header).items() if times > 1])
+    return dict(enumerate(columns))
 
 
 def _by_name(header: Sequence[str], wanted: list[tuple[int, str]]) -> dict[int, int]:
     missing = [name for _, name in wanted if name not in header]
     if missing:
         raise InvalidFile(f"the header lacks {listed(missing)}; it has {listed(header)}")
-    doubled = [name for _, name in wanted if header.count(name) > 1]
-    if doubled:
-        raise InvalidFile(f"the header has {listed(doubled)} more than once")
+    _refuse_doubled([name for _, name in wanted if header.count(name) > 1])
     return {k: header.index(name) for k, name in wanted}
+
+
+def _refuse_doubled(names: list[str]) -> None:
+    if names:
+        raise InvalidFile(f"the header has {listed(names)} more than once")
 
 
 def positions(cells: list[str], classifier: Classifier) -> dict[int, int]:

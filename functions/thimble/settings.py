@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     max_rejected_share: float  # MAX_REJECTED_SHARE: a file of which more was rejected fails; 1: none does
     delimiter: str  # DELIMITER of CSV and TSV: one character, or tab; empty: found in each file
     quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
+    header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
 
 
@@ -64,6 +65,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         max_rejected_share=share("MAX_REJECTED_SHARE", "1"),
         delimiter=environment.get("DELIMITER", ""),
         quote=environment.get("QUOTE", ""),
+        header=environment.get("HEADER", ""),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
     )
 

@@ -30,14 +30,15 @@ class Options:
     max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
     delimiter: str = ""  # of CSV and TSV; empty: found
     quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
+    header: str = ""  # of CSV and TSV: present or absent; empty: found
 
     def __post_init__(self) -> None:
-        """InvalidInput for a delimiter or a quote that cannot be one."""
-        _ = self.dialect
+        """InvalidInput for what cannot be a delimiter, a quote, or said of a header."""
+        _ = self.given
 
     @property
-    def dialect(self) -> formats.Given:
-        return formats.Given(self.delimiter, self.quote)
+    def given(self) -> formats.Given:
+        return formats.Given(self.delimiter, self.quote, self.header)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Job:
 
     def format(self, head: bytes, whole: bool) -> Format:
         """Of an input that begins with `head`, unpacked; InvalidFile if there is none."""
-        return formats.find(self.name, head, whole, self.classifier, self.options.dialect)
+        return formats.find(self.name, head, whole, self.classifier, self.options.given)
 
     def tally(self) -> Tally:
         return Tally(len(added.class_names(self.classifier)), observed.none(self.classifier.reference))

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble import headers
 from thimble.errors import InvalidInput
 from thimble.files.formats import cells
 from thimble.files.formats.quotes import Quoted, quoted
@@ -67,13 +68,16 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Given:
-    """What is said of a file's dialect beforehand. What is empty is found; no quote at all is "none"."""
+    """What is said of a file beforehand. What is empty is found; no quote at all is "none"."""
 
     delimiter: str = ""
     quote: str = ""
+    header: str = ""  # present or absent
 
     def __post_init__(self) -> None:
-        """InvalidInput for what cannot tell cells apart."""
+        """InvalidInput for what cannot tell cells apart, or whether there is a header."""
+        if self.header and self.header not in headers.SAID:
+            raise InvalidInput(f"the header {self.header!r} is neither present nor absent, nor empty")
         for name, text in (("delimiter", self._delimiter), ("quote", self._quote)):
             if text and not _is_mark(text):
                 raise InvalidInput(f"the {name} {text!r} is not one character of ASCII punctuation, or a tab")

@@ -1,5 +1,5 @@
 """How a delimited file is laid out, found from its first record: delimiter, quote, header, which columns are
-features. A delimiter or a quote that was given is not looked for.
+features. A delimiter, a quote or a header that was given is not looked for.
 
 `headers` says what a header is, and which columns are features; a missing or doubled one refuses the file.
 """
@@ -21,6 +21,7 @@ from thimble.files.formats.records import MAX_RECORD_BYTES
 
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 QUOTES = ('"', "'")
+SAYING = "HEADER, present or absent"
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
 
 
@@ -55,7 +56,7 @@ def _fitting(name: str, head: bytes, whole: bool, classifier: Classifier, given:
             if unlikely and first.dialect.quote not in first.raw:
                 continue
             try:
-                layouts.append((len(first.cells), _laid_out(name, first, head, classifier)))
+                layouts.append((len(first.cells), _laid_out(name, first, head, classifier, given)))
             except InvalidFile as error:
                 faults.append((len(first.cells), error))
         if layouts:
@@ -94,10 +95,10 @@ def _end(data: bytes, dialect: Dialect, whole: bool) -> int:
     return len(data) if whole else 0
 
 
-def _laid_out(name: str, first: First, head: bytes, classifier: Classifier) -> Delimited:
+def _laid_out(name: str, first: First, head: bytes, classifier: Classifier, given: Given) -> Delimited:
     header = headers.named(first.cells, classifier)
     mark = BOM if head.startswith(BOM) else b""
-    if headers.is_header(header, classifier.feature_names):
+    if headers.is_header(header, classifier, given.header, SAYING):
         if len(Tokens(first.dialect, first.raw + first.dialect.newline).strays):
             raise InvalidFile(f"the header opens a {first.dialect.quote.decode()} that is never closed")
         features = matching.features(header, classifier)

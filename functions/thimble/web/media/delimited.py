@@ -1,7 +1,7 @@
 """CSV by the rules of files (`headers`, `textcells`), read with the standard library: the API has no polars.
 
-The delimiter is found. A header is found too, or is there or not as `text/csv; header=present` or `absent`
-says; an answer has one unless `Accept: text/csv; header=absent` says otherwise.
+The delimiter is found. A header is found too, where that can be told, or is there or not as `text/csv;
+header=present` or `absent` says; an answer has one unless `Accept: text/csv; header=absent` says otherwise.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from thimble.web.media import Media, utf8
 from thimble.web.tables import Table
 
 DELIMITERS = (",", ";", "\t", "|")
+SAYING = "text/csv; header=present, or header=absent"
 
 Record = tuple[int, list[str]]  # the number of its last line, and its cells
 
@@ -70,11 +71,12 @@ class Text:
             if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
                 return None
             X = np.array(rows, np.float64)
-        except ValueError:  # not JSON, not all of one length
+            first = lines.partition("\n")[0].split(",")
+            headed = headers.is_header(first, classifier, self.header, SAYING)
+        except (ValueError, InvalidFile):  # not JSON, not all of one length, perhaps a header
             return None
-        first = lines.partition("\n")[0].split(",")
         fits = len(first) == classifier.n_features and X.ndim == 2
-        return np.ascontiguousarray(X.T) if fits and not self._is_header(first, classifier) else None
+        return np.ascontiguousarray(X.T) if fits and not headed else None
 
     def _by_cells(self, classifier: Classifier, most: int) -> Any:
         layout, n = self._layout(classifier), classifier.n_features
@@ -125,14 +127,9 @@ class Text:
         _, cells = first
         tables.check(len(cells), len(cells))
         cells = headers.named(cells, classifier)
-        if self._is_header(cells, classifier):
+        if headers.is_header(cells, classifier, self.header, SAYING):
             return Layout(len(cells), headers.features(cells, classifier), others)
         return Layout(len(cells), headers.positions(cells, classifier), chain([first], others))
-
-    def _is_header(self, cells: list[str], classifier: Classifier) -> bool:
-        if self.header in ("present", "absent"):
-            return self.header == "present"
-        return headers.is_header(cells, classifier.feature_names)
 
     def _column(self, feature: Feature, cells: Sequence[str] | None) -> Any:
         if cells is None or feature.type == "unused":
