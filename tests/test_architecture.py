@@ -41,7 +41,7 @@ LAYERS = (
         "reference",
         "classifier",
     ),
-    *("watching.observed", "watching.drift"),
+    *("watching.observed", "watching.waiting", "watching.drift"),
     *("textcells", "headers", "rows"),
     *("web.tables", "web.tensors", "web.bodies"),
     *("answers",),

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from model import export
 from model.frames import columns
 from model.worked import EXAMPLES
-from thimble.classifier import Classifier, load
-from thimble.watching.watch import CLASSES, HELD, MODELS, Watch
+from thimble.classifier import Classifier, Predictions, load
+from thimble.watching.waiting import FEWEST
+from thimble.watching.watch import CLASSES, HELD, REPORTING, ROWS, Watch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
+WIDTH = len(PENGUINS.features) + len(PENGUINS.classes)
 TABLE: Any = EXAMPLES["penguins"]()[0]
 
 
@@ -130,12 +133,28 @@ def test_many_features_and_classes_are_a_bounded_number_of_metrics(clock: Clock,
     assert [line["class"] for line in lines[1:]][-1] == "others"
 
 
-def test_memory_is_bounded_by_what_is_counted_early(clock: Clock) -> None:
-    watch = Watch(clock)
-    rows = columns(PENGUINS.features, sample(10_000))
-    for _ in range(5):
-        watch.seen(PENGUINS, rows, PENGUINS.predict(rows))
-        assert watch._held <= HELD
+def test_memory_is_bounded_by_what_is_counted_early(clock: Clock, emitted: Any) -> None:
+    """Whether the rows come one by one or many at once, and whether there is room for many or for few."""
+    rows = columns(PENGUINS.features, sample(5_000))
+    found = PENGUINS.predict(rows)
+    for held in (HELD, 0):
+        watch = Watch(clock, held=held)
+        for at_once in (1, 700, 5_000):
+            for start in range(0, 5_000, at_once):
+                stop = start + at_once
+                watch.seen(PENGUINS, [column[start:stop] for column in rows], of(found, start, stop))
+                assert watch._seen[PENGUINS.digest].waiting.room <= (ROWS if held else FEWEST)
+                assert watch._held <= max(held, FEWEST * WIDTH)
+        watch.report()
+        assert values(emitted()[0])["WatchedRows"] == 5_000 + 5_000 + 1_667
+
+
+def of(predictions: Predictions, start: int, stop: int) -> Predictions:
+    return predictions._replace(
+        probabilities=predictions.probabilities[:, start:stop],
+        label_indices=predictions.label_indices[start:stop],
+        label_mask=predictions.label_mask[:, start:stop],
+    )
 
 
 def test_several_models_are_reported_apart(clock: Clock, emitted: Any) -> None:
@@ -167,10 +186,62 @@ def test_of_a_large_request_rows_are_counted_that_are_spread_evenly(clock: Clock
     assert sum(line["Predicted"] for line in classes) == 1_800
 
 
-def test_a_thousand_models_are_not_kept(clock: Clock, emitted: Any) -> None:
-    watch = Watch(clock)
+def named(number: int) -> Classifier:
+    return PENGUINS._replace(digest=f"{number:064x}")
+
+
+def rows_of(lines: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Which model, and how many rows."""
+    return [(int(line["model_digest"], 16), line["rows"]) for line in lines if "rows" in line]
+
+
+def test_of_models_without_bound_those_seen_first_are_reported_early(clock: Clock, emitted: Any) -> None:
+    watch = Watch(clock, watched=100 * WIDTH)
     for number in range(250):
-        ask(watch, PENGUINS._replace(digest=f"{number:064x}"), sample(2), at_once=2)
-        assert len(watch._seen) <= MODELS
+        ask(watch, named(number), sample(2), at_once=2)
+        assert len(watch._seen) <= 100
+    assert rows_of(emitted()) == [(number, 2) for number in range(150)]
     watch.report()
-    assert sum(values(line).get("WatchedRows", 0) for line in emitted()) == 500
+    assert rows_of(emitted()) == [(number, 2) for number in range(150, 250)]
+
+
+def test_no_request_reports_for_long(emitted: Any) -> None:
+    """What is due is reported by as many requests as it takes, each model once."""
+
+    class Slow(Clock):
+        def __call__(self) -> float:
+            self.now += REPORTING / 20
+            return self.now
+
+    clock = Slow()
+    watch = Watch(clock)
+    for number in range(100):
+        ask(watch, named(number), sample(2), at_once=2)
+    clock.now += 60
+    found: list[tuple[int, int]] = []
+    while len(found) < 100:
+        ask(watch, named(1000), sample(1))
+        reported = rows_of(emitted())
+        assert 1 <= len(reported) <= 20
+        found += reported
+    assert found == [(number, 2) for number in range(100)]
+
+
+def test_what_a_request_came_with_may_change_after_it(clock: Clock, emitted: Any) -> None:
+    watch = Watch(clock)
+    rows = columns(PENGUINS.features, sample(300))
+    found = PENGUINS.predict(rows)
+    watch.seen(PENGUINS, rows, found)
+    for values_ in (*(column for column in rows if isinstance(column, np.ndarray)), found.probabilities):
+        values_[...] = -1.0
+    watch.report()
+    assert values(emitted()[0])["Drifted"] == 0
+
+
+def test_threads_lose_no_row(clock: Clock, emitted: Any) -> None:
+    watch = Watch(clock)
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(16):
+            pool.submit(ask, watch, PENGUINS, sample(300))
+    watch.report()
+    assert sum(rows for _, rows in rows_of(emitted())) == 16 * 300

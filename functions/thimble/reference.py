@@ -6,7 +6,7 @@ were. No row of the training data is in it. No dataclasses: making one costs a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -47,16 +47,11 @@ class Categories(NamedTuple):
         return int(self.counts.sum()) + self.other + self.missing
 
 
-class Predicted:
+class Predicted(NamedTuple):
     """Of one output."""
 
-    def __init__(self, classes: Counts, winning: Numbers) -> None:
-        self.classes = classes  # how often each was the label, or one of the labels
-        self.winning = winning  # the largest probability (or score) of each row
-
-    @cached_property
-    def edges(self) -> FloatArray:
-        return _stacked([self.winning])
+    classes: Counts  # how often each was the label, or one of the labels
+    winning: Numbers  # the largest probability (or score) of each row
 
 
 class Reference:
@@ -74,22 +69,6 @@ class Reference:
     @cached_property
     def texts(self) -> dict[int, Categories]:
         return {k: found for k, found in enumerate(self.features) if isinstance(found, Categories)}
-
-    @cached_property
-    def edges(self) -> FloatArray:
-        """Of all numbers, for counting."""
-        return _stacked(list(self.numbers.values()))
-
-
-def _stacked(numbers: Sequence[Numbers]) -> FloatArray:
-    """(edges, numbers, 1), from -inf, which all but missing values reach; the last edge is just above the
-    last bin, and repeated for those that have fewer than others."""
-    edges = np.empty((max(len(found.edges) for found in numbers) + 1, len(numbers), 1))
-    edges[0] = -np.inf
-    for k, found in enumerate(numbers):
-        edges[1 : len(found.edges), k, 0] = found.edges[:-1]
-        edges[len(found.edges) :, k, 0] = np.nextafter(found.edges[-1], np.inf)
-    return edges
 
 
 def read(document: Document) -> Reference | None:

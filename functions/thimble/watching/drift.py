@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from thimble.arrays import FloatArray
-from thimble.classifier import Classifier
+from thimble.classifier import Classifier, Output
 from thimble.normal import inverse_normal
 from thimble.reference import Categories, Counts, Numbers
 from thimble.watching.observed import unpacked
+from thimble.watching.waiting import Labels, Watched
 
 FEWEST_ROWS = 200
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
@@ -44,13 +45,14 @@ COUNTS = (
 Entry = dict[str, Any]
 
 
-def report(classifier: Classifier, counts: Counts) -> Entry | None:
+def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
     """What a summary says of a vector of counts; None of a model without a reference."""
-    reference = classifier.reference
+    reference = model.reference
     if reference is None:
         return None
     found = unpacked(reference, counts)
-    names = [feature.name or f"feature {k}" for k, feature in enumerate(classifier.features)]
+    outputs: Sequence[Output | Labels] = model.outputs
+    names = [feature.name or f"feature {k}" for k, feature in enumerate(model.features)]
     features = {names[k]: _entry(reference.features[k], found.features[k]) for k in sorted(found.features)}
     predictions = [
         {
@@ -62,20 +64,19 @@ def report(classifier: Classifier, counts: Counts) -> Entry | None:
             "winning": _entry(predicted.winning, winning),
         }
         for output, predicted, classes, winning in zip(
-            classifier.outputs, reference.outputs, found.classes, found.winning, strict=True
+            outputs, reference.outputs, found.classes, found.winning, strict=True
         )
     ]
     return _judged(found.rows, reference.rows, features, predictions)
 
 
-def predicted(classifier: Classifier, counts: Counts) -> dict[str, int]:
+def predicted(model: Classifier | Watched, counts: Counts) -> dict[str, int]:
     """How often each label was the answer, of several outputs each label after its output's name."""
-    assert classifier.reference is not None
+    assert model.reference is not None
+    outputs: Sequence[Output | Labels] = model.outputs
     return {
         f"{output.name}.{text}" if output.name else text: n
-        for output, times in zip(
-            classifier.outputs, unpacked(classifier.reference, counts).classes, strict=True
-        )
+        for output, times in zip(outputs, unpacked(model.reference, counts).classes, strict=True)
         for text, n in zip(output.class_texts, times.tolist(), strict=True)
     }
 

@@ -1,106 +1,160 @@
 """What an instance was asked in the last minute, as metrics: a bounded number of them, however many features.
 
-A request only leaves its columns and predictions here. They are counted many at a time, and reported by the
-first request after a minute. Drift is judged of at least as many rows as a verdict takes: where traffic is
-thin, its window is longer than a minute.
+A request only leaves its columns and predictions here. They are counted many at a time, and a model's minute
+is reported by the first request after it. Drift is judged of at least as many rows as a verdict takes: where
+traffic is thin, its window is longer than a minute.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from thimble import telemetry
-from thimble.answers import identity
 from thimble.classifier import Classifier, Predictions
-from thimble.reference import Counts
+from thimble.reference import Counts, Reference
+from thimble.watching.waiting import Waiting, Watched, watched
 
 MINUTE = 60.0
-HELD = 1 << 15  # numbers that wait to be counted: they stay in the cache
-ROWS = 2_000  # of one request; of more than that, as many evenly spread
-MODELS = 100  # at a time: what they hold is beside the cache of models
+ROWS = 2_000  # of a model that are counted at a time; of a request of more, as many evenly spread
+MORE = 5  # times the room for rows that wait, where it is full
+HELD = 1 << 21  # numbers for which there is such room, of all models
+WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
+REPORTING = 0.02  # seconds of one request; what else is due waits for the next
 CLASSES = 10  # with a metric each, the first; the others share one
+
+NOTHING: Counts = np.zeros(1, np.int64)
 
 
 class Seen:
     """Of one model: what waits to be counted, and what was counted."""
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-        self.waiting: list[tuple[Any, Predictions]] = []
-        self.minute: Counts = np.zeros(1, np.int64)
-        self.window: Counts = np.zeros(1, np.int64)
+    def __init__(self, model: Watched, matrix: bool) -> None:
+        self.model = model
+        self.width = len(model.features) + sum(len(output.class_texts) for output in model.outputs)
+        self.waiting = Waiting(model, matrix)
+        self.minute = NOTHING
+        self.window = NOTHING
+        self.due = math.inf
+
+    @property
+    def held(self) -> int:
+        return self.waiting.room * self.width
 
     def count(self) -> None:
+        if self.waiting.rows:
+            self.minute = self.minute + self.waiting.counted()
+
+    def count_at_once(self, columns: Any, predictions: Predictions) -> None:
         from thimble.watching import observed
 
-        if self.waiting:
-            columns, predictions = observed.together(self.waiting)
-            self.minute = self.minute + observed.count(self.classifier.reference, columns, predictions)
-            self.waiting.clear()
+        columns, predictions = observed.every(-(-len(columns[0]) // ROWS), columns, predictions)
+        self.minute = self.minute + observed.count(self.model.reference, columns, predictions)
+
+    def report(self) -> bool:
+        """Emit the minute's counts, and what is to be said of drift; False if there are none."""
+        self.count()
+        if not self.minute[0]:
+            return False
+        from thimble.watching import drift
+
+        self.window = self.window + self.minute
+        found = drift.report(self.model, self.window)
+        assert found is not None
+        labels, rows = drift.predicted(self.model, self.minute), int(self.minute[0])
+        emit(found, labels, rows, self.model.name, self.model.digest)
+        self.minute = NOTHING
+        if found["verdict"] is not None:
+            self.window = NOTHING
+        return True
 
 
 class Watch:
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, held: int = HELD, watched: int = WATCHED
+    ) -> None:
         self._clock = clock
-        self._seen: dict[str, Seen] = {}
+        self._most_held = held
+        self._most_watched = watched
+        self._lock = Lock()
+        self._seen: dict[str, Seen] = {}  # by digest; what is due first is first
+        self._due = math.inf
+        self._widths = 0
         self._held = 0
-        self._due = clock() + MINUTE
 
     def seen(self, classifier: Classifier, columns: Any, predictions: Predictions) -> None:
         """Rows that were answered; of a model without a reference nothing is kept."""
-        if classifier.reference is not None:
-            if len(columns[0]) > ROWS:
-                from thimble.watching import observed
-
-                columns, predictions = observed.every(-(-len(columns[0]) // ROWS), columns, predictions)
-            self._of(classifier).waiting.append((columns, predictions))
-            self._held += len(columns) * len(columns[0]) + predictions.probabilities.size
-            if self._held > HELD:
-                self._count()
-        if self._clock() >= self._due:
-            self.report()
-
-    def _of(self, classifier: Classifier) -> Seen:
-        seen = self._seen.get(classifier.digest)
-        if seen is None:
-            if len(self._seen) == MODELS:
-                self.report()
-                self._seen.clear()
-            seen = self._seen[classifier.digest] = Seen(classifier)
-        return seen
+        with self._lock:
+            if classifier.reference is not None:
+                self._keep(self._of(classifier, classifier.reference), columns, predictions)
+            if self._clock() >= self._due:
+                self._report_due()
 
     def report(self) -> None:
-        """Emit the minute's counts, and what is to be said of drift."""
-        self._count()
-        for digest, seen in list(self._seen.items()):
-            if not seen.minute[0]:
-                del self._seen[digest]  # a minute without a request
-            else:
-                _report(seen)
-        self._due = self._clock() + MINUTE
+        """Of all models, what was not reported yet."""
+        with self._lock:
+            for digest in list(self._seen):
+                self._report(digest)
 
-    def _count(self) -> None:
-        for seen in self._seen.values():
+    def _of(self, classifier: Classifier, reference: Reference) -> Seen:
+        seen = self._seen.get(classifier.digest)
+        if seen is None:
+            seen = Seen(watched(classifier, reference), classifier.preprocessing is None)
+            while self._seen and self._widths + seen.width > self._most_watched:
+                self._taken(next(iter(self._seen))).report()
+            self._put(seen)
+        return seen
+
+    def _keep(self, seen: Seen, columns: Any, predictions: Predictions) -> None:
+        waiting, rows = seen.waiting, len(predictions.label_indices)
+        if waiting.rows + rows > waiting.room and not self._grown(seen, waiting.rows + rows):
             seen.count()
-        self._held = 0
+            if rows > waiting.room:
+                seen.count_at_once(columns, predictions)
+                return
+        waiting.add(columns, predictions)
 
+    def _grown(self, seen: Seen, rows: int) -> bool:
+        """Whether there is room for so many rows now."""
+        room = seen.waiting.room
+        while room < rows:
+            room *= MORE
+        held = self._held - seen.held + room * seen.width
+        if room > ROWS or held > self._most_held:
+            return False
+        seen.waiting.grow(room)
+        self._held = held
+        return True
 
-def _report(seen: Seen) -> None:
-    from thimble.watching import drift
+    def _report_due(self) -> None:
+        started = self._clock()
+        while self._due <= self._clock() < started + REPORTING:
+            self._report(next(iter(self._seen)))
 
-    seen.window = seen.window + seen.minute
-    found = drift.report(seen.classifier, seen.window)
-    assert found is not None
-    emit(
-        found, drift.predicted(seen.classifier, seen.minute), int(seen.minute[0]), **identity(seen.classifier)
-    )
-    seen.minute = np.zeros(1, np.int64)
-    if found["verdict"] is not None:
-        seen.window = np.zeros(1, np.int64)
+    def _report(self, digest: str) -> None:
+        """A model without a request since the last time is forgotten."""
+        seen = self._taken(digest)
+        if seen.report():
+            self._put(seen)
+
+    def _put(self, seen: Seen) -> None:
+        seen.due = self._clock() + MINUTE
+        self._seen[seen.model.digest] = seen
+        self._widths += seen.width
+        self._held += seen.held
+        self._due = min(self._due, seen.due)
+
+    def _taken(self, digest: str) -> Seen:
+        seen = self._seen.pop(digest)
+        self._widths -= seen.width
+        self._held -= seen.held
+        self._due = next((other.due for other in self._seen.values()), math.inf)
+        return seen
 
 
 def emit(found: dict[str, Any], labels: Mapping[str, int], rows: int, name: str, digest: str) -> None:
