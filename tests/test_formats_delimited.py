@@ -137,7 +137,7 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
         ('"1,5"', 'petal width (cm) is "1,5", not a number; decimals take a point'),
         ('"1,500,000"', 'petal width (cm) is "1,500,000", not a number'),
         ('"5"1', 'petal width (cm) is ""5"1", not a number'),
-        ("1e999", 'petal width (cm) is "1e999", too large for a number'),
+        ("1e999", 'petal width (cm) is "1e999", too large, not a finite number'),
         ("x" * 99, f'petal width (cm) is "{"x" * 40}…", not a number'),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_row_without_a_number_is_rejected_with_its_number() -> None:
     assert [(line["line"], line["reason"]) for line in rejected] == [
         (2, "sepal length (cm) is null"),
         (3, "sepal length (cm) is NaN, not a finite number"),
-        (4, "sepal length (cm) is infinite, not a finite number"),
+        (4, "sepal length (cm) is too large, not a finite number"),
     ]
     assert json.loads(rejected[0]["record"])["note"] == "2024-01-01"
     kept = frame[[0, 4, 5]]

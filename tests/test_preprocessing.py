@@ -572,7 +572,7 @@ class TestRejections:
             ({"island": 3}, "instances[0].island is a number, not a string"),
             ({"island": True}, "instances[0].island is a boolean, not a string"),
             ({"body_mass_g": "3700"}, "instances[0].body_mass_g is a string, not a number"),
-            ({"body_mass_g": float("inf")}, "instances[0].body_mass_g is too large for a number"),
+            ({"body_mass_g": float("inf")}, "instances[0].body_mass_g is too large, not a finite number"),
             ({"wings": 2}, "instances[0].wings is no feature of the model"),
         ],
     )

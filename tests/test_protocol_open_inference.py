@@ -174,7 +174,7 @@ REFUSED: list[tuple[Any, int, str]] = [
     (tensor({}), 400, "x.data is an object, not a list"),
     (tensor(ROW[:3], shape=[1, 3]), 422, "x has 3 columns; the model takes 4"),
     (tensor([], shape=[0, 4]), 422, "there are no rows"),
-    (tensor([1, 2, 3, None]), 422, "x[0][3] is NaN"),
+    (tensor([1, 2, 3, None]), 422, "x[0][3] is NaN, not a finite number"),
     (tensor([1, 2, 3, float("inf")]), 422, "x.data[3] is not in the range of FP64"),
     (tensor([1, 2, 3, "4"]), 422, "x.data[3] is a string, not a number"),
     (tensor([1, 2, 3, True]), 422, "x.data[3] is a boolean, not a number"),

@@ -6,7 +6,6 @@ which, and why.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -18,6 +17,7 @@ from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
 from thimble.features import Feature
+from thimble.values import fitting, kind
 
 Place = Callable[[int], str]  # what the caller calls a row
 
@@ -152,49 +152,8 @@ def _check_names(classifier: Classifier, row: dict[str, Any], path: str) -> None
             raise UnprocessableRows(f"{path}.{name} is no feature of the model")
 
 
-def _value(feature: Feature, value: Any, path: str) -> Any:
-    if feature.type == "unused" or (value is None and feature.missing):
-        return None
-    if feature.type == "text":
-        if not isinstance(value, str):
-            raise UnprocessableRows(f"{path} is {kind(value)}, not a string")
-        return value
-    if feature.type == "boolean":
-        if value not in (True, False):
-            raise UnprocessableRows(f"{path} is {kind(value)}, not true or false")
-        return value
-    number = _number(value, path, feature.missing)
-    return None if math.isnan(number) else number
-
-
-def _number(value: Any, path: str, may_be_missing: bool) -> float:
-    """Finite, or NaN, which some programs write for null, where the value may be missing."""
-    number = as_float(value)
-    if number is None:
-        raise UnprocessableRows(f"{path} is {kind(value)}, not a number")
-    if math.isinf(number) or (math.isnan(number) and not may_be_missing):
-        raise UnprocessableRows(f"{path} is {'NaN' if math.isnan(number) else 'too large for a number'}")
-    return number
-
-
-def as_float(value: Any) -> float | None:
-    """A JSON number, infinite where it is too large; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
+def _value(feature: Feature, value: Any, path: str) -> float | str | None:
     try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def kind(value: Any) -> str:
-    """What a JSON value is, never what it says: an error does not repeat the data."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, str):
-        return "a string"
-    if isinstance(value, dict):
-        return "an object"
-    return "a list" if isinstance(value, list) else "a number"
+        return fitting(feature, value, path)
+    except ValueError as error:
+        raise UnprocessableRows(str(error)) from None

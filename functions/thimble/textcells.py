@@ -12,6 +12,7 @@ import math
 import re
 
 from thimble.features import Feature
+from thimble.values import WANTED, not_finite
 
 BLANKS = " \t\r"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -43,10 +44,10 @@ def number(name: str, text: str) -> float:
     cell = text.strip(BLANKS)
     if not NUMBER.fullmatch(cell):
         comma = "; decimals take a point" if NUMBER.fullmatch(cell.replace(",", ".")) else ""
-        raise ValueError(f"{name} is {shown(cell)}, not a number{comma}")
+        raise ValueError(f"{name} is {shown(cell)}, not {WANTED['number']}{comma}")
     found = float(cell)
     if not math.isfinite(found):
-        raise ValueError(f"{name} is {shown(cell)}, too large for a number")
+        raise ValueError(f"{name} is {shown(cell)}, {not_finite(found)}")
     return found
 
 
@@ -54,7 +55,7 @@ def _boolean(name: str, cell: str) -> float:
     try:
         return BOOLEANS[cell.lower()]
     except KeyError:
-        raise ValueError(f"{name} is {shown(cell)}, not true or false") from None
+        raise ValueError(f"{name} is {shown(cell)}, not {WANTED['boolean']}") from None
 
 
 def is_number(text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from thimble import strictjson
 from thimble.errors import MalformedBody
-from thimble.rows import kind
+from thimble.values import kind
 from thimble.web.tables import Rows
 
 

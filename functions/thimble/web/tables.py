@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from thimble import rows
 from thimble.classifier import Classifier
 from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
+from thimble.values import kind
 
 
 class Table(Protocol):
@@ -43,7 +44,7 @@ def columnar(columns: dict[str, Any], path: str) -> Rows:
     """Lists by feature name, all of one length."""
     for name, column in columns.items():
         if not isinstance(column, list):
-            raise MalformedBody(f"{path}.{name} is {rows.kind(column)}, not a list")
+            raise MalformedBody(f"{path}.{name} is {kind(column)}, not a list")
     lengths = sorted(set(map(len, columns.values())))
     if len(lengths) != 1:
         raise UnprocessableRows(f"the columns of {path} have different numbers of rows: {lengths}")

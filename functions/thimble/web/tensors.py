@@ -17,6 +17,7 @@ from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
 from thimble.features import Feature
+from thimble.values import WANTED, not_finite
 from thimble.web import tables
 
 Values = NDArray[Any]
@@ -105,7 +106,7 @@ def column(feature: Feature, values: Values, place: Callable[[int], str]) -> Any
     if feature.type == "text":
         return _texts(feature, values, place)
     if values.dtype.kind not in NUMERIC:
-        raise UnprocessableRows(f"{place(0)} is a string, not {_wanted(feature)}")
+        raise UnprocessableRows(f"{place(0)} is a string, not {WANTED[feature.type]}")
     numbers = values.astype(np.float64)
     unfit = ~np.isfinite(numbers)
     if feature.missing:
@@ -130,10 +131,4 @@ def _texts(feature: Feature, values: Values, place: Callable[[int], str]) -> lis
 
 
 def _fault(feature: Feature, number: float) -> str:
-    if np.isnan(number):
-        return "NaN"
-    return f"not {_wanted(feature)}" if np.isfinite(number) else "too large for a number"
-
-
-def _wanted(feature: Feature) -> str:
-    return "true or false" if feature.type == "boolean" else "a number"
+    return f"not {WANTED[feature.type]}" if np.isfinite(number) else not_finite(number)

@@ -7,7 +7,6 @@ by polars, whose JSON is strict; a line that it cannot answer for is looked at a
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,8 +26,8 @@ from thimble.files.formats import added
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.joining import BOM, Joining
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
-from thimble.rows import as_float, kind
 from thimble.textcells import shown
+from thimble.values import fitting, kind
 
 NEWLINE = ord("\n")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
@@ -250,29 +249,9 @@ def _key(name: str) -> str:
 
 
 def _value(feature: Feature, value: Any, times: int) -> float | str | None:
-    name = feature.name
     if times != 1:
-        raise ValueError(f"{name} is there {times} times" if times else f"{name} is missing")
-    if value is None and feature.missing:
-        return None
-    if feature.type == "text":
-        if not isinstance(value, str):
-            raise ValueError(f"{name} is {_described(value)}, not a string")
-        return value
-    if feature.type == "boolean":
-        if value not in (True, False):
-            raise ValueError(f"{name} is {_described(value)}, not true or false")
-        return float(value)
-    return _number(name, value, feature.missing)
-
-
-def _number(name: str, value: Any, may_be_missing: bool) -> float:
-    number = as_float(value)
-    if number is None:
-        raise ValueError(f"{name} is {_described(value)}, not a number")
-    if math.isinf(number) or (math.isnan(number) and not may_be_missing):
-        raise ValueError(f"{name} is {'NaN' if math.isnan(number) else 'too large'}, not a finite number")
-    return number
+        raise ValueError(f"{feature.name} is there {times} times" if times else f"{feature.name} is missing")
+    return fitting(feature, value, feature.name, _described)
 
 
 def _described(value: Any) -> str:

@@ -22,13 +22,14 @@ import orjson
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
-from thimble.classifier import Classifier, Predictions, label_text
+from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
 from thimble.features import Feature
 from thimble.files.formats import added, matching, thrift
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Answered, Part
 from thimble.files.formats.thrift import Struct, Value
+from thimble.values import not_finite
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
@@ -211,10 +212,10 @@ class Parquet:
             feature, value = self.classifier.features[k], frame[i, name]
             if value is None and not feature.missing and feature.type != "unused":
                 raise ValueError(f"{name} is null")
-            if isinstance(value, float) and math.isnan(value) and not feature.missing:
-                raise ValueError(f"{name} is NaN, not a finite number")
-            if isinstance(value, float) and math.isinf(value):
-                raise ValueError(f"{name} is infinite, not a finite number")
+            if isinstance(value, float) and not (
+                math.isfinite(value) or (feature.missing and math.isnan(value))
+            ):
+                raise ValueError(f"{name} is {not_finite(value)}")
         raise ValueError("the row has a value that is no number")
 
     def _written(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
@@ -328,13 +329,13 @@ def _rejection(frame: pl.DataFrame, i: int, row: int, reason: str) -> bytes:
 
 
 def _series(column: added.Labels | added.Numbers) -> pl.Series:
-    """Labels in their own type, or as text if they have several."""
+    """Labels in the type of their classes, whichever of them there are."""
     if isinstance(column, added.Numbers):
         return column.values
-    labels: Any = column.distinct
-    if len({type(label) for label in labels}) > 1:
-        labels = [label_text(label) for label in labels]
-    return pl.Series(column.name, labels).gather(column.which)
+    dtype = pl.Series(column.output.classes).dtype
+    if column.output.multilabel:
+        dtype = pl.List(dtype)
+    return pl.Series(column.name, column.distinct, dtype).gather(column.which)
 
 
 def _key_values(struct: Struct) -> dict[bytes, Value]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thimble.errors import MalformedBody
-from thimble.rows import kind
+from thimble.values import kind
 from thimble.web.http import Methods, Request, Response
 from thimble.web.serving import Service
 from thimble.web.tables import Rows, Table, columnar

@@ -10,7 +10,7 @@ from typing import Any
 
 from thimble.answers import answers, identity
 from thimble.errors import MalformedBody
-from thimble.rows import kind
+from thimble.values import kind
 from thimble.web import bodies, media
 from thimble.web.http import Methods, Request, Response, json_response
 from thimble.web.media import Media

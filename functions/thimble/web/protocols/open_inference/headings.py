@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.rows import kind
+from thimble.values import kind
 from thimble.web.protocols.open_inference.wire import DTYPES
 
 

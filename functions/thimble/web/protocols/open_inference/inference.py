@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from thimble.errors import MalformedBody
-from thimble.rows import kind
+from thimble.values import kind
 from thimble.web import bodies, media
 from thimble.web.http import Request, Response
 from thimble.web.protocols.open_inference import inputs, outputs, wire

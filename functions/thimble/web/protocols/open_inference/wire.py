@@ -12,7 +12,7 @@ import numpy as np
 
 from thimble.arrays import all_finite
 from thimble.errors import MalformedBody, UnprocessableRows
-from thimble.rows import kind
+from thimble.values import kind
 from thimble.web.tensors import Values
 
 DTYPES = {

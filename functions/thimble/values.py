@@ -1,0 +1,58 @@
+"""One value of a row: what fits a feature, and what is said of what does not. The caller says where it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from thimble.features import Feature
+
+WANTED = {"number": "a number", "boolean": "true or false", "text": "a string"}
+
+
+def kind(value: Any) -> str:
+    """What a JSON value is, never what it says: an error does not repeat the data."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, dict):
+        return "an object"
+    return "a list" if isinstance(value, list) else "a number"
+
+
+def as_float(value: Any) -> float | None:
+    """A JSON number, infinite where it is too large; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def fitting(
+    feature: Feature, value: Any, place: str, described: Callable[[Any], str] = kind
+) -> float | str | None:
+    """A JSON value as the feature takes it, None for what is missing; ValueError says what it is instead."""
+    if feature.type == "unused" or (value is None and feature.missing):
+        return None
+    if feature.type == "text" and isinstance(value, str):
+        return value
+    if feature.type == "boolean" and value in (True, False):
+        return float(value)
+    number = as_float(value) if feature.type == "number" else None
+    if number is None:
+        raise ValueError(f"{place} is {described(value)}, not {WANTED[feature.type]}")
+    if math.isfinite(number):
+        return number
+    if math.isnan(number) and feature.missing:  # which some programs write for null
+        return None
+    raise ValueError(f"{place} is {not_finite(number)}")
+
+
+def not_finite(number: float) -> str:
+    return f"{'NaN' if math.isnan(number) else 'too large'}, not a finite number"
