@@ -152,6 +152,51 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
     assert X[3].tobytes() == X[2].tobytes() == np.array(values).tobytes()
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "01",
+        "1.",
+        ".5",
+        "--1",
+        "-",
+        "x",
+        "",
+        '"a',
+        'a"',
+        '"a"b"',
+        '"a" "b"',
+        '"\\x"',
+        '"\t"',
+        '"',
+        "1 2",
+        "{}}",
+    ],
+)
+def test_lines_that_are_all_alike_are_json_in_every_value(other: str) -> None:
+    good = ['{"id": 7, ' + LINE[1:], '{"id": "seven", ' + LINE[1:]]
+    for line in good:
+        bad = '{"id": ' + other + ", " + LINE[1:]
+        ((number, reason),) = reasons(*[line] * 100, bad, *[line] * 100)
+        assert number == 101
+        assert reason.startswith("the line is not JSON: ")
+
+
+@pytest.mark.parametrize("other", ["8", "-8.5", "1700000123", "1e5", '"x, y"', '"\\u0041"', "null", "[1, 2]"])
+def test_a_value_that_the_model_does_not_take_may_be_any(other: str) -> None:
+    for line in ('{"id": 7, ' + LINE[1:], '{"id": "seven", ' + LINE[1:]):
+        assert reasons(*[line] * 100, '{"id": ' + other + ", " + LINE[1:], *[line] * 100) == []
+
+
+def test_a_key_in_anothers_place_is_found() -> None:
+    swapped = json.dumps(dict(reversed(ROW.items())))
+    result, rejected = classified("\n".join([LINE] * 100 + [swapped, LINE]).encode())
+    answers = [[json.loads(line)[name] for name in ANSWERS] for line in result.splitlines()]
+    assert rejected == []
+    assert len(answers) == 102
+    assert all(answer == answers[0] for answer in answers)
+
+
 LINES = st.sampled_from(
     [
         *([LINE] * 4),

@@ -28,9 +28,10 @@ from thimble.reference import Counts
 if TYPE_CHECKING:
     from obstore import GetOptions
 
-BLOCK_BYTES = 2 << 20
+BLOCK_BYTES = 1 << 20  # and what is made of them: as much as stays in a processor's cache
+READ_BLOCKS = 4  # with one request
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
-READ_AHEAD = 3  # blocks, and the one that is waited for
+READ_AHEAD = 3  # requests, and the one that is waited for
 
 T = TypeVar("T")
 
@@ -105,8 +106,10 @@ def addressable(key: str) -> bool:
 
 def chunks(source: Source, start: int, stop: int, size: int) -> Iterator[bytes]:
     """The bytes from start to stop, read ahead; then those that follow, for as long as anyone asks."""
-    starts = range(start, min(stop, source.size), size)
-    yield from ahead((partial(source.read, at, min(at + size, stop)) for at in starts), READ_AHEAD)
+    step = READ_BLOCKS * size
+    starts = range(start, min(stop, source.size), step)
+    for data in ahead((partial(source.read, at, min(at + step, stop)) for at in starts), READ_AHEAD):
+        yield from (data[at : at + size] for at in range(0, len(data), size))
     for at in range(stop, source.size, BEYOND_BYTES):
         yield source.read(at, at + BEYOND_BYTES)
 

@@ -1,12 +1,12 @@
 """File formats: which one a file has, by its name and its first bytes.
 
 csv, tsv   `layout` and `delimited`, with `dialect`, `quotes` and `cells`
-jsonl      `jsonlines`
+jsonl      `jsonlines`, with `uniform`
 json       `jsonarray`
 parquet    `parquet`, with `thrift`
 gz, zst    `compression`, around any of these but Parquet
 all        `records` (blocks in, answered blocks out), `matching` and `columns` (the features),
-           `added` (the answer's columns), `joining` (text out)
+           `decimals` (numbers from text), `added` (the answer's columns), `joining` (text out)
 """
 
 from __future__ import annotations

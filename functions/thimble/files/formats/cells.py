@@ -1,5 +1,5 @@
-"""Whole columns of text cells to feature values, by polars, which is stricter than `textcells`: what it does
-not take is looked at there, cell by cell, and either taken or refused with a reason.
+"""Whole columns of text cells to feature values, by polars, where `decimals` has not read them. Both are
+stricter than `textcells`: what they do not take is looked at there, and taken or refused with a reason.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from thimble.classifier import Classifier
 from thimble.features import Feature
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Flags
@@ -21,17 +20,13 @@ def dtype(feature: Feature) -> type[pl.Float64] | type[pl.String]:
     return pl.Float64 if feature.type == "number" and not feature.missing else pl.String
 
 
-def columns(classifier: Classifier, cells: dict[int, pl.Series], n: int) -> Columns:
-    """Features' columns, by the features' positions, each of its `dtype`."""
-    found = Columns.empty(classifier, n)
-    found.doubtful[:] = False
-    for k, series in cells.items():
-        feature = classifier.features[k]
-        if feature.type == "text":
-            found.doubtful[:] |= _texts(feature, series, found, k)
-        elif feature.type != "unused":
-            found.doubtful[:] |= _numbers(feature, series, found, k)
-    return found
+def put(found: Columns, k: int, series: pl.Series) -> None:
+    """Feature `k`, of its `dtype`."""
+    feature = found.classifier.features[k]
+    if feature.type == "text":
+        found.doubtful[:] |= _texts(feature, series, found, k)
+    elif feature.type != "unused":
+        found.doubtful[:] |= _numbers(feature, series, found, k)
 
 
 def _numbers(feature: Feature, series: pl.Series, found: Columns, k: int) -> Flags:

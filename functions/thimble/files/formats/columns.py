@@ -17,6 +17,9 @@ from thimble.watching import observed
 
 Texts = NDArray[np.object_]
 
+CHUNK = 1 << 13  # numbers that are read at once: all that is worked out of them stays in the cache
+FEW = 64  # one row of so many is looked at alone; of more, another way to read the column is quicker
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -29,13 +32,29 @@ class Columns:
 
     @staticmethod
     def empty(classifier: Classifier, n: int) -> Columns:
-        """All of them doubtful."""
+        """All of them doubtful, and missing what the model does not use."""
         texts = {
             k: np.full(n, None, np.object_)
             for k, feature in enumerate(classifier.features)
             if feature.type == "text"
         }
-        return Columns(classifier, np.full((classifier.n_features, n), np.nan), texts, np.ones(n, np.bool_))
+        numbers = np.empty((classifier.n_features, n))
+        numbers[[feature.type == "unused" for feature in classifier.features]] = np.nan
+        return Columns(classifier, numbers, texts, np.ones(n, np.bool_))
+
+    def fill(self, features: Sequence[int], read: Callable[[slice], tuple[FloatArray, Flags]]) -> list[int]:
+        """Puts features' values, (rows, features), as they are read of some rows at a time, with flags for
+        those that are none. Returns the features of which hardly any is; only these make rows doubtful."""
+        doubtful = np.zeros((len(features), len(self.doubtful)), np.bool_)
+        step = max(1, CHUNK // max(1, len(features)))
+        for at in range(0, len(self.doubtful), step):
+            rows = slice(at, min(at + step, len(self.doubtful)))
+            values, none = read(rows)
+            self.numbers[features, rows] = values.T
+            doubtful[:, rows] = none.T
+        filled = np.count_nonzero(doubtful, axis=1) * FEW <= len(self.doubtful)
+        self.doubtful[:] |= doubtful[filled].any(axis=0)
+        return [k for k, there in zip(features, filled.tolist(), strict=True) if there]
 
     def settle(
         self, carefully: Callable[[int], Sequence[Any] | None], reject: Callable[[int, str], None]

@@ -98,23 +98,35 @@ class Delimited:
 
     def _columns(self, tokens: Tokens, n: int) -> Columns:
         """Every feature's column, read in bulk."""
-        if n == 0:
-            return Columns.empty(self.classifier, 0)
-        wanted = {column: str(column) for column in sorted(self.features.values())}
-        types = {column: cells.dtype(self.classifier.features[k]) for k, column in self.features.items()}
-        frame = pl.read_csv(
-            guarded(tokens.bare),
+        plain, columns = tokens.plain, Columns.empty(self.classifier, n)
+        if n == 0 or not plain.even(n, self.width):
+            return columns
+        columns.doubtful[:] = False
+        numbers = [k for k in self.features if self.classifier.features[k].type == "number"]
+        where = [self.features[k] for k in numbers]
+        read = columns.fill(numbers, lambda rows: plain.numbers(where, self.width, rows))
+        left = {k: column for k, column in self.features.items() if k not in read}
+        if not left:
+            return columns
+        frame = self._frame(plain.data, left)
+        if frame.height != n:
+            return Columns.empty(self.classifier, n)
+        for k, column in left.items():
+            cells.put(columns, k, frame[str(column)])
+        return columns
+
+    def _frame(self, data: bytes, features: dict[int, int]) -> pl.DataFrame:
+        """The columns of some features, which are called by their numbers."""
+        types = {column: cells.dtype(self.classifier.features[k]) for k, column in features.items()}
+        return pl.read_csv(
+            guarded(data),
             has_header=False,
-            columns=list(wanted),
+            columns=sorted(types),
             schema={str(column): types.get(column, pl.String) for column in range(self.width)},
             separator=self.dialect.delimiter.decode(),
             quote_char=None,
             ignore_errors=True,
         )
-        if frame.height != n:
-            return Columns.empty(self.classifier, n)
-        found = {k: frame[wanted[column]] for k, column in self.features.items()}
-        return cells.columns(self.classifier, found, n)
 
     def _carefully(self, record: bytes) -> list[Any]:
         """One record's feature values; ValueError names the first cell that does not fit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble import headers
+from thimble.arrays import FloatArray
 from thimble.errors import InvalidInput
 from thimble.files.formats import cells
+from thimble.files.formats.decimals import Decimals
 from thimble.files.formats.quotes import Quoted, quoted
 from thimble.files.formats.records import Flags, Positions, is_utf8
 
@@ -156,6 +158,31 @@ class Tokens:
         kept[opens[whole]] = False
         kept[closes[whole]] = False
         return _utf8(buffer[kept].tobytes())
+
+    @property
+    def plain(self) -> Tokens:
+        """The same cells with no quotes around them, and nothing in them that means something else."""
+        bare = self.bare
+        return self if bare is self.data else Tokens(replace(self.dialect, quote=b""), bare)
+
+    def numbers(self, columns: Sequence[int], width: int, rows: slice) -> tuple[FloatArray, Flags]:
+        """Of rows, the numbers in some columns, and which cells are none; the data are even."""
+        starts, ends = (bounds[:, columns].reshape(-1) for bounds in self.bounds(width, rows))
+        if self.dialect.newline == b"\r\n":
+            ends -= (self._buffer[ends - 1] == RETURN) & (ends > starts)
+        values, doubtful = self.decimals.read(starts, ends)
+        return values.reshape(-1, len(columns)), doubtful.reshape(-1, len(columns))
+
+    def bounds(self, width: int, rows: slice) -> tuple[Positions, Positions]:
+        """(rows, width), where cells begin and end; the data are even."""
+        ends = self.separators[rows.start * width : rows.stop * width]
+        before = self.separators[rows.start * width - 1] if rows.start else -1
+        starts = np.concatenate(([before], ends[:-1])) + 1
+        return starts.reshape(-1, width), ends.reshape(-1, width)
+
+    @cached_property
+    def decimals(self) -> Decimals:
+        return Decimals(self.data)
 
     @cached_property
     def _buffer(self) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from thimble.answers import column_names
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
 from thimble.features import Feature
-from thimble.files.formats import added
+from thimble.files.formats import added, uniform
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.joining import BOM, Joining
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
@@ -84,13 +84,26 @@ class JsonLines:
         """Every feature's column, read in bulk."""
         block = joining.block
         plain = self._plain(block)
-        columns = self._at_once(joining.only(plain))
+        columns = self._uniform(joining.only(plain).block) or self._at_once(joining.only(plain))
         if columns is None:
             plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
             columns = self._at_once(joining.only(plain))
         if columns is None:
             return Columns.empty(self.classifier, len(plain))
         return columns.spread(plain)
+
+    def _uniform(self, block: Block) -> Columns | None:
+        """Of lines from brace to brace that are all alike, and have a number for every feature."""
+        lines = uniform.found(block) if len(block.ends) else None
+        if lines is None or {*column_names(self.classifier)} & {*lines.names}:
+            return None
+        if not all(f.type == "number" and f.name in lines.numeric for f in self._wanted.values()):
+            return None
+        columns = Columns.empty(self.classifier, len(block.ends))
+        columns.doubtful[:] = False
+        where = [lines.names.index(feature.name) for feature in self._wanted.values()]
+        read = columns.fill(list(self._wanted), lambda rows: lines.numbers(where, rows))
+        return columns if len(read) == len(where) else None
 
     def _plain(self, block: Block) -> Flags:
         """Lines from brace to brace."""
