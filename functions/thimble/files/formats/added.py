@@ -22,6 +22,7 @@ class Labels:
     """The distinct labels, or sets of labels, and which of them each row got."""
 
     name: str
+    output: Output
     distinct: Sequence[Label | list[Label]]
     which: NDArray[np.intp]
 
@@ -38,7 +39,7 @@ def columns(classifier: Classifier, predictions: Predictions) -> Iterator[Labels
     """In the order in which they are written."""
     for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True):
         names = iter(output_columns(classifier, output))
-        yield Labels(next(names), *_labels(output, part))
+        yield Labels(next(names), output, *_labels(output, part))
         for name, values in zip(names, _numbers(output, part), strict=True):
             yield Numbers(name, pl.Series(name, values))
 
