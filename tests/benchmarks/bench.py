@@ -9,7 +9,7 @@ make bench ARGS="protocols"                every protocol beside /classify, and 
 make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,000
 make bench ARGS="watching"                 what counting for drift costs
 make bench ARGS="models"                   a thousand published models beside one
-make bench ARGS="files --mb 20"            files alone, of 20 MB: some minutes
+make bench ARGS="files --mb 200"           files alone, of 200 MB: an hour and more
 make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
 
@@ -95,7 +95,7 @@ def measured(parts: Mapping[str, Callable[[], Iterable[Case]]], only: str, bound
 def asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Thimble beside the usual ways.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default all")
-    parser.add_argument("--mb", type=float, default=200, help="of each generated file (200)")
+    parser.add_argument("--mb", type=float, default=20, help="of each generated file (20)")
     parser.add_argument("--pairs", type=int, help="rounds of a case (5; of cold starts 15)")
     parser.add_argument(
         "--seconds", type=float, help="after which a case begins no further round (60; of cold starts 600)"
