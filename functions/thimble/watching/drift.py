@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Output
 from thimble.normal import inverse_normal
 from thimble.reference import Categories, Counts, Numbers
@@ -161,12 +160,10 @@ class Scale:
 
     def bins(self, entry: Entry) -> Entry:
         """Of a number, all that lies outside of its edges is one bin."""
-        reference, observed = np.array(entry["reference"]), np.array(entry["observed"])
+        reference, observed = entry["reference"], entry["observed"]
         if "edges" in entry:
-            reference, observed = (
-                np.append(counts[:1], _outside_first(counts[1:])) for counts in (reference, observed)
-            )
-        missing, outside = observed[:2].tolist()
+            reference, observed = _outside_first(reference), _outside_first(observed)
+        missing, outside, *_ = observed
         return {
             **self.compared(reference, observed),
             "missing": self.share(missing),
@@ -177,20 +174,18 @@ class Scale:
         """Of a multilabel output, of the label that moved most: each is there or is not."""
         pairs = list(zip(entry["reference"], entry["observed"], strict=True))
         if entry["multilabel"]:
-            each = [
-                self.compared(np.array([self.reference_rows - m, m]), np.array([self.rows - n, n]))
-                for m, n in pairs
-            ]
+            each = [self.compared([self.reference_rows - m, m], [self.rows - n, n]) for m, n in pairs]
             found = max(each, key=lambda distances: distances["js"])
         else:
-            found = self.compared(np.array(entry["reference"]), np.array(entry["observed"]))
+            found = self.compared(entry["reference"], entry["observed"])
         shares = [self.share(n) for _, n in pairs]
         return {**found, "classes": dict(zip(entry["labels"], shares, strict=True))}
 
-    def compared(self, reference: Counts, observed: Counts) -> Entry:
+    def compared(self, reference: Sequence[int], observed: Sequence[int]) -> Entry:
         """The distances of two distributions over the same bins."""
-        there = (reference > 0) | (observed > 0)
-        p, q = reference[there] / self.reference_rows, observed[there] / max(self.rows, 1)
+        there = [(m, n) for m, n in zip(reference, observed, strict=True) if m or n]
+        p = [m / max(self.reference_rows, 1) for m, _ in there]
+        q = [n / max(self.rows, 1) for _, n in there]
         stability, distance = psi(p, q), jensen_shannon(p, q)
         return {
             "psi": round(stability, 6),
@@ -225,28 +220,31 @@ def _size(stability: float) -> str:
     return "moderate" if stability < PSI_LARGE else "large"
 
 
-def _outside_first(counts: Counts) -> Counts:
-    """[below, a bin each, above] to [below and above, a bin each]."""
-    return np.append(counts[:1] + counts[-1:], counts[1:-1])
+def _outside_first(counts: Sequence[int]) -> list[int]:
+    """[missing, below, a bin each, above] to [missing, below and above, a bin each]."""
+    missing, below, *bins, above = counts
+    return [missing, below + above, *bins]
 
 
-def psi(p: FloatArray, q: FloatArray) -> float:
-    p, q = _filled(p), _filled(q)
-    return float(((q - p) * np.log(q / p)).sum())
+# Of a dozen bins, faster number by number than by arrays.
 
 
-def _filled(shares: FloatArray) -> FloatArray:
-    smallest = shares[shares > 0].min(initial=1.0)
-    return np.where(shares > 0, shares, smallest / 1e6 if smallest <= 1e-4 else 1e-4)
+def psi(p: Sequence[float], q: Sequence[float]) -> float:
+    return sum((b - a) * math.log(b / a) for a, b in zip(_filled(p), _filled(q), strict=True))
 
 
-def jensen_shannon(p: FloatArray, q: FloatArray) -> float:
+def _filled(shares: Sequence[float]) -> list[float]:
+    smallest = min((share for share in shares if share > 0), default=1.0)
+    empty = smallest / 1e6 if smallest <= 1e-4 else 1e-4
+    return [share if share > 0 else empty for share in shares]
+
+
+def jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
     """Between 0 and 1."""
-    middle = (p + q) / 2
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
     return math.sqrt(max(0.0, (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2))
 
 
-def _relative_entropy(p: FloatArray, q: FloatArray) -> float:
+def _relative_entropy(p: Sequence[float], q: Sequence[float]) -> float:
     """In bits; nothing of an empty bin."""
-    there = p > 0
-    return float((p[there] * np.log2(p[there] / q[there])).sum())
+    return sum(a * math.log2(a / b) for a, b in zip(p, q, strict=True) if a > 0)
