@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from thimble.answers import card
@@ -37,6 +37,10 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 REFUSED = [
+    (
+        {"preprocessing": {"types": ["number"], "steps": None, "outputs": [0, 0]}},
+        "preprocessing.steps is not a list of at most 2000 steps",
+    ),
     ({"format": "pickle"}, "format is \"pickle\"; this reads 'thimble'"),
     ({"format": ...}, "format is null; this reads 'thimble'"),
     ({"format_version": 2}, "format_version is 2; this reads version 1"),
@@ -150,6 +154,26 @@ json_values = st.recursive(
 def test_any_value_in_any_field_is_read_or_refused(key: str, value: Any) -> None:
     with contextlib.suppress(InvalidModel):
         load(json.dumps(document(**{key: value})).encode())
+
+
+PREPROCESSING: dict[str, Any] = {
+    "types": ["number", "text"],
+    "missing": [0],
+    "steps": [{"op": "encode", "column": 1, "categories": ["a"], "codes": [0.0]}],
+    "outputs": [0, 2],
+}
+
+
+@settings(max_examples=500, deadline=None)
+@given(key=st.sampled_from(sorted(PREPROCESSING)), value=json_values | json_values.map(lambda v: [v]))
+@example(key="steps", value=None)
+@example(key="steps", value=True)
+@example(key="steps", value=[{}] * 2001)
+@example(key="steps", value=[{"op": "encode", "column": 9, "categories": [[], {}]}])
+def test_any_value_in_any_field_of_preprocessing_is_read_or_refused(key: str, value: Any) -> None:
+    assert load(json.dumps(document(preprocessing=PREPROCESSING)).encode()).preprocessing
+    with contextlib.suppress(InvalidModel):
+        load(json.dumps(document(preprocessing=PREPROCESSING | {key: value})).encode())
 
 
 @settings(max_examples=300, deadline=None)

@@ -28,6 +28,7 @@ FORMAT_VERSION = 1
 
 MAX_BYTES = 64 * 2**20
 MAX_EXAMPLES = 1000
+MAX_STEPS = 2_000
 
 HISTORY = (
     "t",
@@ -132,7 +133,7 @@ def _check_format(raw: dict[str, Any]) -> None:
 
 
 def _preprocessing(raw: dict[str, Any], fan_in: int) -> dict[str, Any] | None:
-    """Its outline: a type a feature, and as many outputs as the network has inputs."""
+    """Its outline: a type a feature, a list of steps, and as many outputs as the network has inputs."""
     found = raw.get("preprocessing")
     if found is None:
         return None
@@ -149,6 +150,9 @@ def _preprocessing(raw: dict[str, Any], fan_in: int) -> dict[str, Any] | None:
             )
     if "missing" in found and found["missing"] != []:
         indices(found["missing"], "preprocessing.missing", len(types))
+    steps = found.get("steps", [])
+    if not isinstance(steps, list) or len(steps) > MAX_STEPS:
+        raise InvalidModel(f"preprocessing.steps is not a list of at most {MAX_STEPS} steps")
     outputs = items(found.get("outputs"), "preprocessing.outputs")
     if len(outputs) != fan_in:
         raise InvalidModel(f"preprocessing.outputs has {len(outputs)} columns; coefs[0] has {fan_in} rows")

@@ -19,7 +19,6 @@ from thimble.network import BLOCK, CHUNK
 from thimble.steps.missing import no_number
 from thimble.steps.table import Selection, Step, Table, selection
 
-MAX_STEPS = 2_000
 MAX_COLUMNS = 20_000
 MAX_NUMBERS = 1_000_000  # of a table
 
@@ -61,11 +60,11 @@ class Preprocessing(NamedTuple):
 
 
 def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
-    """The program of a document; InvalidModel says what is wrong with it."""
+    """The program of a document that was read; InvalidModel says what is wrong with it."""
     texts = frozenset(i for i, feature in enumerate(known) if not feature.numeric)
     program: list[tuple[Step, slice]] = []
     names = [feature.name or f"feature {i}" for i, feature in enumerate(known)]
-    for i, step in enumerate(_steps(raw)):
+    for i, step in enumerate(raw.get("steps", ())):
         path = f"preprocessing.steps[{i}]"
         read_step = steps.read(step, path, len(names), texts, names)
         if len(names) + read_step.width > MAX_COLUMNS:
@@ -82,13 +81,6 @@ def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
         width=len(names),
         names=tuple(names),
     )
-
-
-def _steps(raw: Mapping[str, Any]) -> list[Any]:
-    found = raw.get("steps", [])
-    if not isinstance(found, list) or len(found) > MAX_STEPS:
-        raise InvalidModel(f"preprocessing.steps is not a list of at most {MAX_STEPS} steps")
-    return found
 
 
 def _names(step: dict[str, Any], names: list[str], width: int) -> list[str]:
