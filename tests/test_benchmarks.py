@@ -3,14 +3,24 @@
 import re
 import time
 from collections.abc import Iterable, Iterator
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from infra import costs, marked
-from tests.benchmarks import bench, pages, report
+from tests.benchmarks import bench, file_job, files, generated, pages, report
 from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure
+
+ROWS = 2000  # of a file
+EXACT = {
+    **dict.fromkeys(product(["sklearn"], ["csv", "parquet"]), 1e-12),
+    ("sklearn", "jsonl"): 1e-10,  # pandas writes ten decimals
+    **dict.fromkeys(product(["onnx"], ["csv", "jsonl", "parquet"]), 1e-5),  # float32
+}
 
 
 def gives(name: str, *amounts: float, goal: AtMost | AtLeast | None = None) -> Contender:
@@ -222,6 +232,43 @@ def test_what_cannot_be_asked_for_is_refused_before_anything_runs(
     with pytest.raises(SystemExit):
         bench.asked(arguments.split())
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rival", "kind"), EXACT)
+def test_whoever_is_timed_over_a_file_gives_the_same_answers(rival: str, kind: str, folder: Path) -> None:
+    ours, theirs = (answered(folder, f"rows.{kind}", contender) for contender in ("thimble", rival))
+    assert ours.columns == theirs.columns
+    assert ours.height == theirs.height == ROWS
+    assert _probabilities(ours) == pytest.approx(_probabilities(theirs), rel=0, abs=EXACT[rival, kind])
+    assert (ours["label"] == theirs["label"]).all()
+
+
+def _probabilities(frame: pl.DataFrame) -> NDArray[np.float64]:
+    return frame.select(pl.col("^p_.*$")).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models of iris, and the same rows in every format."""
+    path = tmp_path_factory.mktemp("files")
+    files.Folder(path, 0).models(generated.IRIS)
+    frame = next(generated.IRIS.frames()).head(ROWS)
+    frame.write_csv(path / "rows.csv")
+    frame.write_ndjson(path / "rows.jsonl")
+    frame.write_parquet(path / "rows.parquet")
+    return path
+
+
+def answered(folder: Path, name: str, contender: str) -> pl.DataFrame:
+    out = folder / f"{name}-{contender}"
+    out.mkdir(exist_ok=True)
+    job = file_job.CONTENDERS[contender](folder / generated.IRIS.model, folder / name, out)
+    assert job() == ROWS
+    suffix = name.partition(".")[2]
+    [found] = [path for path in out.rglob(f"*.{suffix}") if path.is_file() and path.stem != "rejections"]
+    if suffix == "csv":
+        return pl.read_csv(found)
+    return pl.read_ndjson(found) if suffix == "jsonl" else pl.read_parquet(found)
 
 
 RESULTS, README = pages.RESULTS.read_text(), pages.README.read_text()

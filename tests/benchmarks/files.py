@@ -4,7 +4,7 @@ Figures are rows and megabytes of the file a second, and the peak of the residen
 seconds are the processor's, to which it does not matter what else the machine does; on two they are the
 clock's, and only those are there that have a goal. The floor is Thimble without its model; "polars, in and
 out" is the library below it, reading the file and writing it with constant answers. What has no goal runs
-in the first round alone.
+in the first round alone. All write the same columns; pandas writes ten decimals of JSON, Thimble all.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ from tests.benchmarks.report import AtLeast, AtMost, Case, Contender, Figure, pr
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TIMEOUT = 600  # seconds, of one run
-TEXT = "Nine tenths of our own time are reading and writing."
-LIBRARY = "That is more than polars does, in and out without a model."
-GOALS = {"csv": AtLeast(15, TEXT), "jsonl": AtLeast(8, LIBRARY), "parquet": AtLeast(8, LIBRARY)}  # pandas'
+LIBRARY = (
+    "So many times pandas is more than polars alone does, in and out without a model. "
+    "Nine tenths of our own time are reading and writing."
+)
+GOALS = {"csv": AtLeast(15, LIBRARY), "jsonl": AtLeast(8, LIBRARY), "parquet": AtLeast(8, LIBRARY)}
 FLOOR = AtLeast(0.7)
 BAD = AtMost(2)  # half of the clean speed, at least
 RANGES = AtLeast(1 / 1.2)  # 1.2 times the processor's time, at most
