@@ -100,6 +100,13 @@ def test_one_that_is_in_the_first_round_alone_is_compared_with_that() -> None:
     assert row == ("the other", "1,000 ms", "0.100", "", "")
 
 
+def test_a_rehearsal_is_not_counted_and_who_fails_in_it_is_left_out() -> None:
+    made = Case("a case", gives("Thimble", 9.0, 1.0), [broken("the other")], rehearsed=True)
+    made.run(Bounds(pairs=1))
+    assert [row[1] for row in made.rows()] == ["**1,000 ms**", ""]
+    assert made.failed == {"the other": "OSError: no such thing"}
+
+
 def test_a_case_stops_at_its_rounds_or_when_its_time_is_used_up() -> None:
     def run() -> Figure:
         time.sleep(0.02)

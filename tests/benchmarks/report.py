@@ -122,6 +122,7 @@ class Case:
     rivals: list[Contender]
     pairs: int = 5
     seconds: float = 60
+    rehearsed: bool = False  # all run once before the rounds, for the disk's sake
     rounds: list[dict[str, Figure]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -133,6 +134,9 @@ class Case:
     def run(self, bounds: Bounds) -> None:
         gc.collect()
         gc.freeze()  # what this case or those before it hold is nobody's garbage
+        if self.rehearsed:
+            self._round()
+            self.rounds.clear()
         said = time.monotonic()
         end = said + (bounds.seconds or self.seconds)
         pairs = bounds.pairs or self.pairs
