@@ -46,7 +46,7 @@ PATIENCE = 0.15  # seconds, of one request; deployed: store.TIMEOUT
 
 # What the function asks of S3, by what is asked: a new kind of call is a line here.
 CALLS = (
-    *("GET model", "HEAD input", "GET input", "GET summary", "HEAD result"),
+    *("GET model", "HEAD input", "GET input", "GET summary", "HEAD result", "HEAD rejections"),
     *("PUT rejections", "PUT result", "PUT summary", "POST delete"),
 )
 MOST_CALLS = {"HEAD input": 6, "GET input": 3, "PUT part": 4}  # of one delivery, without a fault
@@ -346,7 +346,7 @@ def prepared(behind: Behind, kind: str) -> Left:
         assert behind.deliver()
         behind.calm_runs[data] = behind.left()
         return prepared(behind, kind)
-    if kind == "HEAD result":  # which looks whether a duplicate has anything to do
+    if kind in ("HEAD result", "HEAD rejections"):  # which look whether a duplicate has anything to do
         assert behind.deliver()
     elif not replaced:
         empty(behind.s3)

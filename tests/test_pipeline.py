@@ -71,6 +71,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
         "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
         "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": ""},
+        "results_version": 1,
         "format": "csv",
         "rows": 3,
         "predictions": 2,
@@ -113,14 +114,37 @@ def test_a_file_that_is_classified_is_left_alone(bench: Bench) -> None:
     assert bench.listed() == before
 
 
-@pytest.mark.parametrize("lost", ["result.csv", "summary.json"])
+@pytest.mark.parametrize("lost", ["result.csv", "rejections.jsonl", "summary.json"])
 def test_what_is_lost_is_made_again(bench: Bench, lost: str) -> None:
     bench.put(ROWS)
     bench.classify()
-    before = bench.get(f"{KEY}/result.csv")
+    names = ("result.csv", "rejections.jsonl")
+    before = [bench.get(f"{KEY}/{name}") for name in names]
     obstore.delete(bench.results, f"{KEY}/{lost}")
     bench.classify()
-    assert bench.get(f"{KEY}/result.csv") == before
+    assert [bench.get(f"{KEY}/{name}") for name in names] == before
+
+
+@pytest.mark.parametrize("odd", [b"", b"{half", b"[]", b"5", b"{}", b'{"input": 5, "result": 6}'])
+def test_a_summary_that_is_none_of_ours_is_written_over(bench: Bench, odd: bytes) -> None:
+    bench.put(ROWS)
+    obstore.put(bench.results, f"{KEY}/summary.json", odd)
+    assert bench.classify()["predictions"] == 2
+    assert json.loads(bench.get(f"{KEY}/summary.json"))["predictions"] == 2
+
+
+def test_what_an_earlier_program_made_otherwise_is_made_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.put(ROWS)
+    bench.classify()
+    written = bench.get(f"{KEY}/result.csv")
+    monkeypatch.setattr("thimble.files.formats.delimited.label_text", str.upper)
+    bench.classify()
+    assert bench.get(f"{KEY}/result.csv") == written
+    monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 2)
+    bench.classify()
+    assert b",SETOSA," in bench.get(f"{KEY}/result.csv")
 
 
 def test_a_result_that_is_not_the_summarys_is_made_again(bench: Bench) -> None:

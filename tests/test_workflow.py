@@ -354,6 +354,18 @@ def test_what_cannot_be_split_is_done_by_the_planner(key: str) -> None:
     assert bench.outcome(key) == bench.outcome(key, "single/")
 
 
+def test_what_an_earlier_program_planned_is_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.put(ROWS, "a.csv")
+    planned = plan(bench)
+    monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 2)
+    for item in items(bench, planned):
+        assert bench.call(item, None) == {}
+    assert not [path for path in bench.listed() if path.endswith(".result")]
+    assert assemble(bench, planned) == {"outcome": "again"}
+    assert bench.finish("a.csv")["results_version"] == 2
+
+
 def test_what_is_said_of_the_header_holds_for_every_range() -> None:
     rows = b"5.1,3.5,1.4,0.2\n" * 20
     assert Bench(options=Options(header="absent")).check(rows, "a.csv")["predictions"] == 20

@@ -22,6 +22,10 @@ from thimble.watching import drift, observed
 
 Summary = dict[str, Any]
 
+RESULTS_VERSION = (
+    1  # raised when the same input, model and options give other bytes: what lies there is made again
+)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -82,6 +86,7 @@ class Job:
             },
             "model": answers.identity(self.classifier),
             "options": asdict(self.options),
+            "results_version": RESULTS_VERSION,
         }
 
     @property
@@ -124,7 +129,7 @@ class Job:
         return f"{found}, and at most a share of {most:g} may be"
 
     def standing(self) -> Summary | None:
-        """The summary of this very job, if it is done and its result is still the one that lies there."""
+        """The summary of this very job, if it is done and what it made still lies there."""
         summary = self._earlier()
         if summary is None or any(summary.get(key) != value for key, value in self.identity.items()):
             return None
@@ -132,6 +137,7 @@ class Job:
             return summary
         try:
             found = obstore.head(self.results, self.paths.result)["e_tag"]
+            obstore.head(self.results, self.paths.rejections)
         except FileNotFoundError:
             return None
         return summary if found == summary["result_etag"] else None
@@ -152,19 +158,19 @@ class Job:
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
 
     def _earlier(self) -> Summary | None:
+        """None if what lies there is no summary of ours, too."""
         try:
-            found = bytes(obstore.get(self.results, self.paths.summary).bytes())
-        except FileNotFoundError:
+            found = orjson.loads(bytes(obstore.get(self.results, self.paths.summary).bytes()))
+        except (FileNotFoundError, orjson.JSONDecodeError):
             return None
-        summary: Summary = orjson.loads(found)
-        return summary
+        return found if isinstance(found, dict) and isinstance(found.get("input"), dict) else None
 
     def _former(self, outcome: Summary) -> list[str]:
         """What an earlier version of the input left behind, and this one has not; what is of another input,
         whose result lay there, is not ours to remove."""
-        earlier = self._earlier() or {}
-        if any(
-            earlier.get("input", {}).get(name) != self.identity["input"][name] for name in ("bucket", "key")
+        earlier = self._earlier()
+        if earlier is None or any(
+            earlier["input"].get(name) != self.identity["input"][name] for name in ("bucket", "key")
         ):
             return []
         return [earlier[kind] for kind in ("result", "rejected") if kind in earlier and kind not in outcome]

@@ -59,8 +59,8 @@ class Workflow:
         plan = folder.plan()
         if plan is None:
             return {"outcome": "again"}
-        job = self._job(plan, folder)
         try:
+            job = self._job(plan, folder)
             if not job.standing():
                 right, wrong = ranges.checked(plan.bounds, folder.reports(range(len(plan.bounds) - 1)))
                 if wrong:
@@ -115,12 +115,16 @@ class Workflow:
         events.report(job.source.path, job.conclude(outcome, time.time() - started))
 
     def _job(self, plan: Plan, folder: Folder) -> Job:
-        """Of the version, the model and the options that were planned."""
+        """Of the version, the model and the options that were planned; Overwritten by a program that would
+        have planned other results."""
         given = plan.identity["input"]
         bucket, inbox = given["bucket"], self.pipeline.buckets(given["bucket"])
         source = Source(inbox, given["key"], given["bytes"], given["etag"], given["version"])
         options = Options(**plan.identity["options"])
-        return self.pipeline.job_of(bucket, source, self._classifier(plan, folder), options)
+        job = self.pipeline.job_of(bucket, source, self._classifier(plan, folder), options)
+        if job.identity != plan.identity:
+            raise Overwritten(f"{source.path} was planned by another program")
+        return job
 
     def _classifier(self, plan: Plan, folder: Folder) -> Classifier:
         """The planned model, from the folder's copy of its document; kept for the next range."""
