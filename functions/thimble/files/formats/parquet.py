@@ -329,12 +329,15 @@ def _rejection(frame: pl.DataFrame, i: int, row: int, reason: str) -> bytes:
 
 
 def _series(column: added.Labels | added.Numbers) -> pl.Series:
-    """Labels in the type of their classes, whichever of them there are."""
+    """Labels in the type of their classes, whichever of them there are. Text is handed over by its number: in
+    the file it stands in a dictionary anyway, and that it is text says the template, which has no rows."""
     if isinstance(column, added.Numbers):
         return column.values
     dtype = pl.Series(column.output.classes).dtype
     if column.output.multilabel:
         dtype = pl.List(dtype)
+    elif dtype == pl.String and len(column.which):
+        dtype = pl.Enum(column.output.class_texts)
     return pl.Series(column.name, column.distinct, dtype).gather(column.which)
 
 
