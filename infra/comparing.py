@@ -11,7 +11,7 @@ from rich.text import Text
 from infra import keeping
 from model.checking import Check, example_table, facts
 from model.commands import read_document
-from model.frames import Table, columns, csv_table
+from model.frames import Table, columns, csv_table, features_by_position
 from model.support import refusing
 from thimble.classifier import Classifier, Predictions, load
 from thimble.errors import InvalidFile
@@ -94,8 +94,9 @@ def _agreement(one: Classifier, other: Classifier, table: Table) -> str:
     far = max(_distance(a, b, both) for a, b in zip(_parts(found[0]), _parts(found[1]), strict=True))
     labels = f"the same labels for {int((same & both).sum())} of {int(both.sum())} rows"
     text = f"{labels}, probabilities within {far:.2g}"
-    others = len(set(rejected[0]) ^ set(rejected[1]))
-    return text + (f"; {others} rows that only one of them rejects" if others else "")
+    neither, either = set(rejected[0]) & set(rejected[1]), set(rejected[0]) ^ set(rejected[1])
+    counts = {"both of them reject": len(neither), "only one of them rejects": len(either)}
+    return text + "".join(f"; rows that {who}: {count}" for who, count in counts.items() if count)
 
 
 def _of(model: Classifier, table: Table) -> Table:
@@ -126,7 +127,7 @@ def _distance(
 def _read(path: Path, model: Classifier) -> Table:
     table = csv_table(path)
     if not model.feature_names:
-        return table.iloc[:, : model.n_features]
+        return table[features_by_position(path, table, model.n_features)]
     missing = [name for name in model.feature_names if name not in table.columns]
     if missing:
         raise InvalidFile(f"{path} has no column {missing[0]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from model.description import described, quoted
-from model.frames import Table
+from model.frames import Table, known_names
 from model.parity import Parity, parity
+from model.support import Unsupported
 from thimble.classifier import Classifier, Output, load
 from thimble.document import Document
 from thimble.features import Feature
@@ -39,6 +41,7 @@ def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Che
     classifier = load(data)
     if estimator is None:
         return Check(classifier, len(data), pickle_size=None, parity=None)
+    _require_pair(classifier, estimator)
     rows = example_table(classifier.document) if table is None else table
     return Check(
         classifier,
@@ -46,6 +49,31 @@ def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Che
         pickle_size=len(pickle.dumps(estimator)),
         parity=None if rows is None else parity(classifier, estimator, rows),
     )
+
+
+def _require_pair(classifier: Classifier, estimator: Any) -> None:
+    """The two take and tell the same things, so that their answers can be compared."""
+    names, classes = classifier.feature_names, estimator.classes_
+    if names:
+        _require_same("features", known_names(estimator) or names, names)
+    n_features = getattr(estimator, "n_features_in_", classifier.n_features)
+    _require_same("features", range(n_features), range(classifier.n_features))
+    outputs = [one.tolist() for one in (classes if isinstance(classes, list) else [classes])]
+    _require_same("outputs", range(len(outputs)), range(len(classifier.outputs)))
+    for theirs, output in zip(outputs, classifier.outputs, strict=True):
+        _require_same("classes", theirs, output.classes)
+
+
+def _require_same(kind: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None:
+    if len(theirs) != len(ours):
+        raise Unsupported(
+            f"The document is of another estimator: it has {len(ours)} {kind}, this one {len(theirs)}"
+        )
+    for one, other in zip(theirs, ours, strict=True):
+        if one != other:
+            raise Unsupported(
+                f"The document is of another estimator: {other!r} among its {kind} is {one!r} in this one"
+            )
 
 
 def example_table(document: Document) -> Table | None:

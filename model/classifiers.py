@@ -55,8 +55,7 @@ def heads_of(
         return heads_of(program, last, columns, outputs, place)
     if type(estimator) is not MultiOutputClassifier:
         return [classify(program, estimator, columns, place)]
-    if not hasattr(estimator, "estimators_"):
-        raise Unsupported(f"{located(estimator, place)} is not fitted")
+    require_fitted(estimator, place)
     heads = side_by_side(
         [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
     )
@@ -75,6 +74,27 @@ def _through(
     return columns, last, (*place, last_name)
 
 
+def require_fitted(estimator: Any, place: Place = ()) -> None:
+    """Unsupported unless it is a fitted classifier of ours: asked before it is asked anything itself."""
+    if type(estimator) is FrozenEstimator:
+        require_fitted(estimator.estimator, place)
+    elif type(estimator) is Pipeline:
+        name, last = estimator.steps[-1]
+        require_fitted(last, (*place, name))
+    elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier):
+        raise _unsupported(estimator, place)
+    else:
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            raise Unsupported(f"{located(estimator, place)} is not fitted") from None
+
+
+def _unsupported(estimator: Any, place: Place) -> Unsupported:
+    supported = names(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline))
+    return Unsupported(f"{located(estimator, place)} is not supported; supported are {supported}")
+
+
 def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
     """One network; Unsupported names the step that has no exact form, and what is supported."""
     if type(estimator) is FrozenEstimator:
@@ -83,10 +103,9 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         columns, last, place = _through(program, estimator, columns, place)
         return classify(program, last, columns, place)
     if type(estimator) not in CLASSIFIERS:  # a subclass may predict in its own way
-        supported = names(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline))
-        raise Unsupported(f"{located(estimator, place)} is not supported; supported are {supported}")
+        raise _unsupported(estimator, place)
+    require_fitted(estimator, place)
     try:
-        check_is_fitted(estimator)
         if len(estimator.classes_) < 2:
             raise Unsupported("it was fitted on one class only, and tells nothing apart")
         if not columns:
@@ -95,8 +114,6 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
             program.forbid_missing(columns)  # any other that is missing makes the answer no number
             program.numbers(columns)
         return CLASSIFIERS[type(estimator)](program, estimator, columns, place)
-    except NotFittedError:
-        raise Unsupported(f"{located(estimator, place)} is not fitted") from None
     except Refusal:
         raise
     except Unsupported as error:

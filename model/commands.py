@@ -14,9 +14,10 @@ from rich.console import Console
 
 from model.checking import Check, card
 from model.checking import check as check_document
+from model.classifiers import require_fitted
 from model.exporter import export as export_document
-from model.frames import read_csv, require_free_names
-from model.support import Unsupported, refusing
+from model.frames import Training, read_csv, require_free_names
+from model.support import Unsupported, located_in, names, refusing
 from model.worked import EXAMPLES
 from thimble.errors import InvalidInput, InvalidModel
 
@@ -40,9 +41,21 @@ def export(
     _require_folder(output)
     _require_files(estimator_path, data_path)
     estimator = _unpickle(estimator_path)
-    X, y = (None, None) if data_path is None else read_csv(data_path, estimator, targets)
+    X, y = None, None
+    if data_path:
+        X, y, _ = found = read_csv(data_path, estimator, targets)
+        _say_what_is_not_scored(found, data_path)
     trained = datetime.fromtimestamp(estimator_path.stat().st_mtime, UTC)
-    _write(output, export_document(estimator, X, y, name=name, trained=trained), estimator)
+    with located_in(data_path):
+        data = export_document(estimator, X, y, name=name, trained=trained)
+    _write(output, data, estimator)
+
+
+def _say_what_is_not_scored(found: Training, path: Path) -> None:
+    if found.others and found.labels is None:
+        others = names(map(repr, found.others))
+        reason = "not all of its values are classes" if len(found.others) == 1 else "--target says which are"
+        _say(f"{path}: no scores, for {others} could not be told to be the labels: {reason}")
 
 
 def check(path: Path, estimator_path: Path | None, data_path: Path | None) -> None:
@@ -58,8 +71,8 @@ def checked(path: Path, estimator_path: Path | None, data_path: Path | None) -> 
     _require_files(path, estimator_path, data_path)
     data = read_document(path)
     estimator = None if estimator_path is None else _unpickle(estimator_path)
-    X = None if data_path is None or estimator is None else read_csv(data_path, estimator)[0]
-    with refusing(path):
+    X = None if data_path is None or estimator is None else read_csv(data_path, estimator).rows
+    with refusing(path), located_in(data_path):
         return check_document(data, estimator, X)
 
 
@@ -78,12 +91,18 @@ def require_sound(found: Check, path: Path) -> None:
 
 
 def _unpickle(path: Path) -> Any:
-    Console(stderr=True).print(WARNING.format(path), style="yellow", markup=False, highlight=False)
+    _say(WARNING.format(path))
     try:
-        return joblib.load(path)
+        estimator = joblib.load(path)
     except Exception as error:  # whatever the code in it raises, or its bytes lead to
         reason = f"{type(error).__name__}: {error}"
         raise Unsupported(f"{path} cannot be loaded as a joblib or pickle file ({reason})") from None
+    require_fitted(estimator)
+    return estimator
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True).print(sentence, style="yellow", markup=False, highlight=False)
 
 
 def _require_files(*paths: Path | None) -> None:

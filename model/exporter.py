@@ -13,7 +13,7 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
-from model.classifiers import heads_of, history
+from model.classifiers import heads_of, history, require_fitted
 from model.frames import (
     Table,
     as_table,
@@ -29,10 +29,10 @@ from model.heads import Head, folded
 from model.parity import all_numbers, expected, require_parity
 from model.program import Program, document_keys
 from model.reference import document_key as reference
-from model.support import Unsupported
+from model.support import Unsupported, first_line
 from thimble.classifier import Classifier, load
 from thimble.document import FORMAT, FORMAT_VERSION
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidInput, InvalidModel
 
 FEWEST_EXAMPLES, MOST_EXAMPLES = 3, 5
 
@@ -51,8 +51,10 @@ def export(
 
     `X` (a DataFrame, an array or lists) gives the document its example rows, the digest of the training data,
     and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
-    of held-out data. Raises Unsupported where the estimator has no exact document.
+    of held-out data. Raises Unsupported where the estimator has no exact document, and InvalidInput where it
+    refuses the rows.
     """
+    require_fitted(estimator)
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)
     program = _program(estimator, table, names)
@@ -149,9 +151,14 @@ def _training(
 
 def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any]) -> dict[str, float]:
     X = estimator_input(estimator, table)
-    scores = {"accuracy": float(estimator.score(X, y))}
-    if y.ndim == 1 and classifier.outputs[0].has_probabilities:
-        scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
+    try:
+        scores = {"accuracy": float(estimator.score(X, y))}
+        if y.ndim == 1 and classifier.outputs[0].has_probabilities:
+            scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"the labels are none that the estimator can answer: {first_line(error)}"
+        ) from None
     return scores
 
 

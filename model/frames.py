@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -108,42 +108,56 @@ def data_digest(table: Table) -> str:
     return sha.hexdigest()
 
 
-def read_csv(path: Path, estimator: Any, targets: Sequence[str] = ()) -> tuple[Table, NDArray[Any] | None]:
+class Training(NamedTuple):
+    """What a file has for an estimator."""
+
+    rows: Table
+    labels: NDArray[Any] | None
+    others: list[str]  # columns that are no features, and were not read as labels
+
+
+def read_csv(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
     """The features, and the labels if the file has them: the `targets`, or the one column left over."""
     table = csv_table(path)
     if all(_is_number(name) for name in table.columns):
         raise InvalidFile(f"{path} has no header line: its first line is all numbers")
-    names = known_names(estimator) or _features_by_position(path, table, estimator.n_features_in_, targets)
+    names = known_names(estimator) or features_by_position(
+        path, table, getattr(estimator, "n_features_in_", 0), targets
+    )
     for name in (*names, *targets):
         if name not in table.columns:
             raise InvalidFile(f"{path} has no column {name!r}")
-    labels = list(targets) or _left_over(table, names, estimator.classes_)
+    others = [name for name in table.columns if name not in names]
+    labels = list(targets) or _labels_among(table, others, estimator.classes_)
     y = table[labels].to_numpy() if labels else None
-    return table[names], y[:, 0] if y is not None and y.shape[1] == 1 else y
+    unread = [name for name in others if name not in labels]
+    return Training(table[names], y[:, 0] if y is not None and y.shape[1] == 1 else y, unread)
 
 
 def csv_table(path: Path) -> Table:
     try:
-        return pd.read_csv(path)
+        table = pd.read_csv(path)
     except ValueError as error:  # no text in UTF-8, no columns, or lines of other lengths
         raise InvalidFile(f"{path} cannot be read as a CSV table: {error}") from None
+    if table.empty:
+        raise InvalidFile(f"{path} has no rows")
+    return table
 
 
-def _features_by_position(path: Path, table: Table, n_features: int, targets: Sequence[str]) -> list[str]:
+def features_by_position(path: Path, table: Table, n_features: int, targets: Sequence[str] = ()) -> list[str]:
     """All columns but the labels', which without `targets` is the last if there is one too many."""
     columns = [name for name in table.columns if name not in targets]
     if not targets and len(columns) == n_features + 1:
         columns.pop()
     if len(columns) != n_features:
         raise InvalidFile(
-            f"{path} has {len(table.columns)} columns; the estimator takes {n_features} features and knows "
-            "no names: leave only these, in order, and name the labels' column with --target"
+            f"{path} has {len(table.columns)} columns; {n_features} features are taken, and their names are "
+            "not known: leave only these, in order, and the labels' column last"
         )
     return columns
 
 
-def _left_over(table: Table, names: list[str], classes: Any) -> list[str]:
-    others = [name for name in table.columns if name not in names]
+def _labels_among(table: Table, others: list[str], classes: Any) -> list[str]:
     if len(others) != 1 or isinstance(classes, list):  # a list: an array of classes for each output
         return []
     return others if table[others[0]].isin(list(classes)).all() else []

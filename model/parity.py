@@ -14,9 +14,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
 from model.frames import Table, columns, estimator_input
-from model.support import Unsupported
+from model.support import Unsupported, first_line
 from thimble.classifier import Classifier, Output, Predictions
 from thimble.document import Document
+from thimble.errors import InvalidInput
 
 TOLERANCE = 1e-12  # of a probability
 LOOSE_TOLERANCE = 1e-9  # where scikit-learn itself rounds more than that
@@ -92,10 +93,24 @@ def expected(
 ) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
     """What scikit-learn answers for each output: labels, and a probability or score for each class."""
     rows = estimator_input(estimator, table)
-    return [
-        (member.predict(X), _numbers(member, X, output))
-        for output, (member, X) in zip(classifier.outputs, _members(estimator, rows), strict=True)
-    ]
+    try:
+        return [
+            (member.predict(X), _numbers(member, X, output))
+            for output, (member, X) in zip(classifier.outputs, _members(estimator, rows), strict=True)
+        ]
+    except (TypeError, ValueError) as error:
+        reason = _gap(classifier, table) or f"the estimator refuses them: {first_line(error)}"
+        raise InvalidInput(reason) from None
+
+
+def _gap(classifier: Classifier, table: Table) -> str:
+    """The first missing value that may not be missing."""
+    for i, feature in enumerate(classifier.features):
+        absent = table.iloc[:, i].isna()
+        if absent.any() and not feature.missing and feature.type != "unused":
+            place = f"column {table.columns[i]} is missing in row {int(absent.to_numpy().argmax()) + 1}"
+            return f"{place}, and the estimator takes no missing values there"
+    return ""
 
 
 def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:

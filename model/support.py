@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from thimble.errors import InvalidModel, ThimbleError
+from thimble.errors import InvalidInput, InvalidModel, ThimbleError
 
 
 class Unsupported(ThimbleError):
@@ -19,6 +19,19 @@ def refusing(document: Path | str) -> Iterator[None]:
         yield
     except InvalidModel as error:
         raise InvalidModel(f"{document} is refused: {error}") from None
+
+
+@contextmanager
+def located_in(table: Path | None) -> Iterator[None]:
+    """What refuses the rows of a file says of which."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{table}: {error}" if table else str(error)) from None
+
+
+def first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def class_name(estimator: Any) -> str:

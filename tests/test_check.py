@@ -2,15 +2,20 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner, Result
 
 from infra.cli import app
+from model import export
 from model.checking import check, facts, sparkline
 from model.description import WORDS
 from model.worked import EXAMPLES
@@ -97,11 +102,99 @@ def test_a_table_that_does_not_fit_is_refused_in_a_sentence(
     assert not (tmp_path / "m.json").exists()
 
 
-def test_an_unsupported_estimator_ends_the_command_in_a_sentence(tmp_path: Path) -> None:
-    joblib.dump({"no": "estimator"}, tmp_path / "e.joblib")
-    result = thimble("export", tmp_path / "e.joblib", "-o", tmp_path / "m.json")
-    assert result.exit_code == 1
-    assert "thimble: dict is not supported" in result.stderr
+NAMELESS = LogisticRegression().fit([[0.0, 1], [1, 0], [2, 1]], ["no", "no", "yes"])
+UNUSABLE = [
+    ({"no": "estimator"}, "thimble: dict is not supported"),
+    (LogisticRegression(), "thimble: LogisticRegression is not fitted"),
+    (make_pipeline(StandardScaler(), LogisticRegression()), "(LogisticRegression) is not fitted"),
+    (MultiOutputClassifier(LogisticRegression()), "thimble: MultiOutputClassifier is not fitted"),
+    (LinearRegression().fit([[0.0, 1], [1, 0]], [1.5, 2]), "thimble: LinearRegression is not supported"),
+]
+
+
+@pytest.mark.parametrize(("estimator", "sentence"), UNUSABLE, ids=[sentence for _, sentence in UNUSABLE])
+def test_an_unusable_estimator_ends_every_command_in_a_sentence(
+    estimator: Any, sentence: str, tmp_path: Path
+) -> None:
+    joblib.dump(estimator, tmp_path / "e.joblib")
+    (tmp_path / "t.csv").write_text("a,b,y\n0,1,no\n2,3,yes\n")
+    data, output = ("--data", tmp_path / "t.csv"), ("-o", tmp_path / "m.json")
+    for arguments in (
+        ("export", tmp_path / "e.joblib", *output),
+        ("export", tmp_path / "e.joblib", *data, *output),
+        ("check", IRIS, "--estimator", tmp_path / "e.joblib"),
+        ("check", IRIS, "--estimator", tmp_path / "e.joblib", *data),
+    ):
+        result = thimble(*arguments)
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit), result.exception
+        assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "a,b,y\n0,1,no\n2,,yes\n",
+            "column b is missing in row 2, and the estimator takes no missing values there",
+        ),
+        ("a,b,y\n0,1,no\n2,inf,yes\n", "the estimator refuses them: Input X contains infinity"),
+        ("a,b,y\n0,1,no\n2,x,yes\n", None),
+        ("a,b,y\n", " has no rows"),
+        ("a,b,c,y\n0,1,2,no\n", "has 4 columns; 2 features are taken, and their names are not known"),
+    ],
+)
+def test_rows_that_the_estimator_refuses_are_named(text: str, sentence: str | None, tmp_path: Path) -> None:
+    joblib.dump(NAMELESS, tmp_path / "e.joblib")
+    (tmp_path / "m.json").write_bytes(export(NAMELESS))
+    (tmp_path / "t.csv").write_text(text)
+    data = ("--data", tmp_path / "t.csv")
+    for arguments in (
+        ("export", tmp_path / "e.joblib", *data, "-o", tmp_path / "other.json"),
+        ("check", tmp_path / "m.json", "--estimator", tmp_path / "e.joblib", *data),
+    ):
+        result = thimble(*arguments)
+        assert (result.exit_code, type(result.exception)) == (1, SystemExit), result.exception
+        if sentence:
+            assert str(tmp_path / "t.csv") in result.stderr
+            assert sentence in result.stderr
+
+
+def test_labels_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
+    joblib.dump(NAMELESS, tmp_path / "e.joblib")
+    (tmp_path / "t.csv").write_text("a,b,y\n0,1,no\n2,1,maybe\n")
+    arguments = ("export", tmp_path / "e.joblib", "--data", tmp_path / "t.csv", "-o", tmp_path / "m.json")
+    result = thimble(*arguments)
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert "no scores, for 'y' could not be told to be the labels: not all of its values are classes" in said
+    result = thimble(*arguments, "--target", "y")
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit)
+    assert "the labels are none that the estimator can answer" in result.stderr
+
+
+PAIRS = [
+    (NAMELESS, "it has 4 features, this one 2"),
+    (LogisticRegression().fit(np.eye(4), list("abca")), "'setosa' among its classes is 'a' in this one"),
+    (LogisticRegression().fit(np.eye(4), [0, 1, 1, 0]), "it has 3 classes, this one 2"),
+    (
+        LogisticRegression().fit(pd.DataFrame(np.eye(4), columns=list("abcd")), list("abca")),
+        "'sepal length (cm)' among its features is 'a' in this one",
+    ),
+    (
+        MultiOutputClassifier(LogisticRegression()).fit(np.eye(4), [[0, 1], [1, 1], [0, 0], [1, 0]]),
+        "it has 1 outputs, this one 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("estimator", "sentence"), PAIRS, ids=[sentence for _, sentence in PAIRS])
+def test_a_document_and_an_estimator_that_are_no_pair_are_told_apart(
+    estimator: Any, sentence: str, tmp_path: Path
+) -> None:
+    joblib.dump(estimator, tmp_path / "e.joblib")
+    result = thimble("check", IRIS, "--estimator", tmp_path / "e.joblib")
+    assert (result.exit_code, type(result.exception)) == (1, SystemExit), result.exception
+    assert f"The document is of another estimator: {sentence}" in result.stderr
 
 
 def test_the_card_shows_what_the_model_is(files: Path) -> None:

@@ -394,7 +394,7 @@ def test_only_what_answers_as_its_estimator_does_is_published(s3: "S3Client", tm
     joblib.dump(LogisticRegression(max_iter=1000).fit(*load_iris(return_X_y=True)), paths["other.joblib"])
     wrong = thimble("publish", paths["iris.json"], "--estimator", paths["other.joblib"])
     assert wrong.exit_code == 1
-    assert "does not answer as its estimator does" in wrong.stderr
+    assert "The document is of another estimator" in wrong.stderr
     assert keys(s3) == {}
     right = thimble(
         "publish", paths["iris.json"], "--estimator", paths["iris.joblib"], "--data", paths["iris.csv"]
@@ -439,5 +439,10 @@ def test_diff_says_what_differs_and_how_far_two_models_agree(
     assert FIRST in text
     assert "On the examples of iris: the same labels for" in text
     assert f"On {tmp_path / 'rows.csv'}: the same labels for 2 of 2 rows, probabilities within 0.0" in text
+    with (tmp_path / "rows.csv").open("a") as file:
+        file.write("1.4,,3.2,7.0,virginica\n")
+    text = said("diff", "iris", str(path), "--data", str(tmp_path / "rows.csv"))
+    assert "the same labels for 2 of 2 rows" in text
+    assert "; rows that both of them reject: 1\n" in text
     assert "Features" not in text  # no difference, no line
     assert "there is nothing to compare" in said("diff", "iris", str(MODEL / "penguins.json"))
