@@ -16,7 +16,8 @@ from infra.drop_report import Outcome
 from infra.inputs import Found, Placed, check_places, left_out, readable
 from infra.processes import Task, pool, usual, whole
 from thimble import classifier, store
-from thimble.errors import InvalidInput
+from thimble.classifier import Classifier
+from thimble.errors import InvalidInput, InvalidModel
 from thimble.files import streams
 from thimble.files.formats import named
 from thimble.files.jobs import Options, Paths, Summary, under
@@ -92,6 +93,7 @@ def classify(
         left = f" ({left_out(asked.skipped)})" if asked.skipped else ""
         raise InvalidInput(f"there is no file to classify in {', '.join(files)}{left}")
     document = _document(model, endpoint_url)
+    loaded = _loaded(document, model)
     outputs = _outputs(output, endpoint_url, alone=len(inputs) == 1 and not asked.folders)
     check_places([outputs.placed(found) for found in inputs], asked.folders)
     _check_name(outputs, inputs)
@@ -99,7 +101,7 @@ def classify(
         Task(found.place, _source(found), outputs.store, outputs.paths(found), options) for found in inputs
     ]
     try:
-        summaries = _summaries(tasks, document, processes or usual())
+        summaries = _summaries(tasks, document, loaded, processes or usual())
     except KeyboardInterrupt:
         print(
             "thimble: stopped; files that have a summary are done, and left alone next time", file=sys.stderr
@@ -113,14 +115,13 @@ def classify(
     return not any(outcome.error for outcome in outcomes)
 
 
-def _summaries(tasks: list[Task], document: bytes, processes: int) -> list[Summary]:
+def _summaries(tasks: list[Task], document: bytes, loaded: Classifier, processes: int) -> list[Summary]:
     """By several processes, if there is enough for them to do."""
     size = sum(task.source.size for task in tasks)
     with drop_report.reading(size) as advance:
         if processes > 1 and size >= MANY_BYTES:
             with pool(processes, document) as workers:
                 return workers.summaries(tasks, advance)
-        loaded = classifier.load(document)
         return [whole(task, loaded, advance) for task in tasks]
 
 
@@ -130,6 +131,17 @@ def _document(model: str, endpoint_url: str | None) -> bytes:
         with buckets.reading(bucket, endpoint_url) as found:
             return bytes(obstore.get(found, key).bytes())
     return store.read(model) if "://" in model else Path(model).read_bytes()
+
+
+def _loaded(document: bytes, model: str) -> Classifier:
+    try:
+        return classifier.load(document)
+    except InvalidModel:
+        from model.support import refusing, require_document  # only here: scikit-learn comes with it
+
+        require_document(document, model)
+        with refusing(model):
+            raise
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -17,9 +17,9 @@ from model.checking import check as check_document
 from model.classifiers import require_fitted
 from model.exporter import export as export_document
 from model.frames import Training, read_csv, require_free_names
-from model.support import Unsupported, located_in, names, refusing
+from model.support import Unsupported, located_in, names, refusing, require_document
 from model.worked import EXAMPLES
-from thimble.errors import InvalidInput, InvalidModel
+from thimble.errors import InvalidInput
 
 WARNING = "Unpickling {} runs whatever code it holds: go on only with files that you trust."
 
@@ -79,8 +79,7 @@ def checked(path: Path, estimator_path: Path | None, data_path: Path | None) -> 
 def read_document(path: Path) -> bytes:
     """The bytes of what may be a model document, and is no estimator or table in its place."""
     data = path.read_bytes()
-    if not data.lstrip().startswith(b"{"):
-        raise InvalidModel(f"{path} is no model document; `thimble export` makes one of an estimator")
+    require_document(data, path)
     return data
 
 

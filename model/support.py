@@ -12,6 +12,12 @@ class Unsupported(ThimbleError):
     """An estimator that has no exact document; the sentence names it and what is supported."""
 
 
+def require_document(data: bytes, name: Path | str) -> None:
+    """Bytes that may be a model document, and are no estimator or table in its place."""
+    if not data.lstrip().startswith(b"{"):
+        raise InvalidModel(f"{name} is no model document; `thimble export` makes one of an estimator")
+
+
 @contextmanager
 def refusing(document: Path | str) -> Iterator[None]:
     """What refuses a document says which."""

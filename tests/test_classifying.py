@@ -98,6 +98,22 @@ def _timeless(data: bytes) -> bytes:
     return re.sub(rb'"(seconds|result_etag)": .*', b"", data)
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\x80\x04 a pickle", "is no model document; `thimble export` makes one of an estimator"),
+        (b'{"coefs": []}', "is refused: coefs is empty"),
+    ],
+)
+def test_a_model_that_is_none_is_named(content: bytes, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(GOOD)
+    (tmp_path / "m.joblib").write_bytes(content)
+    run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--model", tmp_path / "m.joblib")
+    assert (run.exit_code, run.stdout) == (1, "")
+    assert run.stderr == f"thimble: {tmp_path / 'm.joblib'} {sentence}\n"
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_a_refused_file_ends_with_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"x,y\n")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv")

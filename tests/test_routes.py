@@ -251,6 +251,14 @@ def test_a_head_says_what_type_the_answer_would_have(door: Door) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/classify", 405), ("/health", 503)])
+def test_an_error_to_a_head_has_no_body(door: Door, path: str, status: int) -> None:
+    """As RFC 9110 wants it: only the head of what GET would get."""
+    answer = (door if status < 500 else Door({}, b"{}")).call("HEAD", path)
+    assert (answer.status, answer.body) == (status, None)
+    assert ("allow" in answer.headers) == (status == 405)
+
+
 def test_an_answer_that_lambda_would_not_carry_is_the_callers_to_split() -> None:
     document = json.loads(MODEL)
     labels = [f'"{k}\N{SNOWMAN}' * 60 for k in range(3)]

@@ -31,6 +31,14 @@ def test_an_object_comes_from_a_file() -> None:
     assert read(IRIS.as_uri()) == IRIS.read_bytes()
 
 
+def test_a_question_mark_belongs_to_the_key(s3: "S3Client", tmp_path: Path) -> None:
+    """No part of S3's or a file's URI is a query."""
+    s3.put_object(Bucket="thimble-models", Key="a?b#c.json", Body=b"{}")
+    (tmp_path / "a?b#c.json").write_bytes(b"{}")
+    assert read("s3://thimble-models/a?b#c.json") == b"{}"
+    assert read(f"file://{tmp_path}/a?b#c.json") == b"{}"
+
+
 @pytest.mark.parametrize("uri", ["s3://thimble-models/none.json", "s3://no-such-bucket/model.json"])
 def test_an_object_that_is_not_there_is_unavailable(s3: "S3Client", uri: str) -> None:
     with pytest.raises(Unavailable, match=f"^{uri} cannot be read$"):

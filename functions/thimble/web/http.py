@@ -93,7 +93,7 @@ class App:
         except Exception as error:
             response = error_response(error, route.failure if route else failure)
         _record(request, response)
-        return self._with_cors(response)
+        return self._with_cors(response._replace(body=b"") if request.method == "HEAD" else response)
 
     def _route(self, path: str) -> Route:
         route = self.find(path) or self.find(path.rstrip("/") or "/")
@@ -106,8 +106,7 @@ class App:
         if handler is None:
             return self._without_handler(route, request)
         response = handler(self._unpacked(request), **route.parameters)
-        response = _sent(response, request.headers.get("accept-encoding", ""))
-        return response._replace(body=b"") if request.method == "HEAD" else response
+        return _sent(response, request.headers.get("accept-encoding", ""))
 
     def _without_handler(self, route: Route, request: Request) -> Response:
         methods = ", ".join(route.methods)
