@@ -96,9 +96,11 @@ def asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Thimble beside the usual ways.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default all")
     parser.add_argument("--mb", type=float, default=20, help="of each generated file (20)")
-    parser.add_argument("--pairs", type=int, help="rounds of a case (5; of cold starts 15)")
+    parser.add_argument("--pairs", type=int, help="rounds of a case (5; of cold starts 15, of files 3)")
     parser.add_argument(
-        "--seconds", type=float, help="after which a case begins no further round (60; of cold starts 600)"
+        "--seconds",
+        type=float,
+        help="after which a case begins no further round (60; of cold starts 600, of files 180)",
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose names hold this")
     parser.add_argument(

@@ -42,7 +42,7 @@ BESIDE = {  # in the first round, on one core
     "polars": "polars, in and out",
 }
 WHOLE_ONLY = {"parquet"}  # pandas has no chunks of it
-ROUNDS = 3
+ROUNDS, SECONDS = 3, 180
 RANGED, LARGE, SMALL = 10, 50, 5  # times the files' size: 200 MB, 1 GB and 100 MB
 MOST_MEGABYTES = 400
 STEADY = AtMost(1.18)  # what the large file may take more is the chance of a longer run
@@ -156,7 +156,7 @@ def _case(folder: Folder, cores: int, clean: Input) -> Case:
                 if not (clean.format in WHOLE_ONLY and key.endswith("_chunks"))
             ),
         ]
-    return Case(_name(clean, cores), contender("Thimble", "thimble"), rivals, ROUNDS)
+    return Case(_name(clean, cores), contender("Thimble", "thimble"), rivals, ROUNDS, SECONDS)
 
 
 def _in_ranges(folder: Folder) -> Case:
