@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from thimble.errors import ThimbleError
 
 
 class Commands(TyperGroup):
     """The group of all commands, and the one place where an error becomes a sentence."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        for parameter in command.params if command else ():
+            if isinstance(parameter, TyperArgument):  # its metavar says what it is; typer adds `<list[str]>`
+                parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -67,8 +74,10 @@ EndpointUrl = Annotated[
 
 @app.command()
 def run(
-    port: Annotated[int, typer.Option(envvar="PORT", help="Port of the HTTP API.")] = 8000,
-    s3_port: Annotated[int, typer.Option(envvar="S3_PORT", help="Port of S3 and SQS.")] = 9000,
+    port: Annotated[int, typer.Option(envvar="PORT", metavar="NUMBER", help="Port of the HTTP API.")] = 8000,
+    s3_port: Annotated[
+        int, typer.Option(envvar="S3_PORT", metavar="NUMBER", help="Port of S3 and SQS.")
+    ] = 9000,
     s3_host: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +119,7 @@ def run(
 
 @app.command()
 def drop(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, or folders of files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or folders of files.")],
     to: Annotated[
         str, typer.Option(metavar="S3-URI", help="The inbox: s3://BUCKET or s3://BUCKET/PREFIX.")
     ] = "s3://thimble-inbox",
@@ -175,7 +184,7 @@ def drop(
 @app.command()
 def classify(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Files, folders, or s3://BUCKET/PREFIX.")
+        list[str], typer.Argument(metavar="FILE", help="Files, folders, or s3://BUCKET/PREFIX.")
     ],
     output: Annotated[
         str,
@@ -208,7 +217,12 @@ def classify(
     processes: Annotated[
         int | None,
         typer.Option(
-            "--processes", "-p", min=1, help="How many share the work.", show_default="one for two processors"
+            "--processes",
+            "-p",
+            min=1,
+            metavar="NUMBER",
+            help="How many share the work.",
+            show_default="one for two processors",
         ),
     ] = None,
     quote: Annotated[
@@ -258,9 +272,7 @@ def classify(
 def drift(
     results: Annotated[
         list[str],
-        typer.Argument(
-            metavar="RESULT...", help="Results, summaries, folders of them, or s3://BUCKET/PREFIX."
-        ),
+        typer.Argument(metavar="RESULT", help="Results, summaries, folders of them, or s3://BUCKET/PREFIX."),
     ],
     html: Annotated[
         Path | None, typer.Option(metavar="REPORT.html", help="Write a page with plots too.")
@@ -351,7 +363,9 @@ def export(
         typer.Option(metavar="COLUMN", help="The labels' column; several for a multilabel estimator."),
     ] = None,
     output: Output = Path("model.json"),
-    name: Annotated[str | None, typer.Option(help="The model's name.", show_default="the output's")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model's name.", show_default="the output's")
+    ] = None,
 ) -> None:
     """Turn a fitted estimator into a model document.
 

@@ -26,6 +26,7 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert help_.returncode == 0
     assert re.search(rf"^ *thimble {command} ?", help_.stdout, re.MULTILINE), "no example"
     assert "\x1b" not in help_.stdout
+    assert re.findall(r"<\w.*?>", help_.stdout) == [], "a type of Python's in place of a word"
 
 
 def test_help_costs_nothing_that_a_command_needs() -> None:
