@@ -17,7 +17,7 @@ from model.frames import columns
 from model.worked import EXAMPLES
 from thimble.classifier import Classifier, Predictions, load
 from thimble.watching.waiting import FEWEST
-from thimble.watching.watch import CLASSES, HELD, REPORTING, ROWS, Watch
+from thimble.watching.watch import AT_ONCE, CLASSES, HELD, REPORTING, Watch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
@@ -143,7 +143,7 @@ def test_memory_is_bounded_by_what_is_counted_early(clock: Clock, emitted: Any) 
             for start in range(0, 5_000, at_once):
                 stop = start + at_once
                 watch.seen(PENGUINS, [column[start:stop] for column in rows], of(found, start, stop))
-                assert watch._seen[PENGUINS.digest].waiting.room <= (ROWS if held else FEWEST)
+                assert watch._seen[PENGUINS.digest].waiting.room <= (AT_ONCE if held else FEWEST)
                 assert watch._held <= max(held, FEWEST * WIDTH)
         watch.report()
         assert values(emitted()[0])["WatchedRows"] == 5_000 + 5_000 + 1_667
@@ -184,6 +184,10 @@ def test_of_a_large_request_rows_are_counted_that_are_spread_evenly(clock: Clock
     assert first["WatchedRows"] == first["DriftRows"] == 1_800
     assert first["Drifted"] == 0
     assert sum(line["Predicted"] for line in classes) == 1_800
+    ask(watch, PENGUINS, sample(4_000), at_once=100)
+    ask(watch, PENGUINS, sample(2_400), at_once=2_400)
+    watch.report()
+    assert values(emitted()[0])["WatchedRows"] == 4_000 + 1_200
 
 
 def named(number: int) -> Classifier:

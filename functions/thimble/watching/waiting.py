@@ -4,6 +4,7 @@ to forget, no arrays of a request's own, and no text that somebody sent."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from thimble.classifier import Classifier, Predictions
 from thimble.features import Feature
 from thimble.reference import Categories, Counts, Reference
 
-FEWEST = 16  # rows there is room for from the start
+FEWEST = 8  # rows there is room for from the start
 
 Column = TypeVar("Column", bound=np.generic)
 
@@ -44,17 +45,6 @@ def watched(classifier: Classifier, reference: Reference) -> Watched:
     return Watched(classifier.name, classifier.digest, reference, classifier.features, outputs)
 
 
-class Codes(dict[str | None, int]):
-    """The place of a text among its counts."""
-
-    def __init__(self, text: Categories) -> None:
-        super().__init__((name, k) for k, name in enumerate(text.names, 2))
-        self[None] = 0  # missing
-
-    def __missing__(self, text: str | None) -> int:
-        return 1  # none of the categories
-
-
 class Waiting:
     """Rows of one model, copied side by side into arrays that stay: a request's own arrays would lie on ever
     new pages of memory, and the first touch of a page costs more than this copy."""
@@ -67,7 +57,7 @@ class Waiting:
         self.room = FEWEST
         self.matrix = np.empty((len(model.features), FEWEST)) if matrix else None
         self.columns = {} if matrix else {k: np.empty(FEWEST) for k in reference.numbers}
-        self.texts = {k: (Codes(text), bytearray()) for k, text in reference.texts.items()}
+        self.texts = {k: (_places(text), bytearray()) for k, text in reference.texts.items()}
         self.outputs = [_room(output) for output in model.outputs]
 
     def add(self, columns: Any, predictions: Predictions) -> None:
@@ -86,8 +76,8 @@ class Waiting:
     def _add_columns(self, columns: Any, rows: slice) -> None:
         for k, numbers in self.columns.items():
             numbers[rows] = columns[k]
-        for k, (codes, places) in self.texts.items():
-            places.extend(map(codes.__getitem__, columns[k]))
+        for k, (known, places) in self.texts.items():
+            places.extend(map(known.get, columns[k], repeat(1)))
 
     def grow(self, room: int) -> None:
         self.room = room
@@ -116,6 +106,11 @@ class Waiting:
             found = labels[..., : self.rows]
             mask, indices = (found, found[0]) if found.ndim == 2 else (found[np.newaxis][:0], found)
             yield Predictions(p[:, : self.rows], indices, mask)
+
+
+def _places(text: Categories) -> dict[str | None, int]:
+    """Of a text among its counts; what is none of the categories is at 1."""
+    return {None: 0} | {name: k for k, name in enumerate(text.names, 2)}
 
 
 def _room(output: Labels) -> tuple[FloatArray, NDArray[Any]]:

@@ -21,7 +21,8 @@ from thimble.reference import Counts, Reference
 from thimble.watching.waiting import Waiting, Watched, watched
 
 MINUTE = 60.0
-ROWS = 2_000  # of a model that are counted at a time; of a request of more, as many evenly spread
+ROWS = 2_000  # of one request; of more than that, as many evenly spread
+AT_ONCE = 5_000  # rows of a model that are counted at a time, at most
 MORE = 5  # times the room for rows that wait, where it is full
 HELD = 1 << 21  # numbers for which there is such room, of all models
 WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
@@ -112,22 +113,22 @@ class Watch:
 
     def _keep(self, seen: Seen, columns: Any, predictions: Predictions) -> None:
         waiting, rows = seen.waiting, len(predictions.label_indices)
-        if waiting.rows + rows > waiting.room and not self._grown(seen, waiting.rows + rows):
-            seen.count()
-            if rows > waiting.room:
-                seen.count_at_once(columns, predictions)
-                return
-        waiting.add(columns, predictions)
+        if rows <= ROWS and (waiting.rows + rows <= waiting.room or self._makes_room(seen, rows)):
+            waiting.add(columns, predictions)
+        else:
+            seen.count_at_once(columns, predictions)
 
-    def _grown(self, seen: Seen, rows: int) -> bool:
-        """Whether there is room for so many rows now."""
-        room = seen.waiting.room
-        while room < rows:
+    def _makes_room(self, seen: Seen, rows: int) -> bool:
+        """By larger arrays or by a count; False where there is not enough by either."""
+        waiting = seen.waiting
+        room = waiting.room
+        while room < waiting.rows + rows:
             room *= MORE
         held = self._held - seen.held + room * seen.width
-        if room > ROWS or held > self._most_held:
-            return False
-        seen.waiting.grow(room)
+        if room > AT_ONCE or held > self._most_held:
+            seen.count()
+            return rows <= waiting.room
+        waiting.grow(room)
         self._held = held
         return True
 
