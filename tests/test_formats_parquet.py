@@ -156,6 +156,21 @@ def test_slices_hold_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)
 
 
+@pytest.mark.parametrize("distinct", [2000, 5])
+def test_rows_with_long_texts_are_taken_fewer_at_a_time(
+    distinct: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little of them is stored: what compresses, and what repeats, takes its room in memory."""
+    monkeypatch.setattr(parquet, "SLICE_BYTES", 1 << 20)
+    monkeypatch.setattr(parquet, "WHOLE_BYTES", 1 << 20)
+    frame = table(2000, note=pl.Series([f"{k % distinct:04d}" * 1000 for k in range(2000)]))
+    data = stored(frame)
+    assert len(data) < 1 << 18
+    form = parquet.opened(len(data), lambda start, stop: data[start:stop], IRIS)
+    assert all(part.records * 4000 <= 1 << 20 for part in form.parts())
+    assert_frame_equal(pl.read_parquet(io.BytesIO(classified(data)[0])), expected(frame), check_exact=True)
+
+
 def test_a_model_without_names_takes_the_columns_that_are_no_id() -> None:
     n = UNNAMED.n_features
     frame = pl.DataFrame({"id": [1]} | {f"c{k}": [1.5] for k in range(n)})

@@ -37,6 +37,8 @@ MAX_FOOTER = 16 << 20  # bytes; read, it takes seventy times as much memory
 TAIL = 8  # the footer's length, and the magic again
 SLICE_BYTES = 32 << 20  # of values at once, about
 SLICE_ROWS = 1 << 17
+LEAST_ROWS = 64  # of a slice
+GLANCE_ROWS = 256  # that tell how large rows are
 WHOLE_BYTES = 64 << 20  # of values in a row group that is decoded as a whole
 IN_MEMORY = 64 << 20  # bytes of a row group as it is stored; a larger one goes through a temporary file
 LEVELS = {"zstd": 1}  # no larger than at the usual 3, and a third quicker
@@ -46,7 +48,7 @@ CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "
 SCHEMA, NUM_ROWS, ROW_GROUPS, KEY_VALUES = 2, 3, 4, 5
 GROUP_COLUMNS, GROUP_ROWS, GROUP_OFFSET, GROUP_ORDINAL = 1, 3, 5, 7
 CHUNK_OFFSET, CHUNK_META, CHUNK_INDEXES = 2, 3, (4, 5, 6, 7)
-META_CODEC, META_SIZE, META_OFFSETS, META_BLOOM = 4, 7, (9, 10, 11), (14, 15)
+META_CODEC, META_UNPACKED, META_SIZE, META_OFFSETS, META_BLOOM = 4, 6, 7, (9, 10, 11), (14, 15)
 
 Read = Callable[[int, int], bytes]
 
@@ -142,17 +144,31 @@ class Parquet:
         row = 1 + sum(group[GROUP_ROWS].value for group in self.footer.groups[:first])
         for group in self.footer.groups[first:last]:
             with self._opened(group) as rows:
-                for at, frame in self._slices(rows, group[GROUP_ROWS].value, row):
+                for at, frame in self._slices(rows, group, row):
                     yield self._part(frame, row + at)
             row += group[GROUP_ROWS].value
 
-    def _slices(self, rows: pl.LazyFrame, n: int, row: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    def _slices(self, rows: pl.LazyFrame, group: Struct, row: int) -> Iterator[tuple[int, pl.DataFrame]]:
         """Of a row group: decoded once if it is small, else as far as each slice takes it."""
-        if 8 * n * len(self.schema) <= WHOLE_BYTES:
+        n = group[GROUP_ROWS].value
+        row_bytes = self._row_bytes(rows, group, row)
+        if row_bytes * n <= WHOLE_BYTES:
             rows = _collected(rows, row, n).lazy()
-        for at in range(0, n, self._slice_rows):
-            height = min(self._slice_rows, n - at)
+        step = max(LEAST_ROWS, min(SLICE_ROWS, SLICE_BYTES // row_bytes))
+        for at in range(0, n, step):
+            height = min(step, n - at)
             yield at, _collected(rows.slice(at, height), row + at, height)
+
+    def _row_bytes(self, rows: pl.LazyFrame, group: Struct, row: int) -> int:
+        """About. The footer says how long texts are, but for those that repeat and stand there once."""
+        n: int = group[GROUP_ROWS].value
+        columns, height = max(8 * len(self.schema), 1), min(n, GLANCE_ROWS)
+        if height == 0 or all(map(_is_fixed, self.schema.dtypes())):
+            return columns
+        metas = [chunk.value[CHUNK_META].value for chunk in group[GROUP_COLUMNS].value]
+        stored: int = sum(meta[META_UNPACKED].value for meta in metas) // n
+        seen = int(_collected(rows.head(height), row, height).estimated_size()) // height
+        return max(columns, stored, seen)
 
     @contextmanager
     def _opened(self, group: Struct) -> Iterator[pl.LazyFrame]:
@@ -262,10 +278,6 @@ class Parquet:
                 return CODECS.get(chunk.value[CHUNK_META].value[META_CODEC].value, "zstd")
         return "zstd"
 
-    @cached_property
-    def _slice_rows(self) -> int:
-        return max(1024, min(SLICE_ROWS, SLICE_BYTES // (8 * max(len(self.schema), 1))))
-
 
 def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     """InvalidFile unless it is Parquet with a numeric column for every feature."""
@@ -280,6 +292,11 @@ def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     for k, name in features.items():
         _refuse_other_types(classifier.features[k], schema[name], name)
     return Parquet(classifier, read, found, pl.Schema(schema), features)
+
+
+def _is_fixed(dtype: pl.DataType) -> bool:
+    """Whether all values are of one size."""
+    return dtype.is_numeric() or dtype.is_temporal() or dtype in (pl.Boolean, pl.Null)
 
 
 def _collected(rows: pl.LazyFrame, row: int, n: int) -> pl.DataFrame:
@@ -300,8 +317,9 @@ def _check(found: Footer, size: int) -> None:
         for group in found.groups:
             start, stop = extent(group)
             offsets = [chunk.value[CHUNK_OFFSET].value for chunk in group[GROUP_COLUMNS].value]
-            codecs = [chunk.value[CHUNK_META].value[META_CODEC].value for chunk in group[GROUP_COLUMNS].value]
-            numbers = [group[GROUP_ROWS].value, start, stop, *offsets, *codecs]
+            metas = [chunk.value[CHUNK_META].value for chunk in group[GROUP_COLUMNS].value]
+            known = [meta[k].value for meta in metas for k in (META_CODEC, META_UNPACKED)]
+            numbers = [group[GROUP_ROWS].value, start, stop, *offsets, *known]
             if not all(type(number) is int for number in numbers):
                 raise ValueError
             if not (len(MAGIC) <= start <= stop <= size and group[GROUP_ROWS].value >= 0):
