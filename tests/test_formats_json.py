@@ -295,6 +295,10 @@ def test_elements_are_told_apart_whatever_they_hold(notes: list[Any], indent: in
         (b"[" + LINE.encode() + b"] x", "a.json", "there is more in the file after the end of the array"),
         (b"[" + LINE.encode() + b" x]", "a.json", "an element of the array is not JSON: "),
         (b'[{"a": "]', "a.json", "the array is not closed"),
+        *(
+            (text.replace("O", LINE).encode(), "a.json", "an element is missing before or after a comma")
+            for text in ("[,O]", "[O,,O]", "[O, \n,O]", "[O,]", "[O,\n]", "[,]")
+        ),
     ],
 )
 def test_a_file_that_is_no_json_is_refused(data: bytes, key: str, message: str) -> None:

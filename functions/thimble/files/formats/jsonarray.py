@@ -27,6 +27,7 @@ BLANKS = b" \t\r\n"
 
 @dataclass(frozen=True)
 class JsonArray(JsonLines):
+    empty: bool = False  # nothing stands between the brackets
     name: str = "json"
     opening: bytes = b"[\n"
     joint: bytes = b",\n"
@@ -52,6 +53,8 @@ class JsonArray(JsonLines):
 
     def classify(self, block: Block) -> Answered:
         answered = super().classify(_as_lines(block))
+        if answered.blank and not self.empty:
+            raise InvalidFile("the array is not JSON: an element is missing before or after a comma")
         return replace(answered, result=answered.result.replace(b"\n", b",\n")[:-2])
 
     def _no_json(self, reason: str) -> Exception:
@@ -102,4 +105,9 @@ def opened(head: bytes, classifier: Classifier) -> JsonLines:
             "the file begins neither as an array of objects nor as JSON Lines, an object a line"
         )
     refuse_without_names(classifier)
-    return JsonArray(classifier, body=start + 1, first_line=1 + head.count(b"\n", 0, start))
+    return JsonArray(
+        classifier,
+        body=start + 1,
+        first_line=1 + head.count(b"\n", 0, start),
+        empty=head[start + 1 :].lstrip(BLANKS).startswith(b"]"),
+    )
