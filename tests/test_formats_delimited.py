@@ -228,6 +228,22 @@ def test_a_long_quoted_field_is_none_wherever_the_block_ends(text: str, limit: i
 # Which column is what.
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_column_may_be_long_or_short_and_a_few_cells_none(quote: str, newline: str) -> None:
+    numbers = np.random.default_rng(0).normal(size=(3000, 4)).tolist()
+    rows = [[f"{a:.1f}", repr(b), f"{c:.0f}", str(round(d, k % 4))] for k, (a, b, c, d) in enumerate(numbers)]
+    rows[7][0], rows[2000][3] = "x", ""
+    lines = [",".join([f"{quote}{k}, so{quote}" if quote else str(k), *row]) for k, row in enumerate(rows)]
+    data = HEADER.replace(b"\n", newline.encode()) + (newline.join([*lines, ""])).encode()
+    result, rejected = classified(data)
+    assert [(found["line"], found["reason"]) for found in rejected] == [
+        (9, 'sepal length (cm) is "x", not a number'),
+        (2002, "petal width (cm) is empty"),
+    ]
+    assert (result, rejected) == classified(data, size=1000)
+
+
 def test_columns_are_matched_by_name_in_any_order() -> None:
     shuffled = [NAMES[2], "note", NAMES[0], NAMES[3], NAMES[1]]
     result, _ = classified((",".join(shuffled) + "\n1.4,x,5.1,0.2,3.5\n").encode())

@@ -42,19 +42,27 @@ class Columns:
         numbers[[feature.type == "unused" for feature in classifier.features]] = np.nan
         return Columns(classifier, numbers, texts, np.ones(n, np.bool_))
 
-    def fill(self, features: Sequence[int], read: Callable[[slice], tuple[FloatArray, Flags]]) -> list[int]:
-        """Puts features' values, (rows, features), as they are read of some rows at a time, with flags for
-        those that are none. Returns the features of which hardly any is; only these make rows doubtful."""
-        doubtful = np.zeros((len(features), len(self.doubtful)), np.bool_)
-        step = max(1, CHUNK // max(1, len(features)))
-        for at in range(0, len(self.doubtful), step):
-            rows = slice(at, min(at + step, len(self.doubtful)))
-            values, none = read(rows)
-            self.numbers[features, rows] = values.T
-            doubtful[:, rows] = none.T
-        filled = np.count_nonzero(doubtful, axis=1) * FEW <= len(self.doubtful)
-        self.doubtful[:] |= doubtful[filled].any(axis=0)
-        return [k for k, there in zip(features, filled.tolist(), strict=True) if there]
+    def fill(
+        self, places: dict[int, int], read: Callable[[list[int], slice], tuple[FloatArray, Flags]]
+    ) -> list[int]:
+        """Puts features' values as they are read: of some of the places, for some rows, (rows, places), with
+        flags for those that are none. A feature of which more than a few are none is given up. Returns the
+        others, whose rows are doubtful where there is none."""
+        n = len(self.doubtful)
+        features, where, none = np.array([*places]), np.array([*places.values()]), np.zeros(len(places), int)
+        doubtful = np.zeros((len(places), n), np.bool_)
+        left, step = np.arange(len(places)), max(1, CHUNK // max(1, len(places)))
+        for rows in (slice(at, min(at + step, n)) for at in range(0, n, step)):
+            if len(left) == 0:
+                break
+            values, flags = read(where[left].tolist(), rows)
+            self.numbers[features[left], rows] = values.T
+            if flags.any():
+                doubtful[left, rows] = flags.T
+                none[left] += flags.sum(axis=0)
+                left = left[none[left] * FEW <= n]
+        self.doubtful[:] |= doubtful[left].any(axis=0)
+        return features[left].tolist() if len(left) else []
 
     def settle(
         self, carefully: Callable[[int], Sequence[Any] | None], reject: Callable[[int, str], None]

@@ -34,8 +34,25 @@ class Decimals:
 
     def read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
         """The values of cells, and which cells are no short decimals: their values mean nothing."""
-        values, doubtful = np.empty(len(starts)), np.zeros(len(starts), np.bool_)
-        doubtful[self._fill(values, starts, ends)] = True
+        if self._signed:
+            negative = self.bytes.take(starts) == MINUS
+            starts = starts + negative
+        lengths = ends - starts
+        digits = self.words(starts) ^ U64(ZERO * ONES)
+        digits <<= ((WORD - lengths) << 3).view(U64)  # the last byte highest, zeros before the first
+        values, doubtful = np.empty(len(starts)), np.ones(len(starts), np.bool_)
+        left = np.flatnonzero((lengths - 1).view(U64) < U64(WORD))
+        some: Positions | slice = slice(None) if len(left) == len(starts) else left
+        for k in range(SHAPES):
+            if not len(left):
+                break
+            cell = left[k * len(left) // SHAPES]
+            tail = self._tail(int(starts[cell]), int(ends[cell]))
+            values[some], fits = _of_shape(digits[some], lengths[some], tail)
+            doubtful[some] = ~fits
+            some = left = left[~fits]
+        if self._signed:
+            values *= 1.0 - 2.0 * negative
         return values, doubtful
 
     def words(self, positions: Positions) -> Words:
@@ -59,33 +76,10 @@ class Decimals:
     def _signed(self) -> bool:
         return MINUS in self.data
 
-    def _fill(self, values: FloatArray, starts: Positions, ends: Positions) -> Positions:
-        """Puts the values; returns which cells have none."""
-        if self._signed:
-            negative = self.bytes.take(starts) == MINUS
-            starts = starts + negative
-        lengths = ends - starts
-        digits = self.words(starts) ^ U64(ZERO * ONES)
-        digits <<= ((WORD - lengths) << 3).view(U64)  # the last byte highest, zeros before the first
-        left: Positions | slice = slice(None)
-        numbers = np.arange(len(starts))
-        for k in range(SHAPES):
-            cell = numbers[k * len(numbers) // SHAPES]
-            found, fits = _of_shape(
-                digits[left], lengths[left], self._tail(int(starts[cell]), int(ends[cell]))
-            )
-            values[left] = found
-            left = numbers = numbers[~fits]
-            if not len(left):
-                break
-        if self._signed:
-            values *= 1.0 - 2.0 * negative
-        return numbers
-
     def _tail(self, start: int, end: int) -> int:
         """How many bytes a cell has from its point on."""
         point = self.data.find(POINT, start, end)
-        return 0 if point < 0 else min(end - point, WORD)
+        return 0 if point < 0 else end - point
 
 
 def _of_shape(digits: Words, lengths: Positions, tail: int) -> tuple[FloatArray, Flags]:

@@ -102,9 +102,8 @@ class Delimited:
         if n == 0 or not plain.even(n, self.width):
             return columns
         columns.doubtful[:] = False
-        numbers = [k for k in self.features if self.classifier.features[k].type == "number"]
-        where = [self.features[k] for k in numbers]
-        read = columns.fill(numbers, lambda rows: plain.numbers(where, self.width, rows))
+        places = {k: c for k, c in self.features.items() if self.classifier.features[k].type == "number"}
+        read = columns.fill(places, lambda some, rows: plain.numbers(some, self.width, rows))
         left = {k: column for k, column in self.features.items() if k not in read}
         if not left:
             return columns

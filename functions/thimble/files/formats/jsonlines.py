@@ -101,9 +101,9 @@ class JsonLines:
             return None
         columns = Columns.empty(self.classifier, len(block.ends))
         columns.doubtful[:] = False
-        where = [lines.names.index(feature.name) for feature in self._wanted.values()]
-        read = columns.fill(list(self._wanted), lambda rows: lines.numbers(where, rows))
-        return columns if len(read) == len(where) else None
+        places = {k: lines.names.index(feature.name) for k, feature in self._wanted.items()}
+        read = columns.fill(places, lines.numbers)
+        return columns if len(read) == len(places) else None
 
     def _plain(self, block: Block) -> Flags:
         """Lines from brace to brace."""

@@ -20,7 +20,7 @@ from thimble.files.formats.records import Block, Flags, Positions, is_utf8
 
 MOST_WORDS = 8  # of what stands before a value
 QUOTE = ord('"')
-FIELD = re.compile(rb'(\s*"([^"\\]*)"\s*:\s*)("?).*')
+FIELD = re.compile(rb'(\s*"([^"\\]*)"\s*:\s*)(.*)')
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,13 @@ def found(block: Block) -> Uniform | None:
     if not all(fields):
         return None
     matches = [field for field in fields if field is not None]
-    names = [match[2] for match in matches]
+    names, values = [match[2] for match in matches], [match[3] for match in matches]
     prefixes = [b"{" * (k == 0) + match[1] for k, match in enumerate(matches)]
     if len(set(names)) < len(names) or max(map(len, prefixes)) > MOST_WORDS * WORD:
         return None
-    strings = np.array([bool(match[3]) for match in matches])
+    strings = np.array([value.startswith(b'"') for value in values])
+    if any(len(value) > 1 + WORD and not value.startswith(b'"') for value in values):
+        return None  # and so will be those on the other lines
     try:
         uniform = Uniform(block, tuple(name.decode() for name in names), tuple(prefixes), strings)
     except UnicodeDecodeError:
