@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -109,6 +110,21 @@ def test_a_row_without_a_number_is_rejected_with_its_number() -> None:
     assert json.loads(rejected[0]["record"])["note"] == "2024-01-01"
     kept = frame[[0, 4, 5]]
     assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(kept), check_exact=True)
+
+
+def test_a_rejected_row_is_told_as_it_was_though_json_has_no_such_number() -> None:
+    infinite = [math.inf, -math.inf, math.nan]
+    frame = table(3).with_columns(
+        pl.Series(NAMES[0], infinite), parts=pl.Series([[{"x": value}] for value in infinite])
+    )
+    _, rejected = classified(stored(frame))
+    told = [json.loads(line["record"]) for line in rejected]
+    assert [row[NAMES[0]] for row in told] == ["Infinity", "-Infinity", "NaN"]
+    assert [row["parts"] for row in told] == [[{"x": "Infinity"}], [{"x": "-Infinity"}], [{"x": "NaN"}]]
+    numbers = {"n": [2**63 - 1, -(2**100), 5], "x": [True, 1.5, None]}
+    wide = pl.DataFrame(numbers, schema={"n": pl.Int128, "x": pl.Object})
+    told = [json.loads(json.loads(parquet._rejection(wide, i, 1, "no"))["record"]) for i in range(3)]
+    assert told == [{"n": 2**63 - 1, "x": True}, {"n": str(-(2**100)), "x": 1.5}, {"n": 5, "x": None}]
 
 
 @pytest.mark.parametrize("dtype", [pl.Float32, pl.Int8, pl.UInt64, pl.Decimal(10, 2)])

@@ -8,6 +8,7 @@ result's row groups are the same however many functions write them.
 from __future__ import annotations
 
 import io
+import json
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -280,7 +281,7 @@ class Parquet:
 
 
 def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
-    """InvalidFile unless it is Parquet with a numeric column for every feature."""
+    """InvalidFile unless it is Parquet with a column for every feature, of the feature's type."""
     found = footer(size, read)
     _check(found, size)
     try:
@@ -341,9 +342,20 @@ def _refuse_other_types(feature: Feature, dtype: pl.DataType, name: str) -> None
 
 
 def _rejection(frame: pl.DataFrame, i: int, row: int, reason: str) -> bytes:
-    values = frame.row(i, named=True)
+    values = _sayable(frame.row(i, named=True))
     record = orjson.dumps(values, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     return orjson.dumps({"line": row, "reason": reason, "record": record}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _sayable(value: Any) -> Any:
+    """What JSON has no number for, as text."""
+    if isinstance(value, dict):
+        return {key: _sayable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return list(map(_sayable, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return str(value) if isinstance(value, int) and abs(value) >> 63 else value
 
 
 def _series(column: added.Labels | added.Numbers) -> pl.Series:
