@@ -1,6 +1,7 @@
 """Each transformer and classifier as steps: scikit-learn's answers, and every refusal with its place."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -558,13 +559,30 @@ class TestRejections:
     def test_nulls_are_fine_where_the_pipeline_imputes(self, penguins: Classifier) -> None:
         assert not penguins.predict(rows.columns(penguins, [self.ROW])).rejected
 
-    def test_an_unknown_category_names_column_and_value(self, penguins: Classifier) -> None:
+    def test_an_unknown_category_names_the_column_and_those_that_are_known_but_not_the_data(
+        self, penguins: Classifier
+    ) -> None:
         found = penguins.predict(
             rows.columns(penguins, [self.ROW, {**self.ROW, "island": "Atlantis"}, self.ROW])
         )
-        assert found.rejected == {1: "island: 'Atlantis' is no category that the model knows"}
-        with pytest.raises(UnprocessableRows, match=r"instances\[1\]: island: 'Atlantis' is no category"):
+        sentence = "island is no category that the model knows ('Biscoe', 'Dream', 'Torgersen')"
+        assert found.rejected == {1: sentence}
+        with pytest.raises(UnprocessableRows, match=f"^{re.escape(f'instances[1]: {sentence}')}$"):
             rows.refuse(found.rejected)
+
+    @pytest.mark.parametrize(
+        ("known", "odd", "sentence"),
+        [
+            ([1.0, 2.5] * 8, 3.0, "size is no category that the model knows (1, 2.5)"),
+            (list("abcdefghijklmnop"), "q", "size is no category that the model knows"),
+            (["a", "b" * 50] * 8, "q", "size is no category that the model knows"),
+        ],
+    )
+    def test_a_few_short_categories_are_named(self, known: list[Any], odd: Any, sentence: str) -> None:
+        X = pd.DataFrame({"size": known})
+        fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(X, [0, 1] * 8)
+        loaded = load(export(fitted, X))
+        assert loaded.predict(rows.columns(loaded, [{"size": odd}])).rejected == {0: sentence}
 
     @pytest.mark.parametrize(
         ("change", "sentence"),

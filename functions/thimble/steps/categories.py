@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 
 from thimble.arrays import FloatArray
 from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table, selection
+
+MOST_SHOWN = 10  # categories in a sentence
 
 
 def encode(keys: Keys) -> Step:
@@ -25,6 +26,7 @@ def encode(keys: Keys) -> Step:
 
 def _encode_text(feature: int, name: str, codes: dict[str | None, float], unknown: float | None) -> Step:
     """None among the categories is a missing text."""
+    refusal = _refusal(name, [repr(text) for text in codes if text is not None])
 
     def fill(table: Table, out: FloatArray) -> None:
         values = table.features[feature]
@@ -33,7 +35,7 @@ def _encode_text(feature: int, name: str, codes: dict[str | None, float], unknow
         found[:] = list(map(codes.get, values, repeat(math.inf if unknown is None else unknown)))
         if unknown is None:
             for row in np.flatnonzero(np.isinf(found)).tolist():
-                table.reject(row, _unknown(name, values[row]))
+                table.reject(row, refusal if values[row] is not None else f"{name} is missing")
                 found[row] = 0.0
 
     return Step(1, fill)
@@ -42,6 +44,7 @@ def _encode_text(feature: int, name: str, codes: dict[str | None, float], unknow
 def _encode_numbers(column: int, name: str, codes: dict[float | None, float], unknown: float | None) -> Step:
     missing = codes.pop(None, None)
     numbers = sorted(number for number in codes if number is not None)
+    refusal = _refusal(name, [f"{number:g}" for number in numbers])
     known, known_codes = np.array(numbers, np.float64), np.array([codes[number] for number in numbers])
 
     def fill(table: Table, out: FloatArray) -> None:
@@ -58,16 +61,15 @@ def _encode_numbers(column: int, name: str, codes: dict[float | None, float], un
             found |= absent
         if unknown is None and not found.all():
             for row in np.flatnonzero(~found).tolist():
-                table.reject(row, _unknown(name, None if absent[row] else float(x[row])))
+                table.reject(row, f"{name} is missing" if absent[row] else refusal)
 
     return Step(1, fill)
 
 
-def _unknown(name: str, value: Any) -> str:
-    if value is None:
-        return f"{name} is missing"
-    text = f"{value:g}" if isinstance(value, float) else repr(value)
-    return f"{name}: {text if len(text) <= 60 else text[:57] + '...'} is no category that the model knows"
+def _refusal(name: str, known: list[str]) -> str:
+    """With categories, which are the model's own; without the row's value: an error does not repeat the data."""
+    shown = f" ({', '.join(known)})" if 0 < len(known) <= MOST_SHOWN and max(map(len, known)) <= 40 else ""
+    return f"{name} is no category that the model knows{shown}"
 
 
 def one_hot(keys: Keys) -> Step:
