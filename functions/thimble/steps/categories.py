@@ -67,7 +67,7 @@ def _encode_numbers(column: int, name: str, codes: dict[float | None, float], un
 
 
 def _refusal(name: str, known: list[str]) -> str:
-    """With categories, which are the model's own; without the row's value: an error does not repeat the data."""
+    """With the categories, which are the model's, without the value: an error does not repeat the data."""
     shown = f" ({', '.join(known)})" if 0 < len(known) <= MOST_SHOWN and max(map(len, known)) <= 40 else ""
     return f"{name} is no category that the model knows{shown}"
 
