@@ -1,5 +1,7 @@
 """Files beside the usual ways: the same generated files, a process of its own for every run.
 
+They have `--mb` megabytes and 100,000 rows at least; as Parquet, the rows of so much CSV.
+
 Figures are rows and megabytes of the file a second, and the peak of the resident memory. On one core the
 seconds are the processor's, to which it does not matter what else the machine does; on two they are the
 clock's, and only those are there that have a goal. The floor is Thimble without its model; "polars, in and
