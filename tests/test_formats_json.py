@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile
 from thimble.files import formats, streams
-from thimble.files.formats.joining import Joining
+from thimble.files.formats.appending import Appending
 from thimble.files.formats.jsonlines import JsonLines
 from thimble.files.formats.records import Block
 
@@ -136,7 +136,7 @@ def test_whole_blocks_and_single_lines_agree_on_every_text(texts: list[str]) -> 
     form = JsonLines(IRIS)
     data = "".join(with_value(text) + "\n" for text in texts if "\n" not in text).encode()
     block = Block(data, form.cut(data, final=True), 1)
-    columns = form._columns(Joining(block))
+    columns = form._columns(Appending(block))
     for i, column in enumerate(columns.numbers.T):
         if not columns.doubtful[i]:
             assert column.tobytes() == np.array(form._carefully(block.record(i))).tobytes()
@@ -148,7 +148,7 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
     form = JsonLines(IRIS)
     lines = [LINE.replace("1.4", f"{value:.17e}").replace("0.2}", f"{value!r}}}") for value in values]
     data = "".join(f"{line}\n" for line in lines).encode()
-    X = form._columns(Joining(Block(data, form.cut(data, final=True), 1))).numbers
+    X = form._columns(Appending(Block(data, form.cut(data, final=True), 1))).numbers
     assert X[3].tobytes() == X[2].tobytes() == np.array(values).tobytes()
 
 

@@ -75,7 +75,7 @@ def _opened(job: Job) -> tuple[Result, Iterator[Part]]:
     pieces = streams.chunks(source, 0, source.size, job.block_bytes)
     if name.compression is not None:
         pieces = name.compression.decompress(pieces)
-    head, whole, pieces = streams.opened(pieces, formats.HEAD_BYTES)
+    head, whole, pieces = streams.peeked(pieces, formats.HEAD_BYTES)
     form = job.format(head, whole)
     body = streams.skipped(pieces, form.body)
     blocks = streams.blocks(form, body, form.body, sys.maxsize, form.first_line)

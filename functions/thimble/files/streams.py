@@ -233,7 +233,7 @@ def check_time(deadline: float) -> None:
         raise Late("the time that a function has is over")
 
 
-def opened(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
+def peeked(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
     """The first `size` bytes or more, whether they are all, and the pieces as they were."""
     held = []
     for piece in pieces:

@@ -6,7 +6,7 @@ json       `jsonarray`
 parquet    `parquet`, with `thrift`
 gz, zst    `compression`, around any of these but Parquet
 all        `records` (blocks in, answered blocks out), `matching` and `columns` (the features),
-           `decimals` (numbers from text), `added` (the answer's columns), `joining` (text out)
+           `decimals` (numbers from text), `added` (the answer's columns), `appending` (text out)
 """
 
 from __future__ import annotations

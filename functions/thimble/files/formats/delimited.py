@@ -16,9 +16,9 @@ import polars as pl
 from thimble import textcells
 from thimble.classifier import Classifier, Predictions, label_text
 from thimble.files.formats import added, cells
+from thimble.files.formats.appending import Appending, guarded
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.dialect import Dialect, Tokens
-from thimble.files.formats.joining import Joining, guarded
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
 from thimble.heads import Label
 
@@ -61,7 +61,7 @@ class Delimited:
             lambda k, reason: rejections.add(block, int(rows[k]), reason),
         )
         return Answered(
-            result=self._joined(Joining(kept).only(good), predictions),
+            result=self._appended(Appending(kept).only(good), predictions),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),
@@ -137,18 +137,18 @@ class Delimited:
             for k, feature in enumerate(self.classifier.features)
         ]
 
-    def _joined(self, joining: Joining, predictions: Predictions) -> bytes:
+    def _appended(self, appending: Appending, predictions: Predictions) -> bytes:
         """Each record's own bytes, then the answer's cells, then the record's own line ending."""
-        if not len(joining.block.ends):
+        if not len(appending.block.ends):
             return b""
-        columns = [joining.records]
+        columns = [appending.records]
         for column in added.columns(self.classifier, predictions):
             if isinstance(column, added.Labels):
-                texts = [joining.text(self._label_cell(label)) for label in column.distinct]
+                texts = [appending.text(self._label_cell(label)) for label in column.distinct]
                 columns.append(pl.Series(texts).gather(column.which))
             else:
                 columns.append(column.values)
-        return joining.written(columns, self.dialect.delimiter.decode())
+        return appending.written(columns, self.dialect.delimiter.decode())
 
     def _label_cell(self, label: Label | list[Label]) -> str:
         text = orjson.dumps(label).decode() if isinstance(label, list) else label_text(label)

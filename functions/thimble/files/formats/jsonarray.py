@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.files.formats import jsonlines
-from thimble.files.formats.joining import BOM
+from thimble.files.formats.appending import BOM
 from thimble.files.formats.jsonlines import JsonLines, is_object, refuse_without_names
 from thimble.files.formats.records import Answered, Block, Positions
 

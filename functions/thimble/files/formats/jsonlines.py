@@ -23,8 +23,8 @@ from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
 from thimble.features import Feature
 from thimble.files.formats import added, uniform
+from thimble.files.formats.appending import BOM, Appending
 from thimble.files.formats.columns import Columns
-from thimble.files.formats.joining import BOM, Joining
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
 from thimble.textcells import shown
 from thimble.values import fitting, kind
@@ -58,7 +58,7 @@ class JsonLines:
         return data + b"\n"
 
     def classify(self, block: Block) -> Answered:
-        joining, rejections, blank = Joining(block), Rejections(), []
+        appending, rejections, blank = Appending(block), Rejections(), []
 
         def carefully(i: int) -> list[Any] | None:
             line = block.record(i).strip(BLANKS)
@@ -67,11 +67,11 @@ class JsonLines:
             blank.append(i)
             return None
 
-        good, predictions, observed = self._columns(joining).settle(
+        good, predictions, observed = self._columns(appending).settle(
             carefully, lambda i, reason: rejections.add(block, i, reason)
         )
         return Answered(
-            result=self._joined(joining.only(good), predictions),
+            result=self._appended(appending.only(good), predictions),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),
@@ -80,14 +80,14 @@ class JsonLines:
             observed=observed,
         )
 
-    def _columns(self, joining: Joining) -> Columns:
+    def _columns(self, appending: Appending) -> Columns:
         """Every feature's column, read in bulk."""
-        block = joining.block
+        block = appending.block
         plain = self._plain(block)
-        columns = self._uniform(joining.only(plain).block) or self._at_once(joining.only(plain))
+        columns = self._uniform(appending.only(plain).block) or self._at_once(appending.only(plain))
         if columns is None:
             plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
-            columns = self._at_once(joining.only(plain))
+            columns = self._at_once(appending.only(plain))
         if columns is None:
             return Columns.empty(self.classifier, len(plain))
         return columns.spread(plain)
@@ -112,9 +112,9 @@ class JsonLines:
         plain: Flags = (buffer[block.starts] == ord("{")) & (buffer[last] == ord("}")) & (last > block.starts)
         return plain
 
-    def _at_once(self, joining: Joining) -> Columns | None:
+    def _at_once(self, appending: Appending) -> Columns | None:
         """Of lines from brace to brace; None if one is no JSON."""
-        block = joining.block
+        block = appending.block
         if len(block.ends) == 0:
             return Columns.empty(self.classifier, 0)
         try:
@@ -124,7 +124,7 @@ class JsonLines:
         if frame.height != len(block.ends):
             return None
         columns = Columns.empty(self.classifier, frame.height)
-        mentions = joining.records.str.count_matches(self._mentions)
+        mentions = appending.records.str.count_matches(self._mentions)
         columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
         for k, feature in self._wanted.items():
             series = frame[feature.name]
@@ -190,11 +190,11 @@ class JsonLines:
     def _no_json(self, reason: str) -> Exception:
         return ValueError(f"the line is not JSON: {reason}")
 
-    def _joined(self, joining: Joining, predictions: Predictions) -> bytes:
+    def _appended(self, appending: Appending, predictions: Predictions) -> bytes:
         """Each object's own bytes up to its closing brace, then the answer's keys."""
-        if not len(joining.block.ends):
+        if not len(appending.block.ends):
             return b""
-        parts: list[Any] = [joining.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
+        parts: list[Any] = [appending.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
         for column in added.columns(self.classifier, predictions):
             key = f",{_text(column.name)}:"
             if isinstance(column, added.Labels):
@@ -203,7 +203,7 @@ class JsonLines:
                 )
             else:
                 parts += [pl.lit(key), column.values]
-        return joining.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
+        return appending.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
 
 
 def opened(head: bytes, classifier: Classifier) -> JsonLines:

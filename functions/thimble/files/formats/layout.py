@@ -14,9 +14,9 @@ from thimble.answers import column_names
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.files.formats import matching
+from thimble.files.formats.appending import BOM
 from thimble.files.formats.delimited import Delimited
 from thimble.files.formats.dialect import Dialect, Given, Tokens
-from thimble.files.formats.joining import BOM
 from thimble.files.formats.records import MAX_RECORD_BYTES
 
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}

@@ -17,7 +17,7 @@ UNUSED = b"\x1f"  # the unit separator: text hardly ever holds one
 
 
 @dataclass(frozen=True)
-class Joining:
+class Appending:
     """The records that are to be answered. Bytes that are not UTF-8 pass through as Latin-1, one for one."""
 
     block: Block
@@ -26,8 +26,8 @@ class Joining:
     def encoding(self) -> str:
         return "utf-8" if is_utf8(self.block.data) else "latin-1"
 
-    def only(self, chosen: Flags) -> Joining:
-        return self if chosen.all() else Joining(self.block.only(chosen))
+    def only(self, chosen: Flags) -> Appending:
+        return self if chosen.all() else Appending(self.block.only(chosen))
 
     def text(self, value: str) -> str:
         """Added text, so that it comes out in UTF-8 whatever the records are in."""
