@@ -136,6 +136,9 @@ def test_a_model_and_a_version_can_be_named() -> None:
         CSV.replace(b",", b";"),
         CSV.replace(b",", b"\t").strip(),
         b"\n" + CSV.replace(b"\n", b"\n\n"),
+        b" \n" + CSV.replace(b"\n", b"\n \t\r\n"),
+        b"'note','petal width (cm)','petal length (cm)','sepal width (cm)','sepal length (cm)'\n"
+        + b"'it''s, so',0.2,'1.4',3.5,5.1\nb,2.5,6.0,3.3,'6.3'\n",
         b'"5.1",3.5, 1.4 ,+.2\n6.3,3.3,6.,25e-1',
         b"id,petal width (cm),petal length (cm),sepal width (cm),sepal length (cm)\n"
         b'a,0.2,1.4,3.5,5.1\n"b\nc",2.5,6.0,3.3,6.3\n',
@@ -144,6 +147,20 @@ def test_a_model_and_a_version_can_be_named() -> None:
 def test_csv_of_every_make_is_read_as_files_are(body: bytes) -> None:
     expected = json.loads(classify(BODY).body)
     assert json.loads(classify(body, content_type="text/csv", accept="application/json").body) == expected
+
+
+def test_a_record_is_told_by_the_line_that_it_begins_on() -> None:
+    body = b'note,5.1,3.5,1.4,0.2\n\n"two\nlines",5.1,3.5,1.4,0.2\n"two\nlines",5.1,x,1.4,0.2\n'
+    answer = classify(body, content_type="text/csv")
+    assert answer.status == 422
+    assert b"line 5: sepal width (cm) is not a number" in answer.body
+
+
+def test_what_is_said_of_a_header_is_one_of_two_words() -> None:
+    assert classify(CSV, content_type="text/csv; header=absent").status == 200
+    answer = classify(CSV, content_type="text/csv; header=maybe")
+    assert answer.status == 400
+    assert b"the header of text/csv is neither present nor absent" in answer.body
 
 
 MODEL = load(IRIS)

@@ -1,6 +1,7 @@
 """CSV by the rules of files (`headers`, `textcells`), read with the standard library: the API has no polars.
+What would cost a file one record refuses a body.
 
-The delimiter is found. A header is found too, where that can be told, or is there or not as `text/csv;
+Delimiter and quote are found. A header is found too, where that can be told, or is there or not as `text/csv;
 header=present` or `absent` says; an answer has one unless `Accept: text/csv; header=absent` says otherwise.
 """
 
@@ -29,9 +30,10 @@ from thimble.web.media import Media, utf8
 from thimble.web.tables import Table
 
 DELIMITERS = (",", ";", "\t", "|")
+QUOTES = ('"', "'")
 SAYING = "text/csv; header=present, or header=absent"
 
-Record = tuple[int, list[str]]  # the number of its last line, and its cells
+Record = tuple[int, list[str]]  # the number of its first line, and its cells
 
 
 class Layout(NamedTuple):
@@ -95,33 +97,43 @@ class Text:
                 have = f"{len(cells)} cell{'s' * (len(cells) != 1)}"
                 raise UnprocessableRows(f"line {line} has {have}; {width} belong")
 
-    def _records(self, delimiter: str) -> Iterator[Record]:
+    def _records(self, delimiter: str, quote: str) -> Iterator[Record]:
         """All that are not blank."""
-        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=delimiter, strict=True)
+        text = io.StringIO(self.text, newline="")
+        reader = csv.reader(text, delimiter=delimiter, quotechar=quote, strict=True)
+        line = 1
         try:
-            yield from ((reader.line_num, cells) for cells in reader if cells and cells != [""])
+            for cells in reader:
+                if len(cells) > 1 or "".join(cells).strip(textcells.BLANKS):
+                    yield line, cells
+                line = reader.line_num + 1
         except csv.Error as error:
             raise MalformedBody(f"line {reader.line_num} is not CSV: {error}") from None
 
     def _layout(self, classifier: Classifier) -> Layout:
-        """Of those that make sense to the model, by any delimiter, the one with the most cells."""
-        found: list[Layout] = []
+        """Of those that make sense to the model, by the likelier quote and any delimiter, the one with the
+        most cells."""
         faults: list[tuple[int, InvalidInput]] = []
-        for delimiter in [d for d in DELIMITERS if d == "," or d in self.text]:
-            first: list[str] = []
-            records = self._records(delimiter)
-            try:
-                line, first = next(records, (0, []))
-                found.append(self._laid_out((line, first), records, classifier))
-            except (InvalidFile, MalformedBody) as error:
-                faults.append((len(first), error))
-        if found:
-            return max(found, key=lambda layout: layout.width)
+        for quote in [q for q in QUOTES if q == '"' or q in self.text]:
+            if found := [*self._layouts(classifier, quote, faults)]:
+                return max(found, key=lambda layout: layout.width)
         (_, by_commas), *_ = faults
         if isinstance(by_commas, MalformedBody):
             raise by_commas
         sentence = str(max(faults, key=itemgetter(0))[1])
         raise UnprocessableRows(sentence.partition("; it has ")[0])  # what it has may be data
+
+    def _layouts(
+        self, classifier: Classifier, quote: str, faults: list[tuple[int, InvalidInput]]
+    ) -> Iterator[Layout]:
+        for delimiter in [d for d in DELIMITERS if d == "," or d in self.text]:
+            first: list[str] = []
+            records = self._records(delimiter, quote)
+            try:
+                line, first = next(records, (0, []))
+                yield self._laid_out((line, first), records, classifier)
+            except (InvalidFile, MalformedBody) as error:
+                faults.append((len(first), error))
 
     def _laid_out(self, first: Record, others: Iterator[Record], classifier: Classifier) -> Layout:
         _, cells = first
@@ -165,7 +177,10 @@ def table(body: bytes, media: Media) -> Table:
         text = utf8(body, media).decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body is not UTF-8: byte {error.start}; say which charset it has") from None
-    return Text(text, media.parameters.get("header", ""))
+    header = media.parameters.get("header", "")
+    if header and header not in headers.SAID:
+        raise MalformedBody("the header of text/csv is neither present nor absent")
+    return Text(text, header)
 
 
 def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
