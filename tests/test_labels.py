@@ -27,12 +27,8 @@ CLASSES: dict[str, list[Any]] = {
 }
 TYPES = {"string": pa.large_string(), "integer": pa.int64(), "float": pa.float64(), "boolean": pa.bool_()}
 NETWORK = {"activation": "identity", "coefs": [[[1.0, 0.0], [0.0, 1.0]]], "intercepts": [[0.0, 0.0]]}
-ROWS = [
-    [-1.0, -2.0],
-    [-1.0, 2.0],
-    [3.0, -1.0],
-    [1.0, 1.5],
-] * 12  # logits: no label, the second, the first, both
+LOGITS = [[-1.0, -2.0], [-1.0, 2.0], [3.0, -1.0], [1.0, 1.5]]  # no label, the second, the first, both
+ROWS = LOGITS * 6
 
 
 def document(shape: str, kind: str) -> bytes:
@@ -101,7 +97,7 @@ def results(data: bytes, extension: str, model: bytes) -> tuple[bytes, bytes]:
     summary = replace(pipeline, results_uri="memory:///single").classify("inbox", key)
     assert summary is not None
     assert summary["rejections"] == 0, summary
-    call = handler(Workflow(pipeline, lambda key, digest: model, "memory:///parts", range_bytes=90))
+    call = handler(Workflow(pipeline, lambda key, digest: model, "memory:///parts", range_bytes=150))
     planned = call({"task": "plan", "bucket": "inbox", "key": key}, None)
     manifest = planned["manifest"]
     while manifest is not None:
@@ -123,7 +119,7 @@ def test_a_file_s_labels_are_those_of_predict_and_of_their_type(
 ) -> None:
     model = document(shape, kind)
     none = ROWS[:1]  # of the labels of a multilabel model
-    for rows in (ROWS, none, none * 20 + ROWS, *([[]] if extension != "jsonl" else [])):
+    for rows in (ROWS, none, none * 15 + ROWS, *([[]] if extension != "jsonl" else [])):
         whole, split = results(written(rows, extension), extension, model)
         assert split == whole
         wanted = list(expected(load(model), rows, extension))
