@@ -14,7 +14,7 @@ from obstore.store import ObjectStore
 from thimble.files.formats.compression import Compression
 
 PART_BYTES = 8 << 20  # S3 takes 10,000 parts of at least 5 MiB
-UPLOADS = 4  # parts in flight
+UPLOADS = 2  # parts in flight: they fill a function's network, and more of them only wait in memory
 
 
 class Upload:
