@@ -46,6 +46,10 @@ class Categories(NamedTuple):
     def total(self) -> int:
         return int(self.counts.sum()) + self.other + self.missing
 
+    def places(self) -> dict[str | None, int]:
+        """Of a text among what is counted: missing, at 1 none of the categories, then each of them."""
+        return {None: 0} | {name: k for k, name in enumerate(self.names, 2)}
+
 
 class Predicted(NamedTuple):
     """Of one output."""

@@ -3,8 +3,7 @@ model's reference. The sum of such vectors is the vector of all their rows, howe
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ def count(reference: Reference | None, columns: Any, predictions: Predictions) -
 
     A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
     none of the categories, a count a category. `columns` are what was predicted, and no row was rejected; a
-    text's may be bytes, each a place among its counts."""
+    text's may be places among its counts, a byte each."""
     if reference is None:
         return none(None)
     found = [predictions.probabilities.shape[1]]
@@ -48,12 +47,10 @@ def _binned(x: FloatArray, bins: Numbers) -> list[int]:
 
 
 def _counted(column: Any, text: Categories) -> list[int]:
-    if isinstance(column, bytearray):  # places among these counts
-        return [column.count(place) for place in range(2 + len(text.names))]
-    found = Counter(column.tolist() if isinstance(column, np.ndarray) else column)
-    known = [found.pop(name, 0) for name in text.names]
-    missing = found.pop(None, 0)
-    return [missing, found.total(), *known]
+    if not isinstance(column, bytearray):
+        values = column.tolist() if isinstance(column, np.ndarray) else column
+        column = bytearray(map(text.places().get, values, repeat(1)))
+    return [column.count(place) for place in range(2 + len(text.names))]
 
 
 def _classes(output: Predicted, predictions: Predictions) -> list[int]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Predictions
 from thimble.features import Feature
-from thimble.reference import Categories, Counts, Reference
+from thimble.reference import Counts, Reference
 
 FEWEST = 8  # rows there is room for from the start
 
@@ -57,7 +57,7 @@ class Waiting:
         self.room = FEWEST
         self.matrix = np.empty((len(model.features), FEWEST)) if matrix else None
         self.columns = {} if matrix else {k: np.empty(FEWEST) for k in reference.numbers}
-        self.texts = {k: (_places(text), bytearray()) for k, text in reference.texts.items()}
+        self.texts = {k: (text.places(), bytearray()) for k, text in reference.texts.items()}
         self.outputs = [_room(output) for output in model.outputs]
 
     def add(self, columns: Any, predictions: Predictions) -> None:
@@ -106,11 +106,6 @@ class Waiting:
             found = labels[..., : self.rows]
             mask, indices = (found, found[0]) if found.ndim == 2 else (found[np.newaxis][:0], found)
             yield Predictions(p[:, : self.rows], indices, mask)
-
-
-def _places(text: Categories) -> dict[str | None, int]:
-    """Of a text among its counts; what is none of the categories is at 1."""
-    return {None: 0} | {name: k for k, name in enumerate(text.names, 2)}
 
 
 def _room(output: Labels) -> tuple[FloatArray, NDArray[Any]]:
