@@ -1,5 +1,6 @@
 """`make bench`: medians, ratios and goals are what they say, and the pages have its figures and no others."""
 
+import platform
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from infra import costs, marked
 from tests.benchmarks import bench, file_job, files, generated, pages, report
+from tests.benchmarks.machine import Conditions
 from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure
 
 ROWS = 2000  # of a file
@@ -223,6 +225,14 @@ def test_what_a_command_writes_into_a_page_leaves_the_rest_of_it(tmp_path: Path)
         assert page.read_text().endswith("\n<!-- end of a -->\nafter\n")
     with pytest.raises(ValueError, match=r"page.md has no <!-- b -->"):
         marked.write(page, "b", ["new"])
+
+
+def test_the_conditions_name_the_machine_and_the_versions() -> None:
+    command, machine, pythons, packages = Conditions().lines()
+    assert re.fullmatch(r"- `make bench.*`, 20\d\d-\d\d-\d\d \d\d:\d\d UTC, 0 min", command)
+    assert re.search(r"\d+ processors .*load of the last minute [\d.]+ before and [\d.]+ after", machine)
+    assert pythons.startswith(f"- Python {platform.python_version()}; ")
+    assert f"numpy {np.__version__}, " in packages
 
 
 @pytest.mark.parametrize(

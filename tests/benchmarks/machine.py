@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from infra.build import lambda_python
+from thimble.errors import ThimbleError
 
 VERSIONS = (
     *("numpy", "scikit-learn", "onnxruntime", "boto3", "aws-lambda-powertools", "obstore", "orjson"),
@@ -53,5 +54,9 @@ def _processor() -> str:
 
 
 def _functions_python() -> str:
-    asked = [str(lambda_python()), "-c", "import platform; print(platform.python_version())"]
+    try:
+        python = str(lambda_python())
+    except ThimbleError as missing:
+        return f"({missing})"
+    asked = [python, "-c", "import platform; print(platform.python_version())"]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
