@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,8 +25,10 @@ from model import export
 from thimble import rows
 from thimble.answers import answers
 from thimble.classifier import Classifier, load
+from thimble.errors import UnprocessableRows
 from thimble.files import formats, streams
 from thimble.files.formats import parquet
+from thimble.web import tables
 from thimble.web.media import Media, delimited
 
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
@@ -153,6 +156,45 @@ def test_parquet_gets_the_answers_of_the_other_door(table: list[dict[str, Any]],
     answered = pl.read_parquet(io.BytesIO(result))
     for row, answer in zip(answered.to_dicts(), expected(MIXED, table), strict=True):
         assert probabilities(row) == answer["probabilities"]
+
+
+def through_every_way_in(fan: Any, text: str, dtype: Any) -> set[str]:
+    """What becomes of a boolean in CSV, JSON and Parquet at both doors: an answer, or what it is not."""
+    frame = pd.DataFrame({"fan": [True, False] * 8, "x": np.arange(16.0)})
+    model = load(export(LogisticRegression().fit(frame, [0, 1, 1, 0] * 4), frame))
+    row, cells, out = {"fan": fan, "x": 3.0}, f"fan,x\n{text},3.0\n".encode(), io.BytesIO()
+    pl.DataFrame([row], schema={"fan": dtype, "x": pl.Float64}).write_parquet(out)
+    files = {"a.csv": cells, "a.jsonl": json.dumps(row).encode(), "a.parquet": out.getvalue()}
+    rejections = [through(key, data, model)[1] for key, data in files.items()]
+    found = {rejected[0]["reason"] if rejected else "answered" for rejected in rejections}
+    for columns in (tables.Rows([row], "rows").columns, delimited.table(cells, Media("text/csv")).columns):
+        try:
+            found.add("rejected" if model.predict(columns(model, 9)).rejected else "answered")
+        except UnprocessableRows as error:
+            found.add(str(error))
+    return {re.sub(r".*not true", "not true", sentence) for sentence in found}
+
+
+@pytest.mark.parametrize(
+    ("fan", "text", "dtype"),
+    [
+        (True, "True", pl.Boolean),
+        (False, "FALSE", pl.Boolean),
+        (1, "1", pl.Int64),
+        (0, " 0 ", pl.UInt8),
+        (1.0, "1.0", pl.Float64),
+        (0.0, "0e0", pl.Float32),
+    ],
+)
+def test_one_and_zero_are_booleans_by_every_way_in(fan: Any, text: str, dtype: Any) -> None:
+    assert through_every_way_in(fan, text, dtype) == {"answered"}
+
+
+@pytest.mark.parametrize(
+    ("fan", "text", "dtype"), [(2, "2", pl.Int8), (-1, "-1", pl.Int64), (0.5, ".5", pl.Float64)]
+)
+def test_other_numbers_are_no_booleans_by_any_way_in(fan: Any, text: str, dtype: Any) -> None:
+    assert through_every_way_in(fan, text, dtype) == {"not true or false"}
 
 
 @pytest.mark.parametrize("missing", ["", '""', "NA", "NaN", "nan", "null", "None", " NA "])

@@ -1,9 +1,9 @@
 """Text cells to feature values and back: the one place that says which is a number, a boolean, or missing.
 
 A number is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No other is:
-not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or 1 or 0. Where a feature may be
-missing, an empty cell is, and so is what pandas, R and databases write for one, unless the model knows that
-as a category: NA is Namibia too.
+not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or a number that is 1 or 0. Where a
+feature may be missing, an empty cell is, and so is what pandas, R and databases write for one, unless the
+model knows that as a category: NA is Namibia too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from thimble.values import WANTED, not_finite
 BLANKS = " \t\r"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
-BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0}
+BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # the usual spellings
 SHOWN = 40  # characters of a cell that a reason quotes
 
 
@@ -52,10 +52,12 @@ def number(name: str, text: str) -> float:
 
 
 def _boolean(name: str, cell: str) -> float:
-    try:
-        return BOOLEANS[cell.lower()]
-    except KeyError:
-        raise ValueError(f"{name} is {shown(cell)}, not {WANTED['boolean']}") from None
+    found = BOOLEANS.get(cell.lower())
+    if found is None and NUMBER.fullmatch(cell):
+        found = float(cell)
+    if found not in (0.0, 1.0):
+        raise ValueError(f"{name} is {shown(cell)}, not {WANTED['boolean']}")
+    return found
 
 
 def is_number(text: str) -> bool:

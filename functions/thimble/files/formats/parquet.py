@@ -30,7 +30,7 @@ from thimble.files.formats import added, matching, thrift
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Answered, Part
 from thimble.files.formats.thrift import Struct, Value
-from thimble.values import not_finite
+from thimble.values import WANTED, not_finite
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
@@ -42,6 +42,7 @@ LEAST_ROWS = 64  # of a slice
 GLANCE_ROWS = 256  # that tell how large rows are
 WHOLE_BYTES = 64 << 20  # of values in a row group that is decoded as a whole
 IN_MEMORY = 64 << 20  # bytes of a row group as it is stored; a larger one goes through a temporary file
+BOOLEANS = (0.0, 1.0)  # as numbers
 LEVELS = {"zstd": 1}  # no larger than at the usual 3, and a third quicker
 CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
 
@@ -212,15 +213,16 @@ class Parquet:
             feature, series = self.classifier.features[k], frame[name]
             if feature.type == "text":
                 columns.texts[k][:] = series.cast(pl.String).to_list()
-                doubtful = series.is_null().to_numpy()
+                doubtful = absent = series.is_null().to_numpy()
             elif feature.type != "unused":
-                columns.numbers[k] = series.cast(pl.Float64).to_numpy()
-                doubtful = ~np.isfinite(columns.numbers[k])
+                numbers = columns.numbers[k] = series.cast(pl.Float64).to_numpy()
+                doubtful = ~(
+                    np.isin(numbers, BOOLEANS) if feature.type == "boolean" else np.isfinite(numbers)
+                )
+                absent = np.isnan(numbers)
             else:
                 continue
-            if feature.missing:
-                doubtful = np.isinf(columns.numbers[k]) & doubtful
-            columns.doubtful[:] |= doubtful
+            columns.doubtful[:] |= doubtful & ~absent if feature.missing else doubtful
         return columns
 
     def _carefully(self, frame: pl.DataFrame, i: int) -> Sequence[Any]:
@@ -233,6 +235,8 @@ class Parquet:
                 math.isfinite(value) or (feature.missing and math.isnan(value))
             ):
                 raise ValueError(f"{name} is {not_finite(value)}")
+            if feature.type == "boolean" and not (value is None or math.isnan(value) or value in BOOLEANS):
+                raise ValueError(f"{name} is a number, not {WANTED['boolean']}")
         raise ValueError("the row has a value that is no number")
 
     def _written(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
@@ -334,7 +338,7 @@ def _refuse_other_types(feature: Feature, dtype: pl.DataType, name: str) -> None
         return
     fits = {
         "number": dtype.is_numeric(),
-        "boolean": dtype == pl.Boolean,
+        "boolean": dtype == pl.Boolean or dtype.is_numeric(),
         "text": isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
     }
     if not fits[feature.type]:
