@@ -95,7 +95,7 @@ deploy: .aws-sam/packaged  ## to AWS; make deploy ENV=prod for production
 	  --config-env $(ENV) $(GUIDED) $(DEPLOY_OPTIONS)
 	@touch .aws-sam/deployed-$(ENV)
 
-bench: .venv/dev  ## Thimble beside the usual way, in one run
+bench: .venv/dev  ## Thimble beside the usual ways, in one run; ARGS=--write keeps what it says
 	@$(BIN)/python -m tests.benchmarks.bench $(ARGS)
 
 # evidently and nannyml, which want an older pandas than ours; gigabytes of packages, for this alone.
