@@ -206,6 +206,14 @@ def opened(frame: pl.DataFrame) -> parquet.Parquet:
 # Any model.
 
 
+@pytest.mark.parametrize("header", ["", "present", "absent"])
+@pytest.mark.parametrize("text", ["", "\n", "\r\n", " \n\n"])
+def test_blank_lines_are_no_records(text: str, header: str) -> None:
+    for classifier in (ONE, NUMBERS):
+        with pytest.raises(InvalidInput):
+            posted(text, classifier, header)
+
+
 def test_what_is_said_of_a_header_is_one_of_two_words() -> None:
     with pytest.raises(InvalidInput, match="the header 'yes' is neither present nor absent, nor empty"):
         Given(header="yes")

@@ -77,7 +77,7 @@ class Text:
             headed = headers.is_header(first, classifier, self.header, SAYING)
         except (ValueError, InvalidFile):  # not JSON, not all of one length, perhaps a header
             return None
-        fits = len(first) == classifier.n_features and X.ndim == 2
+        fits = X.ndim == 2 and X.shape[1] == classifier.n_features
         return np.ascontiguousarray(X.T) if fits and not headed else None
 
     def _by_cells(self, classifier: Classifier, most: int) -> Any:
