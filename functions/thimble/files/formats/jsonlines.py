@@ -220,10 +220,7 @@ def opened(head: bytes, classifier: Classifier) -> JsonLines:
         raise InvalidFile(
             "JSON Lines hold an object a line, and the file begins with [: an array is named .json"
         )
-    if classifier.feature_names is None:
-        raise InvalidFile(
-            "the model knows no feature names to match objects by: send CSV, or export it with names"
-        )
+    refuse_without_names(classifier)
     return JsonLines(classifier, body=len(BOM) if head.startswith(BOM) else 0)
 
 
