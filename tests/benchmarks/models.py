@@ -32,7 +32,11 @@ from thimble.web import gateway, routes
 MODELS = 1000
 REQUESTS = 4_000  # of a figure: a short stretch, so that both meet the same seconds of the machine
 ROUNDS = 15
-GOAL = AtMost(1.5)
+GOAL = AtMost(
+    1.5,
+    "A thousand models are 20 MB, which the processor's nearer caches do not hold: the more models, the later "
+    "a request finds its own there (at 10 the median is one model's, at 100 5 us more, at 1,000 11).",
+)
 
 Handler = Callable[[dict[str, Any], Any], Any]
 

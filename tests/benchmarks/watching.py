@@ -30,7 +30,11 @@ from thimble.web.protocols import Router
 REQUESTS = {1: 3000, 100: 600}  # a minute, by how many rows each has
 BYTES = 4 << 20  # of a file
 PASSES = 3  # over it
-GOAL = AtMost(1.1)  # a tenth more
+GOAL = AtMost(  # a tenth more
+    1.1,
+    "A request's rows are copied to those that wait, in three calls of numpy: 2 us of the shortest, which "
+    "takes 42, and what that pushes out of the processor's caches; counting is less, but for a hundred rows.",
+)
 
 
 def cases() -> Iterator[Case]:
