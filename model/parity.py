@@ -99,7 +99,7 @@ def expected(
             for output, (member, X) in zip(classifier.outputs, _members(estimator, rows), strict=True)
         ]
     except (TypeError, ValueError) as error:
-        reason = _gap(classifier, table) or f"the estimator refuses them: {first_line(error)}"
+        reason = _gap(classifier, table) or f"the estimator refuses the rows: {first_line(error)}"
         raise InvalidInput(reason) from None
 
 

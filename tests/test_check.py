@@ -137,7 +137,7 @@ def test_an_unusable_estimator_ends_every_command_in_a_sentence(
             "a,b,y\n0,1,no\n2,,yes\n",
             "column b is missing in row 2, and the estimator takes no missing values there",
         ),
-        ("a,b,y\n0,1,no\n2,inf,yes\n", "the estimator refuses them: Input X contains infinity"),
+        ("a,b,y\n0,1,no\n2,inf,yes\n", "the estimator refuses the rows: Input X contains infinity"),
         ("a,b,y\n0,1,no\n2,x,yes\n", None),
         ("a,b,y\n", " has no rows"),
         ("a,b,c,y\n0,1,2,no\n", "has 4 columns; 2 features are taken, and their names are not known"),
