@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] 
 
 
 def _lists(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
-    """The rows as lists in the model's order, or None if they are not all lists or all objects with exactly
+    """The rows' values in the model's order, or None if they are not all lists or all objects with exactly
     the model's features."""
     kinds = set(map(type, instances))
     if kinds == {list}:
@@ -64,8 +65,9 @@ def _lists(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
     names = classifier.feature_names
     if kinds != {dict} or names is None or set(map(len, instances)) != {len(names)}:
         return None
+    take = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
     try:
-        return [list(map(row.__getitem__, names)) for row in instances]
+        return [take(row) for row in instances]
     except KeyError:
         return None
 
