@@ -17,7 +17,7 @@ from thimble.watching import observed
 
 Texts = NDArray[np.object_]
 
-CHUNK = 1 << 13  # numbers that are read at once: all that is worked out of them stays in the cache
+CHUNK = 1 << 14  # numbers that are read at once: all that is worked out of them stays in the cache
 FEW = 64  # one row of so many is looked at alone; of more, another way to read the column is quicker
 
 
