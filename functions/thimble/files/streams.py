@@ -201,12 +201,17 @@ class Tally:
 
 def answers(form: Format, blocks: Iterable[Block], workers: int | None = None) -> Iterator[Part]:
     """What became of the records of every block, in order; the blocks are worked on side by side."""
-    workers = workers or os.cpu_count() or 1
+    workers = workers or processors()
 
     def answer(block: Block) -> Part:
         return Part(len(block.ends), block.lines, form.classify(block))
 
     return ahead((partial(answer, block) for block in blocks), workers)
+
+
+def processors() -> int:
+    """How many this process may run on; more blocks at once would only push each other out of the cache."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ahead(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
