@@ -188,6 +188,13 @@ def test_a_value_that_the_model_does_not_take_may_be_any(other: str) -> None:
         assert reasons(*[line] * 100, '{"id": ' + other + ", " + LINE[1:], *[line] * 100) == []
 
 
+@pytest.mark.parametrize("key", ['"i\td"', '\x0b"id"', '"id"\x0c', '"id', '"i"d"', "id"])
+def test_lines_that_are_all_alike_are_json_in_every_key(key: str) -> None:
+    found = reasons(*["{" + key + ": 7, " + LINE[1:]] * 3)
+    assert [number for number, _ in found] == [1, 2, 3]
+    assert all(reason.startswith("the line is not JSON: ") for _, reason in found)
+
+
 def test_a_key_in_anothers_place_is_found() -> None:
     swapped = json.dumps(dict(reversed(ROW.items())))
     result, rejected = classified("\n".join([LINE] * 100 + [swapped, LINE]).encode())

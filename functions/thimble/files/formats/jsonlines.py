@@ -1,7 +1,8 @@
 """JSON Lines: an object a line, matched to the model's features by name.
 
 The result is each object's own bytes up to its closing brace, then the answer's keys. Whole blocks are read
-by polars, whose JSON is strict; a line that it cannot answer for is looked at alone.
+by `uniform`, if their lines are all alike, or by polars, whose JSON is strict; a line that neither can answer
+for is looked at alone.
 """
 
 from __future__ import annotations

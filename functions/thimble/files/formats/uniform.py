@@ -20,7 +20,7 @@ from thimble.files.formats.records import Block, Flags, Positions, is_utf8
 
 MOST_WORDS = 8  # of what stands before a value
 QUOTE = ord('"')
-FIELD = re.compile(rb'(\s*"([^"\\]*)"\s*:\s*)(.*)')
+FIELD = re.compile(rb'([ \t]*"([^"\\\x00-\x1f]*)"[ \t]*:[ \t]*)(.*)')
 
 
 @dataclass(frozen=True)
