@@ -25,6 +25,7 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     SGDClassifier,
 )
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -72,6 +73,15 @@ def _through(
     for name, step in steps:
         columns = transform(program, step, columns, (*place, name))
     return columns, last, (*place, last_name)
+
+
+def best(estimator: Any) -> Any:
+    """What a search over hyper-parameters predicts with; any other estimator as it is."""
+    if not isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        return estimator
+    if not hasattr(estimator, "best_estimator_"):
+        raise Unsupported(f"{class_name(estimator)} is not fitted, or without its best estimator: refit=True")
+    return estimator.best_estimator_
 
 
 def require_fitted(estimator: Any, place: Place = ()) -> None:

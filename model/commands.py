@@ -14,7 +14,7 @@ from rich.console import Console
 
 from model.checking import Check, card
 from model.checking import check as check_document
-from model.classifiers import require_fitted
+from model.classifiers import best, require_fitted
 from model.exporter import export as export_document
 from model.frames import Training, read_csv, require_free_names
 from model.support import Unsupported, located_in, names, refusing, require_document
@@ -96,6 +96,7 @@ def _unpickle(path: Path) -> Any:
     except Exception as error:  # whatever the code in it raises, or its bytes lead to
         reason = f"{type(error).__name__}: {error}"
         raise Unsupported(f"{path} cannot be loaded as a joblib or pickle file ({reason})") from None
+    estimator = best(estimator)
     require_fitted(estimator)
     return estimator
 

@@ -13,7 +13,7 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
-from model.classifiers import heads_of, history, require_fitted
+from model.classifiers import best, heads_of, history, require_fitted
 from model.frames import (
     Table,
     as_table,
@@ -54,6 +54,7 @@ def export(
     of held-out data. Raises Unsupported where the estimator has no exact document, and InvalidInput where it
     refuses the rows.
     """
+    estimator = best(estimator)
     require_fitted(estimator)
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     SGDClassifier,
 )
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -744,6 +746,19 @@ def test_isotonic_calibration_promises_no_more_than_its_steepest_line_leaves() -
 def test_a_frozen_estimator_is_what_it_holds() -> None:
     frozen = FrozenEstimator(LogisticRegression().fit(NUMBERS, LABELS))
     exported(CalibratedClassifierCV(frozen), NUMBERS)
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, partial(RandomizedSearchCV, n_iter=2)])
+def test_a_search_over_hyper_parameters_is_the_best_that_it_found(search: Any) -> None:
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    fitted = search(pipeline, {"logisticregression__C": [0.1, 1.0, 10.0]}).fit(NUMBERS, LABELS)
+    assert export(fitted, NUMBERS, LABELS) == export(fitted.best_estimator_, NUMBERS, LABELS)
+
+
+def test_a_search_that_kept_no_estimator_is_refused() -> None:
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, refit=False).fit(NUMBERS, LABELS)
+    with pytest.raises(Unsupported, match="GridSearchCV is not fitted, or without its best estimator"):
+        export(search)
 
 
 def test_without_data_the_encoders_tell_the_types() -> None:
