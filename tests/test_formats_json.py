@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile
 from thimble.files import formats, streams
+from thimble.files.formats import uniform
 from thimble.files.formats.appending import Appending
 from thimble.files.formats.jsonlines import JsonLines
 from thimble.files.formats.records import Block
@@ -193,6 +194,42 @@ def test_lines_that_are_all_alike_are_json_in_every_key(key: str) -> None:
     found = reasons(*["{" + key + ": 7, " + LINE[1:]] * 3)
     assert [number for number, _ in found] == [1, 2, 3]
     assert all(reason.startswith("the line is not JSON: ") for _, reason in found)
+
+
+STYLES = [("{", ", ", ": ", "}"), ("{", ",", ":", "}"), (" { ", " , ", "\t: ", " }\r")]
+CHANGES = st.sampled_from(
+    ['"', "\\", ",", ":", "{", "}", "[", " ", "\t", "\n", "\r", "\0", "0", "9", ".", "-", "e", "é"]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.decimals(0, 99, places=1), min_size=4, max_size=4), min_size=1, max_size=6),
+    extra=st.sampled_from([{}, {"id": "7"}, {"note": '"a b"'}]),
+    style=st.sampled_from(STYLES),
+    changes=st.lists(st.tuples(st.integers(0), CHANGES, st.integers(0, 1)), max_size=3),
+)
+def test_lines_that_are_almost_alike_are_read_as_any_other_lines(
+    rows: list[list[Any]], extra: dict[str, str], style: tuple[str, ...], changes: list[tuple[int, str, int]]
+) -> None:
+    first, comma, colon, last = style
+    objects = [extra | dict(zip(NAMES, map(str, row), strict=True)) for row in rows]
+    lines = [comma.join(f'"{key}"{colon}{value}' for key, value in one.items()) for one in objects]
+    text = "\n".join(f"{first}{line}{last}" for line in lines)
+    for at, other, taken in changes:
+        at %= len(text)
+        text = text[:at] + other + text[at + taken :]
+    with pytest.MonkeyPatch.context() as patch:
+        found = outcome(text.encode())
+        patch.setattr(uniform, "found", lambda block: None)
+        assert found == outcome(text.encode())
+
+
+def outcome(data: bytes) -> Any:
+    try:
+        return classified(data)
+    except InvalidFile as error:
+        return str(error)
 
 
 def test_a_key_in_anothers_place_is_found() -> None:
