@@ -95,7 +95,7 @@ def measured(parts: Mapping[str, Callable[[], Iterable[Case]]], only: str, bound
 def asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Thimble beside the usual ways.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default all")
-    parser.add_argument("--mb", type=float, default=20, help="of each generated file (20)")
+    parser.add_argument("--mb", type=float, default=50, help="of each generated file (50)")
     parser.add_argument("--pairs", type=int, help="rounds of a case (5; of cold starts 15, of files 3)")
     parser.add_argument(
         "--seconds",

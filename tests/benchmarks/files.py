@@ -45,7 +45,7 @@ BESIDE = {  # in the first round, on one core
 }
 WHOLE_ONLY = {"parquet"}  # pandas has no chunks of it
 ROUNDS, SECONDS = 3, 180
-RANGED, LARGE, SMALL = 10, 50, 5  # times the files' size: 200 MB, 1 GB and 100 MB
+RANGED, LARGE, SMALL = 4, 20, 2  # times the files' size: 200 MB, 1 GB and 100 MB
 MOST_MEGABYTES = 400
 STEADY = AtMost(1.18)  # what the large file may take more is the chance of a longer run
 OURS = ("thimble", "ranges", "floor")
