@@ -35,6 +35,9 @@ GOAL = AtMost(  # a tenth more
     "A request's rows are copied to those that wait, in three calls of numpy: 2 us of the shortest, which "
     "takes 42, and what that pushes out of the processor's caches; counting is less, but for a hundred rows.",
 )
+OF_FILES = AtMost(
+    1.1, "Each number is compared with its feature's edges: 0.2 us of a record of 64, which takes 3."
+)
 
 
 def cases() -> Iterator[Case]:
@@ -54,7 +57,7 @@ def cases() -> Iterator[Case]:
         yield Case(
             f"{name}: a CSV file in memory",
             Contender("Thimble", partial(_file, watched, data)),
-            [Contender("no reference", partial(_file, bare, data), goal=GOAL)],
+            [Contender("no reference", partial(_file, bare, data), goal=OF_FILES)],
         )
 
 
