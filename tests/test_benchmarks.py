@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from infra import costs, marked
 from tests.benchmarks import bench, file_job, files, generated, pages, report
 from tests.benchmarks.machine import Conditions
-from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure
+from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure, Goal
 
 ROWS = 2000  # of a file
 EXACT = {
@@ -25,7 +25,7 @@ EXACT = {
 }
 
 
-def gives(name: str, *amounts: float, goal: AtMost | AtLeast | None = None) -> Contender:
+def gives(name: str, *amounts: float, goal: Goal | None = None) -> Contender:
     """Gives these figures in turn."""
     figures: Iterator[Figure] = cycle(report.duration(amount) for amount in amounts)
     return Contender(name, lambda: next(figures), goal)
@@ -63,9 +63,7 @@ def rows(lines: Iterable[str]) -> list[tuple[str, ...]]:
         (1.0, AtLeast(0.7), True),
     ],
 )
-def test_a_goal_is_met_on_its_own_side_and_at_its_bound(
-    ratio: float, goal: AtMost | AtLeast, met: bool
-) -> None:
+def test_a_goal_is_met_on_its_own_side_and_at_its_bound(ratio: float, goal: Goal, met: bool) -> None:
     assert goal.met(ratio) is met
     other = Contender("the other", lambda: Figure(1.0, "1"), goal)
     [_, row] = case(Contender("Thimble", lambda: Figure(ratio, "x")), other).rows()

@@ -192,6 +192,16 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
+def only(predictions: Predictions, rows: slice | NDArray[np.bool_]) -> Predictions:
+    """The predictions of some rows, none of them rejected."""
+    return Predictions(
+        probabilities=np.ascontiguousarray(predictions.probabilities[:, rows]),
+        label_indices=predictions.label_indices[rows],
+        label_mask=predictions.label_mask[:, rows],
+        further=tuple(only(more, rows) for more in predictions.further),
+    )
+
+
 def label_text(label: Label) -> str:
     """A string as it is, anything else as JSON has it: 1, 0.5, true."""
     return label if isinstance(label, str) else orjson.dumps(label).decode()

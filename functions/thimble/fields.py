@@ -11,9 +11,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
-
-FloatArray = NDArray[np.float64]
 
 MAX_WIDTH = 100_000  # of any list
 

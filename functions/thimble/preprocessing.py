@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble import fields, steps
-from thimble.arrays import FloatArray
+from thimble.arrays import FloatArray, all_finite
 from thimble.errors import InvalidModel
 from thimble.features import Feature
 from thimble.network import BLOCK, CHUNK
@@ -45,7 +45,7 @@ class Preprocessing(NamedTuple):
         with np.errstate(all="ignore"):  # what is not finite in the end is rejected
             for step, filled in self.steps:
                 step.fill(table, numbers[filled])
-            if not np.isfinite(numbers.sum()):
+            if not all_finite(numbers):
                 self._reject(table)
         return numbers[self.outputs], table.rejected
 

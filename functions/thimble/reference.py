@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.arrays import FloatArray
 from thimble.document import Document
 from thimble.errors import InvalidModel
 from thimble.features import Feature
-from thimble.fields import FloatArray, items, shown, vector
+from thimble.fields import items, shown, vector
 from thimble.heads import Head
 
 Counts = NDArray[np.int64]

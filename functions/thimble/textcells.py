@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import re
 
-from thimble.features import Feature
-from thimble.values import WANTED, not_finite
+from thimble.features import WANTED, Feature
+from thimble.values import not_finite
 
 BLANKS = " \t\r"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from thimble.features import Feature
-
-WANTED = {"number": "a number", "boolean": "true or false", "text": "a string"}
+from thimble.features import WANTED, Feature
 
 
 def kind(value: Any) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tests.benchmarks import generated
 from tests.benchmarks.generated import DIGITS, IRIS, Table
-from tests.benchmarks.report import AtLeast, AtMost, Case, Contender, Figure, progress
+from tests.benchmarks.report import AtLeast, AtMost, Case, Contender, Figure, Goal, progress
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -139,7 +139,7 @@ def _case(folder: Folder, cores: int, clean: Input) -> Case:
     def contender(
         name: str,
         key: str,
-        goal: AtMost | AtLeast | None = None,
+        goal: Goal | None = None,
         file: Input = clean,
         rounds: int | None = None,
     ) -> Contender:

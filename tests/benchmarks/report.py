@@ -38,12 +38,17 @@ def _span(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class AtMost:
-    """A goal for the ratio of Thimble's figure to another's; `why` it is missed, where it is known to be."""
+class Goal:
+    """For the ratio of Thimble's figure to another's; `why` it is missed, where it is known to be."""
 
     bound: float
     why: str = ""
 
+    def met(self, ratio: float) -> bool:
+        raise NotImplementedError
+
+
+class AtMost(Goal):
     def met(self, ratio: float) -> bool:
         return ratio <= self.bound
 
@@ -51,13 +56,7 @@ class AtMost:
         return f"at most {self.bound:.3g}"
 
 
-@dataclass(frozen=True)
-class AtLeast:
-    """The same where more is better."""
-
-    bound: float
-    why: str = ""
-
+class AtLeast(Goal):
     def met(self, ratio: float) -> bool:
         return ratio >= self.bound
 
@@ -69,7 +68,7 @@ class AtLeast:
 class Contender:
     name: str
     run: Callable[[], Figure]
-    goal: AtMost | AtLeast | None = None
+    goal: Goal | None = None
     rounds: int | None = None  # the first ones, or all
 
     def takes_part(self, done: int) -> bool:
@@ -91,7 +90,7 @@ class Outcome:
     name: str
     shown: str
     ratios: tuple[float, ...]
-    goal: AtMost | AtLeast | None
+    goal: Goal | None
 
     @property
     def ratio(self) -> float:

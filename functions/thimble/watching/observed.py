@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble.arrays import FloatArray
-from thimble.classifier import Predictions
+from thimble.classifier import Predictions, only
 from thimble.reference import Categories, Counts, Numbers, Predicted, Reference
 
 
@@ -64,18 +64,10 @@ def _classes(output: Predicted, predictions: Predictions) -> list[int]:
 
 def every(step: int, columns: Any, predictions: Predictions) -> tuple[Any, Predictions]:
     """One row of so many."""
+    rows = slice(None, None, step)
     if isinstance(columns, np.ndarray):
-        return columns[:, ::step], _every(step, predictions)
-    return [column[::step] for column in columns], _every(step, predictions)
-
-
-def _every(step: int, found: Predictions) -> Predictions:
-    return Predictions(
-        probabilities=found.probabilities[:, ::step],
-        label_indices=found.label_indices[::step],
-        label_mask=found.label_mask[:, ::step],
-        further=tuple(_every(step, more) for more in found.further),
-    )
+        return columns[:, rows], only(predictions, rows)
+    return [column[rows] for column in columns], only(predictions, rows)
 
 
 class Unpacked(NamedTuple):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
-from thimble.features import Feature
-from thimble.values import WANTED, not_finite
+from thimble.features import WANTED, Feature
+from thimble.values import not_finite
 from thimble.web import tables
 
 Values = NDArray[Any]

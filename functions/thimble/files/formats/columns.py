@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.arrays import FloatArray
-from thimble.classifier import Classifier, Predictions
+from thimble.classifier import Classifier, Predictions, only
 from thimble.files.formats.records import Flags
 from thimble.reference import Counts
 from thimble.watching import observed
@@ -116,12 +116,3 @@ class Columns:
         if not self.texts:
             return numbers
         return [self.texts[k][rows] if k in self.texts else column for k, column in enumerate(numbers)]
-
-
-def only(predictions: Predictions, rows: Flags) -> Predictions:
-    return Predictions(
-        probabilities=np.ascontiguousarray(predictions.probabilities[:, rows]),
-        label_indices=predictions.label_indices[rows],
-        label_mask=predictions.label_mask[:, rows],
-        further=tuple(only(more, rows) for more in predictions.further),
-    )

@@ -25,12 +25,12 @@ from polars.exceptions import PanicException, PolarsError
 
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
-from thimble.features import Feature
+from thimble.features import WANTED, Feature
 from thimble.files.formats import added, matching, thrift
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Answered, Part
 from thimble.files.formats.thrift import Struct, Value
-from thimble.values import WANTED, not_finite
+from thimble.values import not_finite
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
