@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from thimble.classifier import load
 from thimble.errors import Unavailable
 from thimble.models.registry import OneModel
 from thimble.settings import from_environment
-from thimble.web import gateway, routes
+from thimble.web import gateway, http, routes
 
 MODEL = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -52,7 +53,8 @@ class Door:
             | event,
             None,
         )
-        return Answer(answer["statusCode"], answer["headers"], json.loads(answer["body"] or "null"))
+        found = answer["body"] if answer["isBase64Encoded"] else json.loads(answer["body"] or "null")
+        return Answer(answer["statusCode"], answer["headers"], found)
 
     def classify(self, value: Any) -> Answer:
         return self.call("POST", "/classify", json.dumps(value))
@@ -136,7 +138,7 @@ def test_the_card_says_what_the_model_is(door: Door) -> None:
         ("GET", "/nothing", 404, "there is no such path; GET /docs or /openapi.json says what there is"),
         ("POST", "/nothing/at/all", 404, "there is no such path"),
         ("GET", "/classify", 405, "this path takes POST"),
-        ("DELETE", "/health", 405, "this path takes GET"),
+        ("DELETE", "/health", 405, "this path takes GET, HEAD"),
         ("OPTIONS", "/classify", 405, "this path takes POST"),
     ],
 )
@@ -238,6 +240,50 @@ def test_cors_is_closed_unless_it_is_opened() -> None:
     for answer in (preflight, opened.call("GET", "/health"), opened.call("GET", "/nothing")):
         assert answer.headers["access-control-allow-origin"] == "https://example.com"
         assert answer.headers["vary"] == "origin"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/docs", "/v1/models/iris:predict", "/health/", "/nothing", "/v2/nothing/at/all"]
+)
+def test_a_browser_may_ask_of_every_path_before_it_signs(path: str) -> None:
+    preflight = Door({"CORS_ALLOW_ORIGIN": "https://example.com"}).call("OPTIONS", path)
+    assert (preflight.status, preflight.body) == (204, None)
+    assert preflight.headers["access-control-allow-origin"] == "https://example.com"
+
+
+def test_a_browser_is_told_of_head_wherever_it_may_get() -> None:
+    door = Door({"CORS_ALLOW_ORIGIN": "*"})
+    for path in ("/health", "/model", "/v2", "/openapi.json"):
+        assert door.call("OPTIONS", path).headers["access-control-allow-methods"] == "GET, HEAD"
+        assert door.call("HEAD", path).status == door.call("GET", path).status == 200
+        assert door.call("POST", path).headers["allow"] == "GET, HEAD"
+
+
+def test_a_browser_may_send_a_signature_and_every_header_that_is_read() -> None:
+    allowed = Door({"CORS_ALLOW_ORIGIN": "*"}).call("OPTIONS", "/classify").headers
+    sent = set(allowed["access-control-allow-headers"].split(", "))
+    assert sent >= {"authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
+    sources = [path.read_text() for path in Path(http.__file__).parent.rglob("*.py")]
+    read = r'request\.headers(?:\.get\(|\[)"([a-z0-9-]+)"|HEADER_LENGTH = "(.*)"'
+    names = {found[1] or found[2] for source in sources for found in re.finditer(read, source)}
+    assert len(names) > 4
+    assert sent >= names - {"accept-encoding"}  # which browsers send unasked
+
+
+def test_a_browser_may_read_every_header_that_is_answered() -> None:
+    door = Door({"CORS_ALLOW_ORIGIN": "*"})
+    rows, tensor = {"instances": [ROW]}, {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}
+    binary = {"inputs": [tensor], "parameters": {"binary_data_output": True}}
+    calls = [
+        ("POST", "/invocations", json.dumps(rows)),
+        ("POST", "/invocations", "{}"),
+        ("DELETE", "/health", ""),
+        ("POST", "/v2/models/iris/infer", json.dumps(binary)),
+    ]
+    answers = [door.call(*call).headers for call in calls]
+    told = set(answers[0]["access-control-expose-headers"].split(", "))
+    unasked = ("content-type", "access-control-")  # which a browser reads in any case
+    assert {n for answer in answers for n in answer if not n.startswith(unasked)} == told
 
 
 def test_half_a_surrogate_pair_in_a_key_comes_back_as_its_escape(door: Door) -> None:

@@ -28,7 +28,13 @@ MAX_MESSAGE = 400
 MAX_ANSWER_BYTES = 6_000_000  # in transit: Lambda carries 6 MiB with headers and all, and fails beyond
 MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx says nothing of our insides
 WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet as it is
-ASKED_HEADERS = "authorization, content-type, content-encoding, inference-header-content-length"
+ASKED_HEADERS = (  # of a browser's request: bodies, the protocols, AWS's signature, its SDK for browsers
+    "accept, content-type, content-encoding, inference-header-content-length, "
+    "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, "
+    "authorization, x-amz-date, x-amz-security-token, x-amz-content-sha256, "
+    "x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"
+)
+TOLD_HEADERS = "inference-header-content-length, x-amzn-invoked-production-variant, x-amzn-errortype, allow"
 
 
 class Request(NamedTuple):
@@ -88,15 +94,27 @@ class App:
     def __call__(self, request: Request) -> Response:
         route = None
         try:
-            route = self._route(request.path)
-            response = self._answer(route, request)
+            if request.method == "OPTIONS" and self.cors_allow_origin:
+                response = self._preflight(request.path)
+            else:
+                route = self._route(request.path)
+                response = self._answer(route, request)
         except Exception as error:
             response = error_response(error, route.failure if route else failure)
         _record(request, response)
         return self._with_cors(response._replace(body=b"") if request.method == "HEAD" else response)
 
+    def _preflight(self, path: str) -> Response:
+        """A browser's question before its request, which itself is told if there is no such path."""
+        route = self._found(path)
+        methods = _methods(route) if route else "GET, HEAD, POST"
+        return Response(204, headers={"access-control-allow-methods": methods})
+
+    def _found(self, path: str) -> Route | None:
+        return self.find(path) or self.find(path.rstrip("/") or "/")
+
     def _route(self, path: str) -> Route:
-        route = self.find(path) or self.find(path.rstrip("/") or "/")
+        route = self._found(path)
         if route is None:
             raise errors.NotFound("there is no such path; GET /docs or /openapi.json says what there is")
         return route
@@ -104,16 +122,9 @@ class App:
     def _answer(self, route: Route, request: Request) -> Response:
         handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
-            return self._without_handler(route, request)
+            return _not_allowed(route)
         response = handler(self._unpacked(request), **route.parameters)
         return _sent(response, request.headers.get("accept-encoding", ""))
-
-    def _without_handler(self, route: Route, request: Request) -> Response:
-        methods = ", ".join(route.methods)
-        if request.method == "OPTIONS" and self.cors_allow_origin:
-            return Response(204, headers={"access-control-allow-methods": methods})
-        refused = errors.MethodNotAllowed(f"this path takes {methods}")
-        return error_response(refused, route.failure)._replace(headers={"allow": methods})
 
     def _unpacked(self, request: Request) -> Request:
         if len(request.body) > self.max_body_bytes:
@@ -133,13 +144,24 @@ class App:
         cors = {
             "access-control-allow-origin": self.cors_allow_origin,
             "access-control-allow-headers": ASKED_HEADERS,
-            "access-control-expose-headers": "inference-header-content-length",
+            "access-control-expose-headers": TOLD_HEADERS,
             "access-control-max-age": "3600",
         }
         if self.cors_allow_origin != "*":
             vary = response.headers.get("vary")
             cors["vary"] = f"{vary}, origin" if vary else "origin"
         return response._replace(headers={**response.headers, **cors})
+
+
+def _methods(route: Route) -> str:
+    """What a path takes; HEAD wherever GET is."""
+    return ", ".join(route.methods).replace("GET", "GET, HEAD")
+
+
+def _not_allowed(route: Route) -> Response:
+    methods = _methods(route)
+    refused = error_response(errors.MethodNotAllowed(f"this path takes {methods}"), route.failure)
+    return refused._replace(headers={**refused.headers, "allow": methods})
 
 
 def _sent(response: Response, accepted: str) -> Response:
