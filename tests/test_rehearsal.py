@@ -30,23 +30,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from samcli.yamlhelper import yaml_parse
 
 from infra.build import ROOT
 from infra.invocation import Context
+from tests.cloudformation import TEMPLATE, transformed
 from thimble.document import digest
 from thimble.errors import Unavailable
 from thimble.files import streams, uploads
 from thimble.models import pointer
 from thimble.split import handover, joining, multipart
 
-TEMPLATE: dict[str, Any] = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))
 STACK, ACCOUNT, REGION = "thimble", "123456789012", "us-east-1"
 ADMINISTRATOR = "ADMINISTRATOR"  # whose requests the guard lets through
-LOCAL_FILES = ("CodeUri", "ContentUri", "DefinitionUri")  # what sam package uploads
-UPLOADED = {
-    path: f"s3://artefacts/{path}" for path in ("functions", "infra/layer", "infra/workflow.asl.json")
-}
 IRIS = ROOT / "model" / "iris.json"
 HEADER = "id,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
 ROWS = HEADER + "".join(f"{i},5.1,3.5,{i % 7}.4,0.2\n" for i in range(300))
@@ -279,19 +274,6 @@ class Deployed:
                 yield duty
 
 
-def transformed() -> dict[str, Any]:
-    """The template as CloudFormation gets it, its local files uploaded."""
-    from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-    from samtranslator.translator.transform import transform
-
-    template = json.loads(json.dumps(TEMPLATE))
-    places = [template["Globals"]["Function"], *(r["Properties"] for r in template["Resources"].values())]
-    for place in places:
-        place.update({name: UPLOADED[place[name]] for name in LOCAL_FILES if name in place})
-    found: dict[str, Any] = transform(template, {}, ManagedPolicyLoader(None))
-    return found
-
-
 @pytest.fixture(scope="module")
 def deployed(moto_server: str, aws_environment: dict[str, str]) -> Iterator[Deployed]:
     """The stack made once; `stack` gives it out as new."""
@@ -324,7 +306,7 @@ def deployed(moto_server: str, aws_environment: dict[str, str]) -> Iterator[Depl
 def create(stack: Deployed) -> None:
     s3, formation, iam = (stack.client(service) for service in ("s3", "cloudformation", "iam"))
     s3.create_bucket(Bucket="artefacts")
-    for path in UPLOADED:
+    for path in ("functions", "infra/layer", "infra/workflow.asl.json"):
         file = ROOT / path
         s3.put_object(
             Bucket="artefacts", Key=path, Body=file.read_bytes() if file.is_file() else empty_archive()

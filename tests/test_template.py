@@ -68,7 +68,7 @@ def test_the_functions_get_every_setting_that_the_code_reads_and_no_other() -> N
     read = set(re.findall(r'"([A-Z][A-Z_]+)"', source))
     given = {name for function in FUNCTIONS for name in variables(function)}
     assert read <= given
-    others = ("AWS_", "POWERTOOLS_", "OPENBLAS_", "MALLOC_")  # of AWS, and of libraries
+    others = ("AWS_", "POWERTOOLS_", "OPENBLAS_", "MALLOC_", "PUBLISHED_WITH")  # of AWS, libraries, and SAM
     assert {name for name in given - read if not name.startswith(others)} == set()
 
 
@@ -79,10 +79,17 @@ def test_sam_local_replaces_only_variables_that_the_template_has() -> None:
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
-def test_a_bucket_is_private_encrypted_and_outlives_the_stack(bucket: str) -> None:
+def test_a_bucket_is_private_and_encrypted(bucket: str) -> None:
     assert set(properties(bucket)["PublicAccessBlockConfiguration"].values()) == {True}
     assert properties(bucket)["BucketEncryption"]
-    assert RESOURCES[bucket]["DeletionPolicy"] == RESOURCES[bucket]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_what_outlives_the_stack_is_not_in_the_way_of_a_first_deploy_that_is_tried_again() -> None:
+    """A name that is fixed is taken for as long as anything has it."""
+    policies = {name: found.get("DeletionPolicy", "Delete") for name, found in RESOURCES.items()}
+    assert {name for name, policy in policies.items() if policy == "RetainExceptOnCreate"} == {*BUCKETS}
+    assert {*policies.values()} == {"RetainExceptOnCreate", "Delete"}
+    assert {RESOURCES[bucket]["UpdateReplacePolicy"] for bucket in BUCKETS} == {"Retain"}
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
@@ -180,7 +187,12 @@ def test_a_role_has_neither_wildcards_nor_managed_policies(role: str) -> None:
 
 def routes() -> dict[str, dict[str, Any]]:
     paths: dict[str, dict[str, Any]] = properties("HttpApi")["DefinitionBody"]["paths"]
-    return {f"{method} {path}": found for path, methods in paths.items() for method, found in methods.items()}
+    return {
+        f"{method} {path}": found
+        for path, methods in paths.items()
+        for method, found in methods.items()
+        if method != "parameters"
+    }
 
 
 def test_every_path_reaches_the_function_and_no_cors_of_the_gateways_answers_for_it() -> None:
@@ -195,7 +207,7 @@ def test_every_path_reaches_the_function_and_no_cors_of_the_gateways_answers_for
 def test_strangers_reach_health_and_preflight_alone() -> None:
     assert TEMPLATE["Parameters"]["Auth"]["Default"] == "IAM"
     opened = {route for route, found in routes().items() if "security" not in found}
-    assert opened == {"get /health", "options /{proxy+}"}
+    assert opened == {"get /health", "head /health", "options /", "options /{proxy+}"}
     [[closed]] = [found["security"] for found in routes().values() if "security" in found]
     assert closed["Fn::If"][:2] == ["ByIam", {"iam": []}]
     assert closed["Fn::If"][2]["Fn::If"] == ["ByJwt", {"jwt": []}, {"Ref": "AWS::NoValue"}]
@@ -227,6 +239,24 @@ def test_permission_to_call_the_api_is_the_gateways_alone() -> None:
     permission = properties("ApiMayCall")
     assert permission["Principal"] == "apigateway.amazonaws.com"
     assert "${HttpApi}" in permission["SourceArn"]["Fn::Sub"]
+
+
+def test_logs_that_aws_delivers_are_where_it_may_deliver() -> None:
+    delivered = {
+        properties("HttpApi")["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0],
+        *(
+            destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]
+            for destination in properties("StateMachine")["Logging"]["Destinations"]
+        ),
+    }
+    of_functions = {properties(function)["LoggingConfig"]["LogGroup"]["Ref"] for function in FUNCTIONS}
+    assert delivered == {*of_type("AWS::Logs::LogGroup")} - of_functions
+    for group in delivered:
+        assert properties(group)["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/")
+
+
+def test_a_split_file_leaves_the_account_s_other_functions_most_of_its_concurrency() -> None:
+    assert 100 <= int(TEMPLATE["Parameters"]["MapConcurrency"]["Default"]) <= 500  # of an account's 1,000
 
 
 def test_the_access_log_holds_no_bodies() -> None:
