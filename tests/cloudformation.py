@@ -69,8 +69,8 @@ def holds(expression: dict[str, Any], known: dict[str, str]) -> bool:
         return text(arguments[0], known) == text(arguments[1], known)
     if function == "Fn::Contains":
         return text(arguments[1], known) in arguments[0]
-    combine = {"Fn::And": all, "Fn::Or": any, "Fn::Not": lambda results: not all(results)}[function]
-    return combine([holds(argument, known) for argument in arguments])
+    results = [holds(argument, known) for argument in arguments]
+    return {"Fn::And": all(results), "Fn::Or": any(results), "Fn::Not": not all(results)}[function]
 
 
 def text(value: Any, known: dict[str, str]) -> str:

@@ -2,12 +2,14 @@
 
 import re
 import string
+import tomllib
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infra.build import ROOT
 from tests.cloudformation import PARAMETERS, TEMPLATE, broken, refused
 from thimble.errors import InvalidInput
 from thimble.files.formats.dialect import Given
@@ -192,6 +194,14 @@ def test_what_works_is_taken(name: str, value: str) -> None:
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name in FAILS for value in FAILS[name]])
 def test_what_cannot_work_is_refused(name: str, value: str) -> None:
     assert refused(name, value) is not None
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_what_samconfig_chooses_is_taken(stage: str) -> None:
+    chosen = tomllib.loads((ROOT / "samconfig.toml").read_text())[stage]["deploy"]["parameters"]
+    pairs = dict(pair.split("=", 1) for pair in chosen["parameter_overrides"].split())
+    assert [refused(name, value) for name, value in pairs.items()] == [None] * len(pairs)
+    assert broken(**pairs) == []
 
 
 def test_every_parameter_is_tried() -> None:
