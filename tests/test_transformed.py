@@ -107,9 +107,8 @@ def test_the_transformed_template_has_nothing_to_warn_of(choice: Choice) -> None
 
 
 def version(template: dict[str, Any]) -> str:
-    [name] = [
-        name for name, found in template["Resources"].items() if found["Type"] == "AWS::Lambda::Version"
-    ]
+    resources: dict[str, Any] = template["Resources"]
+    [name] = [name for name, found in resources.items() if found["Type"] == "AWS::Lambda::Version"]
     return name
 
 
