@@ -12,6 +12,7 @@ ThimbleError
 │   ├── NotAcceptable        no type of answer that the caller takes
 │   └── InvalidFile          a file that cannot be read as its format at all
 └── Unavailable              ours to change: no model, or the store is away
+    └── NoDefaultModel       what answers where no model is named was not published yet
 """
 
 
@@ -61,3 +62,7 @@ class InvalidFile(InvalidInput):
 
 class Unavailable(ThimbleError):
     """No model is loaded, or the store does not answer."""
+
+
+class NoDefaultModel(Unavailable):
+    """The model that answers where none is named is not there: nobody has published it yet."""

@@ -1,5 +1,8 @@
 """What is logged and what is counted: JSON lines on standard output, no data.
 
+A metric costs by the month, once for each combination of its dimensions: what an alarm watches is one, and
+everything else is a field of a line in the log, which a query of the dashboard finds.
+
 The logger is Powertools', imported when first needed. What every request writes, its line in the log and its
 metrics, is written here in Powertools' own formats: its logger and metrics cost a request more than the
 answer does, and a cold start a seventh of its time.
@@ -11,7 +14,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +25,20 @@ if TYPE_CHECKING:
 
     logger: Logger
 
+def _dimension(name: str, default: str) -> str:
+    """An environment variable's value; CloudWatch drops metrics whose dimensions are empty or not ASCII."""
+    return (os.environ.get(name, "").strip() or default).encode("ascii", "backslashreplace").decode()
+
+
 # The stack's name: two stacks' metrics stay apart.
-SERVICE = os.environ.get("POWERTOOLS_SERVICE_NAME", "thimble")
+SERVICE = _dimension("POWERTOOLS_SERVICE_NAME", "thimble")
+VERSION = _dimension("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+BY_VERSION = {"ServerErrors"}  # a deployment is guarded by what the new version does, whatever the old one did
 NAMESPACE = "Thimble"
 QUIET = os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper() in ("WARNING", "ERROR", "CRITICAL")
 
 _counts: dict[str, list[float]] = {}
+_noted: dict[str, float] = {}
 
 
 @cache
@@ -45,41 +56,36 @@ def __getattr__(name: str) -> Any:
 
 
 def count(**values: float) -> None:
-    """Add metrics by name, all counts; `flush` writes them."""
+    """Add metrics by name; `flush` writes them."""
     for name, value in values.items():
         _counts.setdefault(name, []).append(float(value))
+
+
+def note(**values: float) -> None:
+    """Add numbers to the line of the request at work."""
+    for name, value in values.items():
+        _noted[name] = _noted.get(name, 0) + value
 
 
 def flush() -> None:
     """Write what was counted, if anything was."""
     if _counts:
-        sys.stdout.write(f"{_metrics(_counts, {})}\n")
+        sys.stdout.write(f"{_metrics(_counts)}\n")
         _counts.clear()
 
 
 def request(**about: Any) -> None:
-    """A request's line in the log, and what was counted while it was answered."""
-    lines = "" if QUIET else f"{_logged('INFO', 'request', about)}\n"
-    if _counts:
-        lines += f"{_metrics(_counts, {})}\n"
-        _counts.clear()
-    sys.stdout.write(lines)
+    """Write a request's line, with what was noted, and what was counted while it was answered."""
+    line("request", **about, **_noted)
+    _noted.clear()
+    flush()
     sys.stdout.flush()
 
 
-def emit(
-    counts: Mapping[str, float],
-    values: Mapping[str, float] = {},
-    *,
-    dimensions: Mapping[str, str] = {},
-    about: Mapping[str, Any] = {},
-) -> None:
-    """Write metrics at once, beside those that wait for `flush`; `about` is for the log alone."""
-    sys.stdout.write(f"{_metrics(_listed(counts), _listed(values), dimensions, about)}\n")
-
-
-def _listed(metrics: Mapping[str, float]) -> dict[str, list[float]]:
-    return {name: [float(value)] for name, value in metrics.items()}
+def line(message: str, **about: Any) -> None:
+    """Write a line of the level INFO."""
+    if not QUIET:
+        sys.stdout.write(f"{_logged('INFO', message, about)}\n")
 
 
 def exception(message: str) -> None:
@@ -110,25 +116,22 @@ def _line(record: Any) -> str:
         return json.dumps(record, default=str)
 
 
-def _metrics(
-    counts: Mapping[str, list[float]],
-    values: Mapping[str, list[float]],
-    dimensions: Mapping[str, str] = {},
-    about: Mapping[str, Any] = {},
-) -> str:
+def _metrics(counts: Mapping[str, list[float]]) -> str:
     """CloudWatch's embedded metric format, as Powertools' metrics write it."""
-    named = {**dimensions, "service": SERVICE}
-    directives = _directives(tuple(named), tuple(counts), tuple(values))
-    stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": directives}
-    return orjson.dumps({"_aws": stamp, **named, **about, **counts, **values}, default=str).decode()
+    stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": _directives(tuple(counts))}
+    version = {"version": VERSION} if BY_VERSION & counts.keys() else {}
+    return orjson.dumps({"_aws": stamp, **version, "service": SERVICE, **counts}).decode()
 
 
 @lru_cache(maxsize=64)
-def _directives(
-    dimensions: tuple[str, ...], counts: tuple[str, ...], values: tuple[str, ...]
-) -> orjson.Fragment:
+def _directives(names: tuple[str, ...]) -> orjson.Fragment:
     """What says which keys are metrics: the same for all lines with these names."""
-    units = [{"Name": name, "Unit": "Count"} for name in counts]
-    units += [{"Name": name, "Unit": "None"} for name in values]
-    directive = {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units}
-    return orjson.Fragment(orjson.dumps([directive]))
+    of_version = [name for name in names if name in BY_VERSION]
+    others = [name for name in names if name not in BY_VERSION]
+    found = [_directive(["version", "service"], of_version), _directive(["service"], others)]
+    return orjson.Fragment(orjson.dumps([directive for directive in found if directive["Metrics"]]))
+
+
+def _directive(dimensions: list[str], names: Iterable[str]) -> dict[str, Any]:
+    units = [{"Name": name, "Unit": "Count"} for name in names]
+    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": units}

@@ -102,14 +102,11 @@ def report(key: str, summary: Event | None) -> None:
         telemetry.logger.warning("the file is gone", key=key)
     elif "workflow" in summary:
         telemetry.logger.info("the file is handed over", key=key, execution=summary["workflow"])
-        telemetry.count(FilesHandedOver=1)
     elif "error" in summary:
         telemetry.logger.error("the file was refused; its summary says why", key=key)
         telemetry.count(FilesRefused=1)
     else:
-        telemetry.logger.info("the file was classified", key=key, rows=summary["rows"])
-        telemetry.count(
-            FilesClassified=1, RowsClassified=summary["predictions"], RowsRejected=summary["rejections"]
-        )
+        counts = {name: summary[name] for name in ("rows", "predictions", "rejections")}
+        telemetry.logger.info("the file was classified", key=key, **counts)
         if summary.get("drift"):
-            watch.emit(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])
+            watch.report(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from thimble import telemetry
 from thimble.classifier import Classifier, load
-from thimble.errors import InvalidModel, NotFound, ThimbleError, Unavailable
+from thimble.errors import InvalidModel, NoDefaultModel, NotFound, ThimbleError
 from thimble.models import canary, pointer
 from thimble.models.cache import Cache
 from thimble.models.follower import Follower
@@ -74,7 +74,7 @@ class Registry:
         except NotFound as error:
             if name or version:
                 raise
-            raise Unavailable(f"the default is not there: {error}") from None  # nothing a caller can change
+            raise NoDefaultModel(f"the default is not there: {error}") from None  # nothing a caller can change
         finally:
             if self._refused:
                 self._count_refused()
@@ -108,7 +108,7 @@ class Registry:
     def _wanted(self, name: str, version: str) -> tuple[str, str]:
         name = name or self.default
         if not name:
-            raise Unavailable("no model is the default; MODEL_NAME says which is")
+            raise NoDefaultModel("no model is the default; MODEL_NAME says which is")
         if name not in self._followed and not pointer.NAME.fullmatch(name):
             raise no_such_model(name)
         return name, version or (self.pin if name == self.default else "")

@@ -1,4 +1,4 @@
-"""What an instance was asked in the last minute, as metrics: a bounded number of them, however many features.
+"""What an instance was asked in the last minute, as lines in the log: as few, however many features there are.
 
 A request only leaves its columns and predictions here. They are counted many at a time, and a model's minute
 is reported by the first request after it. Drift is judged of at least as many rows as a verdict takes: where
@@ -27,7 +27,7 @@ MORE = 5  # times the room for rows that wait, where it is full
 HELD = 1 << 21  # numbers for which there is such room, of all models
 WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
 REPORTING = 0.02  # seconds of one request; what else is due waits for the next
-CLASSES = 10  # with a metric each, the first; the others share one
+LISTED = 10  # classes with a line of their own, the most frequent; the others share one. And features that drifted
 
 NOTHING: Counts = np.zeros(1, np.int64)
 
@@ -58,7 +58,7 @@ class Seen:
         self.minute = self.minute + observed.count(self.model.reference, columns, predictions)
 
     def report(self) -> bool:
-        """Emit the minute's counts, and what is to be said of drift; False if there are none."""
+        """Log the minute's counts, and what is to be said of drift; False if there are none."""
         self.count()
         if not self.minute[0]:
             return False
@@ -68,7 +68,7 @@ class Seen:
         found = drift.report(self.model, self.window)
         assert found is not None
         labels, rows = drift.predicted(self.model, self.minute), int(self.minute[0])
-        emit(found, labels, rows, self.model.name, self.model.digest)
+        report(found, labels, rows, self.model.name, self.model.digest)
         self.minute = NOTHING
         if found["verdict"] is not None:
             self.window = NOTHING
@@ -158,33 +158,46 @@ class Watch:
         return seen
 
 
-def emit(found: dict[str, Any], labels: Mapping[str, int], rows: int, name: str, digest: str) -> None:
-    """The worst of a report's features and its predictions; of the rows that are new, how many there are and
-    how often each label was predicted."""
-    features, predictions = found["features"].values(), found["predictions"]
-    shares = {
-        "MissingShare": max((entry["missing"] for entry in features), default=0.0),
-        "OutOfRangeShare": max((entry["out_of_range"] for entry in features), default=0.0),
-    }
-    distances = {
-        "FeaturePsi": max((entry["psi"] for entry in features), default=0.0),
-        "FeatureJs": max((entry["js"] for entry in features), default=0.0),
-        "PredictionPsi": max(entry["psi"] for entry in predictions),
-        "PredictionJs": max(entry["js"] for entry in predictions),
-        "ConfidenceJs": max(entry["winning"]["js"] for entry in predictions),
-    }
-    counts = {"WatchedRows": rows}
-    if found["verdict"] is not None:
-        counts |= {"DriftRows": found["rows"], "Drifted": len(found["drifted"])}
-    about = {"model_name": name, "model_digest": digest, "rows": rows, "drifted": found["drifted"]}
-    telemetry.emit(counts, shares | distances if found["verdict"] is not None else shares, about=about)
+def report(found: dict[str, Any], labels: Mapping[str, int], rows: int, name: str, digest: str) -> None:
+    """Log the worst of a report's features and its predictions; of the rows that are new, how many there are
+    and how often each label was predicted. The verdict is a metric too, 1 or 0, for the alarm."""
+    model = {"model_name": name, "model_digest": digest}
+    telemetry.line("watched", **model, rows=rows, **_shares(found), **_verdict(found))
     for label, times in _bounded(labels).items():
-        telemetry.emit({"Predicted": times}, dimensions={"class": label})
+        telemetry.line("predicted", **model, **{"class": label, "predicted": times})
+    if found["verdict"] is not None:
+        telemetry.count(Drifted=bool(found["drifted"]))
+
+
+def _shares(found: dict[str, Any]) -> dict[str, float]:
+    features = found["features"].values()
+    return {
+        "missing_share": max((entry["missing"] for entry in features), default=0.0),
+        "out_of_range_share": max((entry["out_of_range"] for entry in features), default=0.0),
+    }
+
+
+def _verdict(found: dict[str, Any]) -> dict[str, Any]:
+    """Nothing, where the rows are too few for one."""
+    if found["verdict"] is None:
+        return {}
+    features, predictions = found["features"].values(), found["predictions"]
+    return {
+        "drift_rows": found["rows"],
+        "drifted": found["drifted"][:LISTED],
+        "drifted_in_all": len(found["drifted"]),
+        "feature_psi": max((entry["psi"] for entry in features), default=0.0),
+        "feature_js": max((entry["js"] for entry in features), default=0.0),
+        "prediction_psi": max(entry["psi"] for entry in predictions),
+        "prediction_js": max(entry["js"] for entry in predictions),
+        "confidence_js": max(entry["winning"]["js"] for entry in predictions),
+    }
 
 
 def _bounded(labels: Mapping[str, int]) -> dict[str, int]:
-    """The first labels, and the others together."""
-    bounded = dict(list(labels.items())[:CLASSES])
-    if others := list(labels.values())[CLASSES:]:
-        bounded["others"] = bounded.get("others", 0) + sum(others)
+    """The labels that were predicted, the most frequent first, and the others together."""
+    found = sorted(((label, n) for label, n in labels.items() if n), key=lambda item: -item[1])
+    bounded = dict(found[:LISTED])
+    if others := found[LISTED:]:
+        bounded["others"] = bounded.get("others", 0) + sum(n for _, n in others)
     return bounded

@@ -200,8 +200,16 @@ def error_response(error: Exception, shape: Failure = failure) -> Response:
     """The status of the error's class; a 4xx says what to change, a 5xx goes to the log."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status >= 500:
-        telemetry.exception(str(error))
+        _count_failure(error)
     return shape(status, MESSAGES.get(status) or shortened(str(error)))
+
+
+def _count_failure(error: Exception) -> None:
+    """Log an error of ours, and count it, as Lambda does not count one that is answered: the count brings the
+    former version back. That nobody has published a model yet is no version's fault."""
+    telemetry.exception(str(error))
+    if not isinstance(error, errors.NoDefaultModel):
+        telemetry.count(ServerErrors=1)
 
 
 def shortened(sentence: str) -> str:
@@ -212,11 +220,6 @@ def shortened(sentence: str) -> str:
 
 
 def _record(request: Request, response: Response) -> None:
-    """A log line and the metrics of a request: Lambda does not count an error that is answered as a 500."""
-    counts = {"Requests": 1, "Rows": response.rows}
-    if response.status >= 400:
-        counts["ServerErrors" if response.status >= 500 else "ClientErrors"] = 1
-    telemetry.count(**counts)
     telemetry.request(
         method=request.method,
         path=request.path,

@@ -49,7 +49,7 @@ def _predicted(serving: Serving, columns: Any) -> tuple[Classifier, Predictions]
         return classifier, predictions
     predictions = canary.predict(classifier, candidate, columns, trial.percent)
     tried = predictions.versions.count(candidate.digest)
-    telemetry.count(CanaryRows=tried)
+    telemetry.note(canary_rows=tried)
     return candidate if tried == len(predictions.versions) else classifier, predictions
 
 
@@ -59,6 +59,6 @@ def _compare(candidate: Classifier, columns: Any, predictions: Predictions) -> N
         differ = canary.disagreements(predictions, candidate.predict(columns))
     except Exception:
         telemetry.exception("the version in the shadow failed")
-        telemetry.count(ShadowFailed=1)
+        telemetry.note(shadow_failed=1)
     else:
-        telemetry.count(ShadowRows=len(columns[0]), ShadowDisagreements=differ)
+        telemetry.note(shadow_rows=len(columns[0]), shadow_disagreements=differ)
