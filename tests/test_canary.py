@@ -226,33 +226,34 @@ def test_a_version_that_is_asked_for_is_on_no_trial() -> None:
 
 
 @pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    counts: dict[str, float] = {}
-    count = telemetry.count
+def noted(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """What requests' lines in the log say beside what they always do."""
+    notes: dict[str, float] = {}
+    note = telemetry.note
 
-    def counting(**values: float) -> None:
-        counts.update(values)
-        count(**values)
+    def noting(**values: float) -> None:
+        notes.update(values)
+        note(**values)
 
-    monkeypatch.setattr(telemetry, "count", counting)
-    return counts
+    monkeypatch.setattr(telemetry, "note", noting)
+    return notes
 
 
-def test_the_shadow_answers_nothing_and_its_disagreements_are_counted(counted: dict[str, float]) -> None:
+def test_the_shadow_answers_nothing_and_its_disagreements_are_counted(noted: dict[str, float]) -> None:
     plain = door(Trial(CANDIDATE.digest, 0))("/classify", {"instances": ROWS})
     shadowed = door(Trial(CANDIDATE.digest, shadow=True))("/classify", {"instances": ROWS})
     assert [row | {"version": CURRENT.digest} for row in shadowed["predictions"]] == plain["predictions"]
     columns = np.array(ROWS).T
     differ = (CURRENT.predict(columns).label_indices != CANDIDATE.predict(columns).label_indices).sum()
-    assert (counted["ShadowRows"], counted["ShadowDisagreements"]) == (200, differ)
+    assert (noted["shadow_rows"], noted["shadow_disagreements"]) == (200, differ)
     assert differ > 0
 
 
-def test_a_shadow_that_fails_harms_no_answer(counted: dict[str, float]) -> None:
+def test_a_shadow_that_fails_harms_no_answer(noted: dict[str, float]) -> None:
     broken = load((MODEL / "penguins.json").read_bytes())  # takes other rows: its predict raises
     body = door(Trial(broken.digest, shadow=True), broken)("/classify", {"instances": ROWS})
     assert len(body["predictions"]) == 200
-    assert counted["ShadowFailed"] == 1
+    assert noted["shadow_failed"] == 1
 
 
 def test_a_csv_answer_has_the_version_as_its_last_column() -> None:

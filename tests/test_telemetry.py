@@ -53,23 +53,60 @@ def test_counts_are_written_as_powertools_writes_them(capsys: pytest.CaptureFixt
     assert without_time(ours) == without_time(theirs)
 
 
-def test_what_is_emitted_at_once_is_too(capsys: pytest.CaptureFixture[str]) -> None:
-    telemetry.count(Waiting=1)
-    telemetry.emit(
-        {"Drifted": 2}, {"FeaturePsi": 0.5}, dimensions={"class": "a"}, about={"model_name": "iris"}
-    )
+def test_what_guards_a_deployment_is_counted_by_version(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.count(ServerErrors=1)
+    telemetry.flush()
     powertools = EphemeralMetrics(namespace="Thimble", service="thimble")
-    powertools.add_dimension("class", "a")
-    powertools.add_metric("Drifted", MetricUnit.Count, 2)
-    powertools.add_metric("FeaturePsi", MetricUnit.NoUnit, 0.5)
-    powertools.add_metadata("model_name", "iris")
+    powertools.add_dimension("version", "$LATEST")
+    powertools.add_metric("ServerErrors", MetricUnit.Count, 1)
     powertools.flush_metrics()
     ours, theirs = lines(capsys)
     assert without_time(ours) == without_time(theirs)
+
+
+def test_metrics_with_and_without_a_version_share_a_line_and_no_dimension(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry.count(ServerErrors=1, ModelRefused=2)
     telemetry.flush()
-    assert lines(capsys)[0]["Waiting"] == [1.0]
+    [line] = lines(capsys)
+    found = [
+        (directive["Dimensions"], [metric["Name"] for metric in directive["Metrics"]])
+        for directive in line["_aws"]["CloudWatchMetrics"]
+    ]
+    assert found == [([["version", "service"]], ["ServerErrors"]), ([["service"]], ["ModelRefused"])]
+
+
+def test_what_is_written_once_is_not_written_again(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.count(Waiting=1)
+    telemetry.note(canary_rows=1)
+    telemetry.request(**ABOUT)
+    assert len(lines(capsys)) == 2
     telemetry.flush()
-    assert lines(capsys) == []
+    telemetry.request(**ABOUT)
+    [line] = lines(capsys)
+    assert "canary_rows" not in line
+
+
+def test_numbers_that_are_noted_are_added_up_in_the_requests_line(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.note(canary_rows=2, shadow_failed=1)
+    telemetry.note(canary_rows=3)
+    telemetry.request(**ABOUT)
+    [line] = lines(capsys)
+    assert (line["canary_rows"], line["shadow_failed"], line["rows"]) == (5, 1, 3)
+
+
+@pytest.mark.parametrize("service", ["Łódź", "prüfung", "店", "", "  ", "thimble", "a\tb", "\udcff"])
+def test_a_dimension_is_such_that_cloudwatch_takes_it(service: str) -> None:
+    """ASCII, and not blank: whatever else is dropped, and the metric with it."""
+    program = "from thimble import telemetry; telemetry.count(ServerErrors=1); telemetry.flush()"
+    environment = {"PYTHONPATH": str(FUNCTIONS), "POWERTOOLS_SERVICE_NAME": service}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    line = json.loads(done.stdout)
+    for name in ("service", "version"):
+        assert line[name].isascii()
+        assert line[name].isprintable()
+        assert 1 <= len(line[name].strip()) <= 1024
 
 
 def without_time(line: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""The dashboard and the alarms look at metrics that the code emits, by the very names and dimensions."""
+"""The dashboard and the alarms look at what the code writes: metrics by name and dimensions, fields too."""
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from obstore.store import MemoryStore
 from samcli.yamlhelper import yaml_parse
 
 from model.worked import EXAMPLES
-from thimble import settings
+from thimble import settings, telemetry
 from thimble.classifier import load
 from thimble.document import digest
 from thimble.errors import Unavailable
@@ -57,14 +58,18 @@ def shown() -> Iterator[Metric]:
                 yield namespace, name, frozenset(pairs[0::2])
 
 
-def alarmed() -> Iterator[Metric]:
+def alarm_metrics() -> Iterator[dict[str, Any]]:
     for alarm in ALARMS:
         properties = RESOURCES[alarm]["Properties"]
-        one = [properties] if "MetricName" in properties else []
-        several = [m["MetricStat"]["Metric"] for m in properties.get("Metrics", []) if "MetricStat" in m]
-        for metric in one + several:
-            dimensions = frozenset(dimension["Name"] for dimension in metric["Dimensions"])
-            yield metric["Namespace"], metric["MetricName"], dimensions
+        if "MetricName" in properties:
+            yield properties
+        yield from (m["MetricStat"]["Metric"] for m in properties.get("Metrics", []) if "MetricStat" in m)
+
+
+def alarmed() -> Iterator[Metric]:
+    for metric in alarm_metrics():
+        dimensions = frozenset(dimension["Name"] for dimension in metric["Dimensions"])
+        yield metric["Namespace"], metric["MetricName"], dimensions
 
 
 IRIS = (ROOT / "model/iris.json").read_bytes()
@@ -78,13 +83,17 @@ def call(models: Models, body: str) -> None:
     handle(event, None)
 
 
+UNLIKE = json.dumps({"instances": [[50.0, 30.0, 10.0, 20.0]] * 250})
+
+
 def requests() -> None:
-    """Answered, refused, and failing."""
+    """Answered, unlike the training data, refused, and failing."""
 
     def away(uri: str) -> bytes:
         raise Unavailable(f"{uri} is away")
 
     call(OneModel("s3://models/model.json", lambda uri: IRIS), ROWS)
+    call(OneModel("s3://models/model.json", lambda uri: IRIS), UNLIKE)
     call(OneModel("s3://models/model.json", lambda uri: IRIS), "{}")
     call(OneModel("s3://models/model.json", away), ROWS)
 
@@ -140,14 +149,27 @@ def files() -> None:
         handle({"Records": [message]}, None)
 
 
+Line = dict[str, Any]
+
+
 @pytest.fixture
-def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> set[Metric]:
-    """What requests and files write in the embedded metric format, every kind of them once."""
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+    """What requests and files write, every kind of them once."""
     monkeypatch.setattr(watch, "MINUTE", 0.0)
+    logged = io.StringIO()
+    [handler] = telemetry.logger.handlers
+    monkeypatch.setattr(handler, "stream", logged)
     for traffic in (requests, versions, files):
         traffic()
+    written = capsys.readouterr().out + logged.getvalue()
+    return [json.loads(line) for line in written.splitlines()]
+
+
+@pytest.fixture
+def emitted(lines: list[Line]) -> set[Metric]:
+    """What is written in the embedded metric format."""
     found = set()
-    for line in map(json.loads, capsys.readouterr().out.splitlines()):
+    for line in lines:
         for directive in line.get("_aws", {}).get("CloudWatchMetrics", []):
             [dimensions] = directive["Dimensions"]
             assert set(dimensions) <= line.keys()
@@ -159,21 +181,84 @@ def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
 def test_the_dashboard_and_the_alarms_look_at_what_is_emitted(emitted: set[Metric]) -> None:
     looked_at = {metric for metric in {*shown(), *alarmed()} if metric[0] == "Thimble"}
-    assert len(looked_at) > 20
     assert looked_at - emitted == set()
 
 
-def test_nothing_is_emitted_that_the_dashboard_does_not_show(emitted: set[Metric]) -> None:
+def test_nothing_is_emitted_that_the_dashboard_does_not_show_and_no_alarm_watches(
+    emitted: set[Metric],
+) -> None:
+    """A metric costs by the month: what no alarm needs is a field of a line, which a query finds."""
+    assert emitted
     assert emitted - set(shown()) == set()
+    assert emitted - set(alarmed()) == set()
+
+
+def queries() -> Iterator[tuple[str, list[str]]]:
+    """Each log widget's title, and its query's commands."""
+    for widget in dashboard():
+        if widget["type"] == "log":
+            yield widget["properties"]["title"], widget["properties"]["query"].split(" | ")
+
+
+def kept(condition: str, line: Line) -> bool:
+    """Whether Logs Insights' filter keeps a line; of the conditions that our queries have."""
+    for pattern, test in (
+        (r"ispresent\((\w+)\)", lambda field: line.get(field) is not None),
+        (r"message = '([^']*)'", lambda text: line.get("message") == text),
+        (r"message in \[(.*)\]", lambda texts: f"'{line.get('message')}'" in texts.split(", ")),
+        (r"message like /\^(.*)/", lambda text: str(line.get("message")).startswith(text)),
+        (r"(\w+) > 0", lambda field: line.get(field, 0) > 0),
+    ):
+        if found := re.fullmatch(pattern, condition):
+            return bool(test(found[1]))
+    raise ValueError(f"{condition} is none of the conditions that this test knows")
+
+
+def fields(commands: list[str]) -> set[str]:
+    """What a query takes of the lines that it keeps."""
+    [stats] = [command for command in commands if command.startswith("stats ")]
+    aggregates, _, by = stats.partition(" by ")
+    taken = set(re.findall(r"(?:sum|max|latest)\((@?\w+)", aggregates))
+    groups = set() if by.startswith("bin(") else set(by.split(", "))
+    return {field for field in taken | groups if not field.startswith("@")}
+
+
+@pytest.mark.parametrize(("title", "commands"), list(queries()))
+def test_a_query_of_the_dashboard_finds_what_it_names(
+    title: str, commands: list[str], lines: list[Line]
+) -> None:
+    [condition] = [command.removeprefix("filter ") for command in commands if command.startswith("filter ")]
+    found = [line for line in lines if any(kept(part, line) for part in condition.split(" or "))]
+    assert found
+    assert fields(commands) - {field for line in found for field in line} == set()
+
+
+def test_what_is_watched_is_shown(lines: list[Line]) -> None:
+    """And what is counted of a version on trial."""
+    written = {field for line in lines if line.get("message") in ("watched", "predicted") for field in line}
+    written |= {field for line in lines for field in line if field.startswith(("canary_", "shadow_"))}
+    asked = {field for _, commands in queries() for field in fields(commands)}
+    assert written - asked <= {"level", "message", "timestamp", "service"}
+
+
+def test_a_log_widget_reads_the_stacks_own_groups() -> None:
+    groups = {name for name, found in RESOURCES.items() if found["Type"] == "AWS::Logs::LogGroup"}
+    for _, commands in queries():
+        sources = [command for command in commands if command.startswith("SOURCE ")]
+        assert {source[len("SOURCE '${") : -len("}'")] for source in sources} <= groups
+        assert commands[: len(sources)] == sources
 
 
 AWS_METRICS = {
-    "AWS/ApiGateway": ({"Count", "4xx", "5xx", "Latency", "IntegrationLatency"}, {"ApiId"}),
-    "AWS/Lambda": ({"Errors", "Throttles", "Duration", "Invocations"}, {"FunctionName"}),
-    "AWS/SQS": ({"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}, {"QueueName"}),
+    "AWS/ApiGateway": ({"Count", "4xx", "5xx", "Latency", "IntegrationLatency"}, [{"ApiId"}]),
+    "AWS/Lambda": (
+        {"Errors", "Throttles", "Duration", "Invocations"},
+        [{"FunctionName"}, {"FunctionName", "Resource", "ExecutedVersion"}],
+    ),
+    "AWS/SQS": ({"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}, [{"QueueName"}]),
     "AWS/States": (
         {"ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"},
-        {"StateMachineArn"},
+        [{"StateMachineArn"}],
     ),
 }
 
@@ -183,19 +268,19 @@ def test_metrics_of_aws_have_the_names_that_aws_documents() -> None:
         if namespace != "Thimble":
             names, expected = AWS_METRICS[namespace]
             assert name in names
-            assert dimensions == expected
+            assert dimensions in expected
 
 
 def test_the_metrics_are_of_this_stack() -> None:
-    """Their one dimension is the service, which is the stack's name in every function."""
+    """A dimension of theirs is the service, which is the stack's name in every function."""
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
     body = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     assert set(re.findall(r'"service","([^"]*)"', body)) == {"${AWS::StackName}"}
-    for alarm in ALARMS:
-        properties = RESOURCES[alarm]["Properties"]
-        if properties.get("Namespace") == "Thimble":
-            assert properties["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
+    of_ours = [metric for metric in alarm_metrics() if metric["Namespace"] == "Thimble"]
+    assert of_ours
+    for metric in of_ours:
+        assert {"Name": "service", "Value": {"Ref": "AWS::StackName"}} in metric["Dimensions"]
 
 
 def test_what_the_dashboard_refers_to_is_in_the_stack() -> None:
@@ -213,19 +298,6 @@ def test_widgets_lie_side_by_side() -> None:
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) == 23
-
-
-@pytest.mark.parametrize(
-    "alarm",
-    [
-        *("FunctionsFail", "FunctionsThrottled", "FilesGivenUp", "FilesWait", "ExecutionsFail"),
-        *("ModelRefused", "Drift"),
-    ],
-)
-def test_an_alarm_tells_the_topic_and_is_quiet_without_data(alarm: str) -> None:
-    properties = RESOURCES[alarm]["Properties"]
-    assert properties["AlarmActions"] == [{"Ref": "Alerts"}]
-    assert properties["TreatMissingData"] == "notBreaching"
 
 
 def test_drift_and_new_training_data_put_an_event_on_the_bus_for_training() -> None:

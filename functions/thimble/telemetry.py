@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 
     logger: Logger
 
+
 def _dimension(name: str, default: str) -> str:
-    """An environment variable's value; CloudWatch drops metrics whose dimensions are empty or not ASCII."""
-    return (os.environ.get(name, "").strip() or default).encode("ascii", "backslashreplace").decode()
+    """An environment variable; CloudWatch drops a metric whose dimension is blank or not printable ASCII."""
+    return (os.environ.get(name, "").strip() or default).encode("unicode_escape").decode()
 
 
 # The stack's name: two stacks' metrics stay apart.
 SERVICE = _dimension("POWERTOOLS_SERVICE_NAME", "thimble")
 VERSION = _dimension("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-BY_VERSION = {"ServerErrors"}  # a deployment is guarded by what the new version does, whatever the old one did
+BY_VERSION = {
+    "ServerErrors"
+}  # a deployment is guarded by what the new version does, whatever the old one did
 NAMESPACE = "Thimble"
 QUIET = os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper() in ("WARNING", "ERROR", "CRITICAL")
 

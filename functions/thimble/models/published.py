@@ -74,7 +74,9 @@ class Registry:
         except NotFound as error:
             if name or version:
                 raise
-            raise NoDefaultModel(f"the default is not there: {error}") from None  # nothing a caller can change
+            raise NoDefaultModel(
+                f"the default is not there: {error}"
+            ) from None  # nothing a caller can change
         finally:
             if self._refused:
                 self._count_refused()

@@ -1,4 +1,4 @@
-"""What an instance was asked in the last minute, as lines in the log: as few, however many features there are.
+"""What an instance was asked in the last minute, as lines in the log: a bounded number, whatever the model.
 
 A request only leaves its columns and predictions here. They are counted many at a time, and a model's minute
 is reported by the first request after it. Drift is judged of at least as many rows as a verdict takes: where
@@ -27,7 +27,9 @@ MORE = 5  # times the room for rows that wait, where it is full
 HELD = 1 << 21  # numbers for which there is such room, of all models
 WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
 REPORTING = 0.02  # seconds of one request; what else is due waits for the next
-LISTED = 10  # classes with a line of their own, the most frequent; the others share one. And features that drifted
+LISTED = (
+    10  # classes with a line of their own, the most frequent; the others share one. And features that drifted
+)
 
 NOTHING: Counts = np.zeros(1, np.int64)
 
