@@ -3,26 +3,20 @@
 `python -m infra.costs` prints the tables of infra/README.md, and `--write` puts them there.
 """
 
-import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import ceil
 from pathlib import Path
-from typing import Any
 
-from infra import marked
+from infra import bill, marked
+from infra.figures import ASSUMED, FIGURES, MEASURED, MONTH, PRICES
 
 PAGE = Path(__file__).parent / "README.md"
-PRICES_FILE = Path(__file__).parent / "prices.json"
-FIGURES: dict[str, dict[str, Any]] = json.loads(PRICES_FILE.read_bytes())
-PRICES = FIGURES["prices"]
-ASSUMED, MEASURED = (
-    {name: figure["is"] for name, figure in FIGURES[kind].items()} for kind in ("assumed", "measured")
-)
-MONTH = ASSUMED["seconds_a_month"]
 RATES = (1, 100, 10_000)  # requests a second, every second
+MONTHS = (0, 1_000, 1_000_000)  # requests
 VOLUMES = {"1 GB": 1e9, "100 GB": 1e11, "10 TB": 1e13}
+FILE = 1e10
 TERABYTE = 1e12  # of files a day
 
 
@@ -44,6 +38,24 @@ def tables() -> dict[str, list[str]]:
         "large files": table(
             "input | ranges | a call | the map | assembly | dollars",
             (volume(name, size) for name, size in VOLUMES.items()),
+        ),
+        "bill": table(
+            "a month, dollars | " + " | ".join(f"{n:,} requests" for n in MONTHS),
+            billed(
+                [bill.month(n) for n in MONTHS], {"with KmsKeyArn, beside it": bill.month_of_the_key}, MONTHS
+            ),
+        ),
+        "bill of a file": table(
+            "a CSV of 10 GB | dollars",
+            billed(
+                [bill.file(FILE)],
+                {
+                    "with KmsKeyArn, beside it": bill.file_of_the_key,
+                    "input and result kept a month, beside it": bill.kept,
+                    "the result fetched over the internet, beside it": bill.fetched,
+                },
+                [FILE],
+            ),
         ),
         "one by one": table("in one | ms of Lambda | GB-s | its dollars | dollars in all", amounts()),
         "a month": table(
@@ -71,19 +83,32 @@ def assumed() -> Iterable[tuple[str, ...]]:
         yield f"`{name}`", f"{figure['is']:,}", figure["why"]
 
 
+def billed(
+    bills: Sequence[bill.Items], beside: Mapping[str, Callable[[float], float]], of: Sequence[float]
+) -> Iterable[tuple[str, ...]]:
+    """To the cent, what is nearly nothing as such."""
+    for item in bills[0]:
+        yield item, *(cents(items[item]) for items in bills)
+    yield "**in all**", *(f"**{sum(items.values()):,.2f}**" for items in bills)
+    for name, dollars in beside.items():
+        yield name, *(cents(dollars(n)) for n in of)
+
+
+def cents(dollars: float) -> str:
+    return "under 0.01" if 0 < dollars < 0.005 else f"{dollars:,.2f}"
+
+
 def volume(name: str, size: float) -> tuple[str, ...]:
     """A file of so many bytes, by ranges."""
-    ranges = max(1, min(ceil(size / ASSUMED["range_bytes"]), ASSUMED["ranges_at_most"]))
-    call, at_a_time = call_seconds(size / ranges), ASSUMED["functions_at_a_time"]
+    ranges = bill.ranges_of(size)
+    call, at_a_time = bill.call_seconds(size / ranges), ASSUMED["functions_at_a_time"]
     started = min(ranges, at_a_time) / 1000 * ASSUMED["functions_more_seconds"]
     mapped = ceil(ranges / at_a_time) * call + started
-    joined = ranges * copy_seconds(size / ranges) / ASSUMED["copies_at_a_time"]
-    dollars = lambda_dollars((ranges * call + joined) * ASSUMED["function_gb"], ranges)
     return (
         f"{name}, {size / ASSUMED['bytes_a_row'] / 1e6:,.0f} million rows",
         f"{ranges:,} of {size / ranges / 1e6:,.0f} MB",
-        *(span(seconds) for seconds in (call, mapped, joined)),
-        f"{dollars + s3_dollars(size, ranges) + ranges_dollars(size, ranges):,.2f}",
+        *(span(seconds) for seconds in (call, mapped, bill.joined_seconds(size, ranges))),
+        f"{sum(bill.file(size).values()):,.2f}",
     )
 
 
@@ -95,24 +120,29 @@ def span(seconds: float) -> str:
 
 def amounts() -> Iterable[tuple[str, ...]]:
     """What is billed of Lambda; and in all, that is with API Gateway and the log, or with S3 and the map."""
-    billed, one = billed_ms(), request_dollars(1)[0] / MONTH
-    rows = ASSUMED["range_bytes"] / ASSUMED["bytes_a_row"]
-    of_files = file_dollars()[0] / (MONTH / 86400) / (TERABYTE / ASSUMED["bytes_a_row"])
-    cold = lambda_dollars(cold_seconds() * ASSUMED["function_gb"], 0)
+    billed, one = bill.billed_ms(), per_request()
+    rows, calls = ASSUMED["range_bytes"] / ASSUMED["bytes_a_row"], TERABYTE / ASSUMED["range_bytes"]
+    of_files = files_a_day() / (calls * rows)
+    cold = bill.lambda_dollars(bill.cold_seconds() * ASSUMED["function_gb"], 0)
     for name, milliseconds, requests, dollars in (
         ("a request of one row", billed, 1, one),
         ("a million rows, a request each", billed * 1e6, 1e6, one * 1e6),
         (
             "a million rows, in CSV files",
-            call_seconds(ASSUMED["range_bytes"]) / rows * 1e9,
+            bill.call_seconds(ASSUMED["range_bytes"]) / rows * 1e9,
             1e6 / rows,
             of_files * 1e6,
         ),
-        ("a new environment", cold_seconds() * 1000, 0, cold),
+        ("a new environment", bill.cold_seconds() * 1000, 0, cold),
     ):
         gb_seconds = milliseconds / 1000 * ASSUMED["function_gb"]
-        of_lambda = lambda_dollars(gb_seconds, requests)
+        of_lambda = bill.lambda_dollars(gb_seconds, requests)
         yield name, f"{milliseconds:,.0f}", f"{gb_seconds:,.4g}", plain(of_lambda), plain(dollars)
+
+
+def per_request() -> float:
+    """Of a month of one every second, without what is there at rest."""
+    return (sum(bill.month(MONTH).values()) - sum(bill.month(0).values())) / MONTH
 
 
 def plain(dollars: float) -> str:
@@ -130,7 +160,7 @@ def loads() -> Iterable[tuple[str, ...]]:
 def ready() -> Iterable[tuple[str, ...]]:
     """What is paid whether or not a request comes, and for each new environment."""
     gb = ASSUMED["function_gb"]
-    cold = gb * cold_seconds() * PRICES["lambda_gb_second"]
+    cold = gb * bill.cold_seconds() * PRICES["lambda_gb_second"]
     kept = gb * PRICES["snapstart_cache_gb_second"] * MONTH
     warm = gb * PRICES["provisioned_gb_second"] * MONTH
     for name, month, start in (
@@ -141,97 +171,34 @@ def ready() -> Iterable[tuple[str, ...]]:
         yield name, f"{month:.2f}", f"{start:.6f}"
 
 
-def billed_ms() -> int:
-    """Of a request of one row."""
-    worked: float = MEASURED["request_seconds"] * ASSUMED["slower_vcpu"] * 1000
-    more: float = ASSUMED["request_more_ms"]
-    return ceil(worked + more)
-
-
-def cold_seconds() -> float:
-    seconds: float = MEASURED["cold_seconds"] * ASSUMED["slower_vcpu"] + ASSUMED["cold_more_seconds"]
-    return seconds
-
-
-def call_seconds(size: float) -> float:
-    """Of a range of so many bytes: the start, the work, and the bytes on their way."""
-    moved = size * (1 + ASSUMED["result_bytes_a_byte"])
-    seconds: float = (
-        ASSUMED["start_seconds"]
-        + work_seconds(size) * ASSUMED["slower_vcpu"]
-        + moved / ASSUMED["s3_bytes_a_second"]
-    )
-    return seconds
-
-
-def work_seconds(size: float) -> float:
-    """Of the processor that was measured on."""
-    seconds: float = size / ASSUMED["bytes_a_row"] / MEASURED["file_rows_a_second"]
-    return seconds
-
-
-def copy_seconds(size: float) -> float:
-    """Of a range's result."""
-    copied = size * ASSUMED["result_bytes_a_byte"] / ASSUMED["copy_bytes_a_second"]
-    seconds: float = ASSUMED["copy_seconds"] + copied
-    return seconds
-
-
-def lambda_dollars(gb_seconds: float, requests: float) -> float:
-    dollars: float = (
-        gb_seconds * PRICES["lambda_gb_second"] + requests / 1e6 * PRICES["lambda_million_requests"]
-    )
-    return dollars
-
-
-def http_api_dollars(millions: float) -> float:
-    beyond = max(0.0, millions - 300)
-    first: float = (millions - beyond) * PRICES["http_api_million_requests"]
-    dollars: float = first + beyond * PRICES["http_api_million_beyond_300"]
-    return dollars
-
-
-def request_dollars(rate: int) -> tuple[float, float, float]:
+def request_dollars(rate: float) -> tuple[float, float, float]:
     """Ours; instances behind a balancer; an endpoint. A month of a steady rate."""
     n = rate * MONTH
-    gb_seconds = n * billed_ms() / 1000 * ASSUMED["function_gb"]
     logs = n * ASSUMED["log_bytes_a_request"] / 1e9 * PRICES["logs_gb"]
-    ours = lambda_dollars(gb_seconds, n) + http_api_dollars(n / 1e6) + logs
+    sent = n * ASSUMED["bytes_an_answer"] / 1e9 * PRICES["internet_gb"]
     machines = max(ASSUMED["instances_at_least"], ceil(rate / ASSUMED["requests_a_second_an_instance"]))
     hours = MONTH / 3600
     balancer = hours * PRICES["balancer_hour"] + n * ASSUMED["bytes_a_request"] / 1e9 * PRICES["balancer_gb"]
-    instances = machines * hours * PRICES["instance_hour"] + balancer + logs
-    return ours, instances, machines * hours * PRICES["endpoint_hour"] + logs
+    instances = machines * hours * PRICES["instance_hour"] + balancer
+    endpoint = machines * hours * PRICES["endpoint_hour"]
+    return sum(bill.month(n).values()), instances + logs + sent, endpoint + logs + sent
 
 
 def file_dollars() -> tuple[float, float, float]:
     """Ours; our own code on instances; pandas and scikit-learn in batches on an endpoint's instances."""
     days, calls = MONTH / 86400, TERABYTE / ASSUMED["range_bytes"]
-    gb_seconds = calls * call_seconds(ASSUMED["range_bytes"]) * ASSUMED["function_gb"]
-    moved = s3_dollars(TERABYTE, calls)
-    ours = days * (lambda_dollars(gb_seconds, calls) + moved + ranges_dollars(TERABYTE, calls))
-    cores = work_seconds(TERABYTE) * ASSUMED["slower_vcpu"] / 86400
+    moved = bill.s3_dollars(TERABYTE, calls)
+    cores = bill.work_seconds(TERABYTE) * ASSUMED["slower_vcpu"] / 86400
     instances = ceil(cores / ASSUMED["instance_vcpus"]) * MONTH / 3600 * PRICES["instance_hour"]
     rows = TERABYTE / ASSUMED["bytes_a_row"]
     core_hours = rows / MEASURED["pandas_rows_a_second"] * ASSUMED["slower_vcpu"] / 3600
     endpoint = days * core_hours / ASSUMED["instance_vcpus"] * PRICES["endpoint_hour"]
-    return ours, instances + days * moved, endpoint + days * moved
+    return days * files_a_day(), instances + days * moved, endpoint + days * moved
 
 
-def s3_dollars(size: float, ranges: float) -> float:
-    """Requests for an input of so many bytes, for its result, and for a copy of each range's."""
-    puts = size * ASSUMED["result_bytes_a_byte"] / ASSUMED["put_bytes"] + ranges
-    gets = size / ASSUMED["get_bytes"]
-    dollars: float = (puts * PRICES["s3_put_thousand"] + gets * PRICES["s3_get_thousand"]) / 1000
-    return dollars
-
-
-def ranges_dollars(size: float, ranges: float) -> float:
-    """What a split costs beside: transitions, and a day of the parts."""
-    transitions = ranges * ASSUMED["transitions_a_range"] / 1000 * PRICES["transitions_thousand"]
-    parts = size * ASSUMED["result_bytes_a_byte"] / 1e9
-    dollars: float = transitions + parts * PRICES["s3_gb_month"] / (MONTH / 86400)
-    return dollars
+def files_a_day() -> float:
+    """A terabyte, in files of 10 GB."""
+    return TERABYTE / FILE * sum(bill.file(FILE).values())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from infra import costs, marked
+from infra import marked
+from infra.figures import FIGURES, PRICES_FILE
 from tests.benchmarks import bench, file_job, files, generated, pages, report
 from tests.benchmarks.machine import Conditions
 from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure, Goal
@@ -202,8 +203,8 @@ def test_the_page_says_what_ran_where_and_why_what_is_missed_is() -> None:
 
 
 def test_what_costs_are_computed_from_is_what_was_measured() -> None:
-    text = costs.PRICES_FILE.read_text()
-    cold = costs.FIGURES["measured"]["cold_seconds"]["case"]
+    text = PRICES_FILE.read_text()
+    cold = FIGURES["measured"]["cold_seconds"]["case"]
     made = Case(cold, gives("Thimble", 0.1234), [])
     made.run(Bounds(pairs=1))
     changed = pages.priced(text, [made])
@@ -318,9 +319,9 @@ def test_a_figure_is_found_where_it_is_said() -> None:
     assert figures(said) == ["145 ms", "4.6 times", "1,347k", "5 %"]
 
 
-@pytest.mark.parametrize("name", costs.FIGURES["measured"])
+@pytest.mark.parametrize("name", FIGURES["measured"])
 def test_what_costs_are_computed_from_is_in_the_table(name: str) -> None:
-    figure = costs.FIGURES["measured"][name]
+    figure = FIGURES["measured"][name]
     table = rows(RESULTS.splitlines())
     at = next(k for k, row in enumerate(table) if row[0] == f"**{figure['case']}**")
     below = next(row for row in table[at:] if figure["of"] in ("Thimble", row[0]))

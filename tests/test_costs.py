@@ -1,10 +1,16 @@
 """The operator's page has the figures that its prices give, and its formulas agree with each other."""
 
 import json
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
+from samcli.yamlhelper import yaml_parse
 
-from infra import costs, marked
+from infra import bill, costs, figures, marked
+
+TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[1] / "template.yaml").read_text())
 
 
 @pytest.mark.parametrize("name", costs.tables())
@@ -13,37 +19,177 @@ def test_the_page_has_what_the_prices_give(name: str) -> None:
 
 
 def test_what_is_assumed_says_why_and_what_is_measured_says_where() -> None:
-    assert all(figure["why"] for figure in costs.FIGURES["assumed"].values())
-    assert all(figure["case"] and figure["of"] for figure in costs.FIGURES["measured"].values())
+    assert all(figure["why"] for figure in figures.FIGURES["assumed"].values())
+    assert all(figure["case"] and figure["of"] for figure in figures.FIGURES["measured"].values())
 
 
-def test_requests_cost_in_proportion() -> None:
-    one, hundred = (costs.request_dollars(rate)[0] for rate in (1, 100))
-    assert hundred == pytest.approx(100 * one)
-
-
-def test_what_never_rests_costs_something_without_requests_and_ours_does_not() -> None:
+def test_what_never_rests_costs_more_at_rest_than_ours() -> None:
     ours, instances, endpoint = costs.request_dollars(0)
-    assert ours == 0
+    assert ours == sum(bill.month(0).values()) < 6
     assert min(instances, endpoint) > 100
 
 
 def test_a_price_is_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     before = costs.request_dollars(1)[0]
-    monkeypatch.setitem(costs.PRICES, "lambda_gb_second", 1.0)
+    monkeypatch.setitem(figures.PRICES, "lambda_gb_second", 1.0)
     assert costs.request_dollars(1)[0] > 100 * before
 
 
-@pytest.mark.parametrize("name", json.loads(costs.PRICES_FILE.read_bytes())["measured"])
+@pytest.mark.parametrize("name", json.loads(figures.PRICES_FILE.read_bytes())["measured"])
 def test_what_is_measured_is_what_is_computed_from(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = costs.tables()
-    monkeypatch.setitem(costs.MEASURED, name, costs.MEASURED[name] * 50)
+    monkeypatch.setitem(figures.MEASURED, name, figures.MEASURED[name] * 50)
     assert costs.tables() != before
 
 
-def test_a_file_of_two_ranges_costs_twice_what_one_does() -> None:
-    one, two = (costs.s3_dollars(size, n) + costs.ranges_dollars(size, n) for size, n in ((1e8, 1), (2e8, 2)))
-    assert two == pytest.approx(2 * one)
+def test_a_request_more_costs_what_a_request_costs() -> None:
+    """Where no environment starts for it alone."""
+    items = ("API Gateway", "Lambda, requests", "Lambda, time", "answers to the internet")
+    one, ten = (bill.month(n) for n in (1_000_000, 10_000_000))
+    for item in items:
+        assert ten[item] == pytest.approx(10 * one[item])
+
+
+P, A, M = (
+    {
+        name: Decimal(str(figure["is"] if isinstance(figure, dict) else figure))
+        for name, figure in found.items()
+    }
+    for found in (
+        {name: price for name, price in figures.FIGURES["prices"].items() if name != "of"},
+        figures.FIGURES["assumed"],
+        figures.FIGURES["measured"],
+    )
+)
+
+
+def whole(number: Decimal) -> Decimal:
+    return number.to_integral_value(ROUND_CEILING)
+
+
+def by_hand(requests: int) -> Decimal:
+    """A month's bill as one reads it off AWS's pricing pages, for at most one request at a time."""
+    month, n = A["seconds_a_month"], Decimal(requests)
+    at_rest = (
+        A["alarm_metrics"] * P["alarm_metric_month"]
+        + P["dashboard_month"]
+        + A["queue_pollers"] * month / A["queue_poll_seconds"] / 10**6 * P["sqs_million"]
+    )
+    if not requests:
+        return at_rest
+    starts = n if month / n >= A["idle_seconds_kept"] else month / A["environment_seconds"]
+    billed = whole(M["request_seconds"] * A["slower_vcpu"] * 1000 + A["request_more_ms"]) / 1000
+    init = M["cold_seconds"] * A["slower_vcpu"] + A["cold_more_seconds"]
+    logs = (n * A["log_bytes_a_request"] + min(n, month / 60) * A["log_bytes_a_minute"]) / 10**9
+    searched = logs * A["dashboard_hours"] * 3600 / month * A["dashboard_views"] * A["dashboard_queries"]
+    looks = 2 * starts + min(n, month / A["refresh_seconds"])
+    return (
+        at_rest
+        + A["custom_metrics"] * P["custom_metric_month"]
+        + n / 10**6 * (P["http_api_million_requests"] + P["lambda_million_requests"])
+        + (n * billed + starts * init) * A["function_gb"] * P["lambda_gb_second"]
+        + logs * (P["logs_gb"] + A["log_bytes_kept_a_byte"] * P["logs_gb_month"])
+        + searched * P["logs_searched_gb"]
+        + looks / 1000 * P["s3_get_thousand"]
+        + n * A["bytes_an_answer"] / 10**9 * P["internet_gb"]
+    )
+
+
+@pytest.mark.parametrize("requests", costs.MONTHS)
+def test_a_month_is_billed_to_the_cent(requests: int) -> None:
+    assert f"{sum(bill.month(requests).values()):.2f}" == f"{by_hand(requests):.2f}"
+    [total] = [line for line in costs.tables()["bill"] if "in all" in line]
+    assert f"**{by_hand(requests):,.2f}**" in total
+
+
+def test_a_file_of_10_gb_is_billed_to_the_cent() -> None:
+    size = Decimal(10**10)
+    ranges = whole(size / A["range_bytes"])
+    calls = ranges + A["calls_beside_ranges"]
+    result = size * A["result_bytes_a_byte"]
+    seconds = (
+        calls * A["start_seconds"]
+        + size / A["bytes_a_row"] / M["file_rows_a_second"] * A["slower_vcpu"]
+        + (size + result) / A["s3_bytes_a_second"]
+        + (ranges * A["copy_seconds"] + result / A["copy_bytes_a_second"]) / A["copies_at_a_time"]
+    )
+    puts = result / A["put_bytes"] + ranges * A["puts_a_range"]
+    gets = size / A["get_bytes"] + ranges * A["gets_a_range"]
+    log_price = P["logs_gb"] + A["log_bytes_kept_a_byte"] * P["logs_gb_month"]
+    dollars = (
+        seconds * A["function_gb"] * P["lambda_gb_second"]
+        + calls / 10**6 * P["lambda_million_requests"]
+        + (puts * P["s3_put_thousand"] + gets * P["s3_get_thousand"]) / 1000
+        + result / 10**9 * P["s3_gb_month"] * 86400 / A["seconds_a_month"]
+        + (ranges * A["transitions_a_range"] + A["transitions_a_file"]) / 1000 * P["transitions_thousand"]
+        + A["queue_requests_a_file"] / 10**6 * P["sqs_million"]
+        + calls * A["log_bytes_a_call"] / 10**9 * log_price
+    )
+    assert f"{sum(bill.file(1e10).values()):.2f}" == f"{dollars:.2f}"
+    [total] = [line for line in costs.tables()["bill of a file"] if "in all" in line]
+    assert f"**{dollars:.2f}**" in total
+
+
+def test_a_key_of_ones_own_is_billed() -> None:
+    assert bill.month_of_the_key(0) == figures.PRICES["kms_key_month"]
+    assert f"{bill.month_of_the_key(1_000_000):.2f}" == "1.00"
+    assert bill.file_of_the_key(1e10) == pytest.approx(153 / 10_000 * 0.03)
+
+
+PRICED = [("prices", name) for name in figures.PRICES if name != "of"]
+
+
+@pytest.mark.parametrize(("kind", "name"), PRICED + [("assumed", name) for name in figures.ASSUMED])
+def test_nothing_is_priced_or_assumed_that_no_table_is_computed_from(
+    kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would only seem to be counted."""
+    values = figures.PRICES if kind == "prices" else figures.ASSUMED
+    found = []
+    for factor in (1, 1000, 1 / 1000):
+        monkeypatch.setattr(bill, "MONTH", figures.MONTH * (factor if name == "seconds_a_month" else 1))
+        with monkeypatch.context() as patched:
+            patched.setitem(values, name, values[name] * factor)
+            tables = costs.tables()
+        found.append([lines for table, lines in tables.items() if table not in ("prices", "assumed")])
+    assert found[0] != found[1] or found[0] != found[2]
+
+
+def test_what_is_assumed_of_the_template_is_in_the_template() -> None:
+    alarms = [
+        found["Properties"]
+        for found in TEMPLATE["Resources"].values()
+        if found["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    metrics = [["MetricStat" in m for m in alarm.get("Metrics", [{"MetricStat": {}}])] for alarm in alarms]
+    assert sum(map(sum, metrics)) == figures.ASSUMED["alarm_metrics"]
+    names = {
+        metric["MetricName"]
+        for alarm in alarms
+        for metric in [
+            alarm,
+            *(m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m),
+        ]
+        if metric.get("Namespace") == "Thimble"
+    }
+    assert len(names) == figures.ASSUMED["custom_metrics"]
+    body = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert body.count('"type": "log"') == figures.ASSUMED["dashboard_queries"]
+    dashboards = [r for r in TEMPLATE["Resources"].values() if r["Type"] == "AWS::CloudWatch::Dashboard"]
+    assert len(dashboards) == 1
+    defaults = {name: found["Default"] for name, found in TEMPLATE["Parameters"].items()}
+    assert defaults["ModelRefreshSeconds"] == figures.ASSUMED["refresh_seconds"]
+    assert defaults["RangeBytes"] == figures.ASSUMED["range_bytes"]
+    assert defaults["ApiMemory"] == defaults["FilesMemory"] == round(figures.ASSUMED["function_gb"] * 1024)
+
+
+def test_nearly_nothing_is_not_shown_as_nothing() -> None:
+    assert [costs.cents(n) for n in (0, 0.004, 0.005001, 1234.5)] == [
+        "0.00",
+        "under 0.01",
+        "0.01",
+        "1,234.50",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from infra import marked
-from infra.costs import PRICES_FILE
+from infra.figures import PRICES_FILE
 from tests.benchmarks import report
 from tests.benchmarks.report import Case, progress
 
