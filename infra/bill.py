@@ -32,7 +32,7 @@ def month(requests: float) -> Items:
 
 def month_of_the_key(requests: float) -> float:
     """With KmsKeyArn, beside the others: S3 asks for the bucket's key once for each new environment."""
-    return PRICES["kms_key_month"] + kms_dollars(environments_started(requests))
+    return float(PRICES["kms_key_month"]) + kms_dollars(environments_started(requests))
 
 
 def file(size: float) -> Items:
@@ -75,20 +75,23 @@ def environments_started(requests: float) -> float:
     as work at a time, each as often as Lambda replaces it."""
     if requests * ASSUMED["idle_seconds_kept"] <= MONTH:
         return requests
-    at_a_time = ceil(requests / MONTH * billed_ms() / 1000)
-    return min(requests, at_a_time * MONTH / ASSUMED["environment_seconds"])
+    return min(requests, float(at_a_time(requests) * MONTH / ASSUMED["environment_seconds"]))
+
+
+def at_a_time(requests: float) -> int:
+    """Environments at work."""
+    return ceil(requests / MONTH * billed_ms() / 1000)
 
 
 def looks(requests: float) -> float:
     """GETs: a start's two, and each working environment's as often as MODEL_REFRESH_SECONDS says."""
-    at_a_time = ceil(requests / MONTH * billed_ms() / 1000)
-    return 2 * environments_started(requests) + min(requests, at_a_time * MONTH / ASSUMED["refresh_seconds"])
+    looked = min(requests, float(at_a_time(requests) * MONTH / ASSUMED["refresh_seconds"]))
+    return 2 * environments_started(requests) + looked
 
 
 def log_bytes(requests: float) -> float:
     """Of each request, and each minute's of what was watched."""
-    at_a_time = ceil(requests / MONTH * billed_ms() / 1000)
-    minutes = min(requests, at_a_time * MONTH / 60)
+    minutes = min(requests, at_a_time(requests) * MONTH / 60)
     found: float = requests * ASSUMED["log_bytes_a_request"] + minutes * ASSUMED["log_bytes_a_minute"]
     return found
 
@@ -119,7 +122,8 @@ def cold_seconds() -> float:
 
 
 def ranges_of(size: float) -> int:
-    return max(1, min(ceil(size / ASSUMED["range_bytes"]), ASSUMED["ranges_at_most"]))
+    at_most: int = ASSUMED["ranges_at_most"]
+    return max(1, min(ceil(size / ASSUMED["range_bytes"]), at_most))
 
 
 def call_seconds(size: float) -> float:

@@ -293,7 +293,8 @@ def test_a_new_version_begins_with_an_alarm_of_its_own_that_was_never_on(resourc
 def test_a_deployment_does_not_wait_for_itself(resources: dict[str, Any]) -> None:
     """What a guard refers to is made before the alias moves: neither the alias nor the deployment's group."""
 
-    needed, looked_at = set(GUARDS), set()
+    needed = set(GUARDS)
+    looked_at: set[str] = set()
     while to_look_at := needed - looked_at:
         text = json.dumps([resources[name] for name in to_look_at])
         looked_at |= to_look_at
