@@ -122,8 +122,8 @@ def cold_seconds() -> float:
 
 
 def ranges_of(size: float) -> int:
-    at_most: int = ASSUMED["ranges_at_most"]
-    return max(1, min(ceil(size / ASSUMED["range_bytes"]), at_most))
+    ranges = ceil(size / ASSUMED["range_bytes"])
+    return max(1, min(ranges, int(ASSUMED["ranges_at_most"])))
 
 
 def call_seconds(size: float) -> float:
