@@ -122,7 +122,7 @@ def cold_seconds() -> float:
 
 
 def ranges_of(size: float) -> int:
-    ranges = ceil(size / ASSUMED["range_bytes"])
+    ranges: int = ceil(size / ASSUMED["range_bytes"])
     return max(1, min(ranges, int(ASSUMED["ranges_at_most"])))
 
 
