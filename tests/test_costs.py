@@ -178,9 +178,10 @@ def test_what_is_assumed_of_the_template_is_in_the_template() -> None:
     dashboards = [r for r in TEMPLATE["Resources"].values() if r["Type"] == "AWS::CloudWatch::Dashboard"]
     assert len(dashboards) == 1
     defaults = {name: found["Default"] for name, found in TEMPLATE["Parameters"].items()}
-    assert defaults["ModelRefreshSeconds"] == figures.ASSUMED["refresh_seconds"]
-    assert defaults["RangeBytes"] == figures.ASSUMED["range_bytes"]
-    assert defaults["ApiMemory"] == defaults["FilesMemory"] == round(figures.ASSUMED["function_gb"] * 1024)
+    assert int(defaults["ModelRefreshSeconds"]) == figures.ASSUMED["refresh_seconds"]
+    assert int(defaults["RangeBytes"]) == figures.ASSUMED["range_bytes"]
+    memory = round(figures.ASSUMED["function_gb"] * 1024)
+    assert int(defaults["ApiMemory"]) == int(defaults["FilesMemory"]) == memory
 
 
 def test_nearly_nothing_is_not_shown_as_nothing() -> None:
