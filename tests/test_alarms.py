@@ -221,6 +221,8 @@ def test_a_model_that_answers_turns_no_alarm_on(answered: Answer) -> None:
         (lambda: failing(RuntimeError("a bug")), 500),
         (lambda: failing(errors.Unavailable("the role may not read the bucket")), 503),
         (lambda: registry(current=b"{}"), 503),  # this version takes none of what is published
+        (lambda: registry(current=IRIS, pin="123456"), 503),  # nor is there a model of that version
+        (lambda: registry(current=IRIS, pin="a" * 64), 503),
     ],
 )
 def test_a_version_that_fails_is_stopped_on_its_way(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from thimble import telemetry
 from thimble.classifier import Classifier, load
-from thimble.errors import InvalidModel, NoDefaultModel, NotFound, ThimbleError
+from thimble.errors import InvalidModel, NoDefaultModel, NotFound, ThimbleError, Unavailable
 from thimble.models import canary, pointer
 from thimble.models.cache import Cache
 from thimble.models.follower import Follower
@@ -74,12 +74,19 @@ class Registry:
         except NotFound as error:
             if name or version:
                 raise
-            raise NoDefaultModel(
-                f"the default is not there: {error}"
-            ) from None  # nothing a caller can change
+            kind = Unavailable if self._is_published(self.default) else NoDefaultModel
+            raise kind(f"the default is not there: {error}") from None  # nothing a caller can change
         finally:
             if self._refused:
                 self._count_refused()
+
+    def _is_published(self, name: str) -> bool:
+        """Whether there is any version, if not the one that is wanted."""
+        try:
+            self._folder.get(pointer.current(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _serving(self, name: str, version: str) -> Serving:
         if version:
