@@ -10,11 +10,12 @@ with atheris.instrument_imports(include=["thimble"]):
     from thimble import telemetry
 
 
-def quiet(**about: object) -> None:
+def quiet(*message: str, **about: object) -> None:
     telemetry._counts.clear()
+    telemetry._noted.clear()
 
 
-telemetry.request, telemetry.flush = quiet, quiet
+telemetry.request, telemetry.line, telemetry.flush = quiet, quiet, quiet
 
 
 def main() -> None:
