@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from infra import apigateway, aws, costs, mapping
+from infra import apigateway, aws, figures, mapping
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -256,7 +256,7 @@ def test_logs_that_aws_delivers_are_where_it_may_deliver() -> None:
 def test_a_split_file_leaves_the_account_s_other_functions_most_of_its_concurrency() -> None:
     default = int(TEMPLATE["Parameters"]["MapConcurrency"]["Default"])
     assert 100 <= default <= 500  # of an account's 1,000
-    assert costs.ASSUMED["functions_at_a_time"] == default
+    assert figures.ASSUMED["functions_at_a_time"] == default
 
 
 def test_the_access_log_holds_no_bodies() -> None:
