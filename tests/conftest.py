@@ -2,12 +2,14 @@
 
 import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
@@ -160,3 +162,16 @@ def built() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
     return BUILT
+
+
+@pytest.fixture(scope="session")
+def runtime_client(built: Path) -> Path:
+    """A folder with awslambdaric for the functions' Python, kept beside the build."""
+    folder = built.parent / f"awslambdaric-{version('awslambdaric')}"
+    if not folder.exists():
+        fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+        package = f"awslambdaric=={version('awslambdaric')}"
+        install = ["-m", "pip", "install", "--quiet", "--target", str(fresh), package]
+        subprocess.run([lambda_python(), *install], check=True)
+        fresh.replace(folder)
+    return folder

@@ -51,7 +51,7 @@ LAYERS = (
     *("files.formats",),
     *("settings", "telemetry"),
     *("watching.watch",),
-    *("store",),
+    *("credentials", "store"),
     *("models.ahead", "models.follower", "models.published", "models.registry"),
     *("files.events", "files.streams", "files.uploads", "files.jobs", "files.pipeline"),
     *(
@@ -92,6 +92,7 @@ SPOKEN_LATER = {
         "thimble.web.media.npy",
         "thimble.web.codings",
         "thimble.watching.drift",
+        "thimble.credentials",
     ),
     *(
         "thimble.watching.observed",

@@ -10,8 +10,9 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import version
+from datetime import timedelta
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,8 @@ from samcli.yamlhelper import yaml_parse
 
 from infra import packaging, publishing
 from infra.build import LIMIT, ROOT, digest, lambda_python, size
-from tests import emulator
+from tests import emulator, lambda_keys
+from tests.lambda_keys import ENDPOINT
 from thimble.store import Folder
 
 if TYPE_CHECKING:
@@ -62,6 +64,37 @@ def test_the_built_files_function_passes_over_the_test_event_of_a_new_bucket(
     start: Start, load_event: Callable[..., dict[str, Any]]
 ) -> None:
     assert start("FilesFunction")(load_event("sqs_s3_test")) == {"batchItemFailures": []}
+
+
+def test_the_built_api_gets_its_keys_as_under_snapstart_and_goes_on_when_they_have_expired(
+    built: Path, runtime_client: Path, load_event: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """Then it is refused, says so in the log, and goes on once it is not."""
+    models = [(ROOT / f"model/{name}.json").read_bytes() for name in ("iris", "penguins", "digits")]
+    log = tmp_path / "log"
+    published = lambda_keys.published(*models)
+    with lambda_keys.serving(published, timedelta(seconds=2)) as keys, log.open("wb") as output:
+        environment = keys.environment() | {"MODELS_URI": "s3://models/models", "MODEL_NAME": "iris"}
+        path = [built / "ApiFunction", runtime_client]
+        with emulator.running("api.handler", path, environment, output) as invoke:
+
+            def status(model: str) -> int:
+                event = load_event("health", rawPath="/model", queryStringParameters={"model": model})
+                answer: dict[str, int] = invoke(event)
+                return answer["statusCode"]
+
+            assert status("iris") == 200, log.read_text()
+            first = {key for _, key, _ in keys.asked}
+            sleep(2.1)
+            assert status("penguins") == 200, log.read_text()
+            assert first.isdisjoint(key for path, key, _ in keys.asked if "penguins" in path)
+            sleep(0.15)  # for a tenth of a second obstore does not ask again
+            keys.token = "another"
+            assert status("digits") == 503
+            assert f"{keys.url}{ENDPOINT} gives no credentials for S3: it answers 401" in log.read_text()
+            keys.token = lambda_keys.TOKEN
+            assert status("digits") == 200
+    assert keys.refused == []
 
 
 def test_the_artefact_holds_the_functions_and_their_dependencies_and_nothing_else(built: Path) -> None:
@@ -113,19 +146,6 @@ def test_every_module_of_ours_finds_what_it_imports_in_the_artefact(built: Path)
         env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         check=True,
     )
-
-
-@pytest.fixture(scope="session")
-def runtime_client(built: Path) -> Path:
-    """A folder with awslambdaric for the functions' Python, kept beside the build."""
-    folder = built.parent / f"awslambdaric-{version('awslambdaric')}"
-    if not folder.exists():
-        fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-        package = f"awslambdaric=={version('awslambdaric')}"
-        install = ["-m", "pip", "install", "--quiet", "--target", str(fresh), package]
-        subprocess.run([lambda_python(), *install], check=True)
-        fresh.replace(folder)
-    return folder
 
 
 @pytest.fixture

@@ -1,14 +1,15 @@
 """SnapStart: an environment restored from a snapshot, perhaps a hundred times, is as good as a new one."""
 
 import ast
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import pytest
+from tests import lambda_keys, snapstart
 
-from thimble.store import Folder
-
+MODEL = Path(__file__).parents[1] / "model"
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 
 
@@ -20,44 +21,33 @@ def test_nothing_of_ours_draws_a_number_that_copies_would_share() -> None:
         assert not names & {"random", "secrets", "uuid", "uuid4", "default_rng"}, path
 
 
-class Object(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # connections are kept
+def test_what_is_restored_uses_no_connection_and_no_key_from_before_the_snapshot(
+    built: Path, runtime_client: Path, load_event: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    """The built function under Lambda's own runtime client, which calls the hooks."""
+    models = lambda_keys.published(*((MODEL / f"{name}.json").read_bytes() for name in ("iris", "penguins")))
+    log = tmp_path / "log"
+    with lambda_keys.serving(models, timedelta(hours=1)) as keys, log.open("wb") as output:
+        environment = keys.environment() | {"MODELS_URI": "s3://models/models", "MODEL_NAME": "iris"}
+        path = [built / "ApiFunction", runtime_client]
+        with snapstart.laid_aside("api.handler", path, environment, output) as function:
+            function.wait_for_snapshot()
+            before, known = list(keys.asked), set(keys.given)
+            assert {name for name, _, _ in before} == {f"/{name}" for name in models if "iris" in name}
+            _wait_until(lambda: not keys.open)  # nothing is connected while the snapshot is taken
+            function.restore()
+            assert function(load_event("health"))["statusCode"] == 200
+            asked = load_event("health", rawPath="/model", queryStringParameters={"model": "penguins"})
+            assert function(asked)["statusCode"] == 200, log.read_text()
+    after = keys.asked[len(before) :]
+    assert {name for name, _, _ in after} == {f"/{name}" for name in models if "penguins" in name}
+    assert {port for *_, port in before}.isdisjoint(port for *_, port in after)
+    assert known.isdisjoint(key for _, key, _ in after)
 
-    def do_GET(self) -> None:
-        self.send_response(200)
-        for name, value in (("etag", '"1"'), ("last-modified", "Mon, 23 Nov 2026 12:00:00 GMT")):
-            self.send_header(name, value)
-        self.send_header("content-length", "5")
-        self.end_headers()
-        self.wfile.write(b"found")
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-        pass
-
-
-def served(port: int) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer(("127.0.0.1", port), Object)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
-
-
-def test_a_connection_from_before_the_snapshot_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the environment wakes: the other side has long forgotten the connection."""
-    before = served(0)
-    port = before.server_port
-    for name, value in (
-        ("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}"),
-        ("AWS_ALLOW_HTTP", "true"),
-        ("AWS_REGION", "us-east-1"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-    ):
-        monkeypatch.setenv(name, value)
-    folder = Folder("s3://models/models")
-    assert folder.get("iris/current")[0] == b"found"
-    before.shutdown()
-    before.server_close()
-    after = served(port)
-    assert folder.get("iris/current")[0] == b"found"
-    after.shutdown()
-    after.server_close()
+def _wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if true():
+            return
+        time.sleep(0.01)
+    raise TimeoutError

@@ -17,12 +17,18 @@ from thimble.errors import Unavailable
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
-    from obstore.store import BackoffConfig, S3Config
+    from obstore.store import BackoffConfig, S3Config, S3CredentialProvider
 
 TIMEOUT = timedelta(seconds=10)  # of one request to S3
 RETRY_TIMEOUT = timedelta(seconds=20)  # of all of obstore's tries of one request
 RETRIES = 3
 BACKOFF: BackoffConfig = {"init_backoff": timedelta(milliseconds=100), "base": 2}
+# Where obstore finds keys itself; botocore too looks there before it asks an endpoint by its full URI.
+FOUND_BY_OBSTORE = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+)
 
 MEMORY = MemoryStore()  # what memory:// names: one store of this process, for tests
 
@@ -59,7 +65,19 @@ def bucket(name: str) -> S3Store:
         config=config,
         client_options={"timeout": TIMEOUT, "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"},
         retry_config={"max_retries": RETRIES, "retry_timeout": RETRY_TIMEOUT, "backoff": BACKOFF},
+        credential_provider=_credential_provider(),
     )
+
+
+def _credential_provider() -> S3CredentialProvider | None:
+    """What asks SnapStart's endpoint, whose token obstore does not read; None where obstore needs no help."""
+    if not os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        return None
+    if any(os.environ.get(name) for name in FOUND_BY_OBSTORE):
+        return None
+    from thimble import credentials  # http.client: no other environment pays for it
+
+    return credentials.ask
 
 
 def read(uri: str) -> bytes:
@@ -92,6 +110,10 @@ class Folder:
     def _opened(self) -> tuple[ObjectStore, str]:
         store, prefix = self._opening(self.uri)
         return store, prefix.strip("/")
+
+    def disconnect(self) -> None:
+        """Give up the client with its connections and keys; the next request makes another."""
+        self.__dict__.pop("_opened", None)
 
     def key(self, path: str) -> str:
         prefix = self._opened[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from thimble.models import pointer
@@ -13,13 +15,13 @@ from thimble.store import Folder, Found
 class Reading:
     """What `current` says and the document that it names, or the one that is pinned."""
 
-    def __init__(self, folder: Folder, name: str, pin: str) -> None:
-        self._folder = folder
+    def __init__(self, read: Callable[[str], Found], name: str, pin: str) -> None:
+        self._read = read
         self._found: dict[str, Found | Exception] = {}
-        self._thread = threading.Thread(target=self._read, args=(name, pin), daemon=True)
+        self._thread = threading.Thread(target=self._read_ahead, args=(name, pin), daemon=True)
         self._thread.start()
 
-    def _read(self, name: str, pin: str) -> None:
+    def _read_ahead(self, name: str, pin: str) -> None:
         with suppress(Exception):  # whoever asks for it is told
             version = pin or pointer.parse(self._get(pointer.current(name))[0]).version
             if pointer.DIGEST.fullmatch(version):
@@ -27,7 +29,7 @@ class Reading:
 
     def _get(self, path: str) -> Found:
         try:
-            found = self._found[path] = self._folder.get(path)
+            found = self._found[path] = self._read(path)
         except Exception as error:
             self._found[path] = error
             raise
@@ -45,9 +47,9 @@ class Reading:
 class ReadAhead(Folder):
     """A folder of which some objects are read already."""
 
-    def __init__(self, uri: str, reading: Reading) -> None:
+    def __init__(self, uri: str, name: str, pin: str) -> None:
         super().__init__(uri)
-        self._reading = reading
+        self._reading = Reading(super().get, name, pin)
 
     def get(self, path: str) -> Found:
         return self._reading.take(path) or super().get(path)
@@ -55,8 +57,15 @@ class ReadAhead(Folder):
 
 def folder(settings: Settings) -> Folder:
     """The registry's; reading begins at once, if there is a registry with a default."""
-    plain = Folder(settings.models_uri)
+    found = _opened(settings)
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        from snapshot_restore_py import register_before_snapshot  # of Lambda's runtime
+
+        register_before_snapshot(found.disconnect)  # what is restored would find its connections dead
+    return found
+
+
+def _opened(settings: Settings) -> Folder:
     if settings.model_uri or not (settings.models_uri and pointer.NAME.fullmatch(settings.model_name)):
-        return plain
-    reading = Reading(plain, settings.model_name, settings.model_version)
-    return ReadAhead(settings.models_uri, reading)
+        return Folder(settings.models_uri)
+    return ReadAhead(settings.models_uri, settings.model_name, settings.model_version)
