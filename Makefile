@@ -50,7 +50,7 @@ check: .venv/dev  ## format, lint, strict types, the template
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml
+	$(BIN)/cfn-lint template.yaml infra/deploy-role.yaml
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 # atheris comes for some versions of Python only, so it has an environment of its own.
@@ -72,7 +72,7 @@ fuzz: .venv/fuzz/done  ## strangers' bytes by atheris, FUZZ_SECONDS (60) a targe
 	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r tests/checkov.txt
 	@touch $@
 check-security: .venv/checkov/done  ## checkov on the template; exceptions stand there, each with its reason
-	@.venv/checkov/bin/checkov --file template.yaml --framework cloudformation --compact --quiet --skip-download
+	@.venv/checkov/bin/checkov --file template.yaml infra/deploy-role.yaml --framework cloudformation --compact --quiet --skip-download
 
 # Folders are listed too: their times tell of files that are gone.
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')

@@ -1,0 +1,56 @@
+""".github/workflows: a moved tag of an action changes nothing, and one job alone may assume a role."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+DEPLOY: dict[str, Any] = yaml_parse((ROOT / ".github/workflows/deploy.yml").read_text())
+ROLE: dict[str, Any] = yaml_parse((ROOT / "infra/deploy-role.yaml").read_text())["Resources"]["Role"]
+ROLLOUTS: list[str] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]["Rollout"][
+    "AllowedValues"
+]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_an_action_is_pinned_by_its_commit_and_says_its_version(path: Path) -> None:
+    used = re.findall(r"uses: (.*)", path.read_text())
+    assert used
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+def test_one_version_of_an_action_is_one_commit_everywhere() -> None:
+    used = {line for path in WORKFLOWS for line in re.findall(r"uses: (.*)", path.read_text())}
+    assert len(used) == len({line.partition("@")[0] for line in used})
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_job_has_the_rights_that_it_says_and_no_others(path: Path) -> None:
+    workflow = yaml_parse(path.read_text())
+    assert workflow["permissions"] == {}
+    deploying = {"contents": "read", "id-token": "write"}
+    for name, job in workflow["jobs"].items():
+        assert job["permissions"] == (deploying if name == "deploy" else {"contents": "read"})
+
+
+def test_the_job_that_deploys_may_run_as_long_as_the_slowest_rollout() -> None:
+    job = DEPLOY["jobs"]["deploy"]
+    [assuming] = [step for step in job["steps"] if "configure-aws-credentials" in step.get("uses", "")]
+    session = assuming["with"]["role-duration-seconds"]
+    assert max(map(minutes, ROLLOUTS)) == 100
+    assert job["timeout-minutes"] >= max(map(minutes, ROLLOUTS)) + 30
+    assert 60 * job["timeout-minutes"] <= session <= ROLE["Properties"]["MaxSessionDuration"]
+
+
+def minutes(rollout: str) -> int:
+    """Of CodeDeploy's own names: Canary10Percent5Minutes, Linear10PercentEvery10Minutes, AllAtOnce."""
+    if rollout == "AllAtOnce":
+        return 0
+    found = re.fullmatch(r"(Canary|Linear)(\d+)Percent(?:Every)?(\d+)Minutes?", rollout)
+    assert found
+    steps = 100 // int(found[2]) if found[1] == "Linear" else 1
+    return steps * int(found[3])
