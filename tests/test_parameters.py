@@ -119,6 +119,7 @@ WORKS = {
         "arn:aws-cn:acm:cn-north-1:123456789012:certificate/1",
     ],
     "HostedZoneId": ["", "Z1D633PJN98FT9"],
+    "PermissionsBoundary": ["thimble-boundary"],
     "KmsKeyArn": [
         "",
         "arn:aws:kms:us-east-1:123456789012:key/mrk-0f",
@@ -162,6 +163,7 @@ FAILS = {
         "arn:aws:acm:us-east-1:1:certificate/a",
     ],
     "HostedZoneId": ["/hostedzone/Z1D633PJN98FT9", "example.com", "z1d633"],
+    "PermissionsBoundary": ["arn:aws:iam::123456789012:policy/thimble-boundary", "two words"],
     "KmsKeyArn": [
         "alias/mine",
         "arn:aws:kms:us-east-1:123456789012:alias/mine",

@@ -43,6 +43,7 @@ CHOICES: list[list[Choice]] = [
     [{"SnapStart": "PublishedVersions"}, {"ProvisionedConcurrency": "5"}],
     [DOMAIN, {**DOMAIN, "HostedZoneId": "Z0123456789ABCDEFGHIJ"}],
     [{"KmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/3f0e1c2b-1111-2222-3333-444455556666"}],
+    [{"PermissionsBoundary": "thimble-boundary"}],
     [{"AlertEmail": "operator@example.com"}],
     [{"CorsAllowOrigin": "*"}, {"CorsAllowOrigin": "https://app.example.com"}],
     [{"LogLevel": "DEBUG"}],
