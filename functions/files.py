@@ -3,7 +3,7 @@
 from functools import partial
 
 from thimble import settings
-from thimble.files import events
+from thimble.files import events, retries
 from thimble.files.jobs import Options
 from thimble.files.pipeline import Pipeline, Splitting
 from thimble.models import registry
@@ -18,4 +18,4 @@ _pipeline = Pipeline(
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
     splitting=Splitting(_settings.split_bytes, _start) if _settings.workflow_arn else None,
 )
-handler = events.handler(_pipeline.classify)
+handler = events.handler(_pipeline.classify, partial(retries.postpone, _settings.retry_seconds))

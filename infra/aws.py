@@ -66,6 +66,7 @@ def environment(s3_url: str) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "Thimble",
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "OPENBLAS_NUM_THREADS": "1",
+        "RETRY_SECONDS": "2",  # somebody is watching
         **own,
         **CREDENTIALS,
         "AWS_REGION": REGION,

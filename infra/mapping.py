@@ -1,7 +1,8 @@
 """Lambda's event source mapping: from the queue to the files function, message by message.
 
-What the function reports as done is deleted; what failed becomes visible again, and lands among the dead
-letters after its last attempt. A process of its own, so that a large file does not slow the HTTP API down.
+What the function reports as done is deleted. What failed is left alone: the function itself has said when it
+comes again, and after its last attempt it lands among the dead letters. A process of its own, so that a large
+file does not slow the HTTP API down.
 """
 
 import json
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 BATCH_SIZE = 1  # as in template.yaml
-RETRY_SECONDS = 2  # a deployed message waits for its visibility timeout; here somebody is watching
 
 logger = logging.getLogger("infra.mapping")
 
@@ -74,7 +74,6 @@ class QueueMapping:
     handler: Handler
     say: Callable[[str], None]
     fate: Callable[[str, str], str] = lambda bucket, key: "done"  # of an object whose message did not fail
-    retry_seconds: int = RETRY_SECONDS
 
     def take(self, wait: int = 20) -> int:
         """Wait for messages, hand them to the function, settle each; returns how many there were."""
@@ -92,13 +91,8 @@ class QueueMapping:
         return len(messages)
 
     def _settle(self, message: "MessageTypeDef", failed: bool, seconds: float) -> None:
-        receipt = message["ReceiptHandle"]
-        if failed:
-            self.sqs.change_message_visibility(
-                QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=self.retry_seconds
-            )
-        else:
-            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=receipt)
+        if not failed:
+            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         for bucket, key in _subjects(message):
             outcome = _failed(message) if failed else self.fate(bucket, key)
             self.say(f"s3://{bucket}/{key} {outcome} {seconds:.2f} s")

@@ -53,7 +53,7 @@ LAYERS = (
     *("watching.watch",),
     *("credentials", "store"),
     *("models.ahead", "models.follower", "models.published", "models.registry"),
-    *("files.events", "files.streams", "files.uploads", "files.jobs", "files.pipeline"),
+    *("files.events", "files.retries", "files.streams", "files.uploads", "files.jobs", "files.pipeline"),
     *(
         "split.ranges",
         "split.divided",

@@ -22,6 +22,10 @@ def message(identifier: str, body: str) -> dict[str, Any]:
     return {"messageId": identifier, "eventSource": "aws:sqs", "body": body}
 
 
+def no_queue(message: dict[str, Any]) -> None:
+    pytest.fail("a message that nobody sent is postponed")
+
+
 @pytest.mark.parametrize(
     ("encoded", "key"),
     [
@@ -64,9 +68,26 @@ def test_only_the_messages_that_failed_come_again() -> None:
 
     bodies = [json.dumps(notification(key)) for key in ("one.csv", "away.csv", "two.csv")]
     records = [message(str(i), body) for i, body in enumerate([*bodies, "no JSON"])]
-    failed = handler(classify)({"Records": records}, None)
+    postponed: list[Any] = []
+    failed = handler(classify, postponed.append)({"Records": records}, None)
+    assert postponed == [records[1], records[3]]
     assert failed == {"batchItemFailures": [{"itemIdentifier": "1"}, {"itemIdentifier": "3"}]}
     assert [key for _, key in seen] == ["one.csv", "away.csv", "two.csv"]
+
+
+def test_a_message_that_cannot_be_postponed_is_reported_as_failed_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def classify(bucket: str, key: str, deadline: float) -> None:
+        raise Unavailable("the store failed")
+
+    def refused(message: dict[str, Any]) -> None:
+        raise ConnectionError("SQS is away")
+
+    records = [message(str(i), json.dumps(notification("iris.csv"))) for i in range(2)]
+    failed = handler(classify, refused)({"Records": records}, None)
+    assert failed == {"batchItemFailures": [{"itemIdentifier": "0"}, {"itemIdentifier": "1"}]}
+    assert "only after its queue's visibility timeout" in caplog.text
 
 
 def test_s3s_own_event_fails_as_a_whole() -> None:
@@ -74,7 +95,7 @@ def test_s3s_own_event_fails_as_a_whole() -> None:
         raise Unavailable("the store failed")
 
     with pytest.raises(Unavailable):
-        handler(classify)(notification("iris.csv"), None)
+        handler(classify, no_queue)(notification("iris.csv"), None)
 
 
 def test_a_refused_file_is_done_and_logged_without_its_data(
@@ -83,7 +104,7 @@ def test_a_refused_file_is_done_and_logged_without_its_data(
     """A reason may quote cells: it stands in the summary alone."""
     reason = 'the header lacks "a"; it has "Jane Doe", "5.1"'
     summary = {"input": {"etag": '"abc"'}, "error": reason}
-    assert handler(lambda *file: summary)(notification("iris.csv"), None) == {}
+    assert handler(lambda *file: summary, no_queue)(notification("iris.csv"), None) == {}
     logged = capsys.readouterr().out
     assert "FilesRefused" in logged
     (record,) = caplog.records
@@ -98,5 +119,5 @@ def test_what_fails_names_its_file(caplog: pytest.LogCaptureFixture) -> None:
         raise Unavailable("the store failed")
 
     body = json.dumps(notification("monday/iris.csv"))
-    handler(classify)({"Records": [message("1", body)]}, None)
+    handler(classify, lambda message: None)({"Records": [message("1", body)]}, None)
     assert "at monday/iris.csv in thimble-inbox" in caplog.text

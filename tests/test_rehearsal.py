@@ -31,12 +31,13 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from infra import mapping
 from infra.build import ROOT
 from infra.invocation import Context
 from tests.cloudformation import TEMPLATE, transformed
 from thimble.document import digest
 from thimble.errors import Unavailable
-from thimble.files import streams, uploads
+from thimble.files import retries, streams, uploads
 from thimble.models import pointer
 from thimble.split import handover, joining, multipart
 
@@ -184,6 +185,10 @@ class Deployed:
             self.denied.append((role, action, resource))
         return bool(allowed)
 
+    @property
+    def queue(self) -> str:
+        return f"arn:aws:sqs:{REGION}:{ACCOUNT}:{self.resources['Queue'].rpartition('/')[2]}"
+
     def bucket(self, name: str) -> str:
         return f"{STACK}-{name}-{ACCOUNT}-{REGION}"
 
@@ -192,7 +197,7 @@ class Deployed:
         found = self.client("lambda").get_function_configuration(FunctionName=self.resources[function])
         environment = {
             **found["Environment"]["Variables"],
-            **{f"AWS_ENDPOINT_URL_{service}": self.url for service in ("S3", "SFN")},
+            **{f"AWS_ENDPOINT_URL_{service}": self.url for service in ("S3", "SFN", "SQS")},
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
@@ -221,9 +226,12 @@ class Deployed:
         sqs, url = self.client("sqs", "FilesRole"), self.resources["Queue"]
         sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
         answers: list[Any] = []
-        while len(answers) < 3 and (messages := sqs.receive_message(QueueUrl=url).get("Messages")):
+        while messages := sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"]).get(
+            "Messages"
+        ):
             for message in messages:
-                record = {"eventSource": "aws:sqs", "messageId": "1", "body": message["Body"]}
+                [record] = mapping.event([message])["Records"]
+                record["eventSourceARN"] = self.queue
                 answers.append(self.call("FilesFunction", {"Records": [record]}, **variables))
                 if not answers[-1]["batchItemFailures"]:
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -293,11 +301,13 @@ def deployed(moto_server: str, aws_environment: dict[str, str]) -> Iterator[Depl
         # moto would hand messages to a function of its own; `poll` takes them.
         patch.setattr("moto.awslambda.models.LambdaBackend.send_sqs_batch", lambda *about: False)
         handover._client.cache_clear()
+        retries._client.cache_clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of each kind that moto does not make
             create(found)
         yield found
         handover._client.cache_clear()
+        retries._client.cache_clear()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -335,10 +345,11 @@ def announce(stack: Deployed) -> None:
     configured = TEMPLATE["Resources"]["InboxBucket"]["Properties"]["NotificationConfiguration"]
     [wanted] = configured["QueueConfigurations"]
     assert wanted["Queue"] == {"Fn::GetAtt": ["Queue", "Arn"]}
-    arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{stack.resources['Queue'].rpartition('/')[2]}"
     stack.client("s3").put_bucket_notification_configuration(
         Bucket=stack.bucket("inbox"),
-        NotificationConfiguration={"QueueConfigurations": [{"QueueArn": arn, "Events": [wanted["Event"]]}]},
+        NotificationConfiguration={
+            "QueueConfigurations": [{"QueueArn": stack.queue, "Events": [wanted["Event"]]}]
+        },
     )
 
 
@@ -534,14 +545,16 @@ def says_that_there_is_no_model(stack: Deployed) -> None:
         plan(stack, "flowers.csv")
 
 
-def logs_that_there_is_no_model(stack: Deployed) -> None:
+def lets_a_file_without_a_model_come_again_soon(stack: Deployed) -> None:
     stack.drop("flowers.csv", ROWS)
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
     logging.getLogger("thimble").addHandler(handler)
-    assert stack.poll() == [{"batchItemFailures": [{"itemIdentifier": "1"}]}]
+    [answer] = stack.poll()
     logging.getLogger("thimble").removeHandler(handler)
+    assert len(answer["batchItemFailures"]) == 1
     assert "no model" in lines.getvalue()
+    assert "only after its queue's visibility timeout" not in lines.getvalue()
 
 
 @contextmanager
@@ -559,7 +572,11 @@ DUTIES: dict[str, tuple[Duty, ...]] = {
     "ApiFunction": (answers_a_request, lists_models, writes_its_log("ApiFunction", "api")),
     "FilesFunction": (
         *(classifies_a_file, replaces_what_is_refused, leaves_no_half_upload),
-        *(passes_over_a_file_that_is_gone, hands_a_large_file_over, logs_that_there_is_no_model),
+        *(
+            passes_over_a_file_that_is_gone,
+            hands_a_large_file_over,
+            lets_a_file_without_a_model_come_again_soon,
+        ),
         writes_its_log("FilesFunction", "files"),
     ),
     "WorkflowFunction": (

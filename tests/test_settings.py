@@ -22,6 +22,10 @@ def test_every_variable_may_be_absent() -> None:
         ("MAX_REJECTED_SHARE", "1 %", "from 0 to 1"),
         ("MAX_REJECTED_SHARE", "nan", "from 0 to 1"),
         ("MAX_REJECTED_SHARE", "1.5", "from 0 to 1"),
+        ("RETRY_SECONDS", "", "whole seconds from 0 to 43200, separated by commas"),
+        ("RETRY_SECONDS", "30,,120", "whole seconds from 0 to 43200, separated by commas"),
+        ("RETRY_SECONDS", "30,-1", "whole seconds from 0 to 43200, separated by commas"),
+        ("RETRY_SECONDS", "43201", "whole seconds from 0 to 43200, separated by commas"),
     ],
 )
 def test_a_number_that_is_none_is_named(name: str, text: str, meaning: str) -> None:

@@ -9,7 +9,9 @@ from typing import NamedTuple, TypeVar
 
 from thimble.errors import Unavailable
 
-Number = TypeVar("Number", int, float)
+LONGEST_PAUSE = 12 * 3600  # seconds for which SQS hides a message
+
+T = TypeVar("T")
 
 
 class Settings(NamedTuple):
@@ -30,6 +32,7 @@ class Settings(NamedTuple):
     delimiter: str  # DELIMITER of CSV and TSV: one character, or tab; empty: found in each file
     quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
     header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
+    retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
 
 
@@ -37,16 +40,18 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Unavailable, with the variable's name, for a number that is none."""
 
     def whole(name: str, default: str) -> int:
-        return _number(
-            name, environment.get(name, default), int, "a whole number from 1 on", lambda n: n >= 1
-        )
+        return _value(name, environment.get(name, default), int, "a whole number from 1 on", lambda n: n >= 1)
 
     def share(name: str, default: str) -> float:
-        return _number(name, environment.get(name, default), float, "from 0 to 1", lambda x: 0 <= x <= 1)
+        return _value(name, environment.get(name, default), float, "from 0 to 1", lambda x: 0 <= x <= 1)
 
     def seconds(name: str, default: str) -> float:
         text = environment.get(name, default)
-        return _number(name, text, float, "a number of seconds from 0 on", lambda x: 0 <= x < math.inf)
+        return _value(name, text, float, "a number of seconds from 0 on", lambda x: 0 <= x < math.inf)
+
+    def pauses(name: str, default: str) -> tuple[int, ...]:
+        text = environment.get(name, default)
+        return _value(name, text, _pauses, "whole seconds from 0 to 43200, separated by commas", _are_pauses)
 
     return Settings(
         models_uri=environment.get("MODELS_URI", ""),
@@ -66,13 +71,12 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         delimiter=environment.get("DELIMITER", ""),
         quote=environment.get("QUOTE", ""),
         header=environment.get("HEADER", ""),
+        retry_seconds=pauses("RETRY_SECONDS", "30,120,300,900"),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
     )
 
 
-def _number(
-    name: str, text: str, parse: Callable[[str], Number], meaning: str, fits: Callable[[Number], bool]
-) -> Number:
+def _value(name: str, text: str, parse: Callable[[str], T], meaning: str, fits: Callable[[T], bool]) -> T:
     try:
         value = parse(text)
     except ValueError:
@@ -82,3 +86,11 @@ def _number(
     if not fitting:
         raise Unavailable(f"{name} is {text!r}: it has to be {meaning}")
     return value
+
+
+def _pauses(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def _are_pauses(seconds: tuple[int, ...]) -> bool:
+    return all(0 <= pause <= LONGEST_PAUSE for pause in seconds)

@@ -19,6 +19,8 @@ Classify = Callable[
     [str, str, float], Event | None
 ]  # an object by bucket and key, until time.monotonic() says so
 
+Postpone = Callable[[Event], None]  # a message that failed, until it may come again
+
 MARGIN = 15  # seconds to say that the time is over
 
 
@@ -51,8 +53,9 @@ def deadline(context: Any) -> float:
     return time.monotonic() + float(context.get_remaining_time_in_millis()) / 1000 - MARGIN
 
 
-def handler(classify: Classify) -> Callable[[Event, Any], Event]:
-    """SQS is told which messages failed, so that only they come again; S3's own event fails as a whole."""
+def handler(classify: Classify, postpone: Postpone) -> Callable[[Event, Any], Event]:
+    """Return the Lambda handler. SQS is told which messages failed, so that only they come again, after a
+    pause; S3's own event fails as a whole."""
 
     def handle(event: Event, context: Any = None) -> Event:
         until = deadline(context)
@@ -63,8 +66,10 @@ def handler(classify: Classify) -> Callable[[Event, Any], Event]:
             if not messages:
                 _take(event, classify, until)
                 return {}
-            failed = [message["messageId"] for message in messages if not _succeeds(message, classify, until)]
-            return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in failed]}
+            failed = [message for message in messages if not _succeeds(message, classify, until)]
+            for message in failed:
+                _postpone(message, postpone)
+            return {"batchItemFailures": [{"itemIdentifier": message["messageId"]} for message in failed]}
         finally:
             telemetry.flush()
 
@@ -79,6 +84,14 @@ def _succeeds(message: Event, classify: Classify, until: float) -> bool:
         telemetry.count(FilesFailed=1)
         return False
     return True
+
+
+def _postpone(message: Event, postpone: Postpone) -> None:
+    """Whatever keeps a message from coming again soon, it is reported as failed, and comes again later."""
+    try:
+        postpone(message)
+    except Exception:
+        telemetry.exception("a failed message will come again only after its queue's visibility timeout")
 
 
 def _take(notification: Event, classify: Classify, until: float) -> None:
