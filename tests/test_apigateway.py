@@ -77,9 +77,25 @@ def test_a_body_over_the_limit_is_refused_after_it_was_sent(client: HTTPConnecti
     assert (status, json.loads(body)) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_an_event_over_lambda_s_limit_is_refused(client: HTTPConnection) -> None:
-    status, _ = ask(client, "POST", "/", b"x" * 5_000_000)  # 6.7 MB in base64
-    assert status == 413
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("application/octet-stream", b"x" * 4_600_000, 204),  # 6.1 MB in base64
+        ("application/octet-stream", b"x" * 5_000_000, 413),
+        ("application/json", b'"' * 3_000_000, 204),  # escaped, twice as many
+        ("application/json", b'"' * 3_200_000, 413),
+        ("application/json", "ż".encode() * 3_000_000, 204),  # as they are, in UTF-8
+        ("application/json", "ż".encode() * 3_200_000, 413),
+    ],
+)
+def test_an_event_over_lambda_s_limit_is_refused(
+    client: HTTPConnection, content_type: str, body: bytes, status: int
+) -> None:
+    """Counted as Lambda counts it: the event as JSON."""
+    client.request("POST", "/none", body, {"content-type": content_type})
+    answer = client.getresponse()
+    answer.read()
+    assert answer.status == status
 
 
 @pytest.mark.parametrize("path", ["/raise", "/large"])

@@ -16,6 +16,7 @@ from thimble.errors import Unavailable
 from thimble.models.registry import OneModel
 from thimble.settings import from_environment
 from thimble.web import gateway, http, routes
+from thimble.web.http import MAX_CARRIED_BYTES, carried_bytes
 
 MODEL = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -55,6 +56,12 @@ class Door:
         )
         found = answer["body"] if answer["isBase64Encoded"] else json.loads(answer["body"] or "null")
         return Answer(answer["statusCode"], answer["headers"], found)
+
+    def sent(self, method: str, path: str, body: str, **headers: str) -> dict[str, Any]:
+        """The answer as Lambda carries it, to a CSV."""
+        request = {"http": {"method": method, "path": path}, "requestId": "id", "stage": "$default"}
+        event = {"rawPath": path, "body": body, "requestContext": request}
+        return self.handle(event | {"headers": {"content-type": "text/csv", **headers}}, None)
 
     def classify(self, value: Any) -> Answer:
         return self.call("POST", "/classify", json.dumps(value))
@@ -305,17 +312,54 @@ def test_an_error_to_a_head_has_no_body(door: Door, path: str, status: int) -> N
     assert ("allow" in answer.headers) == (status == 405)
 
 
-def test_an_answer_that_lambda_would_not_carry_is_the_callers_to_split() -> None:
-    document = json.loads(MODEL)
-    labels = [f'"{k}\N{SNOWMAN}' * 60 for k in range(3)]
-    door = Door({}, json.dumps(document | {"classes": labels}).encode())
-    refused = door.classify({"instances": [ROW] * 5000})
-    assert refused.status == 413
-    assert refused.body["error"].startswith("the answer to 5000 rows is too large for one response: send ")
-    fewer = int(refused.body["error"].split()[-4])
-    answered = door.classify({"instances": [ROW] * fewer})
-    assert len(answered.body["predictions"]) == fewer
-    assert 5_000_000 < len(json.dumps(json.dumps(answered.body, ensure_ascii=False))) < 6_000_000
+LABELS = [f'{k}"\\\n\x01\N{SNOWMAN}\u2028ż' * 20 for k in range(3)]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/csv", "application/jsonlines"])
+@pytest.mark.parametrize("origin", ["", "https://example.com"])
+def test_an_answer_goes_up_to_the_last_byte_that_lambda_carries(accept: str, origin: str) -> None:
+    """Escapes, which a label may need all of, and envelope included."""
+    door = many_rows_of_long_labels(CORS_ALLOW_ORIGIN=origin)
+
+    def answer(rows: int) -> dict[str, Any]:
+        return door.sent("POST", "/invocations", "5.1,3.5,1.4,0.2\n" * rows, accept=accept)
+
+    few, more = (carried_bytes(answer(rows)) for rows in (100, 200))
+    most = 100 + (MAX_CARRIED_BYTES - few) * 100 // (more - few)
+    largest = answer(most)
+    assert largest["statusCode"] == 200
+    assert MAX_CARRIED_BYTES - (more - few) < carried_bytes(largest) <= MAX_CARRIED_BYTES
+    refused = answer(most + 1)
+    assert refused["statusCode"] == 413
+    start = f"the answer to {most + 1} rows is too large for one response: send "
+    fewer = re.fullmatch(re.escape(start) + r"(\d+) at a time", json.loads(refused["body"])["error"])
+    assert fewer
+    assert answer(int(fewer[1]))["statusCode"] == 200
+    assert refused["headers"].get("access-control-allow-origin", "") == origin
+
+
+def many_rows_of_long_labels(**environment: str) -> Door:
+    document = json.loads(MODEL) | {"classes": LABELS}
+    return Door({"MAX_ROWS": "1000000", **environment}, json.dumps(document).encode())
+
+
+def test_an_answer_in_bytes_weighs_what_base64_makes_of_it() -> None:
+    """One that is packed and not UTF-8 any more is carried where the same as text would not be."""
+    door = many_rows_of_long_labels()
+    body = "5.1,3.5,1.4,0.2\n" * 40_000
+    assert door.sent("POST", "/invocations", body)["statusCode"] == 413
+    packed = door.sent("POST", "/invocations", body, **{"accept-encoding": "gzip"})
+    assert (packed["statusCode"], packed["isBase64Encoded"]) == (200, True)
+
+
+def test_one_row_whose_answer_lambda_would_not_carry_is_told_so() -> None:
+    labels = ["a", "b", '"' * 4_000_000]
+    door = Door({}, json.dumps(json.loads(MODEL) | {"classes": labels}).encode())
+    refused = door.classify({"instances": [ROW]})
+    assert (refused.status, refused.body) == (
+        413,
+        {"error": "the answer to 1 rows is too large for one response"},
+    )
 
 
 def test_a_stage_is_no_part_of_the_path(door: Door) -> None:

@@ -17,8 +17,8 @@ def handler(app: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any
         try:
             request = _request(event)
         except MalformedBody as error:
-            return _answer(error_response(error))
-        return _answer(app(request))
+            return error_response(error).carried
+        return app(request).carried
 
     return handle
 
@@ -47,14 +47,3 @@ def _body(event: dict[str, Any]) -> bytes:
         return binascii.a2b_base64(body, strict_mode=True)
     except ValueError:  # not ASCII, or not base64
         raise MalformedBody("the body is not the base64 that it is said to be") from None
-
-
-def _answer(response: Response) -> dict[str, Any]:
-    headers = dict(response.headers)
-    if response.status != 204:  # a HEAD's answer has no body, but its type
-        headers["content-type"] = response.content_type
-    try:
-        body, encoded = response.body.decode(), False
-    except UnicodeDecodeError:
-        body, encoded = binascii.b2a_base64(response.body, newline=False).decode(), True
-    return {"statusCode": response.status, "headers": headers, "body": body, "isBase64Encoded": encoded}

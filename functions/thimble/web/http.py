@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -25,9 +26,10 @@ STATUS: dict[type[Exception], int] = {
     Exception: 500,
 }
 MAX_MESSAGE = 400
-MAX_ANSWER_BYTES = 6_000_000  # in transit: Lambda carries 6 MiB with headers and all, and fails beyond
 MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx says nothing of our insides
 WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet as it is
+MAX_CARRIED_BYTES = 6 << 20  # of an answer as JSON text, headers and all: Lambda fails beyond
+FEW_BYTES = 1_000_000  # of an answer's body: as JSON text it has six times as many at most
 ASKED_HEADERS = (  # of a browser's request: bodies, the protocols, AWS's signature, its SDK for browsers
     "accept, content-type, content-encoding, inference-header-content-length, "
     "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, "
@@ -52,6 +54,18 @@ class Response(NamedTuple):
     content_type: str = "application/json"
     headers: Mapping[str, str] = {}
     rows: int = 0  # classified, for the log and the metrics
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """The answer as Lambda carries it to API Gateway; what is not UTF-8 goes in base64."""
+        headers = dict(self.headers)
+        if self.status != 204:  # a HEAD's answer has no body, but its type
+            headers["content-type"] = self.content_type
+        try:
+            body, encoded = self.body.decode(), False
+        except UnicodeDecodeError:
+            body, encoded = binascii.b2a_base64(self.body, newline=False).decode(), True
+        return {"statusCode": self.status, "headers": headers, "body": body, "isBase64Encoded": encoded}
 
 
 Handler = Callable[..., Response]  # of the request, and of the path's parameters by name
@@ -95,14 +109,15 @@ class App:
         route = None
         try:
             if request.method == "OPTIONS" and self.cors_allow_origin:
-                response = self._preflight(request.path)
+                response = self._with_cors(self._preflight(request.path))
             else:
                 route = self._route(request.path)
-                response = self._answer(route, request)
+                response = self._with_cors(self._answer(route, request))
+            _check_size(response)
         except Exception as error:
-            response = error_response(error, route.failure if route else failure)
+            response = self._with_cors(error_response(error, route.failure if route else failure))
         _record(request, response)
-        return self._with_cors(response._replace(body=b"") if request.method == "HEAD" else response)
+        return response._replace(body=b"") if request.method == "HEAD" else response
 
     def _preflight(self, path: str) -> Response:
         """A browser's question before its request, which itself is told if there is no such path."""
@@ -124,7 +139,7 @@ class App:
         if handler is None:
             return _not_allowed(route)
         response = handler(self._unpacked(request), **route.parameters)
-        return _sent(response, request.headers.get("accept-encoding", ""))
+        return _packed(response, request.headers.get("accept-encoding", ""))
 
     def _unpacked(self, request: Request) -> Request:
         if len(request.body) > self.max_body_bytes:
@@ -164,36 +179,33 @@ def _not_allowed(route: Route) -> Response:
     return refused._replace(headers={**refused.headers, "allow": methods})
 
 
-def _sent(response: Response, accepted: str) -> Response:
-    """The answer as it goes on its way: packed where that is asked for and worth it, and not too large."""
-    if accepted and len(response.body) >= WORTH_PACKING and response.status < 400:
-        from thimble.web import codings
+def _packed(response: Response, accepted: str) -> Response:
+    """The answer in a content coding, where that is asked for and worth it."""
+    if not accepted or len(response.body) < WORTH_PACKING or response.status >= 400:
+        return response
+    from thimble.web import codings
 
-        if coding := codings.accepted(accepted):
-            headers = {**response.headers, "content-encoding": coding, "vary": "accept-encoding"}
-            response = response._replace(body=codings.packed(response.body, coding), headers=headers)
-    _check_size(response)
-    return response
+    coding = codings.accepted(accepted)
+    if not coding:
+        return response
+    headers = {**response.headers, "content-encoding": coding, "vary": "accept-encoding"}
+    return response._replace(body=codings.packed(response.body, coding), headers=headers)
 
 
 def _check_size(response: Response) -> None:
     """Many rows of many classes: what Lambda would not carry is the caller's to split, no error of ours."""
-    if 3 * len(response.body) <= MAX_ANSWER_BYTES:  # a byte of JSON becomes three at most
+    if len(response.body) <= FEW_BYTES:
         return
-    size = bytes_in_transit(response.body)
-    if size > MAX_ANSWER_BYTES:
-        fewer = response.rows * MAX_ANSWER_BYTES * 9 // (10 * size)
-        raise errors.TooLarge(
-            f"the answer to {response.rows} rows is too large for one response: send {fewer} at a time"
-        )
+    size = carried_bytes(response.carried)
+    if size > MAX_CARRIED_BYTES:
+        fewer = response.rows * MAX_CARRIED_BYTES * 9 // (10 * size)
+        advice = f": send {fewer} at a time" if fewer else ""
+        raise errors.TooLarge(f"the answer to {response.rows} rows is too large for one response{advice}")
 
 
-def bytes_in_transit(body: bytes) -> int:
-    """What a body weighs on its way, a string in the function's own JSON: quotes escaped again, or base64."""
-    try:
-        return len(json.dumps(body.decode()))
-    except UnicodeDecodeError:
-        return 4 * (len(body) + 2) // 3
+def carried_bytes(answer: dict[str, Any]) -> int:
+    """Count an answer's bytes as Lambda does: of the JSON that its runtime client writes, in UTF-8."""
+    return len(json.dumps(answer, ensure_ascii=False).encode())
 
 
 def error_response(error: Exception, shape: Failure = failure) -> Response:
