@@ -28,7 +28,7 @@ from infra.drop_report import Outcome, Watch
 from infra.inputs import Found, Placed, check_places
 from thimble.errors import InvalidInput, Unavailable
 from thimble.files.formats import named
-from thimble.files.jobs import under
+from thimble.files.jobs import fits, under
 
 PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar
@@ -100,6 +100,8 @@ def _check_key(key: str) -> None:
         raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
         raise InvalidInput(f"{key!r} has a character that is no text: rename the file")
+    if not all(map(fits, astuple(under(key, named(key).extension)))):
+        raise InvalidInput(f"{key!r} is too long: S3 takes keys of 1,024 bytes, with what results add to it")
 
 
 def drop(

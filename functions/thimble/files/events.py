@@ -110,11 +110,14 @@ def _take(notification: Event, classify: Classify, until: float) -> None:
 
 def report(key: str, summary: Event | None) -> None:
     """Log and count what became of a file. Why it was refused stands in its summary alone: a reason may quote
-    the file, and the log holds no data."""
+    the file, and the log holds no data. Only a key too long for a summary is a reason for the log."""
     if summary is None:
         telemetry.logger.warning("the file is gone", key=key)
     elif "workflow" in summary:
         telemetry.logger.info("the file is handed over", key=key, execution=summary["workflow"])
+    elif "unwritten" in summary:
+        telemetry.logger.error("the file was refused, and has no summary", key=key, reason=summary["error"])
+        telemetry.count(FilesRefused=1)
     elif "error" in summary:
         telemetry.logger.error("the file was refused; its summary says why", key=key)
         telemetry.count(FilesRefused=1)

@@ -5,7 +5,7 @@ and how it ends. Not how the records are classified, which one function or many 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import obstore
@@ -14,6 +14,7 @@ from obstore.store import ObjectStore
 
 from thimble import answers, legible
 from thimble.classifier import Classifier
+from thimble.errors import InvalidFile
 from thimble.files import formats, streams
 from thimble.files.formats import added
 from thimble.files.formats.records import Format
@@ -25,6 +26,14 @@ Summary = dict[str, Any]
 RESULTS_VERSION = (
     1  # raised when the same input, model and options give other bytes: what lies there is made again
 )
+
+
+KEY_BYTES = 1024  # of a key in UTF-8: S3 takes none that is longer
+
+
+def fits(key: str) -> bool:
+    """Return whether S3 takes a key of this length."""
+    return len(key.encode()) <= KEY_BYTES
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,17 @@ class Job:
     def name(self) -> formats.Name:
         return formats.named(self.source.path)
 
+    def check_keys(self) -> None:
+        """Raise InvalidFile if S3 would not take the key of a result: it is longer than the input's."""
+        longest = max(len(path.encode()) for path in astuple(self.paths))
+        if longest > KEY_BYTES:
+            size = len(self.source.path.encode())
+            raise InvalidFile(
+                f"the key of {size:,} bytes is too long: its results are named after it, and S3 takes no "
+                f"name of more than {KEY_BYTES:,}; send the file under a key of at most "
+                f"{size - (longest - KEY_BYTES):,} bytes of UTF-8"
+            )
+
     @property
     def splittable(self) -> bool:
         """Whether a function can begin in the middle of the input."""
@@ -143,12 +163,15 @@ class Job:
         return summary if found == summary["result_etag"] else None
 
     def conclude(self, outcome: Summary, seconds: float) -> Summary:
-        """Write the summary; Overwritten if the input is no longer what the outcome is of."""
+        """Write the summary; Overwritten if the input is no longer what the outcome is of. One whose key is
+        too long for S3 is marked as unwritten."""
         former = self._former(outcome)
         self.look_again()
         for path in former:
             obstore.delete(self.results, path)
         summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
+        if not fits(self.paths.summary):
+            return {**summary, "unwritten": True}
         obstore.put(self.results, self.paths.summary, legible.dumps(summary))
         return summary
 
@@ -159,6 +182,8 @@ class Job:
 
     def _earlier(self) -> Summary | None:
         """None if what lies there is no summary of ours, too."""
+        if not fits(self.paths.summary):
+            return None
         try:
             found = orjson.loads(bytes(obstore.get(self.results, self.paths.summary).bytes()))
         except (FileNotFoundError, orjson.JSONDecodeError):

@@ -47,6 +47,7 @@ def run(job: Job, deadline: float = math.inf) -> Summary:
 
 
 def _classified(job: Job, deadline: float) -> Summary:
+    job.check_keys()
     tally = job.tally()
     form, parts = _opened(job)
     with (

@@ -13,11 +13,13 @@ import obstore
 import orjson
 from obstore.store import ObjectStore
 
+from thimble.files.jobs import fits
 from thimble.files.uploads import Upload
 from thimble.split import ranges
 from thimble.split.ranges import Range
 
 AT_ONCE = 32  # small objects
+LONGEST_NAME = "/999999-99999999999999.rejections"  # of a part: its range, and the byte where it begins
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Report:
 class Folder:
     store: ObjectStore
     path: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether S3 takes the keys of all parts."""
+        return fits(self.path + LONGEST_NAME)
 
     def put(self, name: str, data: Any) -> str:
         """Bytes, or what becomes JSON; the path."""

@@ -97,6 +97,7 @@ class Workflow:
         }
 
     def _planned(self, job: Job, folder: Folder, started: float) -> Plan:
+        job.check_keys()
         head = divided.head(job)
         shared = divided.opened(job, head)
         plan = Plan(job.identity, shared.form.name, head, shared.bounds(self.range_bytes), started)
@@ -139,7 +140,11 @@ class Workflow:
 
     def _folder(self, job: Job) -> Folder:
         parts, prefix = store.object_store(f"{self.parts_uri.rstrip('/')}/")
-        return Folder(parts, f"{prefix.strip('/')}/{job.source.path}/{job.digest}".lstrip("/"))
+        for name in (f"{job.source.path}/{job.digest}", job.digest):
+            folder = Folder(parts, f"{prefix.strip('/')}/{name}".lstrip("/"))
+            if folder.fits:
+                break
+        return folder
 
     def _at(self, path: str) -> Folder:
         return Folder(store.object_store(f"{self.parts_uri.rstrip('/')}/")[0], path)
