@@ -3,17 +3,21 @@
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.s3.exceptions import MalformedXML
+from moto.s3.responses import S3Response
 
+from thimble import store
 from thimble.classifier import load
 from thimble.files import streams
 from thimble.files.pipeline import Pipeline
 from thimble.files.streams import Late
-from thimble.split import joining, multipart
+from thimble.split import joining, multipart, parts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -158,3 +162,28 @@ def test_a_part_that_is_lost_is_made_again(s3: "S3Client", small_handler: Handle
         "outcome": "done"
     }
     assert get(s3, "result.csv") == single(s3, data)[0]
+
+
+def test_a_folder_of_more_parts_than_s3_removes_at_once_is_removed_whole(
+    s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeleteObjects takes 1,000 keys."""
+    asked: list[int] = []
+    delete: Any = S3Response._bucket_response_delete_keys
+
+    def checked(self: Any, *about: Any) -> Any:
+        asked.append(self.body.count(b"<Key>"))
+        if asked[-1] > 1000:
+            raise MalformedXML
+        return delete(self, *about)
+
+    monkeypatch.setattr(S3Response, "_bucket_response_delete_keys", checked)
+    folder = parts.Folder(store.bucket("thimble-parts"), "a.csv/digest")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: folder.put(f"{k:06d}.json", b"{}"), range(1001)))
+    folder.store.put("a.csv/digest2/000000.json", b"{}")
+    assert len(folder.listed()) == 1001
+    folder.remove()
+    assert sorted(asked) == [1, 1000]
+    [left] = s3.list_objects_v2(Bucket="thimble-parts")["Contents"]
+    assert left["Key"] == "a.csv/digest2/000000.json"
