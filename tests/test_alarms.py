@@ -318,7 +318,7 @@ def test_files_that_are_refused_and_files_that_fail_turn_different_alarms_on(
         file = {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"}
         announced = {"Records": [file | {"s3": {"bucket": {"name": "inbox"}, "object": {"key": key}}}]}
         message = {"eventSource": "aws:sqs", "messageId": "1", "body": json.dumps(announced)}
-        events.handler(classify)({"Records": [message]}, None)
+        events.handler(classify, lambda message: None)({"Records": [message]}, None)
         data = emitted(capsys.readouterr().out)
         assert [alarm for alarm in ALARMS if breaching(alarm, data)] == alarms
 
