@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from thimble import errors, telemetry
+from thimble.web import options
 
 STATUS: dict[type[Exception], int] = {
     errors.MalformedBody: 400,
@@ -44,6 +45,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}  # names in lower case
     query: Mapping[str, str] = {}
     request_id: str = ""
+    doubled: tuple[str, ...] = ()  # the query's parameters that are there more than once
 
 
 class Response(NamedTuple):
@@ -55,7 +57,17 @@ class Response(NamedTuple):
 
 
 Handler = Callable[..., Response]  # of the request, and of the path's parameters by name
-Methods = Mapping[str, Handler]
+
+
+class Operation(NamedTuple):
+    """What answers a method of a path, and which options it knows by name."""
+
+    handler: Handler
+    parameters: tuple[str, ...] = ()  # of the query
+    headers: tuple[str, ...] = ()  # of those that `options` looks at
+
+
+Methods = Mapping[str, Operation]
 Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
 
 
@@ -120,10 +132,12 @@ class App:
         return route
 
     def _answer(self, route: Route, request: Request) -> Response:
-        handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
+        operation = route.methods.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
             return _not_allowed(route)
-        response = handler(self._unpacked(request), **route.parameters)
+        options.check_query(request.query, request.doubled, operation.parameters)
+        options.check_headers(request.headers, operation.headers)
+        response = operation.handler(self._unpacked(request), **route.parameters)
         return _sent(response, request.headers.get("accept-encoding", ""))
 
     def _unpacked(self, request: Request) -> Request:

@@ -91,6 +91,13 @@ def _cell(name: str, row: int) -> str:
     return f"{name}[{row}]"
 
 
+def check_booleans(values: Values, name: str) -> None:
+    """UnprocessableRows for a byte that is neither of the two that booleans are."""
+    unfit = np.ascontiguousarray(values).view(np.uint8) > 1
+    if unfit.any():
+        raise UnprocessableRows(f"{name} has a byte that is neither 0 nor 1 at {int(np.argmax(unfit))}")
+
+
 def _plain(values: Values) -> FloatArray | None:
     """(n_features, n) where all is finite."""
     if values.dtype.kind not in NUMERIC:

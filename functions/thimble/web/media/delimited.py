@@ -22,7 +22,7 @@ from thimble import headers, textcells
 from thimble.answers import column_names, label_sets
 from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Output, Predictions
-from thimble.errors import InvalidFile, InvalidInput, MalformedBody, UnprocessableRows
+from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable, UnprocessableRows
 from thimble.features import Feature
 from thimble.textcells import quoted
 from thimble.web import tables
@@ -184,8 +184,11 @@ def table(body: bytes, media: Media) -> Table:
 
 
 def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
+    header = media.parameters.get("header", "present")
+    if header not in headers.SAID:
+        raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
     lines = _rows(classifier, predictions)
-    if media.parameters.get("header") != "absent":
+    if header == "present":
         names = [*column_names(classifier), *(["version"] if predictions.versions else [])]
         lines = [",".join(map(quoted, names)), *lines]
     return "\n".join([*lines, ""]).encode()
