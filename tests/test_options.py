@@ -432,7 +432,7 @@ def test_texts_in_base64_are_the_texts(binary: bool) -> None:
     ],
 )
 def test_what_is_no_base64_is_refused(text: str, sentence: str) -> None:
-    tensor = {"name": "island", "shape": [1], "datatype": "BYTES", "data": [text]}
+    tensor: dict[str, Any] = {"name": "island", "shape": [1], "datatype": "BYTES", "data": [text]}
     tensor["parameters"] = {"content_type": "base64"}
     body = json.dumps({"inputs": [tensor]}).encode()
     answer = penguins(Request("POST", "/v2/models/penguins/infer", body))
@@ -466,3 +466,13 @@ def test_only_a_known_name_is_ever_meant(name: str, known: list[str]) -> None:
 def test_triton_s_index_is_asked_with_a_body_or_without() -> None:
     for body in (b"", b"{}", b'{"ready": true}'):
         assert json.loads(post("/v2/repository/index", body).body)[0]["name"] == "iris"
+
+
+def test_a_model_s_name_that_is_close_to_a_known_one_is_asked_about() -> None:
+    told = refusal(app(Request("GET", "/model", query={"model": "irsi"})), 404)
+    assert (
+        told
+        == "there is no model 'irsi'; did you mean \"iris\"? GET /v2/models lists those that are published"
+    )
+    told = refusal(app(Request("GET", "/v2/models/penguins")), 404)
+    assert told == "there is no model 'penguins'; GET /v2/models lists those that are published"
