@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from model.classifiers import best, heads_of, history, require_fitted
+from model.forms import type_of
 from model.frames import (
     Table,
     as_table,
@@ -23,7 +24,6 @@ from model.frames import (
     json_rows,
     known_names,
     require_free_names,
-    type_of,
 )
 from model.heads import Head, folded
 from model.parity import all_numbers, expected, require_parity
@@ -123,7 +123,8 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
     and the estimator's answers to them."""
     predicted = pd.DataFrame(estimator.predict(estimator_input(estimator, table)))
     chosen = list(predicted.drop_duplicates().index[:MOST_EXAMPLES])
-    missing = table.isna().sum(axis=1).to_numpy()
+    read = [feature.type != "unused" for feature in classifier.features]
+    missing = table.loc[:, read].isna().sum(axis=1).to_numpy()
     chosen += [int(missing.argmax())] if missing.any() else []
     others = [i for i in range(min(len(table), FEWEST_EXAMPLES)) if i not in chosen]
     rows = table.iloc[sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]})]
@@ -145,7 +146,7 @@ def _training(
     if trained is not None:
         about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if table is not None:
-        about |= {"rows": len(table), "data_digest": data_digest(table)}
+        about |= {"rows": len(table), "data_digest": data_digest(classifier.features, table)}
     measured = {} if table is None or y is None else _scores(estimator, classifier, table, np.asarray(y))
     return about | {"scores": {**measured, **scores}}
 

@@ -61,6 +61,7 @@ class Program:
     doubtful: set[int] = field(default_factory=set)  # columns that may be missing though no feature is
 
     read: set[int] = field(default_factory=set)  # the features that steps have looked at
+    nulls: dict[int, Any] = field(default_factory=dict)  # of features, what is missing if it is not NaN
 
     def __post_init__(self) -> None:
         self.width = len(self.names)
@@ -82,6 +83,11 @@ class Program:
                 raise Unsupported(
                     f"{self.describe(column)} is of {_plain(self.types[i])}, and read as {_plain(type_)}"
                 )
+
+    def settle_null(self, column: Column, null: Any) -> None:
+        """A step has told what a missing value is to it: None, say."""
+        if column.index < len(self.types) and not isinstance(null, float):
+            self.nulls[column.index] = null
 
     def numbers(self, columns: Sequence[Column]) -> list[int]:
         for column in columns:
@@ -143,6 +149,7 @@ class Program:
     ) -> Column:
         """A table of codes, asked of the encoder itself: for its categories, a missing and an odd value."""
         text = self.is_text(column)
+        self.settle_null(column, null)
         known = [category for category in categories if not is_null(category)]
         if text:
             known = [category for category in known if column.seen(category) == category]

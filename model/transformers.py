@@ -39,6 +39,7 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from model.forms import require_plain
 from model.program import Code, Column, Program, is_null
 from model.support import Unsupported, class_name, names
 
@@ -190,6 +191,9 @@ def _linear(program: Program, columns: Columns, weights: Any, intercepts: Any) -
 
 def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns) -> Columns:
     fills = _fills(program, estimator, columns)
+    if _is_missing_value(estimator.missing_values):
+        for column in columns:
+            program.settle_null(column, estimator.missing_values)
     numeric = [column for column, fill in fills if not isinstance(fill, str)]
     values = np.array([fill for _, fill in fills if not isinstance(fill, str)], dtype=np.float64)
     absent = None if _is_missing_value(estimator.missing_values) else estimator.missing_values
@@ -218,6 +222,7 @@ def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list
     dtype = getattr(estimator, "_fill_dtype", estimator.statistics_.dtype)
     fills = []
     for column, fill in zip(columns, estimator.statistics_.tolist(), strict=True):
+        require_plain(program.describe(column), [fill])
         if is_null(
             fill
         ):  # nothing but missing values in the training data: scikit-learn leaves the column out
@@ -301,6 +306,7 @@ def _entry(j: int, row: Any) -> float:
 def _encoded(
     program: Program, estimator: Any, columns: Columns, j: int, read: Callable[[Any], float]
 ) -> Column:
+    require_plain(program.describe(columns[j]), estimator.categories_[j])
     categories = estimator.categories_[j].tolist()
     present = [category for category in categories if not _is_missing_value(category)]
     strings = all(isinstance(category, str) for category in present)
