@@ -12,7 +12,7 @@ from typing import Any
 import joblib
 from rich.console import Console
 
-from model import reading
+from model import reading, saving
 from model.checking import Check, card
 from model.checking import check as check_document
 from model.classifiers import best, require_fitted
@@ -30,11 +30,12 @@ WARNING = "Unpickling {} runs whatever code it holds: go on only with files that
 def train(example: str, output: Path, estimator_path: Path | None, data_path: Path | None) -> None:
     for path in (output, estimator_path, data_path):
         _require_folder(path)
+    save = data_path and saving.writer(data_path)
     X, y, estimator = EXAMPLES[example]()
     if estimator_path:
         joblib.dump(estimator, estimator_path)
-    if data_path:
-        X.join(y).to_csv(data_path, index=False)
+    if data_path and save:
+        data_path.write_bytes(save(X.join(y)))
     _write(output, export_document(estimator, X, y, name=example), estimator)
 
 

@@ -42,7 +42,7 @@ def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
     features, nulls = _schema(estimator, names, sheet.looks)
     _require(path, columns, [f.name for f in features if f.type != "unused"] + list(targets))
     rows = sheet.table(features, nulls)
-    others = [name for name in columns if name not in (*names, *IDENTIFIERS[:1], IDENTIFIERS[-1])]
+    others = [name for name in columns if name not in names and name.lower() not in IDENTIFIERS]
     if targets:
         labels = [_target(sheet, name, classes) for name, classes in _classes_of(estimator, targets)]
         y = np.column_stack(labels) if len(labels) > 1 else labels[0]

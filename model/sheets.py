@@ -135,13 +135,17 @@ class Sheet:
         except InvalidFile as error:
             raise self._refusal(error) from None
         if rejected:
-            more = f", and {len(rejected) - 1:,} more records cannot be read" if len(rejected) > 1 else ""
+            more = {1: "", 2: ", and 1 more record cannot be read"}.get(
+                len(rejected), f", and {len(rejected) - 1:,} more records cannot be read"
+            )
             raise InvalidFile(f"{self.shown}: line {rejected[0]['line']}: {rejected[0]['reason']}{more}")
         if not sum(len(block[0]) for block in reader.blocks):
             raise InvalidFile(f"{self.shown} has no rows")
         return pd.DataFrame(
             {
-                feature.name: _series(feature, [b[k] for b in reader.blocks], (nulls or {}).get(feature.name))
+                feature.name: _series(
+                    feature, [b[k] for b in reader.blocks], (nulls or {}).get(feature.name, np.nan)
+                )
                 for k, feature in enumerate(features)
             }
         )
