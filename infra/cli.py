@@ -302,7 +302,10 @@ Output = Annotated[
 SavedEstimator = Annotated[
     Path | None, typer.Option(metavar="E.joblib", help="Save the fitted estimator too, for export and check.")
 ]
-SavedData = Annotated[Path | None, typer.Option(metavar="FILE", help="Save the training data too, in the format that its name says.")]
+SavedData = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Save the training data too, in the format that its name says."),
+]
 
 
 @app.command()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime
 import json
 import warnings
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -183,7 +184,7 @@ def test_a_category_that_has_no_form_in_a_document_says_why_and_what_to_do(name:
 
 
 def test_the_way_out_leads_out() -> None:
-    for name, made in {
+    ways: dict[str, Callable[[Any], Any]] = {
         "timestamps": lambda column: column.astype(str),
         "with a zone": lambda column: column.dt.year,
         "intervals": lambda column: column.astype(str),
@@ -191,6 +192,7 @@ def test_the_way_out_leads_out() -> None:
         "decimals": lambda column: column.astype(float),
         "bytes": lambda column: column.str.decode("utf-8"),
         "objects": lambda column: column.astype(str),
-    }.items():
+    }
+    for name, made in ways.items():
         table = X.assign(odd=made(COLUMNS[name]))
         export(fitted(table, OneHotEncoder()), table, Y)
