@@ -70,7 +70,7 @@ def _require(path: Path, columns: Sequence[str], names: Iterable[str]) -> None:
 
 
 def _misspelled(name: str, columns: Sequence[str]) -> str:
-    found = spelling.closest(name, tuple(columns))
+    found = spelling.closest(name, columns)
     return f"; did you mean it by {found!r}?" if found else ""
 
 

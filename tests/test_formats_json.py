@@ -84,7 +84,10 @@ def test_an_object_comes_back_with_the_answers_keys_after_its_own() -> None:
         (with_value("-Infinity"), "petal width (cm) is too large, not a finite number"),
         (with_value("1e999"), "petal width (cm) is too large, not a finite number"),
         (with_value("1" * 400), "petal width (cm) is too large, not a finite number"),
-        (LINE.replace("petal width", "petal with"), "petal width (cm) is missing"),
+        (
+            LINE.replace("petal width", "petal with"),
+            'petal width (cm) is missing; did you mean it by "petal with (cm)"?',
+        ),
         (LINE.replace("sepal width", "petal width"), "sepal width (cm) is missing"),
         (LINE[:-1] + ', "petal width (cm)": 1}', "petal width (cm) is there 2 times"),
         (LINE[:-1] + ', "petal width \\u0028cm)": 1}', "petal width (cm) is there 2 times"),

@@ -476,3 +476,43 @@ def test_a_model_s_name_that_is_close_to_a_known_one_is_asked_about() -> None:
     )
     told = refusal(app(Request("GET", "/v2/models/penguins")), 404)
     assert told == "there is no model 'penguins'; GET /v2/models lists those that are published"
+
+
+MISSPELLED = [
+    ("sepal_length", "sepal length (cm)"),
+    ("Sepal Length (cm)", "sepal length (cm)"),
+    ("sepal lenght (cm)", "sepal length (cm)"),
+]
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELLED)
+def test_a_feature_that_is_misspelled_is_asked_about_at_every_door(name: str, meant: str) -> None:
+    row = dict(zip([name, *NAMES[1:]], ROW, strict=True))
+    asked = f'{name} is no feature of the model; did you mean "{meant}"?'
+    assert refusal(post("/classify", {"instances": [row]}), 422) == f"instances[0].{asked}"
+    lines = {"content-type": media.LINES}
+    assert refusal(post("/classify", json.dumps(row).encode(), headers=lines), 422) == f"line 1: row.{asked}"
+    columns = {key: [value] for key, value in row.items()}
+    assert refusal(post("/v1/models/iris:predict", {"inputs": columns}), 422) == f"inputs[0].{asked}"
+    split = {"columns": list(row), "data": [ROW]}
+    told = refusal(post("/invocations", {"dataframe_split": split}), 422)
+    assert told == f"dataframe_split.data[0].{asked}"
+    tensors = [{"name": k, "shape": [1], "datatype": "FP64", "data": [v]} for k, v in row.items()]
+    assert refusal(post("/v2/models/iris/infer", {"inputs": tensors}), 422) == asked
+
+
+def test_of_a_header_the_column_is_told_by_its_number_as_it_may_be_data() -> None:
+    header = ["petal_width", *NAMES[:3]]
+    body = f"{','.join(header)}\n0.2,5.1,3.5,1.4\n".encode()
+    told = refusal(post("/classify", body, headers={"content-type": "text/csv"}), 422)
+    assert told == 'the header lacks "petal width (cm)" (did you mean "petal width (cm)" by column 1?)'
+
+
+def test_a_name_that_is_there_is_not_asked_about() -> None:
+    row = dict(zip(NAMES, ROW, strict=True)) | {"sepal_length": 5.1}
+    told = refusal(post("/classify", {"instances": [row]}), 422)
+    assert told == "instances[0].sepal_length is no feature of the model"
+    row = {"other": 1.0}
+    assert (
+        refusal(post("/classify", {"instances": [row]}), 422) == "instances[0].sepal length (cm) is missing"
+    )

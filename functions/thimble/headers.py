@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
@@ -24,6 +24,7 @@ from thimble.textcells import MISSING, is_number
 
 IDENTIFIERS = ("", "id", "__index_level_0__")  # pandas' index has no name, or in Parquet the last
 SAID = ("present", "absent")
+MOST_MEANT = 3  # of the missing columns, for which others are looked at
 VALUE = re.compile(
     r"""['"]?[+-]?(?:\.?[0-9]|(?:inf|infinity|true|false)$)""", re.IGNORECASE
 )  # or meant as one
@@ -93,9 +94,20 @@ def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
 def _by_name(header: Sequence[str], wanted: list[tuple[int, str]]) -> dict[int, int]:
     missing = [name for _, name in wanted if name not in header]
     if missing:
-        raise InvalidFile(f"the header lacks {listed(missing)}; it has {listed(header)}")
+        meant = _meant(missing, header, {name for _, name in wanted})
+        raise InvalidFile(f"the header lacks {listed(missing)}{meant}; it has {listed(header)}")
     _refuse_doubled([name for _, name in wanted if header.count(name) > 1])
     return {k: header.index(name) for k, name in wanted}
+
+
+def _meant(missing: Sequence[str], header: Sequence[str], known: Collection[str]) -> str:
+    """Which columns may be meant for what is missing, by their numbers: over HTTP they may be data."""
+    from thimble import spelling  # only for an error
+
+    others = [name for name in header if name not in known]
+    found = [(name, spelling.closest(name, others)) for name in missing[:MOST_MEANT]]
+    told = [f'"{name}" by column {header.index(column) + 1}' for name, column in found if column]
+    return f" (did you mean {', '.join(told)}?)" if told else ""
 
 
 def _refuse_doubled(names: list[str]) -> None:

@@ -6,7 +6,7 @@ which, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -21,6 +21,8 @@ from thimble.features import Feature
 from thimble.values import fitting, kind
 
 Place = Callable[[int], str]  # what the caller calls a row
+
+MOST_NAMES = 20  # unknown ones that are looked at
 
 _instance: Place = "instances[{}]".format
 
@@ -146,12 +148,29 @@ def _check_names(classifier: Classifier, row: dict[str, Any], path: str) -> None
         raise UnprocessableRows(
             f"{path} is an object, but the model has no feature names: send lists of {_wanted(classifier)}"
         )
+    if told := slip(classifier, row):
+        raise UnprocessableRows(f"{path}.{told}")
     for feature in classifier.features:
         if feature.name not in row and feature.type != "unused":
             raise UnprocessableRows(f"{path}.{feature.name} is missing")
     for name in row:
         if name not in names:
             raise UnprocessableRows(f"{path}.{name} is no feature of the model")
+
+
+def slip(classifier: Classifier, given: Iterable[str]) -> str:
+    """What is said of a name that is close to one of a feature that is not there; "" if there is none."""
+    names, found = classifier.feature_names or (), set(given)
+    absent = [name for name in names if name not in found]
+    unknown = found.difference(names)
+    if not absent or not unknown:
+        return ""
+    from thimble import spelling  # only for an error
+
+    for name in sorted(unknown)[:MOST_NAMES]:
+        if told := spelling.hint(name, absent):
+            return f"{name} is no feature of the model{told}"
+    return ""
 
 
 def _value(feature: Feature, value: Any, path: str) -> float | str | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble import rows
 from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
@@ -79,6 +80,8 @@ class Named(NamedTuple):
         if classifier.feature_names is None:
             width = classifier.n_features
             raise UnprocessableRows(f"the model has no feature names: send one tensor of [rows, {width}]")
+        if told := rows.slip(classifier, self.arrays):
+            raise UnprocessableRows(told)
         for feature in classifier.features:
             if feature.name not in self.arrays and feature.type != "unused":
                 raise UnprocessableRows(f"{feature.name} is missing")

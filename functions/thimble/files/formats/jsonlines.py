@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,7 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
-from thimble import strictjson
+from thimble import spelling, strictjson
 from thimble.answers import column_names
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
@@ -168,9 +169,11 @@ class JsonLines:
         for name in column_names(self.classifier):
             if name in keys:
                 raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
-        values = dict(pairs)
+        values, others = dict(pairs), [key for key in keys if key not in self._schema]
         return [
-            _value(feature, values.get(feature.name), keys.count(feature.name)) if k in self._wanted else None
+            _value(feature, values.get(feature.name), keys.count(feature.name), others)
+            if k in self._wanted
+            else None
             for k, feature in enumerate(self.classifier.features)
         ]
 
@@ -259,9 +262,13 @@ def _key(name: str) -> str:
     return re.escape(_text(name))
 
 
-def _value(feature: Feature, value: Any, times: int) -> float | str | None:
-    if times != 1:
-        raise ValueError(f"{feature.name} is there {times} times" if times else f"{feature.name} is missing")
+def _value(feature: Feature, value: Any, times: int, others: Sequence[str]) -> float | str | None:
+    if times > 1:
+        raise ValueError(f"{feature.name} is there {times} times")
+    if not times:
+        meant = spelling.closest(feature.name, others)
+        told = f"; did you mean it by {shown(meant)}?" if meant else ""
+        raise ValueError(f"{feature.name} is missing{told}")
     return fitting(feature, value, feature.name, _described)
 
 
