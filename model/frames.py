@@ -29,8 +29,8 @@ def as_table(estimator: Any, X: Any) -> Table:
         table = table[names]
     elif names:
         table = table.set_axis(names, axis="columns")
-    narrow = table.select_dtypes([np.float32, np.float16]).columns
-    return table.astype(dict.fromkeys(narrow, np.float64)).reset_index(drop=True)
+    others = table.select_dtypes([np.float32, np.float16, np.longdouble]).columns
+    return table.astype(dict.fromkeys(others, np.float64)).reset_index(drop=True)
 
 
 def known_names(estimator: Any) -> list[str] | None:

@@ -148,7 +148,7 @@ def test_a_column_that_the_model_reads_is_exact_or_named(name: str, way: str) ->
     assert not refusal or "column 'odd'" in refusal or "a computed column" in refusal or name in OTHERWISE
 
 
-OTHERWISE = ("nothing", "booleans or nothing", "long doubles")  # are refused by other sentences
+OTHERWISE = ("nothing", "booleans or nothing")  # are refused by other sentences
 
 
 @pytest.mark.parametrize(

@@ -335,18 +335,18 @@ def test_headers_that_ask_for_nothing_are_let_be() -> None:
     ],
 )
 def test_a_parameter_of_a_media_type_is_known(kind: str, sentence: str) -> None:
-    answer = post("/classify", b"1,2,3,4\n", headers={"content-type": kind})
+    answer = post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": kind})
     assert refusal(answer).startswith(sentence)
 
 
 @pytest.mark.parametrize("kind", ["text/csv;", "TEXT/CSV; Charset=UTF-8 ;", 'text/csv; header="absent"'])
 def test_a_media_type_may_be_spelled_in_many_ways(kind: str) -> None:
-    assert post("/classify", b"1,2,3,4\n", headers={"content-type": kind}).status == 200
+    assert post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": kind}).status == 200
 
 
 def test_what_an_answer_is_to_look_like_is_known_too() -> None:
     def accepting(accept: str) -> Response:
-        return post("/classify", b"1,2,3,4\n", headers={"content-type": "text/csv", "accept": accept})
+        return post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": "text/csv", "accept": accept})
 
     assert "did you mean" in refusal(accepting("text/csv; haeder=absent"))
     assert "neither present nor absent" in refusal(accepting("text/csv; header=maybe"), 406)
