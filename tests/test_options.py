@@ -516,3 +516,10 @@ def test_a_name_that_is_there_is_not_asked_about() -> None:
     assert (
         refusal(post("/classify", {"instances": [row]}), 422) == "instances[0].sepal length (cm) is missing"
     )
+
+
+def test_a_long_name_leaves_the_sentence_around_it_whole() -> None:
+    told = refusal(post("/classify", {"x" * 100_000: 1}))
+    assert told == f'the body has an unknown key "{"x" * 60}..."; it takes instances, instance'
+    told = refusal(post("/classify", BODIES["/classify"], query={"y" * 9000: "1"}))
+    assert told == f'there is no parameter "{"y" * 60}..." here; this path takes model, version, top'

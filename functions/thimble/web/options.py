@@ -12,6 +12,7 @@ from typing import Any
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.values import kind
 
+LONGEST = 60  # characters of a name that a sentence repeats
 SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them
 OWN = ("x-amzn-sagemaker-", "inference-header-")  # headers that ask for something of a protocol's own
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
@@ -44,7 +45,7 @@ def check_parameters(sent: Sequence[tuple[str, str]], known: Collection[str], me
 def _check(what: str, name: str, value: str, known: Collection[str], where: str) -> None:
     if name not in known:
         takes = f"; {where} takes {', '.join(known) or 'none'}"
-        raise InvalidInput(f'there is no {what} "{name}" here{_hint(name, known) or takes}')
+        raise InvalidInput(f"there is no {what} {_quoted(name)} here{_hint(name, known) or takes}")
     if not value.strip():
         raise InvalidInput(f"the {what} {name} is empty: give it a value, or leave it out")
 
@@ -61,14 +62,14 @@ def check_keys(
             raise MalformedBody(f"{path} has {name}, which is a parameter: send it in the URL, ?{name}=")
         if name not in known:
             told = _hint(name, known) or f"; it takes {', '.join(known)}"
-            raise MalformedBody(f'{path} has an unknown key "{name}"{told}')
+            raise MalformedBody(f"{path} has an unknown key {_quoted(name)}{told}")
 
 
 def check_close(body: Mapping[str, Any], known: Collection[str], path: str) -> None:
     """MalformedBody for a key that is close to a known one. Others, which clients add, are let be."""
     for name in body:
         if name not in known and (told := _hint(name, known)):
-            raise MalformedBody(f'{path} has an unknown key "{name}"{told}')
+            raise MalformedBody(f"{path} has an unknown key {_quoted(name)}{told}")
 
 
 def check_one_source(body: Iterable[str]) -> None:
@@ -84,7 +85,7 @@ def check_none(body: Mapping[str, Any], key: str) -> None:
     if found is not None and not isinstance(found, dict):
         raise MalformedBody(f"{key} is {kind(found)}, not an object")
     for name in found or ():
-        raise MalformedBody(f'there is no "{name}" among {key} here: leave {key} out')
+        raise MalformedBody(f"there is no {_quoted(name)} among {key} here: leave {key} out")
 
 
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
@@ -93,6 +94,11 @@ def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
     if found is not None and not isinstance(found, bool):
         raise MalformedBody(f"{name} of {path} is {kind(found)}, not true or false")
     return found
+
+
+def _quoted(name: str) -> str:
+    """A name that somebody sent, so that the sentence around it stays whole."""
+    return f'"{name}"' if len(name) <= LONGEST else f'"{name[:LONGEST]}..."'
 
 
 def _hint(name: str, known: Collection[str]) -> str:
