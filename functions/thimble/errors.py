@@ -14,6 +14,10 @@ ThimbleError
 └── Unavailable              ours to change: no model, or the store is away
 """
 
+import re
+
+LAST_WORD = re.compile(r"[\s,;:]+[^\s,;:]*$")
+
 
 class ThimbleError(Exception):
     """The root: catch this to catch them all."""
@@ -61,3 +65,11 @@ class InvalidFile(InvalidInput):
 
 class Unavailable(ThimbleError):
     """No model is loaded, or the store does not answer."""
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, cut between words and not in one: half a word says nothing."""
+    if len(text) <= most:
+        return text
+    found = LAST_WORD.search(text[: most - 2])
+    return f"{text[: found.start()] if found else ''}..."
