@@ -83,8 +83,8 @@ NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {  # (k, n) to (n,)
 
 
 def normalize(keys: Keys) -> Step:
-    """Each row divided by its norm over the columns; where that is zero, or below `smallest`, the row stays, or
-    is spread evenly."""
+    """Each row divided by its norm over the columns. Where that is zero, or below `smallest`, the row stays,
+    or is spread evenly."""
     columns, name = keys.columns(), keys.choice("norm", NORMS)
     reads, norm, smallest = selection(columns), NORMS[name], keys.finite("smallest")
 
