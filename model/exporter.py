@@ -21,6 +21,7 @@ from model.frames import (
     columns,
     data_digest,
     estimator_input,
+    is_sparse,
     json_rows,
     known_names,
     require_free_names,
@@ -49,8 +50,8 @@ def export(
 ) -> bytes:
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
 
-    `X` (a DataFrame, an array or lists) gives the document its example rows, the digest of the training data,
-    and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
+    `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
+    the training data, and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
     of held-out data. Raises Unsupported where the estimator has no exact document, and InvalidInput where it
     refuses the rows.
     """
@@ -90,7 +91,10 @@ def export(
 
 def dumps(document: Mapping[str, Any]) -> bytes:
     """One key a line, so that a document can be read and a change of it shown."""
-    lines = (orjson.dumps(key) + b": " + orjson.dumps(value) for key, value in document.items())
+    try:
+        lines = [orjson.dumps(key) + b": " + orjson.dumps(value) for key, value in document.items()]
+    except TypeError as error:  # half a character in a name, a label or a category
+        raise Unsupported(f"The document would hold what JSON cannot: {error}") from None
     return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
 
@@ -106,7 +110,8 @@ def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Pr
         types = [type_of(table.iloc[:, i]) for i in range(table.shape[1])]
     else:
         types = [None] * getattr(estimator, "n_features_in_", 0)
-    return Program(names or [f"feature {i}" for i in range(len(types))], types)
+    sparse = table is not None and is_sparse(table)
+    return Program(names or [f"feature {i}" for i in range(len(types))], types, sparse)
 
 
 def _output_names(y: Any) -> list[str]:

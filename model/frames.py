@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from model.forms import kind_of, plain, refusal
 from model.support import Unsupported
@@ -23,6 +24,9 @@ Table = pd.DataFrame
 
 def as_table(estimator: Any, X: Any) -> Table:
     """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
+    if sparse.issparse(X):
+        X = pd.DataFrame.sparse.from_spmatrix(X.astype(np.float64))
+        return X if known_names(estimator) is None else X.set_axis(known_names(estimator), axis="columns")
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     names = known_names(estimator)
     if names and isinstance(X, pd.DataFrame):
@@ -39,8 +43,15 @@ def known_names(estimator: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def estimator_input(estimator: Any, table: Table) -> Table | NDArray[Any]:
+def is_sparse(table: Table) -> bool:
+    """Whether all columns are sparse, which scikit-learn then reads as one sparse matrix."""
+    return all(isinstance(dtype, pd.SparseDtype) for dtype in table.dtypes)
+
+
+def estimator_input(estimator: Any, table: Table) -> Any:
     """Rows as the estimator was fitted on them: it warns of names that it does not know."""
+    if is_sparse(table):
+        return table.sparse.to_coo().tocsr()
     return table if known_names(estimator) else table.to_numpy()
 
 

@@ -31,6 +31,7 @@ LAYERS = (
         "strictjson",
         "legible",
         "arrays",
+        "cost",
         "fields",
         "network",
         "normal",

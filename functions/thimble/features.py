@@ -64,13 +64,12 @@ def read(
 
 def _categories(preprocessing: dict[str, Any]) -> dict[int, frozenset[str]]:
     """Of the features that are encoded, their texts; whether a step is sound is `preprocessing`'s to say."""
-    found: dict[int, frozenset[str]] = {}
+    found: dict[int, set[str]] = {}
     for step in preprocessing.get("steps", ()):
         match step:
             case {"op": "encode", "column": int(column), "categories": [*categories]}:
-                texts = frozenset(text for text in categories if isinstance(text, str))
-                found[column] = found.get(column, frozenset()) | texts
-    return found
+                found.setdefault(column, set()).update(text for text in categories if isinstance(text, str))
+    return {column: frozenset(texts) for column, texts in found.items()}
 
 
 def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:

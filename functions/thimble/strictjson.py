@@ -10,6 +10,9 @@ from typing import Any
 
 import orjson
 
+# Bytes of memory that a value takes once it is read, by the byte of text that each has at least one of.
+WEIGHTS = {b",": 40, b":": 120, b"[": 96, b"{": 240, b'"': 32}
+
 
 class NotJson(ValueError):
     """What is wrong with the text."""
@@ -17,6 +20,12 @@ class NotJson(ValueError):
 
 class DoubledKey(ValueError):
     """The path of a key that occurs twice in one object."""
+
+
+def memory(body: bytes) -> int:
+    """How many bytes of memory a text takes at most when it is read, beside the text itself: found before
+    anything is read."""
+    return sum(weight * body.count(mark) for mark, weight in WEIGHTS.items())
 
 
 def loads(body: bytes) -> Any:

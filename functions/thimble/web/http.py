@@ -229,8 +229,7 @@ def _count_failure(error: Exception) -> None:
 def shortened(sentence: str) -> str:
     """A sentence may name what the caller sent: a key of a megabyte is not sent back whole, and half of a
     surrogate pair, which JSON can spell and UTF-8 cannot, comes back as its escape."""
-    cut = sentence if len(sentence) <= MAX_MESSAGE else f"{sentence[:MAX_MESSAGE]}..."
-    return cut.encode("utf-8", "backslashreplace").decode()
+    return errors.shortened(sentence, MAX_MESSAGE).encode("utf-8", "backslashreplace").decode()
 
 
 def _record(request: Request, response: Response) -> None:
