@@ -27,6 +27,7 @@ ENTRIES = ("api", "files", "workflow")
 LAYERS = (
     *(
         "errors",
+        "encodings",
         "strictjson",
         "legible",
         "arrays",
