@@ -28,6 +28,7 @@ LAYERS = (
     *(
         "errors",
         "encodings",
+        "members",
         "strictjson",
         "legible",
         "arrays",

@@ -33,10 +33,22 @@ def is_sound(text: str) -> bool:
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
+def printable(text: str) -> str:
+    r"""A text that need not be sound, each byte that is not UTF-8 as \xf6."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def fault(text: str) -> str:
     """What is said of a text that is not sound."""
     encoding = looks_like(text.encode("utf-8", "surrogateescape"))
     return f"is not UTF-8{sentence(encoding)}"
+
+
+def is_wide(head: bytes) -> bool:
+    """Whether a text begins with a character of several bytes each, or is no text."""
+    return (
+        head.startswith(tuple(mark for mark, _ in UNICODE)) or b"\0" in head[:LOOK_BYTES].split(b"\n", 1)[0]
+    )
 
 
 def sentence(encoding: str) -> str:

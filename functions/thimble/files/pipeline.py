@@ -59,9 +59,10 @@ def _classified(job: Job, deadline: float) -> Summary:
         result.write(form.closing)
         tally.reconcile()
         job.look_again()
+        counts, error = job.counts(form, tally), job.too_many_rejected(tally)
+        job.make_way(kept=("rejected",) if error else ("rejected", "result"))
         rejected.finish()
-        counts = job.counts(form.name, tally)
-        if error := job.too_many_rejected(tally):
+        if error:
             return {**counts, "error": error}
         return {**counts, "result": job.paths.result, "result_etag": result.finish()}
 

@@ -240,10 +240,11 @@ def check_time(deadline: float) -> None:
 
 def peeked(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
     """The first `size` bytes or more, whether they are all, and the pieces as they were."""
-    held = []
+    held, length = [], 0
     for piece in pieces:
         held.append(piece)
-        if sum(map(len, held)) >= size:
+        length += len(piece)
+        if length >= size:
             break
     else:
         return b"".join(held), True, iter(held)

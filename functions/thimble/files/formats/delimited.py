@@ -39,6 +39,7 @@ class Delimited:
     first_line: int
     joint: bytes = b""
     closing: bytes = b""
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def width(self) -> int:

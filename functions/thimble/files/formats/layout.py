@@ -39,7 +39,6 @@ class First:
 
 def opened(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Delimited:
     """The layout of a file that begins with `head` (all of it if `whole`), by the dialect that fits."""
-    _refuse_other_encodings(head)
     try:
         return _fitting(name, head, whole, classifier, given)
     except InvalidFile:
@@ -62,11 +61,6 @@ def _fitting(name: str, head: bytes, whole: bool, classifier: Classifier, given:
         if layouts:
             return max(layouts, key=itemgetter(0))[1]
     raise max(faults, key=itemgetter(0))[1]
-
-
-def _refuse_other_encodings(head: bytes) -> None:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:GLANCE].split(b"\n", 1)[0]:
-        raise InvalidFile("the file is not UTF-8 text: its first bytes look like UTF-16 or binary data")
 
 
 def _first(head: bytes, whole: bool, dialect: Dialect) -> First:

@@ -147,6 +147,10 @@ class Result(Protocol):
     def joint(self) -> bytes: ...
 
     @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """The input's columns that the result does not have, each with the reason."""
+
+    @property
     def closing(self) -> bytes:
         """Known only after the last part."""
 
