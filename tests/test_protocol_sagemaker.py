@@ -138,7 +138,7 @@ def test_the_headers_of_multi_model_endpoints_name_model_and_version() -> None:
         ({"dataframe_records": NAMED}, "", 400, "dataframe_records is an object"),
         ({"dataframe_records": [{"a": 1}]}, "", 422, "dataframe_records[0].sepal length (cm) is missing"),
         ({"inputs": 1}, "", 400, "inputs is a number"),
-        ("1,2,3\n", "text/csv", 422, "there is no header, and the 4 features cannot be told"),
+        ("3,2,1\n", "text/csv", 422, "there is no header, and the 4 features cannot be told"),
         ("5,2,3,4\n1,2\n", "text/csv", 422, "line 2 has 2 cells; 4 belong"),
         ("1,2,3,secret\n", "text/csv", 422, "line 1: petal width (cm) is not a number"),
         ("1,2,3,\n", "text/csv", 422, "line 1: petal width (cm) is empty"),

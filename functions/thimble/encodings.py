@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+LOOKS = " (it looks like "
 LOOK_BYTES = 64 << 10
 UNICODE = (
     (b"\xff\xfe\0\0", "UTF-32"),
@@ -52,7 +53,7 @@ def is_wide(head: bytes) -> bool:
 
 
 def sentence(encoding: str) -> str:
-    return f" (it looks like {encoding})" if encoding else ""
+    return f"{LOOKS}{encoding})" if encoding else ""
 
 
 def looks_like(data: bytes) -> str:
@@ -109,11 +110,23 @@ def _is_cyrillic(character: str) -> bool:
     return "\u0400" <= character <= "\u052f"
 
 
+def said(reason: str) -> str | None:
+    """The encoding that our sentence says a text looks like, "" if none; None for another sentence."""
+    _, found, rest = reason.partition("is not UTF-8")
+    if not found:
+        return None
+    return rest.removeprefix(LOOKS).partition(")")[0] if rest.startswith(LOOKS) else ""
+
+
 def command(encoding: str, path: str) -> str:
     """The line that converts a file; of an unknown encoding with a place for its name."""
     from shlex import quote  # for a person at a terminal, never in a function
 
     folder, slash, name = path.rpartition("/")
+    fetch = ""
+    if path.startswith("s3://"):
+        folder = slash = ""
+        fetch, path = f"aws s3 cp {quote(path)} - | ", "-"
     stem, packed, unpack = name, "", ""
     for extension, program in UNPACKING.items():
         if name.lower().endswith(extension):
@@ -122,5 +135,5 @@ def command(encoding: str, path: str) -> str:
     new = f"{folder}{slash}{plain or stem}.utf8{dot}{extension if dot else ''}"
     convert = f"iconv -f {encoding or 'ENCODING'} -t UTF-8"
     if packed:
-        return f"{unpack} {quote(path)} | {convert} > {quote(new)}"
-    return f"{convert} {quote(path)} > {quote(new)}"
+        return f"{fetch}{unpack} {quote(path)} | {convert} > {quote(new)}"
+    return f"{fetch}{convert} {quote(path)} > {quote(new)}"

@@ -54,6 +54,9 @@ class JsonLines:
     closing: bytes = b""
     left_out: tuple[tuple[str, str], ...] = ()
 
+    def plain(self, data: bytes) -> bytes:
+        return data
+
     def cut(self, data: bytes, final: bool) -> Positions:
         return np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
 

@@ -166,6 +166,9 @@ class Format(Result, Protocol):
     def first_line(self) -> int:
         """The physical line, from 1, on which the records begin."""
 
+    def plain(self, data: bytes) -> bytes:
+        """The file's bytes, one for one, with \\n as what ends a line: what the following take."""
+
     def cut(self, data: bytes, final: bool) -> Positions:
         """Where the newline of each whole record of the data stands; data begin with a record."""
 
