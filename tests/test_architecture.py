@@ -55,7 +55,7 @@ LAYERS = (
     *("watching.watch",),
     *("store",),
     *("models.ahead", "models.follower", "models.published", "models.registry"),
-    *("files.events", "files.streams", "files.uploads", "files.jobs", "files.pipeline"),
+    *("files.events", "files.streams", "files.uploads", "files.jobs", "files.rawkeys", "files.pipeline"),
     *(
         "split.ranges",
         "split.divided",

@@ -427,10 +427,18 @@ def test_a_line_of_blanks_is_no_record() -> None:
     assert reasons(tabs) == [(3, "the record has 3 cells, where 5 cells belong")]
 
 
-@pytest.mark.parametrize("rows", [HEADER + b"1,5,3,1,1\n", b"5,3,1,1\n4,3,1,1\n"])
-def test_lines_that_end_with_cr_alone_are_named(rows: bytes) -> None:
-    with pytest.raises(InvalidFile, match="its lines end with CR alone: save the file with LF"):
-        classified(rows.replace(b"\n", b"\r"))
+@pytest.mark.parametrize(
+    "rows", [HEADER + b"1,5,3,1,1\n", b"5,3,1,1\n4,3,1,1\n", HEADER + b'"a\rb",5,3,1,x\n1,5,3,1,1']
+)
+@pytest.mark.parametrize("size", [7, 1 << 20])
+def test_lines_that_end_with_cr_alone_are_lines(rows: bytes, size: int) -> None:
+    exchanged = bytes.maketrans(b"\r\n", b"\n\r")
+    result, rejected = classified(rows, size=size)
+    found, others = classified(rows.translate(exchanged), size=size)
+    assert found.translate(exchanged) == result
+    assert [(one["line"], one["reason"]) for one in others] == [
+        (one["line"], one["reason"]) for one in rejected
+    ]
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:

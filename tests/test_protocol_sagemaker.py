@@ -146,7 +146,7 @@ def test_the_headers_of_multi_model_endpoints_name_model_and_version() -> None:
         ('1,2,3,"4\n', "text/csv", 400, "line 1 is not CSV"),
         ("", "text/csv", 422, "there are no rows"),
         (",".join(NAMES), "text/csv", 422, "there are no rows"),
-        (b"\xff,1,2,3", "text/csv", 400, "the body is not UTF-8: byte 0"),
+        (b"\xff,1,2,3", "text/csv", 400, "line 1: sepal length (cm) is not UTF-8"),
         (b"1", "text/csv; charset=ebcdic", 415, "the charset ebcdic is not read here"),
         ("[1,2,3,4]\n\n{", "application/jsonlines", 400, "line 3 is not JSON"),
         ('[1,2,3,4]\n{"a": 1, "a": 2}', "application/jsonlines", 400, "line 2: a occurs twice"),
