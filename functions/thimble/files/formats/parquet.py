@@ -53,7 +53,7 @@ CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "
 SCHEMA, NUM_ROWS, ROW_GROUPS, KEY_VALUES = 2, 3, 4, 5
 GROUP_COLUMNS, GROUP_ROWS, GROUP_OFFSET, GROUP_ORDINAL = 1, 3, 5, 7
 CHUNK_OFFSET, CHUNK_META, CHUNK_INDEXES = 2, 3, (4, 5, 6, 7)
-ELEMENT_NAME, ELEMENT_CHILDREN = 4, 5
+ELEMENT_NAME, ELEMENT_CHILDREN, ELEMENT_PRECISION = 4, 5, 8
 META_PATH = 3
 META_CODEC, META_UNPACKED, META_SIZE, META_OFFSETS, META_BLOOM = 4, 6, 7, (9, 10, 11), (14, 15)
 
@@ -335,7 +335,10 @@ def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     """InvalidFile unless it is Parquet with a column for every feature, of the feature's type."""
     found = footer(size, read)
     _check(found, size)
-    found, left_out = _readable(found)
+    try:
+        found, left_out = _readable(found)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InvalidFile("the file's footer is broken") from error
     names = list(schema := _schema(found))
     header = spelled(names, classifier.feature_names or ())
     _refuse_unreadable(classifier, left_out)
@@ -353,21 +356,22 @@ def _schema(found: Footer) -> pl.Schema:
 
 
 def _readable(found: Footer) -> tuple[Footer, dict[str, str]]:
-    """The footer without the columns of types that polars does not know, and what it says of these."""
-    try:
-        _schema(found)
-    except InvalidFile as error:
-        root, *columns = found.columns
-        left_out = {}
-        for column in columns:
-            try:
-                _schema(found.only([root, column]))
-            except InvalidFile as fault:
-                left_out[_name(column)] = str(fault).removeprefix("the file's footer cannot be read: ")
-        if not left_out:
-            raise error from None
-        return found.only([root, *(column for column in columns if _name(column) not in left_out)]), left_out
-    return found, {}
+    """The footer without the columns of types that polars does not read, and what is wrong with each."""
+    root, *columns = found.columns
+    left_out = {_name(column): reason for column in columns if (reason := _wide_decimal(column))}
+    if not left_out:
+        return found, {}
+    return found.only([root, *(column for column in columns if _name(column) not in left_out)]), left_out
+
+
+def _wide_decimal(column: list[Struct]) -> str:
+    digits = max(
+        element[ELEMENT_PRECISION].value if ELEMENT_PRECISION in element else 0 for element in column
+    )
+    most = WIDE.precision
+    return (
+        f"it holds decimals of {digits} digits, and the most that are read is {most}" if digits > most else ""
+    )
 
 
 def _name(column: list[Struct]) -> str:
@@ -381,7 +385,7 @@ def _refuse_unreadable(classifier: Classifier, left_out: Mapping[str, str]) -> N
     used = {normal(f.name) for f in classifier.features if f.type != "unused"}
     for name, reason in left_out.items():
         if names is None or normal(name) in used:
-            raise InvalidFile(f'"{name}" is a column of a type that is not read here: {reason}')
+            raise InvalidFile(f'"{name}" cannot be read: {reason}')
 
 
 def _is_fixed(dtype: pl.DataType) -> bool:
@@ -466,7 +470,7 @@ def _series(column: added.Labels | added.Numbers) -> pl.Series:
 
 
 def _dtype(classes: Sequence[Any]) -> pl.DataType:
-    """Integers beyond what any of Parquet's types for them holds are decimals without a point, or texts."""
+    """Integers that none of Parquet's types for them holds all of are decimals without a point."""
     if type(classes[0]) is not int:
         return pl.Series(classes).dtype
     least, most = min(classes), max(classes)
@@ -474,7 +478,7 @@ def _dtype(classes: Sequence[Any]) -> pl.DataType:
         return pl.Int64()
     if least >= 0 and most < 1 << 64:
         return pl.UInt64()
-    return WIDE if max(-least, most) < 10**WIDE.precision else pl.String()
+    return WIDE
 
 
 def _of(chunks: Value, names: Container[bytes]) -> Value:
