@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import sparse
 
 from model.forms import kind_of, plain, refusal

@@ -20,7 +20,7 @@ import pandas as pd
 import polars as pl
 
 from model.frames import Table
-from thimble import classifier, textcells
+from thimble import classifier, encodings, textcells
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
 from thimble.features import Feature
@@ -29,6 +29,7 @@ from thimble.files.formats import parquet
 from thimble.files.formats.compression import BY_EXTENSION
 from thimble.files.formats.delimited import Delimited
 from thimble.files.formats.records import Answered, Block, Format
+from thimble.values import MISSING
 
 STANDARD_INPUT = "-"
 HEADER = formats.Given(header="present")
@@ -138,7 +139,8 @@ class Sheet:
             more = {1: "", 2: ", and 1 more record cannot be read"}.get(
                 len(rejected), f", and {len(rejected) - 1:,} more records cannot be read"
             )
-            raise InvalidFile(f"{self.shown}: line {rejected[0]['line']}: {rejected[0]['reason']}{more}")
+            reason = f"line {rejected[0]['line']}: {rejected[0]['reason']}"
+            raise InvalidFile(f"{self.shown}: {reason}{more}{self._conversion(reason)}")
         if not sum(len(block[0]) for block in reader.blocks):
             raise InvalidFile(f"{self.shown} has no rows")
         return pd.DataFrame(
@@ -151,7 +153,12 @@ class Sheet:
         )
 
     def _refusal(self, error: InvalidFile) -> InvalidFile:
-        return InvalidFile(f"{self.shown}: {error}")
+        return InvalidFile(f"{self.shown}: {error}{self._conversion(str(error))}")
+
+    def _conversion(self, reason: str) -> str:
+        """Of a text in another encoding, the command that converts it."""
+        encoding = encodings.said(reason)
+        return "" if encoding is None else f"; convert it: {encodings.command(encoding, self.shown)}"
 
     def _read(self, reader: Reader) -> Iterator[Answered]:
         if self._is_parquet:
@@ -209,7 +216,7 @@ def _objects(block: Block) -> Iterator[dict[str, Any]]:
 def _meant(cell: str) -> Any:
     """What a cell looks like: a boolean, a number, nothing, or a text."""
     text = cell.strip(textcells.BLANKS)
-    if text in textcells.MISSING:
+    if text in MISSING:
         return None
     if text.lower() in ("true", "false"):
         return True

@@ -354,3 +354,30 @@ def test_exporting_from_python_needs_no_reader_of_files() -> None:
         check=True,
     )
     assert "polars" not in loaded.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "looks"),
+    [
+        ("t.csv", "cp1252", "WINDOWS-1252"),
+        ("t.tsv", "cp1252", "WINDOWS-1252"),
+        ("t.jsonl", "cp1252", "WINDOWS-1252"),
+        ("t.csv", "utf-16", "UTF-16"),
+    ],
+)
+def test_a_file_in_another_encoding_is_told_with_the_command_that_converts_it(
+    name: str, encoding: str, looks: str, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"city": ["Köln", "Bonn"] * 10, "y": [0, 1] * 10})
+    fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(table[["city"]], table["y"])
+    text = FORMATS[f"table.{name.partition('.')[2]}"](table).decode()
+    path = tmp_path / name
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(InvalidFile) as raised:
+        reading.read(path, fitted)
+    assert f"is not UTF-8 (it looks like {looks})" in str(raised.value)
+    command = str(raised.value).partition("; convert it: ")[2]
+    assert command.startswith(f"iconv -f {looks} -t UTF-8 ")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    converted = path.with_name(f"{path.stem}.utf8{path.suffix}")
+    assert reading.read(converted, fitted).rows["city"].tolist() == table["city"].tolist()

@@ -73,7 +73,7 @@ def _values(array: Values) -> Values:
     if array.dtype.kind == "U":
         return array.astype(object)
     if array.dtype.kind == "S":
-        return np.char.decode(array, "utf-8", "replace").astype(object)
+        return np.char.decode(array, "utf-8", "surrogateescape").astype(object)
     raise InvalidInput(f"the array is of {array.dtype.name}; send numbers, booleans or strings")
 
 
