@@ -61,7 +61,7 @@ check: .venv/dev  ## format, lint, strict types, the template
 	@touch $@
 FUZZ_SECONDS ?= 60
 fuzz: .venv/fuzz/done  ## strangers' bytes by atheris, FUZZ_SECONDS (60) a target; findings are left in .fuzz
-	@for target in document request file key; do echo "fuzzing $$target"; \
+	@for target in document request file key packed alone; do echo "fuzzing $$target"; \
 	  PYTHONPATH=functions .venv/fuzz/bin/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) .fuzz 2>&1 \
 	  | grep -E "^Done|Error|SUMMARY|Test unit" ; done; ! ls .fuzz/*-crash-* .fuzz/*-timeout-* .fuzz/*-oom-* 2>/dev/null
 

@@ -217,7 +217,8 @@ def _source(found: Input) -> Source:
 def _outcome(task: Task, found: Input, outputs: Outputs, summary: Summary) -> Outcome:
     kinds = ["result", "rejected"] if summary.get("rejections") else ["result"]
     places = [outputs.shown(summary[kind]) for kind in kinds if kind in summary]
-    return Outcome(found.name, summary, _first_rejections(task.results, summary), places)
+    rejections = _first_rejections(task.results, summary)
+    return Outcome(found.name, summary, rejections, places, source=found.shown)
 
 
 def _first_rejections(results: ObjectStore, summary: Summary) -> list[dict[str, Any]]:

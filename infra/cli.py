@@ -302,7 +302,10 @@ Output = Annotated[
 SavedEstimator = Annotated[
     Path | None, typer.Option(metavar="E.joblib", help="Save the fitted estimator too, for export and check.")
 ]
-SavedData = Annotated[Path | None, typer.Option(metavar="CSV", help="Save the training data too.")]
+SavedData = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Save the training data too, in the format that its name says."),
+]
 
 
 @app.command()
@@ -356,7 +359,7 @@ def train_digits(
 def export(
     estimator: Annotated[Path, typer.Argument(metavar="ESTIMATOR.joblib", help="A joblib or pickle file.")],
     data: Annotated[
-        Path | None, typer.Option(metavar="TRAIN.csv", help="Training rows: for names, examples and scores.")
+        Path | None, typer.Option(metavar="FILE", help="Training rows, for names, examples and scores.")
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -370,6 +373,7 @@ def export(
     """Turn a fitted estimator into a model document.
 
     Unpickling an estimator runs whatever code its file holds: export only files that you trust.
+    Training rows may be in every format that is classified; - is standard input.
 
     \b
     Example:
@@ -386,7 +390,7 @@ def check(
     estimator: Annotated[
         Path | None, typer.Option(metavar="E.joblib", help="The estimator, to compare size and answers.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(metavar="CSV", help="Rows to compare on.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to compare on.")] = None,
 ) -> None:
     """Load a document as the functions do, and show its card.
 
@@ -429,7 +433,7 @@ def publish(
         Path | None,
         typer.Option(metavar="E.joblib", help="The estimator: publish only what answers as it does."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(metavar="CSV", help="Rows to compare on.")] = None,
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to compare on.")] = None,
     candidate: Annotated[
         bool,
         typer.Option("--candidate", help="Publish the version only; what is current stays (see canary)."),
@@ -569,7 +573,7 @@ def diff(
     one: Annotated[str, typer.Argument(metavar="A", help="MODEL.json, NAME or NAME@VERSION.")],
     other: Annotated[str, typer.Argument(metavar="B", help="The same.")],
     data: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Rows to compare their answers on.")
+        Path | None, typer.Option(metavar="FILE", help="Rows to compare their answers on.")
     ] = None,
     at: Registry = LOCAL_REGISTRY,
     endpoint_url: EndpointUrl = None,

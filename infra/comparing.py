@@ -9,12 +9,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from infra import keeping
+from model import reading
 from model.checking import Check, example_table, facts
 from model.commands import read_document
-from model.frames import Table, columns, csv_table, features_by_position
+from model.frames import Table, columns
 from model.support import refusing
 from thimble.classifier import Classifier, Predictions, load
-from thimble.errors import InvalidFile
 
 
 def diff(one: str, other: str, data: Path | None, at: str, endpoint_url: str | None) -> None:
@@ -73,11 +73,11 @@ def _agreements(one: Classifier, other: Classifier, titles: tuple[str, str], dat
         for title, model in zip(titles, (one, other), strict=True)
     }
     if data is not None:
-        tables[str(data)] = _read(data, one)
+        tables[str(data)] = reading.rows(data, one)
     lines = [
         f"On {where}: {_agreement(one, other, table)}" for where, table in tables.items() if table is not None
     ]
-    return lines or ["Neither has examples; --data CSV compares them on rows."]
+    return lines or ["Neither has examples; --data FILE compares them on rows."]
 
 
 def _meaning(model: Classifier) -> tuple[object, ...]:
@@ -122,13 +122,3 @@ def _distance(
     one: Predictions, other: Predictions, rows: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 ) -> float:
     return float(np.abs(one.probabilities - other.probabilities)[:, rows].max(initial=0.0))
-
-
-def _read(path: Path, model: Classifier) -> Table:
-    table = csv_table(path)
-    if not model.feature_names:
-        return table[features_by_position(path, table, model.n_features)]
-    missing = [name for name in model.feature_names if name not in table.columns]
-    if missing:
-        raise InvalidFile(f"{path} has no column {missing[0]!r}")
-    return table[list(model.feature_names)]

@@ -222,7 +222,7 @@ def _outcome(
     store: S3Store, answers: Place, file: Dropped, output: Path | None, endpoint: str | None
 ) -> Outcome:
     summary = file.summary or {}
-    outcome = Outcome(file.name, summary)
+    outcome = Outcome(file.name, summary, source=str(file.path))
     keys = [summary["result"]] if "result" in summary else []
     if summary.get("rejections"):
         keys.append(summary["rejected"])

@@ -1,5 +1,6 @@
 """What `thimble drop` shows: progress on stderr where somebody is watching, the outcome on stdout."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from infra.inputs import left_out
+from thimble import encodings
 
 SHOWN_REJECTIONS = 5
 SHOWN_CLASSES = 5
@@ -33,6 +35,7 @@ class Outcome:
     rejections: list[dict[str, Any]] = field(default_factory=list)  # the first few
     places: list[str] = field(default_factory=list)  # of the result, and of the rejections if there are any
     fetch: str | None = None  # a line to copy
+    source: str = ""  # where the file lies, as a person would write it
 
     @property
     def error(self) -> str | None:
@@ -140,6 +143,7 @@ def _classes(counts: dict[str, int]) -> str:
 def _details(outcome: Outcome) -> Iterator[str]:
     if outcome.error:
         yield f"{outcome.name} was refused: {outcome.error}"
+        yield from _conversion(outcome, [outcome.error])
         return
     yield f"{outcome.name}, by {_model(outcome.summary['model'])}"
     unit = "row" if outcome.summary["format"] == "parquet" else "line"
@@ -147,10 +151,21 @@ def _details(outcome: Outcome) -> Iterator[str]:
         yield f"  {unit} {rejection['line']}: {rejection['reason']}"
     if (more := outcome.summary["rejections"] - SHOWN_REJECTIONS) > 0 and outcome.rejections:
         yield f"  and {more:,} more"
+    yield from _conversion(outcome, [rejection["reason"] for rejection in outcome.rejections])
+    for column, reason in outcome.summary.get("left_out", {}).items():
+        yield f"  left out  {column}: {reason}"
     for title, place in zip(("result", "rejected"), outcome.places, strict=False):
         yield f"  {title:<9} {place}"
     if outcome.fetch:
         yield f"  fetch     {outcome.fetch}"
+
+
+def _conversion(outcome: Outcome, reasons: Sequence[str]) -> Iterator[str]:
+    """The command that makes UTF-8 of the file, if that is what is wrong."""
+    found = Counter(encoding for reason in reasons if (encoding := encodings.said(reason)) is not None)
+    if found and outcome.source:
+        encoding, _ = max(found.items(), key=lambda item: (item[0] != "", item[1]))
+        yield f"  convert   {encodings.command(encoding, outcome.source)}"
 
 
 def _model(model: dict[str, str]) -> str:

@@ -12,11 +12,14 @@ from typing import Any
 import joblib
 from rich.console import Console
 
+from model import reading, saving
 from model.checking import Check, card
 from model.checking import check as check_document
 from model.classifiers import best, require_fitted
 from model.exporter import export as export_document
-from model.frames import Training, read_csv, require_free_names
+from model.frames import require_free_names
+from model.reading import Training
+from model.sheets import STANDARD_INPUT
 from model.support import Unsupported, located_in, names, refusing, require_document
 from model.worked import EXAMPLES
 from thimble.errors import InvalidInput
@@ -27,11 +30,12 @@ WARNING = "Unpickling {} runs whatever code it holds: go on only with files that
 def train(example: str, output: Path, estimator_path: Path | None, data_path: Path | None) -> None:
     for path in (output, estimator_path, data_path):
         _require_folder(path)
+    save = data_path and saving.writer(data_path)
     X, y, estimator = EXAMPLES[example]()
     if estimator_path:
         joblib.dump(estimator, estimator_path)
-    if data_path:
-        X.join(y).to_csv(data_path, index=False)
+    if data_path and save:
+        data_path.write_bytes(save(X.join(y)))
     _write(output, export_document(estimator, X, y, name=example), estimator)
 
 
@@ -43,7 +47,7 @@ def export(
     estimator = _unpickle(estimator_path)
     X, y = None, None
     if data_path:
-        X, y, _ = found = read_csv(data_path, estimator, targets)
+        X, y, _ = found = reading.read(data_path, estimator, targets)
         _say_what_is_not_scored(found, data_path)
     trained = datetime.fromtimestamp(estimator_path.stat().st_mtime, UTC)
     with located_in(data_path):
@@ -71,7 +75,7 @@ def checked(path: Path, estimator_path: Path | None, data_path: Path | None) -> 
     _require_files(path, estimator_path, data_path)
     data = read_document(path)
     estimator = None if estimator_path is None else _unpickle(estimator_path)
-    X = None if data_path is None or estimator is None else read_csv(data_path, estimator).rows
+    X = None if data_path is None or estimator is None else reading.read(data_path, estimator).rows
     with refusing(path), located_in(data_path):
         return check_document(data, estimator, X)
 
@@ -108,7 +112,7 @@ def _say(sentence: str) -> None:
 def _require_files(*paths: Path | None) -> None:
     """An OSError for one that cannot be read, before there is any work or warning."""
     for path in paths:
-        if path:
+        if path and str(path) != STANDARD_INPUT:
             path.open("rb").close()
 
 

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from model.classifiers import best, heads_of, history, require_fitted
+from model.forms import type_of
 from model.frames import (
     Table,
     as_table,
     columns,
     data_digest,
     estimator_input,
+    is_sparse,
     json_rows,
     known_names,
     require_free_names,
-    type_of,
 )
 from model.heads import Head, folded
 from model.parity import all_numbers, expected, require_parity
@@ -49,8 +50,8 @@ def export(
 ) -> bytes:
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
 
-    `X` (a DataFrame, an array or lists) gives the document its example rows, the digest of the training data,
-    and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
+    `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
+    the training data, and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
     of held-out data. Raises Unsupported where the estimator has no exact document, and InvalidInput where it
     refuses the rows.
     """
@@ -90,7 +91,10 @@ def export(
 
 def dumps(document: Mapping[str, Any]) -> bytes:
     """One key a line, so that a document can be read and a change of it shown."""
-    lines = (orjson.dumps(key) + b": " + orjson.dumps(value) for key, value in document.items())
+    try:
+        lines = [orjson.dumps(key) + b": " + orjson.dumps(value) for key, value in document.items()]
+    except TypeError as error:  # half a character in a name, a label or a category
+        raise Unsupported(f"The document would hold what JSON cannot: {error}") from None
     return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
 
@@ -106,7 +110,8 @@ def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Pr
         types = [type_of(table.iloc[:, i]) for i in range(table.shape[1])]
     else:
         types = [None] * getattr(estimator, "n_features_in_", 0)
-    return Program(names or [f"feature {i}" for i in range(len(types))], types)
+    sparse = table is not None and is_sparse(table)
+    return Program(names or [f"feature {i}" for i in range(len(types))], types, sparse)
 
 
 def _output_names(y: Any) -> list[str]:
@@ -123,7 +128,8 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
     and the estimator's answers to them."""
     predicted = pd.DataFrame(estimator.predict(estimator_input(estimator, table)))
     chosen = list(predicted.drop_duplicates().index[:MOST_EXAMPLES])
-    missing = table.isna().sum(axis=1).to_numpy()
+    read = [feature.type != "unused" for feature in classifier.features]
+    missing = table.loc[:, read].isna().sum(axis=1).to_numpy()
     chosen += [int(missing.argmax())] if missing.any() else []
     others = [i for i in range(min(len(table), FEWEST_EXAMPLES)) if i not in chosen]
     rows = table.iloc[sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]})]
@@ -145,7 +151,7 @@ def _training(
     if trained is not None:
         about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if table is not None:
-        about |= {"rows": len(table), "data_digest": data_digest(table)}
+        about |= {"rows": len(table), "data_digest": data_digest(classifier.features, table)}
     measured = {} if table is None or y is None else _scores(estimator, classifier, table, np.asarray(y))
     return about | {"scores": {**measured, **scores}}
 

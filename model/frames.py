@@ -1,21 +1,20 @@
-"""Tables of rows: as an estimator wants them, as a document names them, as a CSV file has them."""
+"""Tables of rows: as an estimator wants them, and as a document names them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
-from numpy.typing import NDArray
+from scipy import sparse
 
+from model.forms import kind_of, plain, refusal
 from model.support import Unsupported
 from thimble.answers import column_names
 from thimble.classifier import Classifier
-from thimble.errors import InvalidFile
 from thimble.features import Feature
 from thimble.features import columns as as_columns
 
@@ -24,14 +23,17 @@ Table = pd.DataFrame
 
 def as_table(estimator: Any, X: Any) -> Table:
     """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
+    if sparse.issparse(X):
+        X = pd.DataFrame.sparse.from_spmatrix(X.astype(np.float64))
+        return X if known_names(estimator) is None else X.set_axis(known_names(estimator), axis="columns")
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     names = known_names(estimator)
     if names and isinstance(X, pd.DataFrame):
         table = table[names]
     elif names:
         table = table.set_axis(names, axis="columns")
-    narrow = table.select_dtypes([np.float32, np.float16]).columns
-    return table.astype(dict.fromkeys(narrow, np.float64)).reset_index(drop=True)
+    others = table.select_dtypes([np.float32, np.float16, np.longdouble]).columns
+    return table.astype(dict.fromkeys(others, np.float64)).reset_index(drop=True)
 
 
 def known_names(estimator: Any) -> list[str] | None:
@@ -40,23 +42,16 @@ def known_names(estimator: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def estimator_input(estimator: Any, table: Table) -> Table | NDArray[Any]:
+def is_sparse(table: Table) -> bool:
+    """Whether all columns are sparse, which scikit-learn then reads as one sparse matrix."""
+    return all(isinstance(dtype, pd.SparseDtype) for dtype in table.dtypes)
+
+
+def estimator_input(estimator: Any, table: Table) -> Any:
     """Rows as the estimator was fitted on them: it warns of names that it does not know."""
+    if is_sparse(table):
+        return table.sparse.to_coo().tocsr()
     return table if known_names(estimator) else table.to_numpy()
-
-
-def type_of(column: pd.Series[Any]) -> str | None:
-    """The type of a feature, as far as its values tell."""
-    if column.dtype.kind == "b":
-        return "boolean"
-    if column.dtype.kind in "iuf":
-        return "number"
-    kinds = {type(value) for value in column.dropna().tolist()}
-    if kinds == {str}:
-        return "text"
-    if kinds == {bool}:
-        return "boolean"
-    return "number" if kinds and kinds <= {int, float} else None
 
 
 def require_free_names(classifier: Classifier) -> None:
@@ -79,13 +74,17 @@ def json_rows(features: Sequence[Feature], table: Table) -> list[list[Any]]:
 def _json_column(feature: Feature, column: pd.Series[Any]) -> list[Any]:
     if feature.type == "unused":
         return [None] * len(column)
-    kind = {"number": float, "boolean": bool, "text": str}[feature.type]
+    if feature.type == "number" and isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        return [None if value != value else value for value in column.to_numpy(np.float64).tolist()]
     absent = column.isna().tolist()
     values = column.tolist()
     try:
-        return [None if gone else kind(value) for gone, value in zip(absent, values, strict=True)]
-    except (TypeError, ValueError):
-        raise Unsupported(f"column {column.name!r} holds other values than {feature.type}s") from None
+        return [
+            None if gone else plain(feature.type, value) for gone, value in zip(absent, values, strict=True)
+        ]
+    except TypeError:
+        kinds = {kind_of(value) for gone, value in zip(absent, values, strict=True) if not gone}
+        raise Unsupported(refusal(f"column {column.name!r}", kinds)) from None
 
 
 def columns(features: Sequence[Feature], table: Table) -> list[Any]:
@@ -93,79 +92,14 @@ def columns(features: Sequence[Feature], table: Table) -> list[Any]:
     return as_columns(features, json_rows(features, table))
 
 
-def data_digest(table: Table) -> str:
-    """SHA-256 over the columns in order: numbers as little-endian float64, others as a JSON array."""
+def data_digest(features: Sequence[Feature], table: Table) -> str:
+    """SHA-256 over the columns that are read, in order: numbers as little-endian float64, others as a JSON
+    array."""
     sha = hashlib.sha256()
-    for _, column in table.items():
-        if column.dtype.kind in "iuf":
-            sha.update(column.to_numpy().astype("<f8").tobytes())
-        else:
-            sha.update(
-                orjson.dumps(
-                    [None if gone else value for gone, value in zip(column.isna(), column, strict=True)]
-                )
-            )
+    for i, feature in enumerate(features):
+        values = _json_column(feature, table.iloc[:, i])
+        if feature.type == "number":
+            sha.update(np.array([np.nan if value is None else value for value in values], "<f8").tobytes())
+        elif feature.type != "unused":
+            sha.update(orjson.dumps(values))
     return sha.hexdigest()
-
-
-class Training(NamedTuple):
-    """What a file has for an estimator."""
-
-    rows: Table
-    labels: NDArray[Any] | None
-    others: list[str]  # columns that are no features, and were not read as labels
-
-
-def read_csv(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
-    """The features, and the labels if the file has them: the `targets`, or the one column left over."""
-    table = csv_table(path)
-    if all(_is_number(name) for name in table.columns):
-        raise InvalidFile(f"{path} has no header line: its first line is all numbers")
-    names = known_names(estimator) or features_by_position(
-        path, table, getattr(estimator, "n_features_in_", 0), targets
-    )
-    for name in (*names, *targets):
-        if name not in table.columns:
-            raise InvalidFile(f"{path} has no column {name!r}")
-    others = [name for name in table.columns if name not in names]
-    labels = list(targets) or _labels_among(table, others, estimator.classes_)
-    y = table[labels].to_numpy() if labels else None
-    unread = [name for name in others if name not in labels]
-    return Training(table[names], y[:, 0] if y is not None and y.shape[1] == 1 else y, unread)
-
-
-def csv_table(path: Path) -> Table:
-    try:
-        table = pd.read_csv(path)
-    except ValueError as error:  # no text in UTF-8, no columns, or lines of other lengths
-        raise InvalidFile(f"{path} cannot be read as a CSV table: {error}") from None
-    if table.empty:
-        raise InvalidFile(f"{path} has no rows")
-    return table
-
-
-def features_by_position(path: Path, table: Table, n_features: int, targets: Sequence[str] = ()) -> list[str]:
-    """All columns but the labels', which without `targets` is the last if there is one too many."""
-    columns = [name for name in table.columns if name not in targets]
-    if not targets and len(columns) == n_features + 1:
-        columns.pop()
-    if len(columns) != n_features:
-        raise InvalidFile(
-            f"{path} has {len(table.columns)} columns; {n_features} features are taken, and their names are "
-            "not known: leave only these, in order, and the labels' column last"
-        )
-    return columns
-
-
-def _labels_among(table: Table, others: list[str], classes: Any) -> list[str]:
-    if len(others) != 1 or isinstance(classes, list):  # a list: an array of classes for each output
-        return []
-    return others if table[others[0]].isin(list(classes)).all() else []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -25,6 +25,7 @@ class Column:
 
     index: int
     replaced: tuple[tuple[str | None, str], ...] = ()
+    sparse: bool = False  # whether scikit-learn has it in a sparse matrix
 
     def seen(self, text: str | None) -> str | None:
         """What an encoder gets to see where the feature has this text; None: it is missing."""
@@ -52,6 +53,7 @@ class Step:
 class Program:
     names: list[str]  # of the features, for people
     types: list[str | None]  # None: no step has told yet
+    sparse: bool = False  # whether the rows are
     steps: list[Step] = field(default_factory=list)
     width: int = 0
     forbidden: set[int] = field(default_factory=set)  # features that may not be missing
@@ -61,16 +63,20 @@ class Program:
     doubtful: set[int] = field(default_factory=set)  # columns that may be missing though no feature is
 
     read: set[int] = field(default_factory=set)  # the features that steps have looked at
+    nulls: dict[int, Any] = field(default_factory=dict)  # of features, what is missing if it is not NaN
 
     def __post_init__(self) -> None:
         self.width = len(self.names)
         self.missing = {i: frozenset([i]) for i in range(self.width)}
 
     def features(self) -> list[Column]:
-        return [Column(i) for i in range(len(self.names))]
+        return [Column(i, sparse=self.sparse) for i in range(len(self.names))]
+
+    def is_feature(self, column: Column) -> bool:
+        return column.index < len(self.types)
 
     def is_text(self, column: Column) -> bool:
-        return column.index < len(self.types) and self.types[column.index] == "text"
+        return self.is_feature(column) and self.types[column.index] == "text"
 
     def settle(self, column: Column, type_: str) -> None:
         """A step has told what a feature is made of, unless the data did before."""
@@ -82,6 +88,11 @@ class Program:
                 raise Unsupported(
                     f"{self.describe(column)} is of {_plain(self.types[i])}, and read as {_plain(type_)}"
                 )
+
+    def settle_null(self, column: Column, null: Any) -> None:
+        """A step has told what a missing value is to it: None, say."""
+        if column.index < len(self.types) and not isinstance(null, float):
+            self.nulls[column.index] = null
 
     def numbers(self, columns: Sequence[Column]) -> list[int]:
         for column in columns:
@@ -122,6 +133,8 @@ class Program:
         """Appends a step; without a width, a column for each that it reads, missing where that one is."""
         if not columns and op != "constant":
             return []
+        if op in OF_TRAINING:
+            columns, keys = self._without_empty(columns, keys)
         writes = tuple(range(self.width, self.width + (len(columns) if width is None else width)))
         plain = {key: _listed(value, op) for key, value in keys.items() if value is not None}
         self.steps.append(Step(op, tuple(columns), writes, plain, foldable))
@@ -133,6 +146,24 @@ class Program:
                 self.doubtful.add(index)
         return [Column(index) for index in writes]
 
+    def _without_empty(
+        self, columns: Sequence[int], keys: dict[str, Any]
+    ) -> tuple[Sequence[int], dict[str, Any]]:
+        """Columns that had no value in training have no numbers to compute with: whatever comes in is missing
+        after it."""
+        arrays = {key: np.isnan(value) for key, value in keys.items() if isinstance(value, np.ndarray)}
+        empty = {int(i) for absent in arrays.values() for i in np.argwhere(absent)[:, 0]}
+        if not empty:
+            return columns, keys
+        nowhere = [self._always_missing(index) if i in empty else index for i, index in enumerate(columns)]
+        return nowhere, keys | {key: np.where(absent, 1.0, keys[key]) for key, absent in arrays.items()}
+
+    def _always_missing(self, index: int) -> int:
+        (made,) = self.add("encode", [index], categories=[0.0], codes=[None])
+        self.steps[-1].keys["unknown"] = None
+        self.doubtful.add(made.index)
+        return made.index
+
     def encode(
         self,
         column: Column,
@@ -143,6 +174,7 @@ class Program:
     ) -> Column:
         """A table of codes, asked of the encoder itself: for its categories, a missing and an odd value."""
         text = self.is_text(column)
+        self.settle_null(column, null)
         known = [category for category in categories if not is_null(category)]
         if text:
             known = [category for category in known if column.seen(category) == category]
@@ -173,9 +205,7 @@ class Program:
         return encoded
 
     def describe(self, column: Column) -> str:
-        return (
-            f"column {self.names[column.index]!r}" if column.index < len(self.names) else "a computed column"
-        )
+        return f"column {self.names[column.index]!r}" if self.is_feature(column) else "a computed column"
 
 
 def _plain(type_: str | None) -> str:
@@ -211,6 +241,10 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "constant": ("values",),
     "product": (),
 }
+
+
+# The steps whose numbers come from the training data, and are NaN where a column had no value in it.
+OF_TRAINING = ("scale", "quantiles", "power")
 
 
 def pruned(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, count
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from model.forms import require_plain
 from model.program import Code, Column, Program, is_null
+from model.sparsity import makes_sparse
 from model.support import Unsupported, class_name, names
 
 Columns = list[Column]
@@ -50,6 +53,16 @@ def transform(program: Program, estimator: Any, columns: Columns, place: tuple[s
     """What a transformer, or a nest of them, makes of the columns."""
     if estimator is None or isinstance(estimator, str):
         return [] if estimator == "drop" else columns
+    made = _made(program, estimator, columns, place)
+    sparse = makes_sparse(estimator, _are_sparse(columns))
+    return [replace(column, sparse=sparse) for column in made]
+
+
+def _are_sparse(columns: Columns) -> bool:
+    return any(column.sparse for column in columns)
+
+
+def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, ...]) -> Columns:
     if type(estimator) in NESTS:
         return NESTS[type(estimator)](program, estimator, columns, place)
     if type(estimator) not in TRANSFORMERS:
@@ -75,9 +88,11 @@ def located(estimator: Any, place: Sequence[str]) -> str:
 
 
 def _takes_none(program: Program, estimator: Any, column: Column) -> bool:
-    """None in a column of texts is no NaN to scikit-learn."""
+    """None in a column of objects is no NaN to scikit-learn; a computed column has only NaN."""
     return (
-        isinstance(estimator, SimpleImputer) and estimator.missing_values is None and program.is_text(column)
+        isinstance(estimator, SimpleImputer)
+        and estimator.missing_values is None
+        and program.is_feature(column)
     )
 
 
@@ -130,38 +145,38 @@ def standard_scaler(program: Program, estimator: StandardScaler, columns: Column
 
 
 def min_max_scaler(program: Program, estimator: MinMaxScaler, columns: Columns) -> Columns:
-    low, high = estimator.feature_range if estimator.clip else (None, None)
-    return _clipped(
-        program, _scaled(program, columns, multiply=estimator.scale_, add=estimator.min_), low, high
-    )
+    values = {"multiply": estimator.scale_, "add": estimator.min_}
+    return _scaled(program, columns, **values, bounds=estimator.feature_range if estimator.clip else None)
 
 
 def max_abs_scaler(program: Program, estimator: MaxAbsScaler, columns: Columns) -> Columns:
-    low, high = (-1.0, 1.0) if getattr(estimator, "clip", False) else (None, None)
-    return _clipped(program, _scaled(program, columns, divide=estimator.scale_), low, high)
+    bounds = (-1.0, 1.0) if getattr(estimator, "clip", False) else None
+    return _scaled(program, columns, divide=estimator.scale_, bounds=bounds)
 
 
 def robust_scaler(program: Program, estimator: RobustScaler, columns: Columns) -> Columns:
     return _scaled(program, columns, subtract=estimator.center_, divide=estimator.scale_)
 
 
-def _scaled(program: Program, columns: Columns, **values: Any) -> Columns:
+def _scaled(
+    program: Program, columns: Columns, bounds: tuple[float, float] | None = None, **values: Any
+) -> Columns:
+    """In one step with its bounds: what is too large before them is not so after them."""
     if all(value is None for value in values.values()):
         program.numbers(columns)
         return columns
-    return program.add("scale", program.numbers(columns), foldable=True, **values)
+    if bounds:
+        values |= dict(zip(("minimum", "maximum"), (np.full(len(columns), bound) for bound in bounds)))
+    return program.add("scale", program.numbers(columns), foldable=bounds is None, **values)
 
 
-def _clipped(program: Program, columns: Columns, low: float | None, high: float | None) -> Columns:
-    if low is None or high is None:
-        return columns
-    n = len(columns)
-    return program.add("scale", program.numbers(columns), minimum=np.full(n, low), maximum=np.full(n, high))
+SMALLEST_NORM = 10 * float(np.finfo(np.float64).eps)  # of a dense row; a sparse one's is divided by any but 0
 
 
 def normalizer(program: Program, estimator: Normalizer, columns: Columns) -> Columns:
     indices = program.numbers(columns)
-    return program.add("normalize", indices, width=len(indices), norm=estimator.norm)
+    smallest = None if _are_sparse(columns) else SMALLEST_NORM
+    return program.add("normalize", indices, width=len(indices), norm=estimator.norm, smallest=smallest)
 
 
 def pca(program: Program, estimator: PCA, columns: Columns) -> Columns:
@@ -190,6 +205,9 @@ def _linear(program: Program, columns: Columns, weights: Any, intercepts: Any) -
 
 def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns) -> Columns:
     fills = _fills(program, estimator, columns)
+    if _is_missing_value(estimator.missing_values):
+        for column in columns:
+            program.settle_null(column, estimator.missing_values)
     numeric = [column for column, fill in fills if not isinstance(fill, str)]
     values = np.array([fill for _, fill in fills if not isinstance(fill, str)], dtype=np.float64)
     absent = None if _is_missing_value(estimator.missing_values) else estimator.missing_values
@@ -218,6 +236,7 @@ def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list
     dtype = getattr(estimator, "_fill_dtype", estimator.statistics_.dtype)
     fills = []
     for column, fill in zip(columns, estimator.statistics_.tolist(), strict=True):
+        require_plain(program.describe(column), [fill])
         if is_null(
             fill
         ):  # nothing but missing values in the training data: scikit-learn leaves the column out
@@ -253,7 +272,7 @@ def _indicators(program: Program, estimator: MissingIndicator, columns: Columns)
     made = []
     for i in estimator.features_.tolist():
         column = columns[i]
-        if column.index < len(program.types) and program.types[column.index] is None:
+        if program.is_feature(column) and program.types[column.index] is None:
             program.settle(column, "text" if isinstance(missing, str) else "number")
         is_text = program.is_text(column)
         program.settle(column, "text" if is_text else "number")
@@ -301,24 +320,34 @@ def _entry(j: int, row: Any) -> float:
 def _encoded(
     program: Program, estimator: Any, columns: Columns, j: int, read: Callable[[Any], float]
 ) -> Column:
-    categories = estimator.categories_[j].tolist()
+    require_plain(program.describe(columns[j]), estimator.categories_[j])
+    categories = [
+        category.item() if isinstance(category, np.generic) else category
+        for category in estimator.categories_[j].tolist()
+    ]
     present = [category for category in categories if not _is_missing_value(category)]
     strings = all(isinstance(category, str) for category in present)
     booleans = bool(present) and all(isinstance(category, bool) for category in present)
     if len(categories) - len(present) > 1:
         raise Unsupported(f"{program.describe(columns[j])} knows None and NaN as two categories")
-    if not present and columns[j].index < len(program.types):
+    if not present and program.is_feature(columns[j]):
         strings = program.types[columns[j].index] == "text"
     program.settle(columns[j], "text" if strings else "boolean" if booleans else "number")
     if not strings and not all(_is_exact(category) for category in present):
         raise Unsupported(f"{program.describe(columns[j])} has a category that no double holds exactly")
     null = next((category for category in categories if _is_missing_value(category)), np.nan)
-    odd = "\x00 no category" if strings else max([0.0, *map(float, present)]) + 1.5
+    odd: Any = _none_of(present, "\x00 {}".format if strings else (0.5).__add__)
 
     def ask(values: list[Any]) -> list[Code]:
         return _ask(estimator, j, [null if value is None else value for value in values], read)
 
     return program.encode(columns[j], categories, ask, null, odd)
+
+
+def _none_of(categories: list[Any], candidate: Callable[[int], Any]) -> Any:
+    """A value that is no category: the first of the candidates that is none, not a sum that may round to one."""
+    known = set(categories)
+    return next(value for value in map(candidate, count()) if value not in known)
 
 
 def _is_exact(category: Any) -> bool:
@@ -358,8 +387,12 @@ def k_bins_discretizer(program: Program, estimator: KBinsDiscretizer, columns: C
     if estimator.dtype not in (None, np.float64):
         raise Unsupported("it bins in float32; fit it with dtype=None")
     indices = program.numbers(columns)
-    edges = [known[1:-1].tolist() or [float(np.finfo(np.float64).max)] for known in estimator.bin_edges_]
-    made = program.add("bins", indices, edges=edges)
+    edges = {i: known[1:-1].tolist() for i, known in zip(indices, estimator.bin_edges_, strict=True)}
+    several = [i for i in indices if edges[i]]
+    binned = program.add("bins", several, edges=[edges[i] for i in several])
+    single = program.add("constant", [], width=1, values=np.zeros(1)) if len(several) < len(indices) else []
+    bins = dict(zip(several, binned, strict=True))
+    made = [bins[i] if i in bins else single[0] for i in indices]
     if estimator.encode == "ordinal":
         return made
     sizes = [int(n) for n in estimator.n_bins_]
@@ -392,6 +425,11 @@ def quantile_transformer(program: Program, estimator: QuantileTransformer, colum
         raise Unsupported("its references are not evenly spaced")
     if len(estimator.quantiles_) < 2:
         raise Unsupported("it has one quantile only")
+    if _are_sparse(columns):
+        raise Unsupported(
+            "of a sparse matrix it leaves the zeros as they are, which a document cannot say; make what comes "
+            "before it dense (sparse_output=False, sparse_threshold=0), and fit again"
+        )
     return program.add(
         "quantiles",
         program.numbers(columns),
@@ -462,6 +500,8 @@ def function_transformer(program: Program, estimator: FunctionTransformer, colum
         raise Unsupported(
             f"its function has no name that a document can hold; those of numpy that do: {supported}"
         )
+    if estimator.func is np.square and _are_sparse(columns):
+        raise Unsupported("the square of a sparse matrix is its product with itself; make it dense")
     made = program.add("function", program.numbers(columns), name=FUNCTIONS[estimator.func])
     program.doubtful |= {column.index for column in made}  # the logarithm of a negative number
     return made

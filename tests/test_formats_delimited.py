@@ -118,7 +118,7 @@ def _is_number(cell: str) -> bool:
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
 def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
-    form = layout(b"1,2,3,4\n")
+    form = layout(b"5,2,3,4\n")
     data = "".join(f"{value!r},{value:.17e},{value:.25f},4\n" for value in values).encode()
     X = form._columns(Tokens(form.dialect, data), len(values)).numbers
     assert X[0].tobytes() == X[1].tobytes() == np.array(values).tobytes()
@@ -349,7 +349,7 @@ def test_a_model_without_names_takes_the_columns_that_are_no_id() -> None:
         (HEADER[:-1] + b",label\n", "a.csv", 'already has "label", which the answers are called'),
         (HEADER[:-1] + b",p_setosa\n", "a.csv", 'already has "p_setosa"'),
         (b"1,5.1,3.5,1.4,0.2\n", "a.csv", "no header, and the 4 features cannot be told among the 5 cells"),
-        (b"1,2\n", "a.csv", "cannot be told among the 2 cells"),
+        (b"2,1\n", "a.csv", "cannot be told among the 2 cells"),
         ("a,b\n".encode("utf-16"), "a.csv", "UTF-16"),
         (b"\x1f\x8b\x08\x00", "a.csv", "the name says .csv, but the first bytes say gzip"),
         (b"PAR1", "a.csv", "the first bytes say Parquet"),
@@ -427,10 +427,18 @@ def test_a_line_of_blanks_is_no_record() -> None:
     assert reasons(tabs) == [(3, "the record has 3 cells, where 5 cells belong")]
 
 
-@pytest.mark.parametrize("rows", [HEADER + b"1,5,3,1,1\n", b"5,3,1,1\n4,3,1,1\n"])
-def test_lines_that_end_with_cr_alone_are_named(rows: bytes) -> None:
-    with pytest.raises(InvalidFile, match="its lines end with CR alone: save the file with LF"):
-        classified(rows.replace(b"\n", b"\r"))
+@pytest.mark.parametrize(
+    "rows", [HEADER + b"1,5,3,1,1\n", b"5,3,1,1\n4,3,1,1\n", HEADER + b'"a\rb",5,3,1,x\n1,5,3,1,1']
+)
+@pytest.mark.parametrize("size", [7, 1 << 20])
+def test_lines_that_end_with_cr_alone_are_lines(rows: bytes, size: int) -> None:
+    exchanged = bytes.maketrans(b"\r\n", b"\n\r")
+    result, rejected = classified(rows, size=size)
+    found, others = classified(rows.translate(exchanged), size=size)
+    assert found.translate(exchanged) == result
+    assert [(one["line"], one["reason"]) for one in others] == [
+        (one["line"], one["reason"]) for one in rejected
+    ]
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:

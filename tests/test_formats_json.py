@@ -84,7 +84,10 @@ def test_an_object_comes_back_with_the_answers_keys_after_its_own() -> None:
         (with_value("-Infinity"), "petal width (cm) is too large, not a finite number"),
         (with_value("1e999"), "petal width (cm) is too large, not a finite number"),
         (with_value("1" * 400), "petal width (cm) is too large, not a finite number"),
-        (LINE.replace("petal width", "petal with"), "petal width (cm) is missing"),
+        (
+            LINE.replace("petal width", "petal with"),
+            'petal width (cm) is missing; did you mean it by "petal with (cm)"?',
+        ),
         (LINE.replace("sepal width", "petal width"), "sepal width (cm) is missing"),
         (LINE[:-1] + ', "petal width (cm)": 1}', "petal width (cm) is there 2 times"),
         (LINE[:-1] + ', "petal width \\u0028cm)": 1}', "petal width (cm) is there 2 times"),
@@ -377,7 +380,7 @@ def test_objects_printed_over_several_lines_are_refused_in_one_sentence(indent: 
         ("1e400", "petal width (cm) is too large, not a finite number"),
         ("[" * 3000, "the line is not JSON: it is nested too deeply"),
         ("x", "the line is not JSON: Expecting value in column 93"),
-        ('"\ufffd', "the line is not JSON: byte 93 is not UTF-8"),
+        ('"\ufffd', "the line is not JSON: byte 93 is not UTF-8 (it looks like WINDOWS-1252)"),
         (r'"\ud800"', "the line is not JSON: it has half of a surrogate pair, which is no character"),
         (
             r'1,"note":"\uDC00"',

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -240,3 +242,55 @@ def test_a_footer_is_written_as_it_was_read(n: int, rows: int) -> None:
     assert thrift.dumps(thrift.loads(text)) == text
     found = Footer(thrift.loads(text))
     assert found.of(found.groups) == data[-8 - length :]
+
+
+def test_a_column_that_cannot_be_read_is_left_out_by_name() -> None:
+    rows = pa.table(
+        {
+            "id": [1, 2],
+            "much": pa.array([Decimal("1.5"), None], pa.decimal256(50, 2)),
+            **{name: [5.1, 6.3] for name in NAMES},
+            "nested": pa.array(
+                [{"much": [Decimal(1)]}, None], pa.struct([("much", pa.list_(pa.decimal256(60, 0)))])
+            ),
+            "note": ["a", "b"],
+        }
+    )
+    out = io.BytesIO()
+    pq.write_table(rows, out)
+    data = out.getvalue()
+    form = parquet.opened(len(data), lambda start, stop: data[start:stop], IRIS)
+    assert dict(form.left_out).keys() == {"much", "nested"}
+    assert dict(form.left_out)["much"] == "it holds decimals of 50 digits, and the most that are read is 38"
+    result, rejected = classified(data)
+    found = pq.read_table(io.BytesIO(result))
+    assert (found.column_names, rejected) == (["id", *NAMES, "note", *ANSWERS], [])
+    assert found.column("note").to_pylist() == ["a", "b"]
+
+
+def test_a_column_that_cannot_be_read_and_that_the_model_needs_refuses_the_file() -> None:
+    columns = {name: pa.array([5.1], pa.float64()) for name in NAMES}
+    columns[NAMES[2]] = pa.array([Decimal("1.5")], pa.decimal256(50, 2))
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out)
+    with pytest.raises(
+        InvalidFile, match=r'^"petal length \(cm\)" cannot be read: it holds decimals of 50 digits'
+    ):
+        classified(out.getvalue())
+
+
+LABELS = [
+    ([-1, 5, 6], pl.Int64, [-1, 5]),
+    ([0, 1 << 63, 1], pl.UInt64, [0, 1 << 63]),
+    ([-1, 1 << 63, 7], pl.Decimal(38, 0), [Decimal(-1), Decimal(1 << 63)]),
+]
+
+
+@pytest.mark.parametrize(("classes", "dtype", "expected"), LABELS)
+def test_integer_labels_of_any_size_are_written(classes: list[int], dtype: Any, expected: list[Any]) -> None:
+    raw = json.loads((Path(__file__).parents[1] / "model" / "iris.json").read_bytes()) | {"classes": classes}
+    rows = pl.DataFrame([[5.1, 3.5, 1.4, 0.2], [6.0, 2.9, 4.5, 1.5]], NAMES, orient="row")
+    result, rejected = classified(stored(rows), load(json.dumps(raw).encode()))
+    found = pl.read_parquet(io.BytesIO(result))
+    assert (found.schema["label"], found["label"].to_list(), rejected) == (dtype, expected, [])
+    assert pq.read_table(io.BytesIO(result)).column("label").to_pylist() == expected

@@ -54,7 +54,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return draw(st.binary(min_size=0, max_size=4)) + data
 
 
-@pytest.mark.parametrize("name", ["document", "request", "file", "key"])
+@pytest.mark.parametrize("name", ["document", "request", "file", "key", "packed", "alone"])
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=damaged())
 def test_any_bytes_are_answered_or_refused(targets: dict[str, Any], name: str, data: bytes) -> None:

@@ -71,7 +71,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
         "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
         "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": ""},
-        "results_version": 1,
+        "results_version": 2,
         "format": "csv",
         "rows": 3,
         "predictions": 2,
@@ -142,7 +142,7 @@ def test_what_an_earlier_program_made_otherwise_is_made_again(
     monkeypatch.setattr("thimble.files.formats.delimited.label_text", str.upper)
     bench.classify()
     assert bench.get(f"{KEY}/result.csv") == written
-    monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 2)
+    monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 3)
     bench.classify()
     assert b",SETOSA," in bench.get(f"{KEY}/result.csv")
 

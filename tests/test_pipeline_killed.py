@@ -126,6 +126,52 @@ def get(s3: "S3Client", key: str) -> bytes:
     return s3.get_object(Bucket="thimble-results", Key=key)["Body"].read()
 
 
+def check_nothing_is_mixed(s3: "S3Client", key: str) -> None:
+    """A summary, if there is one, speaks of the bytes that lie beside it."""
+    if "summary.json" not in {path.rpartition("/")[2] for path in listed(s3, key)}:
+        return
+    summary = json.loads(get(s3, f"{key}/summary.json"))
+    result, rejections = get(s3, f"{key}/result.csv"), get(s3, f"{key}/rejections.jsonl")
+    assert result.count(b"\n") == summary["predictions"] + 1
+    assert rejections.count(b"\n") == summary["rejections"]
+    assert s3.head_object(Bucket="thimble-results", Key=f"{key}/result.csv")["ETag"] == summary["result_etag"]
+
+
+def listed(s3: "S3Client", key: str) -> list[str]:
+    return [
+        item["Key"]
+        for item in s3.list_objects_v2(Bucket="thimble-results", Prefix=f"{key}/").get("Contents", [])
+    ]
+
+
+@pytest.mark.parametrize("version", [b"a,b\nx,y\n", HEADER + b"1,x,,1\n"], ids=["refused", "all rejected"])
+def test_killed_at_any_call_a_refusal_leaves_nothing_of_before(
+    version: bytes,
+    s3: "S3Client",
+    s3_server: str,
+    load_event: Callable[..., dict[str, Any]],
+    monkeypatch: Any,
+) -> None:
+    event = load_event("s3_put")
+    key = event["Records"][0]["s3"]["object"]["key"]
+    monkeypatch.setenv("MAX_REJECTED_SHARE", "0.9")
+    s3.put_object(Bucket="thimble-inbox", Key=key, Body=version)
+    _, calls = run_function(s3_server, event)
+    left = {"refused": [f"{key}/summary.json"]}.get("refused" if version.startswith(b"a") else "")
+    for at in range(1, calls + 1):
+        s3.put_object(Bucket="thimble-inbox", Key=key, Body=rows(SMALL, 1))
+        run_function(s3_server, event)
+        s3.put_object(Bucket="thimble-inbox", Key=key, Body=version)
+        assert run_function(s3_server, event, at, after=True)[0] == -signal.SIGKILL
+        assert (
+            f"{key}/summary.json" not in listed(s3, key)
+            or "error" in json.loads(get(s3, f"{key}/summary.json"))
+            or f"{key}/result.csv" in listed(s3, key)
+        )
+        run_function(s3_server, event)
+        assert listed(s3, key) == (left or [f"{key}/rejections.jsonl", f"{key}/summary.json"])
+
+
 @pytest.mark.parametrize("n", [SMALL, LARGE], ids=["put at once", "in parts"])
 def test_killed_at_any_call_it_leaves_a_whole_result_and_a_retry_mends_all(
     n: int, s3: "S3Client", s3_server: str, load_event: Callable[..., dict[str, Any]]
@@ -146,6 +192,7 @@ def test_killed_at_any_call_it_leaves_a_whole_result_and_a_retry_mends_all(
             code, _ = run_function(s3_server, event, at, after)
             assert code == -signal.SIGKILL
             assert get(s3, f"{key}/result.csv") in (results[0][0], results[1][0])
+            check_nothing_is_mixed(s3, key)
             summary = classify(s3, key)
             assert (get(s3, f"{key}/result.csv"), get(s3, f"{key}/rejections.jsonl")) == results[1]
             assert summary == json.loads(get(s3, f"{key}/summary.json"))

@@ -283,7 +283,7 @@ def test_a_body_that_unpacks_to_too_much_is_refused_before_it_does(bomb: bytes) 
 @pytest.mark.parametrize(
     ("path", "body", "headers"),
     [
-        ("/classify", b"1,2,3,4\n" * 11, {"content-type": "text/csv"}),
+        ("/classify", b"5,2,3,4\n" * 11, {"content-type": "text/csv"}),
         ("/classify", b"[1,2,3,4]\n" * 11, {"content-type": "application/jsonlines"}),
         ("/v1/models/iris:predict", json.dumps({"instances": [[1, 2, 3, 4]] * 11}).encode(), {}),
         ("/invocations", json.dumps({"inputs": [[1, 2, 3, 4]] * 11}).encode(), {}),

@@ -217,6 +217,15 @@ def test_no_other_name_answers_and_a_name_is_no_path(shelf: Shelf, models: Regis
     assert shelf.asked in ([], ["none/current"], ["none/current"] * 2)
 
 
+def test_a_name_that_is_close_to_one_that_answered_is_asked_about(shelf: Shelf) -> None:
+    shelf.publish("churn", version(1))
+    found = Registry(shelf.seen, default="churn", refresh=REFRESH, cache=Cache(1 << 30))
+    with pytest.raises(NotFound, match="there is no model 'chrun'; did you mean \"churn\"\\? GET /v2/models"):
+        found.get("chrun")
+    with pytest.raises(NotFound, match="there is no model 'other'; GET /v2/models"):
+        found.get("other")
+
+
 def test_a_missing_default_is_not_the_callers_to_mend(shelf: Shelf) -> None:
     with pytest.raises(Unavailable, match="there is no model 'iris'"):
         opened(shelf).get()

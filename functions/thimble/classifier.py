@@ -10,8 +10,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from thimble import features, network, reference
+from thimble import cost, features, network, reference
 from thimble.arrays import FloatArray, all_finite
+from thimble.cost import Cost
 from thimble.document import Document, digest, parse
 from thimble.errors import InvalidModel
 from thimble.features import Feature
@@ -114,6 +115,8 @@ class Classifier(NamedTuple):
     preprocessing: Preprocessing | None
     outputs: tuple[Output, ...]
     reference: Reference | None  # what it was trained on, to measure drift against
+    cost: Cost  # of a row
+    chunk: int  # how many rows are evaluated at once
 
     @property
     def name(self) -> str:
@@ -150,11 +153,10 @@ class Classifier(NamedTuple):
         if self.preprocessing is None:
             columns = np.asarray(columns, dtype=np.float64, order="C")  # another layout rounds otherwise
         n = len(columns[0])
-        chunk = self.preprocessing.chunk if self.preprocessing else network.CHUNK
         with np.errstate(over="ignore", invalid="ignore"):
-            if n <= chunk:
+            if n <= self.chunk:
                 return self._part(columns, slice(0, n))
-            spans = (slice(start, min(start + chunk, n)) for start in range(0, n, chunk))
+            spans = (slice(start, min(start + self.chunk, n)) for start in range(0, n, self.chunk))
             return joined([self._part(columns, rows) for rows in spans])
 
     def _part(self, columns: Any, rows: slice) -> Predictions:
@@ -165,8 +167,10 @@ class Classifier(NamedTuple):
         if not faults and len(self.outputs) == 1:
             return first
         further = tuple(output.predictions(X, n) for output in self.outputs[1:])
+        faults = dict(faults)  # where there are several, an earlier one is said
         for predictions in (first, *further):
-            faults = {**predictions.rejected, **faults}
+            for row, fault in predictions.rejected.items():
+                faults.setdefault(row, fault)
         return first._replace(rejected=faults, further=further)
 
     def _inputs(self, columns: Any, rows: slice) -> tuple[FloatArray, dict[int, str]]:
@@ -210,15 +214,29 @@ def label_text(label: Label) -> str:
 def load(data: bytes) -> Classifier:
     """A document's bytes, ready to answer; InvalidModel if malformed, or if it fails its own examples."""
     document = parse(data)
+    preprocessing, outputs = _preprocessing(document), tuple(map(_output, document.heads))
+    price = _cost(document, preprocessing, outputs)
+    cost.check(price, "The model")
     classifier = Classifier(
         document=document,
         digest=digest(data),
-        preprocessing=_preprocessing(document),
-        outputs=tuple(map(_output, document.heads)),
+        preprocessing=preprocessing,
+        outputs=outputs,
         reference=reference.read(document),
+        cost=price,
+        chunk=network.rows_at_once(price.numbers),
     )
     _prove(classifier)
     return classifier
+
+
+def _cost(document: Document, preprocessing: Preprocessing | None, outputs: Sequence[Output]) -> Cost:
+    """Of a row: the preprocessing, then every output beside it, all of whose answers are kept."""
+    networks = [output.network.cost for output in outputs]
+    kept = sum(len(output.classes) for output in outputs)
+    before = preprocessing.cost if preprocessing else Cost(0, document.n_features_in)
+    own = Cost(cost.OUTPUT * len(outputs), before.numbers + kept)
+    return cost.in_turn((before, own, cost.beside(cost.in_turn(networks), own.numbers)))
 
 
 def _preprocessing(document: Document) -> Preprocessing | None:

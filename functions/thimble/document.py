@@ -27,6 +27,7 @@ FORMAT = "thimble"
 FORMAT_VERSION = 1
 
 MAX_BYTES = 64 * 2**20
+MAX_MEMORY = 256 * 2**20  # of the values of its JSON
 MAX_EXAMPLES = 1000
 MAX_STEPS = 2_000
 
@@ -104,6 +105,12 @@ def parse(data: bytes) -> Document:
 def _decode(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise InvalidModel(f"The document has {len(data)} bytes; the most that is read is {MAX_BYTES}")
+    needed = strictjson.memory(data)
+    if needed > MAX_MEMORY:
+        raise InvalidModel(
+            f"The document has so many values that reading it could take {needed:,} bytes of memory; the most "
+            f"is {MAX_MEMORY:,}: make the model smaller"
+        )
     try:
         raw = strictjson.loads(data)
     except strictjson.NotJson as error:

@@ -15,6 +15,10 @@ ThimbleError
     └── NoDefaultModel       what answers where no model is named was not published yet
 """
 
+import re
+
+LAST_WORD = re.compile(r"[\s,;:]+[^\s,;:]*$")
+
 
 class ThimbleError(Exception):
     """The root: catch this to catch them all."""
@@ -66,3 +70,11 @@ class Unavailable(ThimbleError):
 
 class NoDefaultModel(Unavailable):
     """The model that answers where none is named is not there: nobody has published it yet."""
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, cut between words and not in one: half a word says nothing."""
+    if len(text) <= most:
+        return text
+    found = LAST_WORD.search(text[: most - 2])
+    return f"{text[: found.start()] if found else ''}..."

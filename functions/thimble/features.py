@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +44,36 @@ def names(raw: dict[str, Any], n_features: int) -> tuple[str, ...] | None:
         if not isinstance(name, str) or not name:
             raise InvalidModel(f"feature_names_in[{i}] is {shown(name)}, not a name")
     check_distinct(found, "feature_names_in")
+    _check_forms(found)
     if len(found) != n_features:
         raise InvalidModel(f"feature_names_in has {len(found)} names; the model takes {n_features} features")
     return tuple(found)
+
+
+def _check_forms(names: list[str]) -> None:
+    """InvalidModel for two names that look the same: composed and decomposed letters."""
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        if normal(name) in seen:
+            raise InvalidModel(
+                f"feature_names_in[{i}] is {shown(name)} a second time, in another Unicode form"
+            )
+        seen.add(normal(name))
+
+
+def normal(name: str) -> str:
+    """A name in Unicode's normal form C, in which names are matched."""
+    if name.isascii():
+        return name
+    import unicodedata  # which few models need: a cold start is spared it
+
+    return unicodedata.normalize("NFC", name)
+
+
+def spelled(found: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names as the model spells them, where only the Unicode form differs; others as they are."""
+    spelling = {normal(name): name for name in known}
+    return [spelling.get(normal(name), name) for name in found]
 
 
 def read(
@@ -64,13 +91,12 @@ def read(
 
 def _categories(preprocessing: dict[str, Any]) -> dict[int, frozenset[str]]:
     """Of the features that are encoded, their texts; whether a step is sound is `preprocessing`'s to say."""
-    found: dict[int, frozenset[str]] = {}
+    found: dict[int, set[str]] = {}
     for step in preprocessing.get("steps", ()):
         match step:
             case {"op": "encode", "column": int(column), "categories": [*categories]}:
-                texts = frozenset(text for text in categories if isinstance(text, str))
-                found[column] = found.get(column, frozenset()) | texts
-    return found
+                found.setdefault(column, set()).update(text for text in categories if isinstance(text, str))
+    return {column: frozenset(texts) for column, texts in found.items()}
 
 
 def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from thimble.arrays import FloatArray
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidModel, shortened
 
 MAX_WIDTH = 100_000  # of any list
 
@@ -82,9 +82,9 @@ def is_finite(value: Any) -> bool:
 def indices(value: Any, path: str, below: int) -> NDArray[np.intp]:
     """Distinct or not, each from 0 to below."""
     found = items(value, path)
-    for i, index in enumerate(found):
-        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < below:
-            raise InvalidModel(f"{path}[{i}] is {shown(index)}; there are columns 0 to {below - 1}")
+    if set(map(type, found)) != {int} or min(found) < 0 or max(found) >= below:
+        i = next(i for i, index in enumerate(found) if type(index) is not int or not 0 <= index < below)
+        raise InvalidModel(f"{path}[{i}] is {shown(found[i])}; there are columns 0 to {below - 1}")
     return np.array(found, dtype=np.intp)
 
 
@@ -124,9 +124,9 @@ def typed(raw: dict[str, Any], key: str, kind: type, default: Any, path: str = "
 
 
 def shown(value: Any) -> str:
-    """A value as its document spells it, cut short."""
+    """A value as its document spells it, shortened."""
     try:
         text = orjson.dumps(value).decode()
     except TypeError:
         text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(text, 60)

@@ -55,7 +55,8 @@ def read(raw: dict[str, Any]) -> tuple[Head, ...]:
     for key in KEYS:
         if key in raw:
             raise InvalidModel(f"{key} stands beside outputs; it belongs in each of them")
-    heads = []
+    heads: list[Head] = []
+    taken: set[str] = set()
     for i, output in enumerate(items(raw["outputs"], "outputs")):
         if not isinstance(output, dict):
             raise InvalidModel(f"outputs[{i}] is not an object")
@@ -63,8 +64,9 @@ def read(raw: dict[str, Any]) -> tuple[Head, ...]:
             if key not in KEYS and key != "name":
                 raise InvalidModel(f"outputs[{i}].{shown(key)} is no key of an output")
         heads.append(_head(output, f"outputs[{i}].", typed(output, "name", str, "", f"outputs[{i}].")))
-        if not heads[i].name or heads[i].name in [head.name for head in heads[:i]]:
+        if not heads[i].name or heads[i].name in taken:
             raise InvalidModel(f"outputs[{i}].name is {shown(heads[i].name)}; each needs its own")
+        taken.add(heads[i].name)
         if heads[i].fan_in != heads[0].fan_in:
             raise InvalidModel(f"outputs[{i}].coefs[0] has other rows than outputs[0].coefs[0]")
     return tuple(heads)

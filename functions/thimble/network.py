@@ -14,10 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from thimble import cost
 from thimble.arrays import FloatArray
+from thimble.cost import Cost
 
 BLOCK = 4
 CHUNK = 252 * BLOCK  # rows at once: few enough for the cache; no power of two, at which columns collide in it
+MAX_AT_ONCE = 1_000_000  # numbers, of all rows at once
 ZERO = np.zeros(())  # of a plain 0.0 numpy would make this at every call
 
 
@@ -76,6 +79,12 @@ class Network(NamedTuple):
     biases: tuple[FloatArray, ...]
     activation: Callable[[FloatArray], None]
 
+    @property
+    def cost(self) -> Cost:
+        """Of a row; the last layer's numbers are kept."""
+        layers = [W.shape[::-1] for W in self.weights]
+        return cost.beside(cost.product(layers), len(self.weights[-1]))
+
     def logits(self, h: FloatArray) -> FloatArray:
         """(fan_in, rows) to the last layer before its activation, (n_outputs, rows); rows in whole blocks."""
         *hidden, last = zip(self.weights, self.biases, strict=True)
@@ -83,6 +92,11 @@ class Network(NamedTuple):
             h = affine(W, b, h)
             self.activation(h)
         return affine(*last, h)
+
+
+def rows_at_once(numbers: int) -> int:
+    """How many rows of so many numbers each, in whole blocks."""
+    return max(BLOCK, min(CHUNK, MAX_AT_ONCE // numbers // BLOCK * BLOCK))
 
 
 def padded(X: FloatArray) -> FloatArray:

@@ -7,20 +7,22 @@ go into the network is said last. Nothing is nested, so a pipeline of any shape 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from thimble import fields, steps
+from thimble import cost, fields, steps
 from thimble.arrays import FloatArray, all_finite
-from thimble.errors import InvalidModel
+from thimble.cost import Cost
+from thimble.errors import InvalidModel, shortened
 from thimble.features import Feature
-from thimble.network import BLOCK, CHUNK
+from thimble.network import BLOCK
 from thimble.steps.missing import no_number
 from thimble.steps.table import Selection, Step, Table, selection
 
 MAX_COLUMNS = 20_000
-MAX_NUMBERS = 1_000_000  # of a table
+LONGEST_NAME = 80  # of a computed column
 
 
 class Preprocessing(NamedTuple):
@@ -29,11 +31,7 @@ class Preprocessing(NamedTuple):
     outputs: Selection
     width: int
     names: tuple[str, ...]  # of every column, the features that it comes from
-
-    @property
-    def chunk(self) -> int:
-        """How many rows to take at once."""
-        return max(BLOCK, min(CHUNK, MAX_NUMBERS // self.width // BLOCK * BLOCK))
+    cost: Cost  # of a row
 
     def apply(self, features: Sequence[Any], rows: int) -> tuple[FloatArray, dict[int, str]]:
         """(outputs, rows in whole blocks), and the rows that get no answer, each with the reason."""
@@ -51,18 +49,20 @@ class Preprocessing(NamedTuple):
 
     def _reject(self, table: Table) -> None:
         """Infinity in any column, and a number still missing where the network needs one."""
-        for column, row in zip(*np.nonzero(np.isinf(table.numbers)), strict=True):
-            table.reject(int(row), f"{self.names[column]}: the value is too large for the model")
         needed = np.zeros((self.width, 1), np.bool_)
         needed[self.outputs] = True
-        for column, row in zip(*np.nonzero(np.isnan(table.numbers) & needed), strict=True):
-            table.reject(int(row), no_number(self.names[column]))
+        table.reject_where(np.isinf(table.numbers), self._too_large)
+        table.reject_where(np.isnan(table.numbers) & needed, lambda column: no_number(self.names[column]))
+
+    def _too_large(self, column: int) -> str:
+        return f"{self.names[column]}: the value is too large for the model"
 
 
 def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
     """The program of a document that was read; InvalidModel says what is wrong with it."""
     texts = frozenset(i for i, feature in enumerate(known) if not feature.numeric)
     program: list[tuple[Step, slice]] = []
+    spent = Cost()
     names = [feature.name or f"feature {i}" for i, feature in enumerate(known)]
     for i, step in enumerate(raw.get("steps", ())):
         path = f"preprocessing.steps[{i}]"
@@ -70,6 +70,8 @@ def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
         if len(names) + read_step.width > MAX_COLUMNS:
             raise InvalidModel(f"{path} makes more than {MAX_COLUMNS} columns")
         program.append((read_step, slice(len(names), len(names) + read_step.width)))
+        spent = cost.in_turn((spent, read_step.cost))
+        cost.check(cost.beside(spent, len(names)), path)
         names += _names(step, names, read_step.width)
     outputs = fields.indices(raw.get("outputs"), "preprocessing.outputs", len(names))
     if texts & set(outputs.tolist()):
@@ -80,6 +82,7 @@ def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
         outputs=selection(outputs),
         width=len(names),
         names=tuple(names),
+        cost=cost.beside(spent, len(names)),
     )
 
 
@@ -88,8 +91,7 @@ def _names(step: dict[str, Any], names: list[str], width: int) -> list[str]:
     read_columns = [*step.get("columns", ()), *step.get("left", ()), *step.get("right", ())]
     if "column" in step:
         read_columns.append(step["column"])
-    sources = [names[column] for column in read_columns]
-    if len(sources) == width:
-        return sources
-    together = ", ".join(dict.fromkeys(sources))
-    return [together if len(together) <= 80 else f"{together[:77]}..."] * width
+    if len(read_columns) == width:
+        return [names[column] for column in read_columns]
+    distinct = islice(dict.fromkeys(names[column] for column in read_columns), LONGEST_NAME)
+    return [shortened(", ".join(name[: LONGEST_NAME + 1] for name in distinct), LONGEST_NAME)] * width

@@ -125,9 +125,11 @@ def _categories(raw: Any, path: str) -> Categories:
     names = items(raw["categories"], f"{path}.categories")
     if len(names) > MAX_BINS:
         raise InvalidModel(f"{path}.categories has {len(names)} entries; the most is {MAX_BINS}")
+    distinct: set[str] = set()
     for i, name in enumerate(names):
-        if not isinstance(name, str) or name in names[:i]:
+        if not isinstance(name, str) or name in distinct:
             raise InvalidModel(f"{path}.categories[{i}] is {shown(name)}; each is a string of its own")
+        distinct.add(name)
     counts = _counts(raw["counts"], f"{path}.counts", len(names), "categories")
     other, missing = (_count(raw[key], f"{path}.{key}") for key in ("other", "missing"))
     return Categories(tuple(names), counts, other, missing)

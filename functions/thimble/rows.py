@@ -6,7 +6,8 @@ which, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -17,10 +18,12 @@ from thimble import features
 from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
-from thimble.features import Feature
-from thimble.values import fitting, kind
+from thimble.features import Feature, spelled
+from thimble.values import fitting, kind, missing
 
 Place = Callable[[int], str]  # what the caller calls a row
+
+MOST_NAMES = 20  # unknown ones that are looked at
 
 _instance: Place = "instances[{}]".format
 
@@ -89,7 +92,7 @@ def _column(feature: Feature, values: Sequence[Any]) -> Any:
     if not types - {type(None)} <= JSON_TYPES[feature.type]:
         return None
     if feature.type == "text":
-        return values
+        return values if frozenset(missing(feature)).isdisjoint(values) else None
     try:
         numbers = np.array(values, dtype=np.float64)  # None becomes NaN
     except OverflowError:
@@ -117,7 +120,7 @@ def values(classifier: Classifier, row: Any, path: str) -> list[Any]:
     """One row's values in the model's order, None for what is missing; UnprocessableRows names the first that
     does not fit."""
     if isinstance(row, dict):
-        _check_names(classifier, row, path)
+        row = _by_name(classifier, row, path)
         return [
             _value(feature, row.get(feature.name), f"{path}.{feature.name}")
             for feature in classifier.features
@@ -140,18 +143,48 @@ def _wanted(classifier: Classifier) -> str:
     return "numbers" if classifier.preprocessing is None else "values"
 
 
-def _check_names(classifier: Classifier, row: dict[str, Any], path: str) -> None:
+def _by_name(classifier: Classifier, row: dict[str, Any], path: str) -> dict[str, Any]:
+    """The values by the names as the model spells them."""
     names = classifier.feature_names
     if names is None:
         raise UnprocessableRows(
             f"{path} is an object, but the model has no feature names: send lists of {_wanted(classifier)}"
         )
+    given = spelled(row, names)
+    found = dict(zip(given, row.values(), strict=True))
+    check_names(classifier, given, f"{path}.")
+    return found
+
+
+def check_names(classifier: Classifier, given: Sequence[str], path: str = "") -> None:
+    """UnprocessableRows unless the names, as the model spells them, are its features', each once."""
+    if told := slip(classifier, given):
+        raise UnprocessableRows(f"{path}{told}")
+    times = Counter(given)
     for feature in classifier.features:
-        if feature.name not in row and feature.type != "unused":
-            raise UnprocessableRows(f"{path}.{feature.name} is missing")
-    for name in row:
-        if name not in names:
-            raise UnprocessableRows(f"{path}.{name} is no feature of the model")
+        if times[feature.name] > 1:
+            raise UnprocessableRows(f"{path}{feature.name} is there twice, in two Unicode forms")
+        if not times[feature.name] and feature.type != "unused":
+            raise UnprocessableRows(f"{path}{feature.name} is missing")
+    known = set(classifier.feature_names or ())
+    for name in given:
+        if name not in known:
+            raise UnprocessableRows(f"{path}{name} is no feature of the model")
+
+
+def slip(classifier: Classifier, given: Iterable[str]) -> str:
+    """What is said of a name that is close to one of a feature that is not there; "" if there is none."""
+    names, found = classifier.feature_names or (), set(given)
+    absent = [name for name in names if name not in found]
+    unknown = found.difference(names)
+    if not absent or not unknown:
+        return ""
+    from thimble import spelling  # only for an error
+
+    for name in sorted(unknown)[:MOST_NAMES]:
+        if told := spelling.hint(name, absent):
+            return f"{name} is no feature of the model{told}"
+    return ""
 
 
 def _value(feature: Feature, value: Any, path: str) -> float | str | None:

@@ -1,9 +1,8 @@
 """Text cells to feature values and back: the one place that says which is a number, a boolean, or missing.
 
 A number is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No other is:
-not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or a number that is 1 or 0. Where a
-feature may be missing, an empty cell is, and so is what pandas, R and databases write for one, unless the
-model knows that as a category: NA is Namibia too.
+not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or a number that is 1 or 0. What is
+missing, `values` says. A cell is text as `encodings` keeps it: bytes that are not UTF-8 refuse it.
 """
 
 from __future__ import annotations
@@ -11,33 +10,30 @@ from __future__ import annotations
 import math
 import re
 
+from thimble import encodings, values
 from thimble.features import WANTED, Feature
-from thimble.values import not_finite
+from thimble.values import MISSING, not_finite
 
 BLANKS = " \t\r"
-NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # the usual spellings
 SHOWN = 40  # characters of a cell that a reason quotes
 
 
-def missing(feature: Feature) -> tuple[str, ...]:
-    """The cells that mean that a feature's value is missing."""
-    return tuple(text for text in MISSING if text not in feature.categories)
-
-
 def value(feature: Feature, name: str, text: str) -> float | str | None:
     """What a feature's cell holds; ValueError says why that will not do."""
-    cell = text if feature.type == "text" else text.strip(BLANKS)
-    if feature.type == "unused" or (feature.missing and cell in missing(feature)):
+    if feature.type == "unused":
+        return None
+    if not encodings.is_sound(text):
+        raise ValueError(f"{name} {encodings.fault(text)}")
+    if feature.type == "text":
+        return values.text(feature, text, name)
+    cell = text.strip(BLANKS)
+    if feature.missing and cell in MISSING:
         return None
     if not cell:
         raise ValueError(f"{name} is empty")
-    if feature.type == "text":
-        return cell
-    if feature.type == "boolean":
-        return _boolean(name, cell)
-    return number(name, cell)
+    return _boolean(name, cell) if feature.type == "boolean" else number(name, cell)
 
 
 def number(name: str, text: str) -> float:

@@ -1,4 +1,8 @@
-"""One value of a row: what fits a feature, and what is said of what does not. The caller says where it is."""
+"""One value of a row: what fits a feature, and what is said of what does not. The caller says where it is.
+
+A text that pandas reads as missing is missing, unless the model knows a category of that name: NA is Namibia
+too. So it is in every format: a cell, a JSON string, a text of Parquet or of a tensor.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from thimble.features import WANTED, Feature
+
+MISSING = (  # pandas' list
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
+    *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
 
 
 def kind(value: Any) -> str:
@@ -36,10 +45,10 @@ def fitting(
     feature: Feature, value: Any, place: str, described: Callable[[Any], str] = kind
 ) -> float | str | None:
     """A JSON value as the feature takes it, None for what is missing; ValueError says what it is instead."""
-    if feature.type == "unused" or (value is None and feature.missing):
-        return None
+    if feature.type == "unused" or (feature.missing and (value is None or value != value)):
+        return None  # NaN, which is not itself, some programs write for null
     if feature.type == "text" and isinstance(value, str):
-        return value
+        return text(feature, value, place)
     if feature.type == "boolean" and value in (True, False):
         return float(value)
     number = as_float(value) if feature.type == "number" else None
@@ -47,9 +56,21 @@ def fitting(
         raise ValueError(f"{place} is {described(value)}, not {WANTED[feature.type]}")
     if math.isfinite(number):
         return number
-    if math.isnan(number) and feature.missing:  # which some programs write for null
-        return None
     raise ValueError(f"{place} is {not_finite(number)}")
+
+
+def missing(feature: Feature) -> tuple[str, ...]:
+    """The texts that mean that a feature's value is missing."""
+    return tuple(text for text in MISSING if text not in feature.categories)
+
+
+def text(feature: Feature, value: str, place: str) -> str | None:
+    """A text as the feature takes it, None for what is missing; ValueError says why it will not do."""
+    if value not in MISSING or value in feature.categories:
+        return value
+    if feature.missing:
+        return None
+    raise ValueError(f"{place} is {'missing' if value else 'empty'}")
 
 
 def not_finite(number: float) -> str:

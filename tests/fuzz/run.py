@@ -36,7 +36,27 @@ def seeds(name: str) -> list[bytes]:
     if name == "document":
         return [targets.IRIS, targets.PENGUINS]
     if name == "key":
-        return [b"a/b.csv", b"../a", "ä+%2f \n".encode()]
+        return [
+            b"a/b.csv",
+            b"../a",
+            "ä+%2f \n".encode(),
+            b"/a//b.csv",
+            b"./a.csv",
+            "zugeho\u0308rig.csv".encode(),
+            b"k" * 1000,
+        ]
+    if name == "packed":
+        import gzip
+
+        from backports import zstd
+
+        return [
+            b"\0\7" + gzip.compress(b"1,2\n") * 3,
+            b"\1\7" + zstd.compress(b"1,2\n") * 3,
+            b"\0\7" + gzip.compress(b"") * 9,
+        ]
+    if name == "alone":
+        return [b"\05.1,3.5,1.4,0.2,x\nn/a,,-nan,1e3,K\xf6ln\n", b'\1{}\n[]\n{"a":NaN}\n']
     rows = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
     if name == "request":
         tensor = b'{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}'

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import obstore
+import orjson
 from obstore.store import MemoryStore
 
 from thimble import classifier, store
-from thimble.errors import InvalidModel, ThimbleError
+from thimble.errors import InvalidFile, InvalidModel, ThimbleError
+from thimble.files import formats
+from thimble.files.formats.compression import GZIP, ZSTD, Compression
+from thimble.files.formats.records import Block
 from thimble.files.pipeline import Pipeline
 from thimble.models.registry import OneModel
 from thimble.settings import from_environment
@@ -140,10 +144,44 @@ def key(data: bytes) -> None:
         pass
 
 
+def packed(data: bytes) -> None:
+    """Members of gzip and zstd are unpacked, in pieces of any size alike, or refused."""
+    form = (GZIP, ZSTD)[(data[:1] or b"\0")[0] % 2]
+    size = 1 + (data[1:2] or b"\0")[0]
+    found = [_unpacked(form, data[2:], size) for size in (size, 1 << 20)]
+    assert found[0] == found[1] or None in found
+
+
+def _unpacked(form: Compression, data: bytes, size: int) -> bytes | None:
+    try:
+        return b"".join(form.decompress(data[at : at + size] for at in range(0, len(data), size)))
+    except InvalidFile:
+        return None
+
+
+def alone(data: bytes) -> None:
+    """A record becomes the same alone and among others, in CSV and JSON Lines."""
+    form = ("csv", "jsonl")[(data[:1] or b"\0")[0] % 2]
+    head = (",".join([*NAMES, "note"]) + "\n").encode() if form == "csv" else b"{}\n"
+    records = [record for record in data[1:].replace(b'"', b"").split(b"\n") if record]
+    together = _answered(form, head, records)
+    assert together == sorted(answer for record in records for answer in _answered(form, head, [record]))
+
+
+def _answered(form: str, head: bytes, records: list[bytes]) -> list[bytes]:
+    found = formats.find(formats.named(f"a.{form}"), head, True, _kept["iris"])
+    body = b"".join(record + b"\n" for record in records)
+    answered = found.classify(Block(body, found.cut(body, True), 1))
+    reasons = [orjson.dumps(json.loads(line)["reason"]) for line in answered.rejected.splitlines()]
+    return sorted([*answered.result.split(b"\n"), *reasons])[1:] if answered.result else sorted(reasons)
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "document": document,
     "request": request,
     "file": file,
     "key": key,
+    "packed": packed,
+    "alone": alone,
 }
 assert store.MEMORY is not None  # where results go

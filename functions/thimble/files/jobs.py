@@ -5,6 +5,8 @@ and how it ends. Not how the records are classified, which one function or many 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -17,14 +19,14 @@ from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.files import formats, streams
 from thimble.files.formats import added
-from thimble.files.formats.records import Format
+from thimble.files.formats.records import Format, Result
 from thimble.files.streams import Overwritten, Source, Tally
 from thimble.watching import drift, observed
 
 Summary = dict[str, Any]
 
 RESULTS_VERSION = (
-    1  # raised when the same input, model and options give other bytes: what lies there is made again
+    2  # raised when the same input, model and options give other bytes: what lies there is made again
 )
 
 
@@ -130,15 +132,17 @@ class Job:
     def tally(self) -> Tally:
         return Tally(len(added.class_names(self.classifier)), observed.none(self.classifier.reference))
 
-    def counts(self, format_name: str, tally: Tally) -> Summary:
+    def counts(self, form: Result, tally: Tally) -> Summary:
+        left_out = {"left_out": dict(form.left_out)} if form.left_out else {}
         return {
-            "format": format_name,
+            "format": form.name,
             "rows": tally.rows,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
             "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
             "drift": drift.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,
+            **left_out,
         }
 
     def too_many_rejected(self, tally: Tally) -> str | None:
@@ -150,7 +154,7 @@ class Job:
 
     def standing(self) -> Summary | None:
         """The summary of this very job, if it is done and what it made still lies there."""
-        summary = self._earlier()
+        summary = _summary(self._lying() or b"")
         if summary is None or any(summary.get(key) != value for key, value in self.identity.items()):
             return None
         if "result" not in summary:
@@ -165,37 +169,61 @@ class Job:
     def conclude(self, outcome: Summary, seconds: float) -> Summary:
         """Write the summary; Overwritten if the input is no longer what the outcome is of. One whose key is
         too long for S3 is marked as unwritten."""
-        former = self._former(outcome)
         self.look_again()
-        for path in former:
-            obstore.delete(self.results, path)
+        if "rejected" not in outcome:
+            self.make_way(kept=())
         summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
         if not fits(self.paths.summary):
             return {**summary, "unwritten": True}
         obstore.put(self.results, self.paths.summary, legible.dumps(summary))
         return summary
 
+    def make_way(self, kept: Collection[str]) -> None:
+        """Remove the summary of before, then what lies beside it and will not be written again: no summary
+        ever stands beside bytes that it does not speak of."""
+        data = self._lying()
+        former = self._former(data, kept)
+        if data is not None:
+            obstore.delete(self.results, self.paths.summary)
+        for path in former:
+            with suppress(FileNotFoundError):
+                obstore.delete(self.results, path)
+
     def look_again(self) -> None:
         """Overwritten if the input is no longer what it was."""
         if streams.source(self.source.store, self.source.path).etag != self.source.etag:
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
 
-    def _earlier(self) -> Summary | None:
-        """None if what lies there is no summary of ours, too."""
+    def _lying(self) -> bytes | None:
+        """What lies where the summary belongs."""
         if not fits(self.paths.summary):
             return None
         try:
-            found = orjson.loads(bytes(obstore.get(self.results, self.paths.summary).bytes()))
-        except (FileNotFoundError, orjson.JSONDecodeError):
+            return bytes(obstore.get(self.results, self.paths.summary).bytes())
+        except FileNotFoundError:
             return None
-        return found if isinstance(found, dict) and isinstance(found.get("input"), dict) else None
 
-    def _former(self, outcome: Summary) -> list[str]:
-        """What an earlier version of the input left behind, and this one has not; what is of another input,
-        whose result lay there, is not ours to remove."""
-        earlier = self._earlier()
-        if earlier is None or any(
-            earlier["input"].get(name) != self.identity["input"][name] for name in ("bucket", "key")
-        ):
-            return []
-        return [earlier[kind] for kind in ("result", "rejected") if kind in earlier and kind not in outcome]
+    def _former(self, data: bytes | None, kept: Collection[str]) -> list[str]:
+        """What an earlier version of the input left behind, and this one will not write: what its summary
+        names; without a summary, as after a kill, what lies in the folder that is the job's own. What is of
+        another input, whose result lay there, is not ours to remove."""
+        paths = {"result": self.paths.result, "rejected": self.paths.rejections}
+        if data is None:
+            folder = self.paths.summary.rpartition("/")[0]
+            former = paths if self.paths == under(folder, self.name.extension) else {}
+        else:
+            earlier = _summary(data) or {"input": {}}
+            ours = all(
+                earlier["input"].get(name) == self.identity["input"][name] for name in ("bucket", "key")
+            )
+            former = {kind: earlier[kind] for kind in paths if ours and kind in earlier}
+        return [path for kind, path in former.items() if kind not in kept and fits(path)]
+
+
+def _summary(data: bytes) -> Summary | None:
+    """None if it is no summary of ours."""
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("input"), dict) else None

@@ -22,7 +22,7 @@ from obstore.store import ObjectStore
 from thimble import store
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
-from thimble.files import formats, streams
+from thimble.files import formats, rawkeys, streams
 from thimble.files.formats import parquet
 from thimble.files.formats.records import Part, Result
 from thimble.files.jobs import Job, Options, Summary, under
@@ -60,9 +60,10 @@ def _classified(job: Job, deadline: float) -> Summary:
         result.write(form.closing)
         tally.reconcile()
         job.look_again()
+        counts, error = job.counts(form, tally), job.too_many_rejected(tally)
+        job.make_way(kept=("rejected",) if error else ("rejected", "result"))
         rejected.finish()
-        counts = job.counts(form.name, tally)
-        if error := job.too_many_rejected(tally):
+        if error:
             return {**counts, "error": error}
         return {**counts, "result": job.paths.result, "result_etag": result.finish()}
 
@@ -108,6 +109,8 @@ class Pipeline:
         A file that is refused has a summary too; one that is handed over has none yet, and what stands for it
         says to whom. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
         """
+        if not streams.addressable(key) and self.results_uri.startswith("s3://"):
+            return rawkeys.refuse(bucket, key, self.results_uri)
         return self.settled(bucket, key, lambda job: self.done(job, deadline))
 
     def settled(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:

@@ -117,7 +117,7 @@ def chunks(source: Source, start: int, stop: int, size: int) -> Iterator[bytes]:
 def blocks(form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int) -> Iterator[Block]:
     """The records that begin in [start, stop), where one begins at start, a block a piece."""
     rest, at, line = b"", start, first_line
-    for piece, final in _with_last(pieces):
+    for piece, final in _with_last(map(form.plain, pieces)):
         data = rest + piece
         if final and data and not data.endswith(b"\n"):
             data = form.complete(data)
@@ -240,10 +240,11 @@ def check_time(deadline: float) -> None:
 
 def peeked(pieces: Iterator[bytes], size: int) -> tuple[bytes, bool, Iterator[bytes]]:
     """The first `size` bytes or more, whether they are all, and the pieces as they were."""
-    held = []
+    held, length = [], 0
     for piece in pieces:
         held.append(piece)
-        if sum(map(len, held)) >= size:
+        length += len(piece)
+        if length >= size:
             break
     else:
         return b"".join(held), True, iter(held)

@@ -47,7 +47,7 @@ class Upload:
             self._feed(data)
         elif data:
             self._held.append(data)
-            if sum(map(len, self._held)) > PART_BYTES:
+            if self.size > PART_BYTES:
                 self._start()
         return len(data)
 

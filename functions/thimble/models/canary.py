@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidModel
 from thimble.features import Feature
+from thimble.values import missing
 
 Hashes = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
@@ -129,11 +130,8 @@ def check_alike(one: Classifier, other: Classifier) -> None:
 
 
 def _taken(classifier: Classifier) -> list[tuple[object, ...]]:
-    from thimble import textcells  # of a trial alone: a cold start does without
-
     return [
-        (feature.name, feature.type, feature.missing, textcells.missing(feature))
-        for feature in classifier.features
+        (feature.name, feature.type, feature.missing, missing(feature)) for feature in classifier.features
     ]
 
 

@@ -108,7 +108,7 @@ class Registry:
         name, _ = self._wanted(name, "")
         found = [pointer.version_of(path) for path, _ in self._folder.files(name)]
         if not found:
-            raise no_such_model(name)
+            raise no_such_model(name, self._known_names())
         return [version for version in found if version]
 
     def warm(self) -> ThimbleError | None:
@@ -119,8 +119,12 @@ class Registry:
         if not name:
             raise NoDefaultModel("no model is the default; MODEL_NAME says which is")
         if name not in self._followed and not pointer.NAME.fullmatch(name):
-            raise no_such_model(name)
+            raise no_such_model(name, self._known_names())
         return name, version or (self.pin if name == self.default else "")
+
+    def _known_names(self) -> list[str]:
+        """Without asking the store: the names that were asked for before, and the default."""
+        return [self.default, *self._followed]
 
     def _digest(self, name: str, version: str) -> str:
         if pointer.DIGEST.fullmatch(version):
@@ -167,7 +171,7 @@ class Registry:
         try:
             found = self._changed(pointer.current(name), known)
         except FileNotFoundError:
-            raise no_such_model(name) from None
+            raise no_such_model(name, self._known_names()) from None
         if found is not None:
             known = self._followed_to(name, pointer.parse(found[0]), found[1], known)
         assert known is not None  # nothing has no ETag

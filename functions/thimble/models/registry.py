@@ -89,7 +89,7 @@ class OneModel:
                     self._classifier = load(self._read(self.uri))
         found = self._classifier
         if name not in ("", "default", found.name):
-            raise no_such_model(name)
+            raise no_such_model(name, [found.name])
         if version and not matches(version, found.digest):
             raise no_such_version(name or self.names()[0], version)
         return found

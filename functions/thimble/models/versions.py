@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from thimble.errors import NotFound
 
@@ -13,8 +14,12 @@ def matches(version: str, digest: str) -> bool:
     return VERSION.fullmatch(version) is not None and digest.startswith(version)
 
 
-def no_such_model(name: str) -> NotFound:
-    return NotFound(f"there is no model {name!r}; GET /v2/models lists those that are published")
+def no_such_model(name: str, known: Iterable[str] = ()) -> NotFound:
+    """With the name that may be meant, of those that this process knows."""
+    from thimble import spelling  # only for an error
+
+    meant = spelling.hint(name, known)
+    return NotFound(f"there is no model {name!r}{meant or ';'} GET /v2/models lists those that are published")
 
 
 def no_such_version(name: str, version: str) -> NotFound:

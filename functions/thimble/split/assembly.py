@@ -34,14 +34,15 @@ def assembled(job: Job, plan: Plan, folder: Folder, reports: Sequence[Report], d
         shared.follow(bytes.fromhex(report.closing))
     tally.reconcile()
     job.look_again()
+    counts, error = job.counts(shared.form, tally), job.too_many_rejected(tally)
+    job.make_way(kept=("rejected",) if error else ("rejected", "result"))
     with Upload(job.results, job.paths.rejections) as rejected:
         for data in _rejections(folder, reports, before):
             rejected.write(data)
         rejected.finish()
     if time.monotonic() > deadline:
         raise Unavailable(f"there is no time to join results after {rejected.size} bytes of rejections")
-    counts = job.counts(shared.form.name, tally)
-    if error := job.too_many_rejected(tally):
+    if error:
         return {**counts, "error": error}
     pieces: list[Piece] = [shared.form.opening, *(report.result for report in reports), shared.form.closing]
     etag = joining.join(folder, pieces, job.results, job.paths.result, deadline)

@@ -77,7 +77,7 @@ class Lines:
             return part.start
         source, at = self.job.source, part.start - 1
         for size in (ranges.LOOK_BYTES, 8 * ranges.LOOK_BYTES, formats.HEAD_BYTES):
-            look = source.read(at, at + size)
+            look = self.form.plain(source.read(at, at + size))
             found = ranges.first_record(self.form, look, final=at + size >= source.size)
             if found is not None:
                 return at + found

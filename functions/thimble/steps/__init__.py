@@ -22,7 +22,7 @@ VOCABULARY: dict[str, tuple[Callable[[Keys], Step], frozenset[str]]] = {
     "bins": (curves.bins, frozenset({"columns", "edges"})),
     "scale": (arithmetic.scale, frozenset({"columns", *arithmetic.SCALING})),
     "linear": (arithmetic.linear, frozenset({"columns", "coefs", "intercepts"})),
-    "normalize": (arithmetic.normalize, frozenset({"columns", "norm"})),
+    "normalize": (arithmetic.normalize, frozenset({"columns", "norm", "smallest"})),
     "product": (arithmetic.product, frozenset({"left", "right"})),
     "constant": (arithmetic.constant, frozenset({"values"})),
     "quantiles": (curves.quantiles, frozenset({"columns", "quantiles", "distribution"})),

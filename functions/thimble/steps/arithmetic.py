@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from thimble import network
+from thimble import cost, network
 from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
 from thimble.steps.keys import Keys
@@ -36,7 +36,9 @@ def scale(keys: Keys) -> Step:
         for operation, values in operations:
             x = operation(x, values, out=out)
 
-    return Step(len(columns), fill)
+    return Step(
+        len(columns), fill, cost.elementwise(len(columns), len(columns), cost.COLUMN * len(operations))
+    )
 
 
 def linear(keys: Keys) -> Step:
@@ -48,7 +50,7 @@ def linear(keys: Keys) -> Step:
     def fill(table: Table, out: FloatArray) -> None:
         network.affine(weights, biases, table.numbers[reads], out)
 
-    return Step(len(weights), fill)
+    return Step(len(weights), fill, cost.product([(len(columns), len(weights))], cost.COLUMN))
 
 
 def product(keys: Keys) -> Step:
@@ -60,7 +62,7 @@ def product(keys: Keys) -> Step:
     def fill(table: Table, out: FloatArray) -> None:
         np.multiply(table.numbers[a], table.numbers[b], out=out)
 
-    return Step(len(left), fill)
+    return Step(len(left), fill, cost.elementwise(2 * len(left), len(left)))
 
 
 def constant(keys: Keys) -> Step:
@@ -69,7 +71,7 @@ def constant(keys: Keys) -> Step:
     def fill(table: Table, out: FloatArray) -> None:
         out[:] = values
 
-    return Step(len(values), fill)
+    return Step(len(values), fill, cost.elementwise(0, len(values)))
 
 
 NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {  # (k, n) to (n,)
@@ -81,20 +83,21 @@ NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {  # (k, n) to (n,)
 
 
 def normalize(keys: Keys) -> Step:
-    """Each row divided by its norm over the columns; where the norm is zero it stays, or is spread evenly."""
+    """Each row divided by its norm over the columns. Where that is zero, or below `smallest`, the row stays,
+    or is spread evenly."""
     columns, name = keys.columns(), keys.choice("norm", NORMS)
-    reads, norm = selection(columns), NORMS[name]
+    reads, norm, smallest = selection(columns), NORMS[name], keys.finite("smallest")
 
     def fill(table: Table, out: FloatArray) -> None:
         x = table.numbers[reads]
         norms = norm(x)
-        zero = norms == 0
+        zero = norms == 0 if smallest is None else norms < smallest
         norms[zero] = 1.0
         np.divide(x, norms, out=out)
         if name == "sum":
             out[:, zero] = 1.0 / len(out)
 
-    return Step(len(columns), fill)
+    return Step(len(columns), fill, cost.elementwise(2 * len(columns), len(columns)))
 
 
 def _logistic(x: FloatArray) -> FloatArray:
@@ -146,4 +149,4 @@ def function(keys: Keys) -> Step:
     def fill(table: Table, out: FloatArray) -> None:
         out[:] = compute(table.numbers[reads])
 
-    return Step(len(columns), fill)
+    return Step(len(columns), fill, cost.elementwise(len(columns), len(columns), cost.FUNCTION))

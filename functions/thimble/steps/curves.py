@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble import cost
 from thimble.arrays import FloatArray
 from thimble.errors import InvalidModel
 from thimble.normal import inverse_normal
@@ -16,22 +17,29 @@ from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table
 
 
-def _each(columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], Any]]) -> Step:
-    """A curve a column."""
+def _each(
+    columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], Any]], price: int = cost.CURVE
+) -> Step:
+    """A curve a column; of NaN no curve makes a number."""
     pairs = list(zip(columns.tolist(), curves, strict=True))
 
     def fill(table: Table, out: FloatArray) -> None:
         for row, (column, curve) in zip(out, pairs, strict=True):
             row[:] = curve(table.numbers[column])
 
-    return Step(len(pairs), fill)
+    return Step(len(pairs), fill, cost.elementwise(len(pairs), len(pairs), price))
 
 
 def bins(keys: Keys) -> Step:
     """How many edges are at or below x."""
     columns = keys.columns()
     edges = keys.ascending("edges", len(columns))
-    return _each(columns, [partial(np.searchsorted, e, side="right") for e in edges])
+    return _each(columns, [partial(_bin, e) for e in edges])
+
+
+def _bin(edges: FloatArray, x: FloatArray) -> FloatArray:
+    """numpy sorts NaN beyond every edge."""
+    return np.where(np.isnan(x), x, np.searchsorted(edges, x, side="right"))
 
 
 def interpolate(keys: Keys) -> Step:
@@ -41,7 +49,12 @@ def interpolate(keys: Keys) -> Step:
     for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
         if len(x) != len(y):
             raise InvalidModel(f"{keys.path}.y[{i}] has {len(y)} numbers; x has {len(x)}")
-    return _each(columns, [partial(np.interp, xp=x, fp=y) for x, y in zip(xs, ys, strict=True)])
+    return _each(columns, [partial(_interpolated, x, y) for x, y in zip(xs, ys, strict=True)])
+
+
+def _interpolated(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
+    """numpy makes y of NaN where there is one point only."""
+    return np.where(np.isnan(x), x, np.interp(x, xs, ys)) if len(xs) == 1 else np.interp(x, xs, ys)
 
 
 def quantiles(keys: Keys) -> Step:
@@ -49,7 +62,7 @@ def quantiles(keys: Keys) -> Step:
     columns = keys.columns()
     rank = RANKS[keys.choice("distribution", RANKS)]
     known = keys.ascending("quantiles", len(columns), shortest=2)
-    return _each(columns, [partial(rank, q, np.linspace(0, 1, len(q))) for q in known])
+    return _each(columns, [partial(rank, q, np.linspace(0, 1, len(q))) for q in known], cost.RANK)
 
 
 def _mean_rank(q: FloatArray, ranks: FloatArray, x: FloatArray) -> FloatArray:

@@ -25,9 +25,10 @@ class Keys(NamedTuple):
 
     def columns(self, key: str = "columns") -> NDArray[np.intp]:
         found = fields.indices(self.required(key), f"{self.path}.{key}", self.columns_so_far)
-        for i, column in enumerate(found.tolist()):
-            if column in self.texts:
-                raise InvalidModel(f"{self.path}.{key}[{i}] is column {column}, which is not of numbers")
+        listed = found.tolist()
+        if not self.texts.isdisjoint(listed):
+            i, column = next((i, column) for i, column in enumerate(listed) if column in self.texts)
+            raise InvalidModel(f"{self.path}.{key}[{i}] is column {column}, which is not of numbers")
         return found
 
     def feature(self, key: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from thimble.arrays import FloatArray
+from thimble.cost import elementwise
 from thimble.steps.keys import Keys
 from thimble.steps.table import Step, Table, selection
 
@@ -19,7 +20,7 @@ def impute(keys: Keys) -> Step:
         absent = np.isnan(out) if missing is None else out == missing
         np.copyto(out, values, where=absent)
 
-    return Step(len(values), fill)
+    return Step(len(values), fill, elementwise(len(values), len(values)))
 
 
 def require(keys: Keys) -> Step:
@@ -28,10 +29,9 @@ def require(keys: Keys) -> Step:
     reads, names = selection(columns), [keys.names[column] for column in columns]
 
     def fill(table: Table, out: FloatArray) -> None:
-        for i, row in zip(*np.nonzero(np.isnan(table.numbers[reads])), strict=True):
-            table.reject(int(row), no_number(names[i]))
+        table.reject_where(np.isnan(table.numbers[reads]), lambda i: no_number(names[i]))
 
-    return Step(0, fill)
+    return Step(0, fill, elementwise(len(columns), 0))
 
 
 def no_number(name: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.arrays import FloatArray
+from thimble.cost import Cost
 
 Selection = slice | NDArray[np.intp]
 
@@ -30,12 +31,18 @@ class Table(NamedTuple):
         if row < self.rows:
             self.rejected.setdefault(row, sentence)
 
+    def reject_where(self, wrong: NDArray[np.bool_], sentence: Callable[[int], str]) -> None:
+        """The rows with a fault, (k, rows), each with the sentence of its first one."""
+        for row in np.flatnonzero(wrong.any(axis=0)).tolist():
+            self.reject(row, sentence(int(wrong[:, row].argmax())))
+
 
 class Step(NamedTuple):
     """Appends `width` columns: `fill(table, out)` computes them into `out`, (width, rows)."""
 
     width: int
     fill: Callable[[Table, FloatArray], None]
+    cost: Cost  # of a row
 
 
 def selection(columns: NDArray[np.intp]) -> Selection:

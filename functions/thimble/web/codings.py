@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import zlib
 
+from thimble import members
 from thimble.errors import MalformedBody, TooLarge, UnsupportedMediaType
 
-GZIP = 16 + zlib.MAX_WBITS
 LEVEL = 1  # of 9: most of the gain for a fifth of the time
 IDENTITY = ("", "identity")
 
@@ -20,7 +20,7 @@ def unpacked(body: bytes, coding: str, most: int) -> bytes:
     if coding in IDENTITY or not body:
         return body
     if coding in ("gzip", "x-gzip"):
-        return _members(body, most)
+        return _gunzipped(body, most)
     if coding == "deflate":
         raw = not (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)  # some leave zlib's header out
         found, rest = _stream(body, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS, most)
@@ -30,13 +30,20 @@ def unpacked(body: bytes, coding: str, most: int) -> bytes:
     raise UnsupportedMediaType(f"the content coding {coding} is not read here; send gzip, deflate or none")
 
 
-def _members(body: bytes, most: int) -> bytes:
+def _gunzipped(body: bytes, most: int) -> bytes:
     """gzip's streams may follow one another."""
-    found = b""
-    while body:
-        part, body = _stream(body, GZIP, most - len(found))
-        found += part
-    return found
+    found, size = [], 0
+    try:
+        for piece in members.gunzipped([body]):
+            found.append(piece)
+            size += len(piece)
+            if size > most:
+                raise _too_large(most)
+    except zlib.error:
+        raise _not_packed() from None
+    except EOFError:
+        raise _cut_short() from None
+    return b"".join(found)
 
 
 def _stream(body: bytes, bits: int, most: int) -> tuple[bytes, bytes]:
@@ -45,12 +52,24 @@ def _stream(body: bytes, bits: int, most: int) -> tuple[bytes, bytes]:
     try:
         found = stream.decompress(body, most + 1)
     except zlib.error:
-        raise MalformedBody("the body is not in the content coding that it is said to be") from None
+        raise _not_packed() from None
     if len(found) > most:
-        raise TooLarge(f"the body unpacks to more than {most} bytes, which is the most")
+        raise _too_large(most)
     if not stream.eof:
-        raise MalformedBody("the body ends in the middle of its content coding")
+        raise _cut_short()
     return found, stream.unused_data
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"the body unpacks to more than {most} bytes, which is the most")
+
+
+def _not_packed() -> MalformedBody:
+    return MalformedBody("the body is not in the content coding that it is said to be")
+
+
+def _cut_short() -> MalformedBody:
+    return MalformedBody("the body ends in the middle of its content coding")
 
 
 def accepted(accept: str) -> str:
@@ -70,5 +89,5 @@ def _any(weights: dict[str, float]) -> bool:
 
 
 def packed(body: bytes, coding: str) -> bytes:
-    stream = zlib.compressobj(LEVEL, wbits=GZIP if coding == "gzip" else zlib.MAX_WBITS)
+    stream = zlib.compressobj(LEVEL, wbits=members.GZIP_BITS if coding == "gzip" else zlib.MAX_WBITS)
     return stream.compress(body) + stream.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -29,14 +30,26 @@ def _request(event: dict[str, Any]) -> Request:
     stage = context.get("stage", "$default")
     if stage != "$default":
         path = path.removeprefix(f"/{stage}")
+    query = event.get("queryStringParameters") or {}
     return Request(
         method=context["http"]["method"],
         path=path or "/",
         body=_body(event),
         headers=event.get("headers") or {},
-        query=event.get("queryStringParameters") or {},
+        query=query,
         request_id=context.get("requestId", ""),
+        doubled=_doubled(event.get("rawQueryString") or "", len(query)),
     )
+
+
+def _doubled(query: str, names: int) -> tuple[str, ...]:
+    """The parameters that are there more than once: the event has their values as one, with commas."""
+    if query.count("&") < max(names, 1):
+        return ()
+    from urllib.parse import parse_qsl
+
+    times = Counter(name for name, _ in parse_qsl(query, keep_blank_values=True))
+    return tuple(name for name in times if times[name] > 1)
 
 
 def _body(event: dict[str, Any]) -> bytes:

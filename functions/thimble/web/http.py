@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from thimble import errors, telemetry
+from thimble.web import options
 
 STATUS: dict[type[Exception], int] = {
     errors.MalformedBody: 400,
@@ -46,6 +47,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}  # names in lower case
     query: Mapping[str, str] = {}
     request_id: str = ""
+    doubled: tuple[str, ...] = ()  # the query's parameters that are there more than once
 
 
 class Response(NamedTuple):
@@ -69,7 +71,17 @@ class Response(NamedTuple):
 
 
 Handler = Callable[..., Response]  # of the request, and of the path's parameters by name
-Methods = Mapping[str, Handler]
+
+
+class Operation(NamedTuple):
+    """What answers a method of a path, and which options it knows by name."""
+
+    handler: Handler
+    parameters: tuple[str, ...] = ()  # of the query
+    headers: tuple[str, ...] = ()  # of those that `options` looks at
+
+
+Methods = Mapping[str, Operation]
 Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
 
 
@@ -135,10 +147,12 @@ class App:
         return route
 
     def _answer(self, route: Route, request: Request) -> Response:
-        handler = route.methods.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
+        operation = route.methods.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
             return _not_allowed(route)
-        response = handler(self._unpacked(request), **route.parameters)
+        options.check_query(request.query, request.doubled, operation.parameters)
+        options.check_headers(request.headers, operation.headers)
+        response = operation.handler(self._unpacked(request), **route.parameters)
         return _packed(response, request.headers.get("accept-encoding", ""))
 
     def _unpacked(self, request: Request) -> Request:
@@ -227,8 +241,7 @@ def _count_failure(error: Exception) -> None:
 def shortened(sentence: str) -> str:
     """A sentence may name what the caller sent: a key of a megabyte is not sent back whole, and half of a
     surrogate pair, which JSON can spell and UTF-8 cannot, comes back as its escape."""
-    cut = sentence if len(sentence) <= MAX_MESSAGE else f"{sentence[:MAX_MESSAGE]}..."
-    return cut.encode("utf-8", "backslashreplace").decode()
+    return errors.shortened(sentence, MAX_MESSAGE).encode("utf-8", "backslashreplace").decode()
 
 
 def _record(request: Request, response: Response) -> None:

@@ -1,7 +1,7 @@
 """Arrays to columns: one of (rows, features), or one a feature by name, of any datatype that a double holds.
 
 Booleans count as 0 and 1 among numbers, since a tensor's type is stated. NaN is a missing value where the
-model takes one, and so is an empty text. Texts are arrays of objects, str or None.
+model takes one. Texts are arrays of objects, str or None.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble import encodings
 from thimble.arrays import FloatArray, all_finite
 from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
-from thimble.features import WANTED, Feature
-from thimble.values import not_finite
+from thimble.features import WANTED, Feature, spelled
+from thimble.rows import check_names
+from thimble.values import fitting, missing, not_finite
 from thimble.web import tables
 
 Values = NDArray[Any]
@@ -58,15 +60,15 @@ class Named(NamedTuple):
     arrays: Mapping[str, Values]  # (n,) each
 
     def columns(self, classifier: Classifier, most: int) -> Any:
-        self._check_names(classifier)
-        lengths = {len(array) for array in self.arrays.values()}
+        arrays = self._by_name(classifier)
+        lengths = {len(array) for array in arrays.values()}
         if len(lengths) != 1:
             raise UnprocessableRows(f"the columns have different numbers of rows: {sorted(lengths)}")
         (n,) = lengths
         tables.check(n, most)
         columns = [
-            column(feature, self.arrays[feature.name], partial(_cell, feature.name))
-            if feature.name in self.arrays
+            column(feature, arrays[feature.name], partial(_cell, feature.name))
+            if feature.name in arrays
             else [None] * n
             for feature in classifier.features
         ]
@@ -75,20 +77,26 @@ class Named(NamedTuple):
     def place(self, row: int) -> str:
         return f"row {row}"
 
-    def _check_names(self, classifier: Classifier) -> None:
-        if classifier.feature_names is None:
+    def _by_name(self, classifier: Classifier) -> dict[str, Values]:
+        """The columns by the names as the model spells them."""
+        names = classifier.feature_names
+        if names is None:
             width = classifier.n_features
             raise UnprocessableRows(f"the model has no feature names: send one tensor of [rows, {width}]")
-        for feature in classifier.features:
-            if feature.name not in self.arrays and feature.type != "unused":
-                raise UnprocessableRows(f"{feature.name} is missing")
-        for name in self.arrays:
-            if name not in classifier.feature_names:
-                raise UnprocessableRows(f"{name} is no feature of the model")
+        given = spelled(self.arrays, names)
+        check_names(classifier, given)
+        return dict(zip(given, self.arrays.values(), strict=True))
 
 
 def _cell(name: str, row: int) -> str:
     return f"{name}[{row}]"
+
+
+def check_booleans(values: Values, name: str) -> None:
+    """UnprocessableRows for a byte that is neither of the two that booleans are."""
+    unfit = np.ascontiguousarray(values).view(np.uint8) > 1
+    if unfit.any():
+        raise UnprocessableRows(f"{name} has a byte that is neither 0 nor 1 at {int(np.argmax(unfit))}")
 
 
 def _plain(values: Values) -> FloatArray | None:
@@ -123,11 +131,15 @@ def _texts(feature: Feature, values: Values, place: Callable[[int], str]) -> lis
     if values.dtype.kind in NUMERIC:
         raise UnprocessableRows(f"{place(0)} is a number, not a string")
     texts: list[str | None] = values.tolist()
-    if feature.missing:  # bytes have no null: nothing is missing, as in an empty cell
-        return [text or None for text in texts]
-    if None in texts:
-        raise UnprocessableRows(f"{place(texts.index(None))} is null, not a string")
-    return texts
+    for i, text in enumerate(texts):
+        if text is not None and not encodings.is_sound(text):
+            raise UnprocessableRows(f"{place(i)} {encodings.fault(text)}")
+    if {None, *missing(feature)}.isdisjoint(texts):
+        return texts
+    try:
+        return [fitting(feature, text, place(i)) for i, text in enumerate(texts)]
+    except ValueError as error:
+        raise UnprocessableRows(str(error)) from None
 
 
 def _fault(feature: Feature, number: float) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from thimble import encodings
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.files.formats import jsonarray, jsonlines, layout
@@ -79,6 +80,8 @@ def find(name: Name, head: bytes, whole: bool, classifier: Classifier, given: Gi
     for signature, meaning in SIGNATURES:
         if head.startswith(signature):
             raise InvalidFile(f"the name says {name.extension}, but the first bytes say {meaning}")
+    if encodings.is_wide(head):
+        raise InvalidFile(f"the file is not UTF-8{encodings.sentence(encodings.looks_like(head))}")
     if name.format == "jsonl":
         return jsonlines.opened(head, classifier)
     if name.format == "json":

@@ -10,7 +10,8 @@ import polars as pl
 from thimble.features import Feature
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Flags
-from thimble.textcells import BOOLEANS, missing
+from thimble.textcells import BOOLEANS
+from thimble.values import missing
 
 DAMAGED = "\x1f"  # stands in a text cell for bytes that only its own look can tell
 
@@ -45,10 +46,16 @@ def _numbers(feature: Feature, series: pl.Series, found: Columns, k: int) -> Fla
 
 
 def _texts(feature: Feature, series: pl.Series, found: Columns, k: int) -> Flags:
-    doubtful: Flags = series.str.contains(DAMAGED, literal=True).fill_null(not feature.missing).to_numpy()
-    if feature.missing:
-        series = (
-            series.to_frame("x").select(pl.when(~pl.col("x").is_in(missing(feature))).then("x")).to_series()
-        )
-    found.texts[k][:] = series.to_list()
-    return doubtful
+    """Fills a column of texts; which of them are doubtful."""
+    doubtful = series.str.contains(DAMAGED, literal=True).fill_null(False)
+    if "" in feature.categories:
+        series = series.fill_null("")  # as which polars reads an empty cell
+    found.texts[k][:], absent = known(feature, series)
+    flags: Flags = (doubtful if feature.missing else doubtful | absent).to_numpy()
+    return flags
+
+
+def known(feature: Feature, series: pl.Series) -> tuple[list[str | None], pl.Series]:
+    """A column's texts, None for what is missing, and what is."""
+    absent = series.is_null() | series.is_in(missing(feature)).fill_null(True)
+    return series.set(absent, None).to_list(), absent

@@ -23,6 +23,7 @@ from thimble.files.formats.records import Answered, Block, Flags, Positions, Rej
 from thimble.heads import Label
 
 BLANKS = b" \t\r"
+EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,15 @@ class Delimited:
     first_line: int
     joint: bytes = b""
     closing: bytes = b""
+    returned: bool = False  # its lines end with \r alone
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def width(self) -> int:
         return len(self.names)
+
+    def plain(self, data: bytes) -> bytes:
+        return data.translate(EXCHANGED) if self.returned else data
 
     def cut(self, data: bytes, final: bool) -> Positions:
         return self.dialect.ends(data, final)
@@ -61,7 +67,7 @@ class Delimited:
             lambda k, reason: rejections.add(block, int(rows[k]), reason),
         )
         return Answered(
-            result=self._appended(Appending(kept).only(good), predictions),
+            result=self.plain(self._appended(Appending(kept).only(good), predictions)),
             rejected=rejections.dumps(),
             predictions=int(good.sum()),
             rejections=len(rejections),

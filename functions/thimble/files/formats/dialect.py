@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble import headers
+from thimble import encodings, headers
 from thimble.arrays import FloatArray
 from thimble.errors import InvalidInput
 from thimble.files.formats import cells
@@ -49,7 +49,7 @@ class Dialect:
         """A record's cells, without the quotes around them."""
         separators = Tokens(self, record).separators.tolist()
         return [
-            self._unquoted(record[before + 1 : end].decode("utf-8", "backslashreplace"))
+            self._unquoted(encodings.text(record[before + 1 : end]))
             for before, end in pairwise([-1, *separators, len(record)])
         ]
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,12 +20,12 @@ import orjson
 import polars as pl
 from polars.exceptions import PolarsError
 
-from thimble import strictjson
+from thimble import encodings, spelling, strictjson
 from thimble.answers import column_names
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
-from thimble.features import Feature
-from thimble.files.formats import added, uniform
+from thimble.features import Feature, normal, spelled
+from thimble.files.formats import added, cells, uniform
 from thimble.files.formats.appending import BOM, Appending
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Answered, Block, Flags, Positions, Rejections
@@ -51,6 +53,10 @@ class JsonLines:
     opening: bytes = b""
     joint: bytes = b""
     closing: bytes = b""
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def plain(self, data: bytes) -> bytes:
+        return data
 
     def cut(self, data: bytes, final: bool) -> Positions:
         return np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
@@ -96,13 +102,17 @@ class JsonLines:
     def _uniform(self, block: Block) -> Columns | None:
         """Of lines from brace to brace that are all alike, and have a number for every feature."""
         lines = uniform.found(block) if len(block.ends) else None
-        if lines is None or {*column_names(self.classifier)} & {*lines.names}:
+        if lines is None or self._added & {*map(normal, lines.names)}:
             return None
-        if not all(f.type == "number" and f.name in lines.numeric for f in self._wanted.values()):
+        names = spelled(lines.names, self.classifier.feature_names or ())
+        if len({*names}) < len(names):
+            return None
+        numeric = {name for name, is_numeric in zip(names, lines.numeric, strict=True) if is_numeric}
+        if not all(f.type == "number" and f.name in numeric for f in self._wanted.values()):
             return None
         columns = Columns.empty(self.classifier, len(block.ends))
         columns.doubtful[:] = False
-        places = {k: lines.names.index(feature.name) for k, feature in self._wanted.items()}
+        places = {k: names.index(feature.name) for k, feature in self._wanted.items()}
         read = columns.fill(places, lines.numbers)
         return columns if len(read) == len(places) else None
 
@@ -125,13 +135,13 @@ class JsonLines:
         if frame.height != len(block.ends):
             return None
         columns = Columns.empty(self.classifier, frame.height)
-        mentions = appending.records.str.count_matches(self._mentions)
+        mentions = _composed(appending.records).str.count_matches(self._mentions)
         columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
         for k, feature in self._wanted.items():
             series = frame[feature.name]
             if feature.type == "text":
-                columns.texts[k][:] = series.to_list()
-                columns.doubtful[:] |= series.is_null().to_numpy()
+                columns.texts[k][:], absent = cells.known(feature, series)
+                columns.doubtful[:] |= (series.is_null() if feature.missing else absent).to_numpy()
             else:
                 columns.numbers[k] = series.cast(pl.Float64).to_numpy()
                 columns.doubtful[:] |= ~np.isfinite(columns.numbers[k])
@@ -154,34 +164,44 @@ class JsonLines:
         has to begin as such: polars makes text of numbers.
         """
         wanted, new = self._wanted.values(), column_names(self.classifier)
-        keys = [_key(f.name) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
+        keys = [_key(normal(f.name)) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
         ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
         escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
-        return "|".join([*keys, *map(_key, new), *escapes])
+        return "|".join([*keys, *map(_key, map(normal, new)), *escapes])
 
     def _carefully(self, line: bytes) -> list[Any]:
         """One line's feature values; ValueError says what is wrong with it first."""
         pairs = self._pairs(line)
         if not isinstance(pairs, Pairs):
             raise ValueError(f"the record is {kind(pairs)}, not an object")
-        keys = [key for key, _ in pairs]
+        keys = spelled((key for key, _ in pairs), [f.name for f in self._wanted.values()])
+        taken = self._added & {*map(normal, keys)}
         for name in column_names(self.classifier):
-            if name in keys:
+            if normal(name) in taken:
                 raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
-        values = dict(pairs)
+        values, times = dict(zip(keys, (value for _, value in pairs), strict=True)), Counter(keys)
         return [
-            _value(feature, values.get(feature.name), keys.count(feature.name)) if k in self._wanted else None
+            _value(feature, values.get(feature.name), times[feature.name], keys, self._schema)
+            if k in self._wanted
+            else None
             for k, feature in enumerate(self.classifier.features)
         ]
+
+    @cached_property
+    def _added(self) -> set[str]:
+        """The answer's keys, in normal form."""
+        return {*map(normal, column_names(self.classifier))}
 
     def _pairs(self, line: bytes) -> Any:
         """JSON, its objects as pairs that may be doubled, with the NaN and Infinity that Python writes."""
         try:
-            pairs = json.loads(line.decode(), object_pairs_hook=Pairs, parse_int=strictjson.integer)
+            text = encodings.text(line)
+            pairs = json.loads(text, object_pairs_hook=Pairs, parse_int=strictjson.integer)
             if SURROGATE.search(line):
-                json.dumps(pairs, ensure_ascii=False).encode()
+                errors = "strict" if encodings.is_sound(text) else "surrogateescape"
+                json.dumps(pairs, ensure_ascii=False).encode("utf-8", errors)
         except json.JSONDecodeError as error:
-            raise self._no_json(f"{error.msg} in column {error.colno}") from None
+            raise self._no_json(_broken(line, error)) from None
         except UnicodeEncodeError:
             raise self._no_json("it has half of a surrogate pair, which is no character") from None
         except (ValueError, RecursionError) as error:
@@ -259,10 +279,38 @@ def _key(name: str) -> str:
     return re.escape(_text(name))
 
 
-def _value(feature: Feature, value: Any, times: int) -> float | str | None:
-    if times != 1:
-        raise ValueError(f"{feature.name} is there {times} times" if times else f"{feature.name} is missing")
+def _broken(line: bytes, error: json.JSONDecodeError) -> str:
+    try:
+        line.decode()
+    except UnicodeDecodeError as found:
+        return strictjson.reason(found)
+    return f"{error.msg} in column {error.colno}"
+
+
+def _composed(records: pl.Series) -> pl.Series:
+    """As `features.normal` has it."""
+    return records if records.str.contains(r"^[\x00-\x7f]*$").all() else records.str.normalize("NFC")
+
+
+def _value(
+    feature: Feature, value: Any, times: int, keys: list[str], known: Collection[str]
+) -> float | str | None:
+    if times > 1:
+        raise ValueError(f"{feature.name} is there {times} times")
+    if not times:
+        unread = next(
+            (f"; one key {encodings.fault(key)}" for key in keys if not encodings.is_sound(key)), ""
+        )
+        unread = unread or _meant(feature.name, [key for key in keys if key not in known])
+        raise ValueError(f"{feature.name} is missing{unread}")
+    if isinstance(value, str) and not encodings.is_sound(value):
+        raise ValueError(f"{feature.name} {encodings.fault(value)}")
     return fitting(feature, value, feature.name, _described)
+
+
+def _meant(name: str, others: list[str]) -> str:
+    found = spelling.closest(name, others)
+    return f"; did you mean it by {shown(found)}?" if found else ""
 
 
 def _described(value: Any) -> str:

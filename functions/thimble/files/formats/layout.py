@@ -6,6 +6,7 @@ features. A delimiter, a quote or a header that was given is not looked for.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -15,7 +16,7 @@ from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
 from thimble.files.formats import matching
 from thimble.files.formats.appending import BOM
-from thimble.files.formats.delimited import Delimited
+from thimble.files.formats.delimited import EXCHANGED, Delimited
 from thimble.files.formats.dialect import Dialect, Given, Tokens
 from thimble.files.formats.records import MAX_RECORD_BYTES
 
@@ -39,13 +40,14 @@ class First:
 
 def opened(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Delimited:
     """The layout of a file that begins with `head` (all of it if `whole`), by the dialect that fits."""
-    _refuse_other_encodings(head)
-    try:
+    at = head.find(b"\r")
+    if at < 0 or b"\n" in head[: at + 2]:
         return _fitting(name, head, whole, classifier, given)
-    except InvalidFile:
-        if b"\n" not in head and b"\r" in head[:-1]:
-            raise InvalidFile("its lines end with CR alone: save the file with LF or CRLF") from None
-        raise
+    if b"\n" in head:
+        with suppress(InvalidFile):
+            return _fitting(name, head, whole, classifier, given)
+    form = _fitting(name, head.translate(EXCHANGED), whole, classifier, given)
+    return replace(form, opening=form.opening.translate(EXCHANGED), returned=True)
 
 
 def _fitting(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Delimited:
@@ -62,11 +64,6 @@ def _fitting(name: str, head: bytes, whole: bool, classifier: Classifier, given:
         if layouts:
             return max(layouts, key=itemgetter(0))[1]
     raise max(faults, key=itemgetter(0))[1]
-
-
-def _refuse_other_encodings(head: bytes) -> None:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:GLANCE].split(b"\n", 1)[0]:
-        raise InvalidFile("the file is not UTF-8 text: its first bytes look like UTF-16 or binary data")
 
 
 def _first(head: bytes, whole: bool, dialect: Dialect) -> First:

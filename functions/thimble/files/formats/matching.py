@@ -8,11 +8,13 @@ from thimble import headers
 from thimble.answers import column_names
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile
+from thimble.features import normal
 
 
 def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
     """In which column each feature is; a feature that the model does not use need not be there."""
-    taken = [name for name in column_names(classifier) if name in header]
+    there = set(map(normal, header))
+    taken = [name for name in column_names(classifier) if normal(name) in there]
     if taken:
         raise InvalidFile(
             f"the file already has {headers.listed(taken)}, which the answers are called: rename them"

@@ -11,11 +11,12 @@ import io
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,17 @@ from polars.exceptions import PanicException, PolarsError
 
 from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidFile
-from thimble.features import WANTED, Feature
-from thimble.files.formats import added, matching, thrift
+from thimble.features import WANTED, Feature, normal, spelled
+from thimble.files.formats import added, cells, matching, thrift
 from thimble.files.formats.columns import Columns
 from thimble.files.formats.records import Answered, Part
 from thimble.files.formats.thrift import Struct, Value
-from thimble.values import not_finite
+from thimble.values import not_finite, text
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
 MAX_FOOTER = 16 << 20  # bytes; read, it takes seventy times as much memory
+MAX_FOOTERS = 1 << 30  # bytes of the footers of all row groups
 TAIL = 8  # the footer's length, and the magic again
 SLICE_BYTES = 32 << 20  # of values at once, about
 SLICE_ROWS = 1 << 17
@@ -43,6 +45,7 @@ GLANCE_ROWS = 256  # that tell how large rows are
 WHOLE_BYTES = 64 << 20  # of values in a row group that is decoded as a whole
 IN_MEMORY = 64 << 20  # bytes of a row group as it is stored; a larger one goes through a temporary file
 BOOLEANS = (0.0, 1.0)  # as numbers
+WIDE = pl.Decimal(38, 0)
 LEVELS = {"zstd": 1}  # no larger than at the usual 3, and a third quicker
 CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "zstd", 7: "lz4"}
 
@@ -50,6 +53,8 @@ CODECS = {0: "uncompressed", 1: "snappy", 2: "gzip", 4: "brotli", 5: "lz4", 6: "
 SCHEMA, NUM_ROWS, ROW_GROUPS, KEY_VALUES = 2, 3, 4, 5
 GROUP_COLUMNS, GROUP_ROWS, GROUP_OFFSET, GROUP_ORDINAL = 1, 3, 5, 7
 CHUNK_OFFSET, CHUNK_META, CHUNK_INDEXES = 2, 3, (4, 5, 6, 7)
+ELEMENT_NAME, ELEMENT_CHILDREN, ELEMENT_PRECISION = 4, 5, 8
+META_PATH = 3
 META_CODEC, META_UNPACKED, META_SIZE, META_OFFSETS, META_BLOOM = 4, 6, 7, (9, 10, 11), (14, 15)
 
 Read = Callable[[int, int], bytes]
@@ -59,7 +64,7 @@ Read = Callable[[int, int], bytes]
 class Footer:
     struct: Struct
 
-    @property
+    @cached_property
     def groups(self) -> list[Struct]:
         return [group.value for group in self.struct[ROW_GROUPS].value]
 
@@ -72,6 +77,45 @@ class Footer:
             | {NUM_ROWS: Value(thrift.I64, rows), ROW_GROUPS: Value(thrift.LIST, elements, thrift.STRUCT)}
         )
         return struct + len(struct).to_bytes(4, "little") + MAGIC
+
+    @property
+    def columns(self) -> list[list[Struct]]:
+        """The schema's elements: the root alone, then each column with all that is in it."""
+        elements = [element.value for element in self.struct[SCHEMA].value]
+        columns, at = [elements[:1]], 1
+        while at < len(elements):
+            begin, open_ = at, 1
+            while open_:
+                open_ += elements[at][ELEMENT_CHILDREN].value - 1 if ELEMENT_CHILDREN in elements[at] else -1
+                at += 1
+            columns.append(elements[begin:at])
+        return columns
+
+    def only(self, columns: list[list[Struct]]) -> Footer:
+        """The root and some columns, in the schema and in every row group."""
+        (root,), *kept = columns
+        names = {column[0][ELEMENT_NAME].value for column in kept}
+        root = root | {ELEMENT_CHILDREN: Value(thrift.I32, len(kept))}
+        elements = [Value(thrift.STRUCT, element) for element in (root, *chain.from_iterable(kept))]
+        groups = [
+            Value(thrift.STRUCT, group | {GROUP_COLUMNS: _of(group[GROUP_COLUMNS], names)})
+            for group in self.groups
+        ]
+        notes = [note for key, note in _key_values(self.struct).items() if key != ARROW_SCHEMA]
+        return Footer(
+            self.struct
+            | {
+                SCHEMA: Value(thrift.LIST, elements, thrift.STRUCT),
+                ROW_GROUPS: Value(thrift.LIST, groups, thrift.STRUCT),
+                KEY_VALUES: Value(thrift.LIST, notes, thrift.STRUCT),
+            }
+        )
+
+    @cached_property
+    def bare(self) -> Footer:
+        """What it takes to read a row group: without the notes of other tools."""
+        notes = [note for key, note in _key_values(self.struct).items() if key == ARROW_SCHEMA]
+        return Footer(self.struct | {KEY_VALUES: Value(thrift.LIST, notes, thrift.STRUCT)})
 
 
 def footer(size: int, read: Read) -> Footer:
@@ -130,6 +174,7 @@ class Parquet:
     name: str = "parquet"
     opening: bytes = MAGIC
     joint: bytes = b""
+    left_out: tuple[tuple[str, str], ...] = ()
     written: list[Struct] = field(default_factory=list)
 
     @property
@@ -176,7 +221,7 @@ class Parquet:
     def _opened(self, group: Struct) -> Iterator[pl.LazyFrame]:
         """A row group as a file of its own; if it is large, on the disk."""
         start, stop = extent(group)
-        end = self.footer.of([moved(group, len(MAGIC) - start)])
+        end = self.footer.bare.of([moved(group, len(MAGIC) - start)])
         if stop - start <= IN_MEMORY:
             yield pl.scan_parquet(io.BytesIO(MAGIC + self.read(start, stop) + end))
             return
@@ -212,8 +257,8 @@ class Parquet:
         for k, name in self.features.items():
             feature, series = self.classifier.features[k], frame[name]
             if feature.type == "text":
-                columns.texts[k][:] = series.cast(pl.String).to_list()
-                doubtful = absent = series.is_null().to_numpy()
+                columns.texts[k][:], none = cells.known(feature, series.cast(pl.String))
+                doubtful = absent = none.to_numpy()
             elif feature.type != "unused":
                 numbers = columns.numbers[k] = series.cast(pl.Float64).to_numpy()
                 doubtful = ~(
@@ -231,6 +276,8 @@ class Parquet:
             feature, value = self.classifier.features[k], frame[i, name]
             if value is None and not feature.missing and feature.type != "unused":
                 raise ValueError(f"{name} is null")
+            if feature.type == "text" and value is not None:
+                text(feature, value, name)
             if isinstance(value, float) and not (
                 math.isfinite(value) or (feature.missing and math.isnan(value))
             ):
@@ -275,7 +322,7 @@ class Parquet:
         notes = [*ours.values(), *(note for key, note in theirs.items() if key not in (*ours, ARROW_SCHEMA))]
         return Footer(struct | {KEY_VALUES: Value(thrift.LIST, notes, thrift.STRUCT)})
 
-    @property
+    @cached_property
     def _codec(self) -> Any:
         """The input's own compression."""
         for group in self.footer.groups:
@@ -289,14 +336,56 @@ def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     found = footer(size, read)
     _check(found, size)
     try:
-        schema = pl.read_parquet_schema(io.BytesIO(MAGIC + found.of([])))
-    except (PolarsError, PanicException) as error:
-        raise InvalidFile(f"the file's footer cannot be read: {error}") from None
-    names = list(schema)
-    features = {k: names[column] for k, column in matching.features(names, classifier).items()}
+        found, left_out = _readable(found)
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise InvalidFile("the file's footer is broken") from error
+    names = list(schema := _schema(found))
+    header = spelled(names, classifier.feature_names or ())
+    _refuse_unreadable(classifier, left_out)
+    features = {k: names[column] for k, column in matching.features(header, classifier).items()}
     for k, name in features.items():
         _refuse_other_types(classifier.features[k], schema[name], name)
-    return Parquet(classifier, read, found, pl.Schema(schema), features)
+    return Parquet(classifier, read, found, schema, features, left_out=tuple(left_out.items()))
+
+
+def _schema(found: Footer) -> pl.Schema:
+    try:
+        return pl.Schema(pl.read_parquet_schema(io.BytesIO(MAGIC + found.of([]))))
+    except (PolarsError, PanicException) as error:
+        raise InvalidFile(f"the file's footer cannot be read: {error}") from None
+
+
+def _readable(found: Footer) -> tuple[Footer, dict[str, str]]:
+    """The footer without the columns of types that polars does not read, and what is wrong with each."""
+    root, *columns = found.columns
+    left_out = {_name(column): reason for column in columns if (reason := _wide_decimal(column))}
+    if not left_out:
+        return found, {}
+    return found.only([root, *(column for column in columns if _name(column) not in left_out)]), left_out
+
+
+def _wide_decimal(column: list[Struct]) -> str:
+    digits = max(
+        element[ELEMENT_PRECISION].value if ELEMENT_PRECISION in element else 0 for element in column
+    )
+    most = WIDE.precision
+    return (
+        f"it holds decimals of {digits} digits, and the most that are read is {most}" if digits > most else ""
+    )
+
+
+def _name(column: list[Struct]) -> str:
+    name: bytes = column[0][ELEMENT_NAME].value
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _refuse_unreadable(classifier: Classifier, left_out: Mapping[str, str]) -> None:
+    """InvalidFile for a column that the model reads, or whose name says nothing, of a model without names."""
+    names = classifier.feature_names
+    used = {normal(f.name) for f in classifier.features if f.type != "unused"}
+    for name, reason in left_out.items():
+        if names is None or normal(name) in used:
+            raise InvalidFile(f'"{name}" cannot be read: {reason}')
 
 
 def _is_fixed(dtype: pl.DataType) -> bool:
@@ -317,8 +406,7 @@ def _collected(rows: pl.LazyFrame, row: int, n: int) -> pl.DataFrame:
 def _check(found: Footer, size: int) -> None:
     """InvalidFile unless everything is there that is looked at here, and lies within the file."""
     try:
-        found.of([])
-        _key_values(found.struct)
+        each, n = len(found.bare.of([])), len(found.groups)
         for group in found.groups:
             start, stop = extent(group)
             offsets = [chunk.value[CHUNK_OFFSET].value for chunk in group[GROUP_COLUMNS].value]
@@ -331,6 +419,10 @@ def _check(found: Footer, size: int) -> None:
                 raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InvalidFile("the file's footer is broken") from error
+    if each * n > MAX_FOOTERS:
+        raise InvalidFile(
+            f"the file has {n:,} row groups, too many for a schema of {each:,} bytes: write fewer"
+        )
 
 
 def _refuse_other_types(feature: Feature, dtype: pl.DataType, name: str) -> None:
@@ -367,12 +459,34 @@ def _series(column: added.Labels | added.Numbers) -> pl.Series:
     the file it stands in a dictionary anyway, and that it is text says the template, which has no rows."""
     if isinstance(column, added.Numbers):
         return column.values
-    dtype = pl.Series(column.output.classes).dtype
+    dtype = _dtype(column.output.classes)
     if column.output.multilabel:
         dtype = pl.List(dtype)
     elif dtype == pl.String and len(column.which):
         dtype = pl.Enum(column.output.class_texts)
-    return pl.Series(column.name, column.distinct, dtype).gather(column.which)
+    if type(column.output.classes[0]) is not int or column.output.multilabel:
+        return pl.Series(column.name, column.distinct, dtype).gather(column.which)
+    return pl.Series(column.name, list(map(str, column.distinct))).cast(dtype).gather(column.which)
+
+
+def _dtype(classes: Sequence[Any]) -> pl.DataType:
+    """Integers that none of Parquet's types for them holds all of are decimals without a point."""
+    if type(classes[0]) is not int:
+        return pl.Series(classes).dtype
+    least, most = min(classes), max(classes)
+    if least >= -(1 << 63) and most < 1 << 63:
+        return pl.Int64()
+    if least >= 0 and most < 1 << 64:
+        return pl.UInt64()
+    return WIDE
+
+
+def _of(chunks: Value, names: Container[bytes]) -> Value:
+    """A row group's column chunks that belong to columns of these names."""
+    kept = [
+        chunk for chunk in chunks.value if chunk.value[CHUNK_META].value[META_PATH].value[0].value in names
+    ]
+    return Value(thrift.LIST, kept, thrift.STRUCT)
 
 
 def _key_values(struct: Struct) -> dict[bytes, Value]:

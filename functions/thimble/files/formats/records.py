@@ -147,6 +147,10 @@ class Result(Protocol):
     def joint(self) -> bytes: ...
 
     @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """The input's columns that the result does not have, each with the reason."""
+
+    @property
     def closing(self) -> bytes:
         """Known only after the last part."""
 
@@ -161,6 +165,9 @@ class Format(Result, Protocol):
     @property
     def first_line(self) -> int:
         """The physical line, from 1, on which the records begin."""
+
+    def plain(self, data: bytes) -> bytes:
+        """The file's bytes, one for one, with \\n as what ends a line: what the following take."""
 
     def cut(self, data: bytes, final: bool) -> Positions:
         """Where the newline of each whole record of the data stands; data begin with a record."""

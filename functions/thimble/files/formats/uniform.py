@@ -48,9 +48,9 @@ class Uniform:
         return values, found
 
     @property
-    def numeric(self) -> set[str]:
-        """The keys that have numbers."""
-        return {name for name, string in zip(self.names, self.strings.tolist(), strict=True) if not string}
+    def numeric(self) -> list[bool]:
+        """Which keys have numbers."""
+        return (~self.strings).tolist()
 
     def _as_first(self, starts: Positions) -> Flags:
         """Before which values there stands what does on the first line."""

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from thimble.errors import NotAcceptable, UnsupportedMediaType
+from thimble.web import options
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -32,6 +33,13 @@ NAMES = {  # what they are called by those who send them
     "application/npy": NPY,
 }
 SAYS_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain", BINARY}  # clients' defaults
+PARAMETERS = {  # that each type knows
+    JSON: ("charset",),
+    CSV: ("charset", "header"),
+    LINES: ("charset",),
+    NPY: (),
+    BINARY: (),
+}
 MODULES = {CSV: "delimited", LINES: "jsonlines", NPY: "npy"}
 CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
@@ -67,7 +75,8 @@ def sent(content_type: str, supported: tuple[str, ...]) -> Media:
     name = _named(name)
     if name not in supported:
         raise UnsupportedMediaType(f"the body is said to be {name}; send {_either(supported)}")
-    return Media(name, parameters)
+    options.check_parameters(parameters, PARAMETERS[name], f"the type {name}")
+    return Media(name, dict(parameters))
 
 
 def wanted(accept: str, supported: tuple[str, ...], default: Media) -> Media:
@@ -78,15 +87,16 @@ def wanted(accept: str, supported: tuple[str, ...], default: Media) -> Media:
     refused = {name for weight, name, _ in choices if weight == 0}
     for weight, name, parameters in choices:
         if weight and (found := _matching(name, supported, refused, default.name)):
+            options.check_close(parameters, PARAMETERS[found], f"the accepted type {found}")
             return default if found == default.name and not parameters else Media(found, parameters)
     raise NotAcceptable(f"no answer here is of the type {accept}; accept {_either(supported)}")
 
 
-def parsed(header: str) -> tuple[str, dict[str, str]]:
+def parsed(header: str) -> tuple[str, list[tuple[str, str]]]:
     """A media type and its parameters, in lower case."""
     name, *rest = header.lower().split(";")
-    pairs = (parameter.partition("=") for parameter in rest)
-    return name.strip(), {key.strip(): value.strip().strip('"') for key, _, value in pairs}
+    pairs = (parameter.partition("=") for parameter in rest if parameter.strip())
+    return name.strip(), [(key.strip(), value.strip().strip('"')) for key, _, value in pairs]
 
 
 def utf8(body: bytes, media: Media) -> bytes:
@@ -107,7 +117,8 @@ def _named(name: str) -> str:
 
 
 def _weighed(choice: str) -> tuple[float, str, dict[str, str]]:
-    name, parameters = parsed(choice)
+    name, pairs = parsed(choice)
+    parameters = dict(pairs)
     try:
         weight = float(parameters.pop("q", "1"))
     except ValueError:

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from thimble import headers, textcells
+from thimble import encodings, headers, textcells
 from thimble.answers import column_names, label_sets
 from thimble.arrays import FloatArray
 from thimble.classifier import Classifier, Output, Predictions
-from thimble.errors import InvalidFile, InvalidInput, MalformedBody, UnprocessableRows
+from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable, UnprocessableRows
 from thimble.features import Feature
 from thimble.textcells import quoted
 from thimble.web import tables
@@ -32,6 +32,7 @@ from thimble.web.tables import Table
 DELIMITERS = (",", ";", "\t", "|")
 QUOTES = ('"', "'")
 SAYING = "text/csv; header=present, or header=absent"
+CHARSET = "say which charset it has"
 
 Record = tuple[int, list[str]]  # the number of its first line, and its cells
 
@@ -121,7 +122,10 @@ class Text:
         if isinstance(by_commas, MalformedBody):
             raise by_commas
         sentence = str(max(faults, key=itemgetter(0))[1])
-        raise UnprocessableRows(sentence.partition("; it has ")[0])  # what it has may be data
+        sentence = sentence.partition("; it has ")[0]  # what it has may be data
+        if not encodings.is_sound(self.text.partition("\n")[0]):
+            raise MalformedBody(f"{sentence}; {CHARSET}")
+        raise UnprocessableRows(sentence)
 
     def _layouts(
         self, classifier: Classifier, quote: str, faults: list[tuple[int, InvalidInput]]
@@ -155,6 +159,8 @@ class Text:
         try:
             return textcells.value(feature, feature.name or "a cell", cell)
         except ValueError as error:
+            if not encodings.is_sound(cell):
+                raise MalformedBody(f"{self.place(row)}: {error}; {CHARSET}") from None
             quoted = (
                 f"{textcells.shown(cell.strip(textcells.BLANKS))}, "  # an answer does not repeat the data
             )
@@ -173,19 +179,26 @@ def _numbers(cells: Sequence[str]) -> Any:
 
 
 def table(body: bytes, media: Media) -> Table:
-    try:
-        text = utf8(body, media).decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise MalformedBody(f"the body is not UTF-8: byte {error.start}; say which charset it has") from None
+    data = utf8(body, media)
+    if encodings.is_wide(data):
+        raise MalformedBody(f"the body is not UTF-8{_looks_like(data)}; {CHARSET}")
+    text = encodings.text(data).removeprefix("\ufeff")
     header = media.parameters.get("header", "")
     if header and header not in headers.SAID:
         raise MalformedBody("the header of text/csv is neither present nor absent")
     return Text(text, header)
 
 
+def _looks_like(data: bytes) -> str:
+    return encodings.sentence(encodings.looks_like(data))
+
+
 def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
+    header = media.parameters.get("header", "present")
+    if header not in headers.SAID:
+        raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
     lines = _rows(classifier, predictions)
-    if media.parameters.get("header") != "absent":
+    if header == "present":
         names = [*column_names(classifier), *(["version"] if predictions.versions else [])]
         lines = [",".join(map(quoted, names)), *lines]
     return "\n".join([*lines, ""]).encode()

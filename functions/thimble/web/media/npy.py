@@ -13,7 +13,7 @@ from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.web.media import Media
 from thimble.web.tables import Table
-from thimble.web.tensors import NUMERIC, Matrix, Named, Values
+from thimble.web.tensors import NUMERIC, Matrix, Named, Values, check_booleans
 
 VERSION_1, VERSION_2 = np.lib.format.magic(1, 0), np.lib.format.magic(2, 0)
 HEADERS = {
@@ -66,12 +66,14 @@ def _header(magic: bytes, text: bytes) -> Header:
 
 
 def _values(array: Values) -> Values:
+    if array.dtype.kind == "b":
+        check_booleans(array, "the array")
     if array.dtype.kind in NUMERIC:
         return array if array.dtype.itemsize <= 8 else _shortened(array)
     if array.dtype.kind == "U":
         return array.astype(object)
     if array.dtype.kind == "S":
-        return np.char.decode(array, "utf-8", "replace").astype(object)
+        return np.char.decode(array, "utf-8", "surrogateescape").astype(object)
     raise InvalidInput(f"the array is of {array.dtype.name}; send numbers, booleans or strings")
 
 

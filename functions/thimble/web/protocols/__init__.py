@@ -1,8 +1,9 @@
 """The protocols that callers speak. A path's first segment says which; it is imported when first asked for.
 
-A protocol is a module with ROUTES, from path patterns to methods to functions of (service, request, the
-pattern's parameters), and with `failure` where its errors look otherwise. It translates to and from the
-core's tables and predictions, and is named here; nothing else knows of it.
+A protocol is a module with ROUTES, from path patterns to methods to operations: functions of (service,
+request, the pattern's parameters) and the options that they know; and with `failure` where its errors look
+otherwise. It translates to and from the core's tables and predictions, and is named here; nothing else knows
+of it.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ def _spoken(name: str, service: Service) -> Spoken:
     failure = getattr(module, "failure", http.failure)
     exact, patterns = {}, []
     for pattern, methods in module.ROUTES.items():
-        bound = {method: partial(function, service) for method, function in methods.items()}
+        bound = {
+            method: operation._replace(handler=partial(operation.handler, service))
+            for method, operation in methods.items()
+        }
         if "{" in pattern:
             patterns.append((http.matcher(pattern), bound))
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from thimble.web.http import Methods, Request, Response
+from thimble.web.http import Methods, Operation, Request, Response
 from thimble.web.serving import Service
 
 FOLDER = Path(__file__).parent
@@ -24,4 +24,7 @@ def docs(service: Service, request: Request) -> Response:
     return Response(200, (FOLDER / "docs.html").read_bytes(), "text/html; charset=utf-8", headers)
 
 
-ROUTES: Mapping[str, Methods] = {"/openapi.json": {"GET": openapi}, "/docs": {"GET": docs}}
+ROUTES: Mapping[str, Methods] = {
+    "/openapi.json": {"GET": Operation(openapi)},
+    "/docs": {"GET": Operation(docs)},
+}

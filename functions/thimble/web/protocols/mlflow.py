@@ -7,11 +7,13 @@ from typing import Any
 
 from thimble.errors import MalformedBody
 from thimble.values import kind
-from thimble.web.http import Methods, Request, Response
+from thimble.web import options
+from thimble.web.http import Methods, Operation, Request, Response
 from thimble.web.serving import Service
 from thimble.web.tables import Rows, Table, columnar
 
 VERSION = "3.17.2"  # of MLflow, whose protocol this is
+SPLIT = ("columns", "index", "data")
 
 
 def split(value: Any) -> Table:
@@ -20,6 +22,7 @@ def split(value: Any) -> Table:
         raise MalformedBody(
             'dataframe_split is no object with columns and data, such as {"columns": [...], "data": [...]}'
         )
+    options.check_keys(value, SPLIT, "dataframe_split")
     path, rows, names = "dataframe_split.data[{}]", value["data"], value.get("columns")
     if names is None:
         return Rows(rows, path)
@@ -65,4 +68,4 @@ def version(service: Service, request: Request) -> Response:
     return Response(200, VERSION.encode(), "text/plain; charset=utf-8")
 
 
-ROUTES: Mapping[str, Methods] = {"/version": {"GET": version}}
+ROUTES: Mapping[str, Methods] = {"/version": {"GET": Operation(version)}}

@@ -6,18 +6,23 @@ from collections.abc import Mapping
 
 from thimble.answers import answers, card, identity, most_likely
 from thimble.errors import InvalidInput
-from thimble.web import bodies, media
-from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web import bodies, media, options
+from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.serving import Answered, Service
 
 MEDIA = (media.JSON, media.CSV, media.LINES)
+NAMED = ("model", "version")
+PARAMETERS = (*NAMED, "top")
+KEYS = ("instances", "instance")
 
 
 def classify(service: Service, request: Request) -> Response:
     sent = media.sent(request.headers.get("content-type", ""), MEDIA)
     wanted = media.wanted(request.headers.get("accept", ""), MEDIA, sent)
     if sent.name == media.JSON:
-        table = bodies.instances(bodies.envelope(media.utf8(request.body, sent)))
+        asked = bodies.envelope(media.utf8(request.body, sent))
+        options.check_keys(asked, KEYS, elsewhere=PARAMETERS)
+        table = bodies.instances(asked)
     else:
         table = sent.module.table(request.body, sent)
     answered = service.classify(table, request.query.get("model", ""), request.query.get("version", ""))
@@ -55,7 +60,7 @@ def model(service: Service, request: Request) -> Response:
 
 
 ROUTES: Mapping[str, Methods] = {
-    "/classify": {"POST": classify},
-    "/health": {"GET": health},
-    "/model": {"GET": model},
+    "/classify": {"POST": Operation(classify, PARAMETERS)},
+    "/health": {"GET": Operation(health)},
+    "/model": {"GET": Operation(model, NAMED)},
 }

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from thimble import spelling
 from thimble.answers import answers, identity
 from thimble.errors import MalformedBody
 from thimble.values import kind
-from thimble.web import bodies, media
-from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web import bodies, media, options
+from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.media import Media
 from thimble.web.media.jsonlines import unwrapped
 from thimble.web.protocols.mlflow import ENVELOPES
@@ -21,6 +22,19 @@ from thimble.web.tables import Rows, Table
 
 MEDIA = (media.JSON, media.CSV, media.LINES, media.NPY)
 KEYS = ("instances", "features", *ENVELOPES)
+ADDED = (
+    "instance",
+    "params",
+    "signature_name",
+    "parameters",
+)  # MLflow does without params that it does not know
+TARGET_MODEL, TARGET_VARIANT = "x-amzn-sagemaker-target-model", "x-amzn-sagemaker-target-variant"
+HEADERS = (  # the others choose another container or component, a session or an explanation
+    TARGET_MODEL,
+    TARGET_VARIANT,
+    "x-amzn-sagemaker-custom-attributes",
+    "x-amzn-sagemaker-inference-id",
+)
 ERRORS = {
     503: "ServiceUnavailable",
     500: "InternalFailure",
@@ -35,8 +49,8 @@ def ping(service: Service, request: Request) -> Response:
 def invocations(service: Service, request: Request, model: str = "") -> Response:
     sent = media.sent(request.headers.get("content-type", ""), MEDIA)
     wanted = media.wanted(request.headers.get("accept", ""), MEDIA, sent)
-    name = request.headers.get("x-amzn-sagemaker-target-model", model)
-    version = request.headers.get("x-amzn-sagemaker-target-variant", "")
+    name = request.headers.get(TARGET_MODEL, model)
+    version = request.headers.get(TARGET_VARIANT, "")
     answered = service.classify(_table(request.body, sent), name, version)
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
     return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
@@ -53,15 +67,23 @@ def _table(body: bytes, sent: Media) -> Table:
         raise MalformedBody(
             f"the body is {kind(value)}; send rows, or an object with one of {', '.join(KEYS)}"
         )
+    options.check_one_source(value)
+    if not value.keys() & options.ROWS:
+        raise MalformedBody(f"the body has none of {', '.join(KEYS)}{_meant(value)}")
+    options.check_keys(value, (*KEYS, *ADDED))
+    options.check_none(value, "parameters")
     for key, read in ENVELOPES.items():
         if key in value:
             return read(value[key])
-    if "features" in value and "instances" not in value and isinstance(value["features"], list):
-        return _rows(value["features"], "features")
-    if "instances" not in value and "instance" not in value:
-        raise MalformedBody(f"the body has none of {', '.join(KEYS)}")
+    if "features" in value:
+        return _rows(bodies.listed(value, "features").instances, "features")
     rows = bodies.instances(value)
     return rows._replace(instances=list(map(unwrapped, rows.instances)))
+
+
+def _meant(value: dict[str, Any]) -> str:
+    """The end of a sentence: which key is meant by one that nobody knows."""
+    return next(filter(None, (spelling.hint(name, KEYS) for name in value)), "")
 
 
 def _rows(value: list[Any], path: str) -> Rows:
@@ -90,7 +112,7 @@ def failure(status: int, sentence: str) -> Response:
 
 
 ROUTES: Mapping[str, Methods] = {
-    "/ping": {"GET": ping},
-    "/invocations": {"POST": invocations},
-    "/endpoints/{model}/invocations": {"POST": invocations},
+    "/ping": {"GET": Operation(ping)},
+    "/invocations": {"POST": Operation(invocations, headers=HEADERS)},
+    "/endpoints/{model}/invocations": {"POST": Operation(invocations, headers=HEADERS)},
 }

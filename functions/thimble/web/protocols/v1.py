@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from thimble.answers import answers, columns, identity
-from thimble.errors import MalformedBody
-from thimble.web import bodies, media
-from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web import bodies, media, options
+from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.serving import Service
 from thimble.web.tables import Rows, columnar
 
 MEDIA = (media.JSON,)
+KEYS = ("instances", "instance", "inputs", "signature_name", "parameters")
 
 
 def alive(service: Service, request: Request) -> Response:
@@ -40,11 +40,12 @@ def predict(service: Service, request: Request, model: str, version: str = "") -
     sent = media.sent(request.headers.get("content-type", ""), MEDIA)
     media.wanted(request.headers.get("accept", ""), MEDIA, sent)
     asked = bodies.envelope(media.utf8(request.body, sent))
+    options.check_one_source(asked)
+    options.check_keys(asked, KEYS)
+    options.check_none(asked, "parameters")
     if "inputs" not in asked:
         answered = service.classify(bodies.instances(asked), model, version)
         found: Any = {"predictions": answers(answered.classifier, answered.predictions)}
-    elif "instances" in asked:
-        raise MalformedBody("the body has both instances and inputs; send one")
     else:
         answered = service.classify(_inputs(asked), model, version)
         found = {"outputs": columns(answered.classifier, answered.predictions)}
@@ -58,10 +59,10 @@ def _inputs(asked: dict[str, Any]) -> Rows:
 
 
 ROUTES: Mapping[str, Methods] = {
-    "/": {"GET": alive},
-    "/v1/models": {"GET": models},
-    "/v1/models/{model}:predict": {"POST": predict},
-    "/v1/models/{model}": {"GET": status},
-    "/v1/models/{model}/versions/{version}:predict": {"POST": predict},
-    "/v1/models/{model}/versions/{version}": {"GET": status},
+    "/": {"GET": Operation(alive)},
+    "/v1/models": {"GET": Operation(models)},
+    "/v1/models/{model}:predict": {"POST": Operation(predict)},
+    "/v1/models/{model}": {"GET": Operation(status)},
+    "/v1/models/{model}/versions/{version}:predict": {"POST": Operation(predict)},
+    "/v1/models/{model}/versions/{version}": {"GET": Operation(status)},
 }

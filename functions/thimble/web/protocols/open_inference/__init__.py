@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from thimble.classifier import Classifier
-from thimble.web.http import Methods, Request, Response, json_response
+from thimble.web import bodies, options
+from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.protocols import VERSION
 from thimble.web.protocols.open_inference import outputs
 from thimble.web.protocols.open_inference.headings import described
-from thimble.web.protocols.open_inference.inference import infer
+from thimble.web.protocols.open_inference.inference import HEADER_LENGTH, infer
 from thimble.web.serving import Service
 
 EXTENSIONS = ["binary_tensor_data", "classification"]
@@ -40,7 +41,11 @@ def models(service: Service, request: Request) -> Response:
 
 
 def index(service: Service, request: Request) -> Response:
-    """As Triton's model repository extension has it."""
+    """As Triton's model repository extension has it. All that are listed are ready, which a body may ask."""
+    if request.body.strip():
+        asked = bodies.envelope(request.body, '{"ready": true}')
+        options.check_keys(asked, ("ready",))
+        options.flag(asked, "ready", "the body")
     known = {"version": "", "state": "READY", "reason": ""}
     return json_response(200, [{"name": name} | known for name in service.models.names()])
 
@@ -76,16 +81,16 @@ def _inputs(classifier: Classifier) -> list[dict[str, Any]]:
 
 
 _MODEL: Mapping[str, Methods] = {
-    "/infer": {"POST": infer},  # the first that a path is tried by
-    "/ready": {"GET": model_ready},
-    "": {"GET": metadata},
+    "/infer": {"POST": Operation(infer, headers=(HEADER_LENGTH,))},  # the first that a path is tried by
+    "/ready": {"GET": Operation(model_ready)},
+    "": {"GET": Operation(metadata)},
 }
 ROUTES: Mapping[str, Methods] = {
-    "/v2": {"GET": server},
-    "/v2/health/live": {"GET": live},
-    "/v2/health/ready": {"GET": ready},
-    "/v2/models": {"GET": models},
-    "/v2/repository/index": {"POST": index},
+    "/v2": {"GET": Operation(server)},
+    "/v2/health/live": {"GET": Operation(live)},
+    "/v2/health/ready": {"GET": Operation(ready)},
+    "/v2/models": {"GET": Operation(models)},
+    "/v2/repository/index": {"POST": Operation(index)},
     **{f"/v2/models/{{model}}{end}": methods for end, methods in _MODEL.items()},
     **{f"/v2/models/{{model}}/versions/{{version}}{end}": methods for end, methods in _MODEL.items()},
 }

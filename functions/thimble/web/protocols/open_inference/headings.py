@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from thimble import spelling
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.values import kind
+from thimble.web import options
 from thimble.web.protocols.open_inference.wire import DTYPES
+
+SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
+PLAIN = ("np", "pd", "str")  # content types of numbers, columns and texts: what they are without it
+BASE64 = "base64"
 
 
 def heading(raw: Mapping[str, Any], path: str) -> tuple[str, str, list[int]]:
@@ -38,8 +44,25 @@ def objects(raw: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return found
 
 
-def parameters(raw: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    found = raw.get("parameters") or {}
+def parameters(raw: Mapping[str, Any], known: tuple[str, ...], path: str) -> Mapping[str, Any]:
+    """The options of a request, an input or an output; those that nobody knows are others' own."""
+    found = raw.get("parameters")
+    if found is None:
+        return {}
     if not isinstance(found, dict):
         raise MalformedBody(f"the parameters of {path} are {kind(found)}, not an object")
+    if any(name in found for name in SHARED_MEMORY):
+        raise InvalidInput(f"{path} names shared memory, which nobody shares with this server; send the data")
+    options.check_close(found, known, f"parameters of {path}")
+    return found
+
+
+def content_type(asked: Mapping[str, Any], known: tuple[str, ...], path: str) -> str:
+    """What MLServer's clients say of data beside their datatype, and of answers; "" if nothing is said."""
+    found = asked.get("content_type")
+    if found is None:
+        return ""
+    if not isinstance(found, str) or found not in known:
+        told = spelling.hint(found, known) if isinstance(found, str) else ""
+        raise InvalidInput(f"the content_type of {path} is none of {', '.join(known)}{told}")
     return found

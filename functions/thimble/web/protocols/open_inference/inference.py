@@ -8,14 +8,16 @@ import orjson
 
 from thimble.errors import MalformedBody
 from thimble.values import kind
-from thimble.web import bodies, media
+from thimble.web import bodies, media, options
 from thimble.web.http import Request, Response
 from thimble.web.protocols.open_inference import inputs, outputs, wire
-from thimble.web.protocols.open_inference.headings import objects, parameters
+from thimble.web.protocols.open_inference.headings import PLAIN, content_type, objects, parameters
 from thimble.web.protocols.open_inference.wire import Tensor
 from thimble.web.serving import Answered, Service
 
 MEDIA = (media.JSON, media.BINARY)
+KEYS = ("id", "inputs", "outputs", "parameters", "model_name", "model_version")  # the last two are KServe's
+PARAMETERS = ("binary_data_output", "content_type", "headers", "priority", "timeout")
 HEADER_LENGTH = "inference-header-content-length"  # of the JSON before binary data
 
 
@@ -24,7 +26,7 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
     asked, data = _read(request)
     identifier = _identifier(asked.get("id", ""))
     wanted = objects(asked, "outputs") if asked.get("outputs") else None
-    binary = parameters(asked, "the body").get("binary_data_output") is True
+    binary = _binary(asked)
     answered = service.classify(inputs.table(asked, data), model, version)
     head = {"model_name": model, "model_version": answered.classifier.digest}
     if identifier:
@@ -32,6 +34,15 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
     if answered.predictions.versions:
         head |= _versions(answered)
     return _written(head, outputs.chosen(answered, wanted, binary), answered.rows)
+
+
+def _binary(asked: dict[str, Any]) -> bool:
+    """Whether outputs go as bytes where they do not say so themselves."""
+    options.check_one_source(asked)
+    options.check_close(asked, KEYS, "the body")
+    found = parameters(asked, PARAMETERS, "the body")
+    content_type(found, PLAIN, "the body")
+    return options.flag(found, "binary_data_output", "the body") or False
 
 
 def _identifier(value: Any) -> str:

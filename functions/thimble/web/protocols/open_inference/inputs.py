@@ -8,13 +8,24 @@ from typing import Any
 import numpy as np
 
 from thimble.errors import InvalidInput, MalformedBody
+from thimble.web import options
 from thimble.web.protocols.open_inference import wire
-from thimble.web.protocols.open_inference.headings import heading, objects, parameters
+from thimble.web.protocols.open_inference.headings import (
+    BASE64,
+    PLAIN,
+    content_type,
+    heading,
+    objects,
+    parameters,
+)
 from thimble.web.protocols.open_inference.wire import Tensor
 from thimble.web.tables import Table
 from thimble.web.tensors import Matrix, Named
 
 EXAMPLE = '{"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [...]}]}'
+
+KEYS = ("name", "shape", "datatype", "data", "parameters")
+PARAMETERS = ("binary_data_size", "content_type", "headers")
 
 
 def table(asked: Mapping[str, Any], data: memoryview) -> Table:
@@ -32,21 +43,31 @@ def table(asked: Mapping[str, Any], data: memoryview) -> Table:
 def _tensors(inputs: Sequence[Mapping[str, Any]], data: memoryview) -> list[Tensor]:
     tensors = []
     for i, raw in enumerate(inputs):
-        path = f"inputs[{i}]"
-        size = parameters(raw, path).get("binary_data_size")
-        name, datatype, shape = heading(raw, path)
-        if size is None:
-            if "data" not in raw:
-                raise MalformedBody(f"{name} has no data, and no binary_data_size")
-            tensors.append(wire.from_json(name, datatype, shape, raw["data"]))
-            continue
-        if type(size) is not int or not 0 <= size <= len(data):
-            raise MalformedBody(f"{name}'s binary_data_size is no size within the {len(data)} bytes left")
-        tensors.append(wire.from_bytes(name, datatype, shape, data[:size]))
-        data = data[size:]
+        tensor, data = _tensor(raw, f"inputs[{i}]", data)
+        tensors.append(tensor)
     if len(data):
         raise MalformedBody(f"{len(data)} bytes of binary data belong to no input")
     return tensors
+
+
+def _tensor(raw: Mapping[str, Any], path: str, data: memoryview) -> tuple[Tensor, memoryview]:
+    """An input, and the binary data after its own."""
+    options.check_close(raw, KEYS, path)
+    name, datatype, shape = heading(raw, path)
+    asked = parameters(raw, PARAMETERS, path)
+    packed = content_type(asked, (*PLAIN, BASE64), path) == BASE64
+    size = asked.get("binary_data_size")
+    if size is None:
+        if "data" not in raw:
+            raise MalformedBody(f"{name} has no data, and no binary_data_size")
+        found = wire.from_json(name, datatype, shape, raw["data"])
+    elif raw.get("data") is not None:
+        raise MalformedBody(f"{name} has both data and binary_data_size; send one")
+    elif type(size) is not int or not 0 <= size <= len(data):
+        raise MalformedBody(f"{name}'s binary_data_size is no size within the {len(data)} bytes left")
+    else:
+        found, data = wire.from_bytes(name, datatype, shape, data[:size]), data[size:]
+    return (wire.from_base64(found) if packed else found), data
 
 
 def _columns(tensors: Sequence[Tensor]) -> Named:

@@ -8,15 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from thimble import spelling
 from thimble.answers import output_prefix
 from thimble.classifier import Classifier, Output, Predictions
 from thimble.errors import InvalidInput
-from thimble.web.protocols.open_inference.headings import described, parameters
+from thimble.web import options
+from thimble.web.protocols.open_inference.headings import PLAIN, content_type, described, parameters
 from thimble.web.protocols.open_inference.wire import DTYPES, Tensor
 from thimble.web.serving import Answered
 from thimble.web.tensors import Values
 
 DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels that are no strings
+
+KEYS = ("name", "parameters")
+PARAMETERS = ("binary_data", "classification", "content_type", "headers")
 
 
 class Part(NamedTuple):
@@ -72,12 +77,16 @@ def _known(answered: Answered) -> dict[str, Part]:
 def _asked_for(
     known: Mapping[str, Part], raw: dict[str, Any], path: str, binary: bool
 ) -> tuple[Tensor, bool]:
-    name, asked = raw.get("name"), parameters(raw, path)
+    options.check_close(raw, KEYS, path)
+    name, asked = raw.get("name"), parameters(raw, PARAMETERS, path)
     if not isinstance(name, str) or name not in known:
-        raise InvalidInput(f"{path} is none of the model's: {', '.join(known)}")
-    k = asked.get("classification")
+        told = spelling.hint(name, known) if isinstance(name, str) else ""
+        raise InvalidInput(f"{path} is none of the model's: {', '.join(known)}{told}")
+    content_type(asked, PLAIN, path)
+    k = asked.get("classification") or 0  # tritonclient's way to want none
     tensor = known[name].ranking(name, k) if k else known[name].tensor(name)
-    return tensor, asked.get("binary_data", binary) is True
+    chosen = options.flag(asked, "binary_data", path)
+    return tensor, binary if chosen is None else chosen
 
 
 def _names(classifier: Classifier, output: Output) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import struct
 from collections.abc import Sequence
 from itertools import chain
@@ -13,7 +14,7 @@ import numpy as np
 from thimble.arrays import all_finite
 from thimble.errors import MalformedBody, UnprocessableRows
 from thimble.values import kind
-from thimble.web.tensors import Values
+from thimble.web.tensors import Values, check_booleans
 
 DTYPES = {
     "BOOL": "?",
@@ -127,9 +128,9 @@ def from_bytes(name: str, datatype: str, shape: list[int], data: memoryview) -> 
         if len(data) != prod(shape) * dtype.itemsize:
             size = prod(shape) * dtype.itemsize
             raise MalformedBody(f"{name} has {len(data)} bytes; {datatype} of shape {shape} has {size}")
-        values = np.frombuffer(data, np.uint8 if datatype == "BOOL" else dtype)
+        values = np.frombuffer(data, dtype)
     if datatype == "BOOL":
-        values = values != 0
+        check_booleans(values, name)
     if datatype == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
     return Tensor(name, datatype, values.reshape(shape))
@@ -152,6 +153,25 @@ def _texts(name: str, count: int, data: bytes) -> Values:
     if len(texts) != count:
         raise MalformedBody(f"{name} has {len(texts)} strings; its shape has {count}")
     return np.array(texts, dtype=object)
+
+
+def from_base64(tensor: Tensor) -> Tensor:
+    """Texts as they were before they were packed, which is how MLServer's clients send bytes."""
+    if tensor.datatype != "BYTES":
+        raise MalformedBody(f"{tensor.name} is of {tensor.datatype}; base64 is for BYTES")
+    texts = [_unpacked(tensor.name, i, text) for i, text in enumerate(tensor.values.ravel().tolist())]
+    return tensor._replace(values=np.array(texts, dtype=object).reshape(tensor.shape))
+
+
+def _unpacked(name: str, i: int, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return binascii.a2b_base64(text, strict_mode=True).decode()
+    except UnicodeDecodeError:
+        raise UnprocessableRows(f"{name}: string {i} is not UTF-8 within its base64") from None
+    except ValueError:  # not ASCII, or not base64
+        raise UnprocessableRows(f"{name}: string {i} is not base64, as its content_type says") from None
 
 
 def to_json(tensor: Tensor) -> dict[str, Any]:

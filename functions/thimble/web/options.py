@@ -1,0 +1,107 @@
+"""What a request may say beside its rows: parameters, headers and keys, by the names that a route knows.
+
+A name that nobody knows is refused, with the one that it may be meant for: whoever is answered without the
+option that he asked for is answered wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from thimble.errors import InvalidInput, MalformedBody
+from thimble.values import kind
+
+LONGEST = 60  # characters of a name that a sentence repeats
+SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them
+OWN = ("x-amzn-sagemaker-", "inference-header-")  # headers that ask for something of a protocol's own
+ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
+
+
+def check_query(sent: Mapping[str, str], doubled: Collection[str], known: Collection[str]) -> None:
+    """InvalidInput unless every parameter is known, there once, and not empty."""
+    for name, value in sent.items():
+        if not name.lower().startswith(SIGNED):
+            _check("parameter", name, value, known, "this path")
+            if name in doubled:
+                raise InvalidInput(f"the parameter {name} is there more than once: send it once")
+
+
+def check_headers(sent: Mapping[str, str], known: Collection[str]) -> None:
+    """InvalidInput unless every header that asks for something is known, and not empty."""
+    for name, value in sent.items():
+        if name.startswith(OWN):
+            _check("header", name, value, known, "this path")
+
+
+def check_parameters(sent: Sequence[tuple[str, str]], known: Collection[str], media: str) -> None:
+    """InvalidInput unless every parameter of a media type is known, there once, and not empty."""
+    for name, value in sent:
+        _check("parameter", name, value, known, media)
+    if len(dict(sent)) < len(sent):
+        raise InvalidInput(f"{media} has a parameter more than once: send it once")
+
+
+def _check(what: str, name: str, value: str, known: Collection[str], where: str) -> None:
+    if name not in known:
+        takes = f"; {where} takes {', '.join(known) or 'none'}"
+        raise InvalidInput(f"there is no {what} {_quoted(name)} here{_hint(name, known) or takes}")
+    if not value.strip():
+        raise InvalidInput(f"the {what} {name} is empty: give it a value, or leave it out")
+
+
+def check_keys(
+    body: Mapping[str, Any],
+    known: Collection[str],
+    path: str = "the body",
+    elsewhere: Collection[str] = (),
+) -> None:
+    """MalformedBody for a key that nobody knows, or that belongs elsewhere: among the query's parameters."""
+    for name in body:
+        if name in elsewhere:
+            raise MalformedBody(f"{path} has {name}, which is a parameter: send it in the URL, ?{name}=")
+        if name not in known:
+            told = _hint(name, known) or f"; it takes {', '.join(known)}"
+            raise MalformedBody(f"{path} has an unknown key {_quoted(name)}{told}")
+
+
+def check_close(body: Mapping[str, Any], known: Collection[str], path: str) -> None:
+    """MalformedBody for a key that is close to a known one. Others, which clients add, are let be."""
+    for name in body:
+        if name not in known and (told := _hint(name, known)):
+            raise MalformedBody(f"{path} has an unknown key {_quoted(name)}{told}")
+
+
+def check_one_source(body: Iterable[str]) -> None:
+    """MalformedBody if the rows come twice."""
+    found = [key for key in ROWS if key in body]
+    if len(found) > 1:
+        raise MalformedBody(f"the body has both {found[0]} and {found[1]}; send one")
+
+
+def check_none(body: Mapping[str, Any], key: str) -> None:
+    """MalformedBody if options are there where there are none to choose."""
+    found = body.get(key)
+    if found is not None and not isinstance(found, dict):
+        raise MalformedBody(f"{key} is {kind(found)}, not an object")
+    for name in found or ():
+        raise MalformedBody(f"there is no {_quoted(name)} among {key} here: leave {key} out")
+
+
+def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
+    """Whether an option is on; None if nothing is said."""
+    found = options.get(name)
+    if found is not None and not isinstance(found, bool):
+        raise MalformedBody(f"{name} of {path} is {kind(found)}, not true or false")
+    return found
+
+
+def _quoted(name: str) -> str:
+    """A name that somebody sent, so that the sentence around it stays whole."""
+    return f'"{name}"' if len(name) <= LONGEST else f'"{name[:LONGEST]}..."'
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    from thimble import spelling  # only for an error
+
+    return spelling.hint(name, known)

@@ -1,0 +1,38 @@
+"""Where a fitted pipeline has sparse matrices when it predicts: scikit-learn computes some things otherwise then.
+
+Fitting settles that, and not the rows of a request: a `ColumnTransformer` measures the density of its training
+data once, and keeps what it found.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.impute import MissingIndicator
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
+
+
+def makes_sparse(estimator: Any, given: bool) -> bool:
+    """Whether a transformer makes a sparse matrix, of one that is sparse or not; most keep it as it is."""
+    match estimator:
+        case Pipeline():
+            for _, step in estimator.steps:
+                given = makes_sparse(step, given)
+            return given
+        case FeatureUnion():
+            return any(makes_sparse(step, given) for _, step in estimator.transformer_list if step != "drop")
+        case ColumnTransformer():
+            return bool(estimator.sparse_output_)
+        case OneHotEncoder():
+            return bool(estimator.sparse_output)
+        case KBinsDiscretizer():
+            return bool(estimator.encode == "onehot")
+        case MissingIndicator():
+            return given if estimator.sparse == "auto" else bool(estimator.sparse)
+        case OrdinalEncoder() | PCA() | TruncatedSVD():
+            return False
+        case _:
+            return given

@@ -1,0 +1,525 @@
+"""What a request says beside its rows: whatever nobody knows is refused with a sentence, never left out."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import struct
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infra.payload import HttpRequest, event
+from thimble import spelling
+from thimble.models import registry
+from thimble.settings import from_environment
+from thimble.web import gateway, media, options, protocols, routes
+from thimble.web.http import Request, Response
+
+FOLDER = Path(__file__).parents[1] / "model"
+API = json.loads((Path(__file__).parents[1] / "functions/thimble/web/protocols/openapi.json").read_bytes())
+IRIS, PENGUINS = ((FOLDER / f"{name}.json").read_bytes() for name in ("iris", "penguins"))
+NAMES = json.loads(IRIS)["feature_names_in"]
+ROW = [5.1, 3.5, 1.4, 0.2]
+TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}
+
+
+def served(document: bytes) -> Any:
+    models = registry.OneModel("any", lambda uri: document)
+    return routes.app(models, from_environment({"MODEL_URI": "s3://any/thing"}))
+
+
+app = served(IRIS)
+BODIES: dict[str, Any] = {
+    "/classify": {"instances": [ROW]},
+    "/v1/models/iris:predict": {"instances": [ROW]},
+    "/v2/models/iris/infer": {"inputs": [TENSOR]},
+    "/invocations": {"instances": [ROW]},
+    "/endpoints/iris/invocations": {"instances": [ROW]},
+}
+
+
+def post(path: str, body: Any, **more: Any) -> Response:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer: Response = app(Request("POST", path, data, **more))
+    return answer
+
+
+def refusal(answer: Response, status: int = 400) -> str:
+    assert answer.status == status, answer.body
+    sentence: str = json.loads(answer.body)["error"]
+    return sentence
+
+
+OPERATIONS = [(path, method.upper()) for path, item in API["paths"].items() for method in item]
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_no_route_leaves_an_unknown_parameter_out(path: str, method: str) -> None:
+    target = path.replace("{model}", "iris").replace("{version}", "0233475")
+    answer = app(Request(method, target, b'{"instances": [[1, 2, 3, 4]]}', query={"modle": "churn"}))
+    assert refusal(answer).startswith('there is no parameter "modle" here')
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("modle=churn", 'there is no parameter "modle" here; did you mean "model"?'),
+        ("Model=churn", 'there is no parameter "Model" here; did you mean "model"?'),
+        ("verison=1", 'there is no parameter "verison" here; did you mean "version"?'),
+        ("tpo=2", 'there is no parameter "tpo" here; did you mean "top"?'),
+        ("debug=1", 'there is no parameter "debug" here; this path takes model, version, top'),
+        ("model=", "the parameter model is empty: give it a value, or leave it out"),
+        ("model", "the parameter model is empty: give it a value, or leave it out"),
+        ("model=%20", "the parameter model is empty: give it a value, or leave it out"),
+        ("model=iris&model=iris", "the parameter model is there more than once: send it once"),
+        ("model=iris&mod%65l=churn", "the parameter model is there more than once: send it once"),
+        ("top=1&top=2&model=iris", "the parameter top is there more than once: send it once"),
+    ],
+)
+def test_a_parameter_is_known_there_once_and_not_empty(query: str, sentence: str) -> None:
+    """From the request line, as API Gateway makes an event of it."""
+    request = HttpRequest(
+        "POST", f"/classify?{query}", "HTTP/1.1", [], b'{"instances": [[1, 2, 3, 4]]}', "", 1
+    )
+    answer = gateway.handler(app)(event(request), None)
+    assert (answer["statusCode"], json.loads(answer["body"])) == (400, {"error": sentence})
+
+
+def test_a_parameter_of_a_url_that_is_signed_in_advance_is_the_gateway_s() -> None:
+    signed = {"X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Signature": "00", "model": "iris"}
+    assert post("/classify", BODIES["/classify"], query=signed).status == 200
+
+
+def test_the_description_has_the_parameters_that_the_routes_know() -> None:
+    for name in sorted(set(protocols.MODULES.values())):
+        for path, methods in importlib.import_module(f"thimble.web.protocols.{name}").ROUTES.items():
+            for method, operation in methods.items():
+                told = API["paths"][path][method.lower()].get("parameters", [])
+                told = [
+                    API["components"]["parameters"][p["$ref"].split("/")[-1]] if "$ref" in p else p
+                    for p in told
+                ]
+                assert {p["name"] for p in told if p["in"] == "query"} == set(operation.parameters), path
+                assert {p["name"].lower() for p in told if p["in"] == "header"} <= set(operation.headers), (
+                    path
+                )
+
+
+@pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v2/models/iris/infer", "/invocations"])
+@pytest.mark.parametrize(("one", "other"), [*combinations(options.ROWS, 2)])
+def test_rows_come_from_one_source(path: str, one: str, other: str) -> None:
+    rows = [TENSOR] if "v2" in path else [ROW]
+    assert refusal(post(path, {other: rows, one: rows})) == f"the body has both {one} and {other}; send one"
+
+
+def test_rows_come_from_one_source_at_our_own_door_too() -> None:
+    assert "both instances and instance" in refusal(post("/classify", {"instances": [ROW], "instance": ROW}))
+    for other in ("inputs", "features"):
+        told = refusal(post("/classify", {"instances": [ROW], other: [ROW]}))
+        assert told == f'the body has an unknown key "{other}"; it takes instances, instance'
+
+
+def test_a_tensor_has_its_data_once() -> None:
+    tensor = TENSOR | {"parameters": {"binary_data_size": 32}}
+    asked = json.dumps({"inputs": [tensor]}).encode()
+    data = np.array(ROW[::-1]).tobytes()
+    length = {"inference-header-content-length": str(len(asked))}
+    answer = post("/v2/models/iris/infer", asked + data, headers=length)
+    assert refusal(answer) == "x has both data and binary_data_size; send one"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        (
+            "/classify",
+            {"instnaces": [ROW]},
+            'the body has an unknown key "instnaces"; did you mean "instances"?',
+        ),
+        ("/classify", {"instances": [ROW], "options": {}}, 'the body has an unknown key "options"; it takes'),
+        (
+            "/classify",
+            {"instances": [ROW], "top": 2},
+            "the body has top, which is a parameter: send it in the URL",
+        ),
+        ("/classify", {"instances": [ROW], "model": "x"}, "the body has model, which is a parameter"),
+        ("/v1/models/iris:predict", {"instance": ROW, "option": 1}, 'the body has an unknown key "option"'),
+        (
+            "/v1/models/iris:predict",
+            {"input": [ROW]},
+            'the body has an unknown key "input"; did you mean "inputs"?',
+        ),
+        (
+            "/v1/models/iris:predict",
+            {"instances": [ROW], "parameters": {"top": 2}},
+            'there is no "top" among parameters here: leave parameters out',
+        ),
+        (
+            "/v1/models/iris:predict",
+            {"instances": [ROW], "parameters": [1]},
+            "parameters is a list, not an object",
+        ),
+        ("/invocations", {"instances": [ROW], "options": {"a": 1}}, 'the body has an unknown key "options"'),
+        (
+            "/invocations",
+            {"instances": [ROW], "parameters": {"a": 1}},
+            'there is no "a" among parameters here',
+        ),
+        (
+            "/invocations",
+            {"instances": [ROW], "parms": {}},
+            'the body has an unknown key "parms"; did you mean "par',
+        ),
+        (
+            "/invocations",
+            {"dataframe_spilt": {"data": [ROW]}},
+            "the body has none of instances, features, dataframe_split, dataframe_records, inputs; did you m",
+        ),
+        (
+            "/invocations",
+            {"dataframe_split": {"colums": NAMES[::-1], "data": [ROW]}},
+            'dataframe_split has an unknown key "colums"; did you mean "columns"?',
+        ),
+        ("/invocations", {"features": 1}, "features is a number, not a list of rows"),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "output": [{"name": "label"}]},
+            'the body has an unknown key "output"; did you mean "outputs"?',
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR | {"parameter": {"content_type": "np"}}]},
+            'inputs[0] has an unknown key "parameter"; did you mean "parameters"?',
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "parameters": {"binary_data_ouput": True}},
+            'parameters of the body has an unknown key "binary_data_ouput"; did you mean "binary_data_outp',
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "parameters": {"binary_data_output": "true"}},
+            "binary_data_output of the body is a string, not true or false",
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"binary-data": True}}]},
+            'parameters of outputs[0] has an unknown key "binary-data"; did you mean "binary_data"?',
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "outputs": [{"name": "lable"}]},
+            'outputs[0] is none of the model\'s: label, probabilities; did you mean "label"?',
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"shared_memory_region": "r"}}]},
+            "outputs[0] names shared memory, which nobody shares with this server; send the data",
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR | {"parameters": {"shared_memory_region": "r"}}]},
+            "inputs[0] names shared memory",
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR], "parameters": {"content_type": "base64"}},
+            "the content_type of the body is none of np, pd, str",
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR | {"parameters": {"content_type": "datetime"}}]},
+            "the content_type of inputs[0] is none of np, pd, str, base64",
+        ),
+        (
+            "/v2/models/iris/infer",
+            {"inputs": [TENSOR | {"parameters": {"content_type": "base64"}}]},
+            "x is of FP64; base64 is for BYTES",
+        ),
+        (
+            "/v2/repository/index",
+            {"raedy": True},
+            'the body has an unknown key "raedy"; did you mean "ready"?',
+        ),
+    ],
+)
+def test_a_key_that_nobody_knows_is_named(path: str, body: Any, sentence: str) -> None:
+    assert refusal(post(path, body)).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/v2/models/iris/infer", {"model_name": "iris", "model_version": "1", "id": "7"}),  # KServe
+        ("/v2/models/iris/infer", {"unknown": [1], "parameters": {"any": 1, "headers": None}}),
+        ("/v2/models/iris/infer", {"parameters": {"content_type": "pd", "headers": {}}}),  # MLServer
+        (
+            "/v2/models/iris/infer",
+            {"parameters": {"sequence_id": 3, "priority": 1, "timeout": 5}},
+        ),  # tritonclient
+        ("/v1/models/iris:predict", {"signature_name": "serving_default", "parameters": {}}),
+        ("/v1/models/iris:predict", {"parameters": None}),  # Vertex AI
+        ("/invocations", {"params": {"any": 1}}),  # MLflow
+    ],
+)
+def test_what_a_protocol_s_own_clients_add_is_let_be(path: str, more: Any) -> None:
+    expected = json.loads(post(path, BODIES[path]).body)
+    told = json.loads(post(path, BODIES[path] | more).body)
+    assert told == expected | {key: more[key] for key in ("id",) if key in more}
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "value", "sentence"),
+    [
+        (
+            "/invocations",
+            "x-amzn-sagemaker-target-modle",
+            "iris",
+            'there is no header "x-amzn-sagemaker-target-modle" here; did you mean "x-amzn-sagemaker-target',
+        ),
+        (
+            "/invocations",
+            "x-amzn-sagemaker-target-model",
+            "",
+            "the header x-amzn-sagemaker-target-model is empty",
+        ),
+        ("/invocations", "x-amzn-sagemaker-target-container-hostname", "b", "there is no header"),
+        (
+            "/endpoints/iris/invocations",
+            "x-amzn-sagemaker-inference-component",
+            "churn",
+            "there is no header",
+        ),
+        (
+            "/endpoints/iris/invocations",
+            "x-amzn-sagemaker-enable-explanations",
+            "`true`",
+            "there is no header",
+        ),
+        ("/classify", "x-amzn-sagemaker-target-model", "churn", "there is no header"),
+        ("/v1/models/iris:predict", "inference-header-content-length", "9", "there is no header"),
+        ("/v2/models/iris/infer", "inference-header-content-lenght", "9", "there is no header"),
+    ],
+)
+def test_a_header_that_asks_for_something_is_known(path: str, header: str, value: str, sentence: str) -> None:
+    assert refusal(post(path, BODIES[path], headers={header: value})).startswith(sentence)
+
+
+def test_headers_that_ask_for_nothing_are_let_be() -> None:
+    sent = {
+        "x-amzn-sagemaker-custom-attributes": "trace=1",
+        "x-amzn-sagemaker-inference-id": "7",
+        "x-any": "",
+    }
+    assert post("/invocations", BODIES["/invocations"], headers=sent).status == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("text/csv; haeder=present", 'there is no parameter "haeder" here; did you mean "header"?'),
+        ("text/csv; foo=bar", 'there is no parameter "foo" here; the type text/csv takes charset, header'),
+        ("text/csv; header=", "the parameter header is empty"),
+        ("text/csv; header=present; header=absent", "the type text/csv has a parameter more than once"),
+        ("text/csv; header=maybe", "the header of text/csv is neither present nor absent"),
+        ("application/json; charst=utf-16", 'there is no parameter "charst" here; did you mean "charset"?'),
+        ("application/jsonlines; header=present", 'there is no parameter "header" here'),
+    ],
+)
+def test_a_parameter_of_a_media_type_is_known(kind: str, sentence: str) -> None:
+    answer = post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": kind})
+    assert refusal(answer).startswith(sentence)
+
+
+@pytest.mark.parametrize("kind", ["text/csv;", "TEXT/CSV; Charset=UTF-8 ;", 'text/csv; header="absent"'])
+def test_a_media_type_may_be_spelled_in_many_ways(kind: str) -> None:
+    assert post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": kind}).status == 200
+
+
+def test_what_an_answer_is_to_look_like_is_known_too() -> None:
+    def accepting(accept: str) -> Response:
+        return post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": "text/csv", "accept": accept})
+
+    assert "did you mean" in refusal(accepting("text/csv; haeder=absent"))
+    assert "neither present nor absent" in refusal(accepting("text/csv; header=maybe"), 406)
+    assert accepting("text/html, text/csv;version=1;q=0.9").status == 200
+
+
+def boolean(data: bytes) -> Response:
+    tensor = {"name": "x", "shape": [1, 4], "datatype": "BOOL", "parameters": {"binary_data_size": 4}}
+    asked = json.dumps({"inputs": [tensor]}).encode()
+    return post(
+        "/v2/models/iris/infer",
+        asked + data,
+        headers={"inference-header-content-length": str(len(asked))},
+    )
+
+
+@given(st.binary(min_size=4, max_size=4))
+def test_a_binary_boolean_is_0_or_1(data: bytes) -> None:
+    answer = boolean(data)
+    if set(data) <= {0, 1}:
+        assert answer.status == 200
+    else:
+        at = next(i for i, byte in enumerate(data) if byte > 1)
+        assert refusal(answer, 422) == f"x has a byte that is neither 0 nor 1 at {at}"
+
+
+def test_a_boolean_of_npy_is_0_or_1_too() -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.array([[0, 1, 1, 0]], np.bool_))
+    sound, header = stream.getvalue(), {"content-type": media.NPY}
+    assert post("/invocations", sound, headers=header).status == 200
+    for byte in (b"\x02", b"\xff"):
+        told = refusal(post("/invocations", sound[:-1] + byte, headers=header), 422)
+        assert told == "the array has a byte that is neither 0 nor 1 at 3"
+
+
+penguins = served(PENGUINS)
+PENGUIN = {"island": "Biscoe", "bill_length_mm": 39.1, "bill_depth_mm": 18.7, "flipper_length_mm": 181.0}
+PENGUIN |= {"body_mass_g": 3750.0, "sex": "male"}
+
+
+def in_base64(binary: bool, packed: bool, **changes: Any) -> Response:
+    """A penguin whose texts come as MLServer's clients send bytes, in JSON or after it."""
+    inputs, after = [], b""
+    for name, value in (PENGUIN | changes).items():
+        if not isinstance(value, str):
+            inputs.append({"name": name, "shape": [1, 1], "datatype": "FP64", "data": [value]})
+            continue
+        text = base64.b64encode(value.encode()).decode() if packed else value
+        tensor: dict[str, Any] = {"name": name, "shape": [1, 1], "datatype": "BYTES", "parameters": {}}
+        tensor["parameters"] = {"content_type": "base64"} if packed else {"content_type": "str"}
+        if binary:
+            part = struct.pack("<I", len(text)) + text.encode()
+            tensor["parameters"]["binary_data_size"] = len(part)
+            after += part
+        else:
+            tensor["data"] = [text]
+        inputs.append(tensor)
+    asked = json.dumps({"inputs": inputs}).encode()
+    length = {"inference-header-content-length": str(len(asked))} if binary else {}
+    answer: Response = penguins(Request("POST", "/v2/models/penguins/infer", asked + after, length))
+    return answer
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_texts_in_base64_are_the_texts(binary: bool) -> None:
+    plain = in_base64(binary, packed=False)
+    assert plain.status == 200
+    assert in_base64(binary, packed=True).body == plain.body
+    assert (
+        in_base64(binary, packed=True, island="Dream").body
+        == in_base64(binary, packed=False, island="Dream").body
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Biscoe!", "island: string 0 is not base64, as its content_type says"),
+        ("Bisco", "island: string 0 is not base64, as its content_type says"),
+        ("Größe", "island: string 0 is not base64, as its content_type says"),
+        ("//79", "island: string 0 is not UTF-8 within its base64"),
+    ],
+)
+def test_what_is_no_base64_is_refused(text: str, sentence: str) -> None:
+    tensor: dict[str, Any] = {"name": "island", "shape": [1], "datatype": "BYTES", "data": [text]}
+    tensor["parameters"] = {"content_type": "base64"}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    answer = penguins(Request("POST", "/v2/models/penguins/infer", body))
+    assert refusal(answer, 422) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("modle", ("model", "top"), "model"),
+        ("Sepal_Length", ("sepal width", "sepal length"), "sepal length"),
+        ("bill_lenght_mm", tuple(PENGUIN), "bill_length_mm"),
+        ("GROSSE", ("größe", "große"), "große"),
+        ("otp", ("top",), "top"),
+        ("", ("model",), None),
+        ("---", ("model",), None),
+        ("x", ("y", "z"), None),
+        ("x" * 1000, ("x" * 999,), None),
+        ("model", ("model",), None),
+    ],
+)
+def test_the_name_that_is_meant_is_close(name: str, known: tuple[str, ...], meant: str | None) -> None:
+    assert spelling.closest(name, known) == meant
+
+
+@given(st.text(max_size=120), st.lists(st.text(max_size=120), max_size=20))
+def test_only_a_known_name_is_ever_meant(name: str, known: list[str]) -> None:
+    assert spelling.closest(name, tuple(known)) in {None, *known} - {name}
+
+
+def test_triton_s_index_is_asked_with_a_body_or_without() -> None:
+    for body in (b"", b"{}", b'{"ready": true}'):
+        assert json.loads(post("/v2/repository/index", body).body)[0]["name"] == "iris"
+
+
+def test_a_model_s_name_that_is_close_to_a_known_one_is_asked_about() -> None:
+    told = refusal(app(Request("GET", "/model", query={"model": "irsi"})), 404)
+    assert (
+        told
+        == "there is no model 'irsi'; did you mean \"iris\"? GET /v2/models lists those that are published"
+    )
+    told = refusal(app(Request("GET", "/v2/models/penguins")), 404)
+    assert told == "there is no model 'penguins'; GET /v2/models lists those that are published"
+
+
+MISSPELLED = [
+    ("sepal_length", "sepal length (cm)"),
+    ("Sepal Length (cm)", "sepal length (cm)"),
+    ("sepal lenght (cm)", "sepal length (cm)"),
+]
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELLED)
+def test_a_feature_that_is_misspelled_is_asked_about_at_every_door(name: str, meant: str) -> None:
+    row = dict(zip([name, *NAMES[1:]], ROW, strict=True))
+    asked = f'{name} is no feature of the model; did you mean "{meant}"?'
+    assert refusal(post("/classify", {"instances": [row]}), 422) == f"instances[0].{asked}"
+    lines = {"content-type": media.LINES}
+    assert refusal(post("/classify", json.dumps(row).encode(), headers=lines), 422) == f"line 1: row.{asked}"
+    columns = {key: [value] for key, value in row.items()}
+    assert refusal(post("/v1/models/iris:predict", {"inputs": columns}), 422) == f"inputs[0].{asked}"
+    split = {"columns": list(row), "data": [ROW]}
+    told = refusal(post("/invocations", {"dataframe_split": split}), 422)
+    assert told == f"dataframe_split.data[0].{asked}"
+    tensors = [{"name": k, "shape": [1], "datatype": "FP64", "data": [v]} for k, v in row.items()]
+    assert refusal(post("/v2/models/iris/infer", {"inputs": tensors}), 422) == asked
+
+
+def test_of_a_header_the_column_is_told_by_its_number_as_it_may_be_data() -> None:
+    header = ["petal_width", *NAMES[:3]]
+    body = f"{','.join(header)}\n0.2,5.1,3.5,1.4\n".encode()
+    told = refusal(post("/classify", body, headers={"content-type": "text/csv"}), 422)
+    assert told == 'the header lacks "petal width (cm)" (did you mean "petal width (cm)" by column 1?)'
+
+
+def test_a_name_that_is_there_is_not_asked_about() -> None:
+    row = dict(zip(NAMES, ROW, strict=True)) | {"sepal_length": 5.1}
+    told = refusal(post("/classify", {"instances": [row]}), 422)
+    assert told == "instances[0].sepal_length is no feature of the model"
+    row = {"other": 1.0}
+    assert (
+        refusal(post("/classify", {"instances": [row]}), 422) == "instances[0].sepal length (cm) is missing"
+    )
+
+
+def test_a_long_name_leaves_the_sentence_around_it_whole() -> None:
+    told = refusal(post("/classify", {"x" * 100_000: 1}))
+    assert told == f'the body has an unknown key "{"x" * 60}..."; it takes instances, instance'
+    told = refusal(post("/classify", BODIES["/classify"], query={"y" * 9000: "1"}))
+    assert told == f'there is no parameter "{"y" * 60}..." here; this path takes model, version, top'

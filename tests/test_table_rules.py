@@ -1,0 +1,317 @@
+"""What holds of tables at both doors and in every format: bytes that are not UTF-8, missing values, names."""
+
+import io
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import obstore
+import orjson
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from obstore.store import MemoryStore
+
+from thimble import classifier, encodings, store
+from thimble.classifier import Classifier
+from thimble.errors import InvalidFile, InvalidInput, InvalidModel, UnprocessableRows
+from thimble.files.formats import find, named
+from thimble.files.formats.records import Block
+from thimble.files.pipeline import Pipeline
+from thimble.values import MISSING
+from thimble.web import tensors
+from thimble.web.media import PLAIN, delimited, jsonlines
+from thimble.web.tables import Rows
+
+PENGUINS = (Path(__file__).parents[1] / "model/penguins.json").read_bytes()
+MODEL = classifier.load(PENGUINS)
+NAMES = [feature.name for feature in MODEL.features]
+ROW: dict[str, Any] = dict(zip(NAMES, ("Biscoe", 39.1, 18.7, 181.0, 3750.0, "male"), strict=True))
+COMPOSED = "zugehörigkeit"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+def renamed(name: str, **changes: Any) -> Classifier:
+    """The penguins' model with another name for the island."""
+    raw = json.loads(PENGUINS)
+    raw["feature_names_in"][0] = name
+    return classifier.load(orjson.dumps(raw | changes))
+
+
+def dropped(
+    key: str, data: bytes, model: Classifier = MODEL
+) -> tuple[dict[str, Any], bytes, list[dict[str, Any]]]:
+    """Summary, result and rejections."""
+    inbox = MemoryStore()
+    obstore.put(inbox, key, data)
+    uri = f"memory:///rules-{model.digest}"
+    summary = Pipeline(lambda key: model, uri, buckets=lambda name: inbox).classify("inbox", key)
+    assert summary is not None
+    if "result" not in summary:
+        return summary, b"", []
+    read = [bytes(obstore.get(store.MEMORY, summary[kind]).bytes()) for kind in ("result", "rejected")]
+    return summary, read[0], [json.loads(line) for line in read[1].splitlines()]
+
+
+def cells(row: dict[str, Any]) -> str:
+    return ",".join("" if value is None else str(value) for value in row.values()) + "\n"
+
+
+def csv(*rows: dict[str, Any]) -> bytes:
+    return (",".join(rows[0]) + "\n" + "".join(map(cells, rows))).encode("utf-8", "surrogateescape")
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def array(*rows: dict[str, Any]) -> bytes:
+    return b"[" + b",".join(lines(row) for row in rows) + b"]"
+
+
+def parquet(*rows: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    pl.DataFrame(list(rows)).write_parquet(out)
+    return out.getvalue()
+
+
+FORMS = {"csv": csv, "jsonl": lines, "json": array, "parquet": parquet}
+LATIN = "K\udcf6ln"  # Köln in Windows-1252, as encodings.text keeps it
+
+
+# Bytes that are not UTF-8.
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+def test_bytes_that_are_not_utf8_reject_the_record_where_the_model_reads_them(form: str) -> None:
+    rows = [ROW | {"note": "x"}, ROW | {"island": LATIN, "note": "x"}, ROW | {"note": LATIN}]
+    summary, result, rejections = dropped(f"a.{form}", FORMS[form](*rows))
+    assert (summary["predictions"], summary["rejections"]) == (2, 1)
+    (rejection,) = rejections
+    assert rejection["reason"] == "island is not UTF-8 (it looks like WINDOWS-1252)"
+    assert rejection["line"] == (3 if form == "csv" else 2)
+    assert result.count(b"K\xf6ln") == 1
+    alone = [dropped(f"b.{form}", FORMS[form](row)) for row in rows]
+    assert [found["predictions"] for found, _, _ in alone] == [1, 0, 1]
+
+
+def test_a_number_is_no_better(tmp_path: Path) -> None:
+    _, _, rejections = dropped("a.csv", csv(ROW | {"bill_length_mm": "39\udcb0"}))
+    assert rejections[0]["reason"].startswith("bill_length_mm is not UTF-8")
+
+
+def test_a_body_is_refused_by_line_and_column_and_another_column_is_not_looked_at() -> None:
+    good = csv(ROW | {"note": LATIN})
+    assert len(delimited.table(good, PLAIN["text/csv"]).columns(MODEL, 10)[0]) == 1
+    bad = csv(ROW, ROW | {"island": LATIN})
+    sentence = r"^line 3: island is not UTF-8 \(it looks like WINDOWS-1252\); say which charset it has$"
+    with pytest.raises(InvalidInput, match=sentence):
+        delimited.table(bad, PLAIN["text/csv"]).columns(MODEL, 10)
+    with pytest.raises(InvalidInput, match=r"line 1 is not JSON: byte \d+ is not UTF-8 \(it looks like WIN"):
+        jsonlines.table(lines(ROW | {"island": LATIN}), PLAIN["application/jsonlines"])
+
+
+def test_a_header_that_is_not_utf8_is_named_and_one_that_nobody_reads_is_kept() -> None:
+    model = renamed(COMPOSED)
+    row = {"zugeh\udcf6rigkeit": "Biscoe", **{name: ROW[name] for name in NAMES[1:]}}
+    summary, _, _ = dropped("a.csv", csv(row), model)
+    assert summary["error"].startswith(
+        f'the header lacks "{COMPOSED}"; one is not UTF-8 (it looks like WINDOWS-1252); it has "zugeh\\xf6rig'
+    )
+    _, _, rejections = dropped("a.jsonl", lines(row), model)
+    assert (
+        rejections[0]["reason"] == f"{COMPOSED} is missing; one key is not UTF-8 (it looks like WINDOWS-1252)"
+    )
+    summary, result, _ = dropped("b.csv", csv(ROW | {"St\udcfcck": 1}))
+    assert (summary["predictions"], result.split(b"\n")[0].count(b",St\xfcck,label")) == (1, 1)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf16_is_refused_by_its_name(form: str, encoding: str) -> None:
+    summary, _, _ = dropped(f"a.{form}", FORMS[form](ROW).decode().encode(encoding))
+    found = encodings.said(summary["error"])
+    assert found is not None
+    assert found.startswith("UTF-16")
+    assert encodings.command(found, "a.csv") == f"iconv -f {found} -t UTF-8 a.csv > a.utf8.csv"
+
+
+# What is missing.
+
+
+@pytest.mark.parametrize("marker", MISSING)
+@pytest.mark.parametrize("form", FORMS)
+def test_what_pandas_reads_as_missing_is_missing_in_a_file(form: str, marker: str) -> None:
+    _, nothing, _ = dropped(f"a.{form}", FORMS[form](ROW | {"sex": None}, ROW))
+    _, said, _ = dropped(f"a.{form}", FORMS[form](ROW | {"sex": marker}, ROW))
+    assert answers(form, said) == answers(form, nothing)
+
+
+def answers(form: str, result: bytes) -> list[Any]:
+    if form == "parquet":
+        return pl.read_parquet(io.BytesIO(result))["p_Gentoo"].to_list()
+    if form == "csv":
+        return [line.split(b",")[-1] for line in result.splitlines()[1:]]
+    found = json.loads(result) if form == "json" else [json.loads(line) for line in result.splitlines()]
+    return [row["p_Gentoo"] for row in found]
+
+
+@pytest.mark.parametrize("marker", [*MISSING, float("nan"), None])
+def test_what_is_missing_in_a_file_is_missing_in_a_request(marker: Any) -> None:
+    k = NAMES.index("sex")
+    row = ROW | {"sex": marker}
+    for rows in ([row], [list(row.values())]):
+        assert list(Rows(rows).columns(MODEL, 10)[k]) == [None]
+    if isinstance(marker, str):
+        text = delimited.Text(csv(ROW | {"sex": marker}).decode(), "")
+        assert text.columns(MODEL, 10)[k] == [None]
+        values = np.array([marker], dtype=object)
+        assert tensors.column(MODEL.features[k], values, str) == [None]
+
+
+def known(category: str) -> Classifier:
+    """A model that knows a category which means missing elsewhere."""
+    return classifier.load(PENGUINS.replace(b'"male"', orjson.dumps(category)))
+
+
+@pytest.mark.parametrize("marker", ["NA", "null", "n/a", "nan", "None", "#N/A"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_category_that_the_model_knows_is_one(form: str, marker: str) -> None:
+    _, male, _ = dropped(f"a.{form}", FORMS[form](ROW))
+    _, other, _ = dropped(f"a.{form}", FORMS[form](ROW | {"sex": marker}), known(marker))
+    assert answers(form, other) == answers(form, male)
+
+
+def required() -> Classifier:
+    raw = json.loads(PENGUINS)
+    raw["preprocessing"]["missing"] = [k for k in raw["preprocessing"]["missing"] if k != 0]
+    return classifier.load(orjson.dumps(raw))
+
+
+@pytest.mark.parametrize("marker", ["NA", "<NA>", ""])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_text_that_may_not_be_missing_is_rejected(form: str, marker: str) -> None:
+    _, _, rejections = dropped(f"a.{form}", FORMS[form](ROW, ROW | {"island": marker}), required())
+    assert [found["reason"] for found in rejections] == [f"island is {'missing' if marker else 'empty'}"]
+    with pytest.raises(UnprocessableRows, match=f"island is {'missing' if marker else 'empty'}$"):
+        Rows([ROW | {"island": marker}]).columns(required(), 10)
+
+
+# Names in two Unicode forms.
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("model_has", "file_has"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_name_is_matched_in_either_unicode_form(form: str, model_has: str, file_has: str) -> None:
+    model = renamed(model_has)
+    row = {file_has: "Dream", **{name: ROW[name] for name in NAMES[1:]}}
+    _, result, rejections = dropped(f"a.{form}", FORMS[form](row, row), model)
+    assert rejections == []
+    same = {NAMES[0]: "Dream", **{name: ROW[name] for name in NAMES[1:]}}
+    assert answers(form, result) == answers(form, dropped(f"a.{form}", FORMS[form](same, same))[1])
+    assert Rows([row]).columns(model, 10)[0] == ["Dream"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_name_in_both_forms_is_there_twice(form: str) -> None:
+    row = {COMPOSED: "Dream", DECOMPOSED: "Biscoe", **{name: ROW[name] for name in NAMES[1:]}}
+    summary, _, rejections = dropped(f"a.{form}", FORMS[form](row, row), renamed(COMPOSED))
+    sentence = summary.get("error") or rejections[0]["reason"]
+    assert sentence in (f'the header has "{COMPOSED}" more than once', f"{COMPOSED} is there 2 times")
+    with pytest.raises(UnprocessableRows, match="is there twice, in two Unicode forms"):
+        Rows([row]).columns(renamed(COMPOSED), 10)
+
+
+def test_a_document_has_no_twins() -> None:
+    raw = json.loads(PENGUINS)
+    raw["feature_names_in"][:2] = [COMPOSED, DECOMPOSED]
+    with pytest.raises(
+        InvalidModel, match=r"^feature_names_in\[1\] is .* a second time, in another Unicode form$"
+    ):
+        classifier.load(orjson.dumps(raw))
+
+
+# What reads whole blocks, and what reads a record alone.
+
+ODD = st.sampled_from(
+    [
+        *(
+            "Biscoe",
+            "male",
+            "NA",
+            "n/a",
+            "<NA>",
+            "-nan",
+            "",
+            " ",
+            "nan",
+            "Inf",
+            "1e3",
+            "5",
+            "-.5",
+            "é",
+            LATIN,
+        ),
+        *("\udcff", "K\u0308", "1_0", "true", "null", "'5'", "\x1f", "0x1", "1e400", "\ufeff"),
+    ]
+)
+COLUMNS = [*NAMES, "note"]
+RECORD = st.tuples(*[ODD] * len(COLUMNS)).map(lambda values: dict(zip(COLUMNS, values, strict=True)))
+TABLE = st.lists(RECORD, min_size=1, max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(TABLE, st.sampled_from(["csv", "jsonl", "json"]))
+def test_a_record_alone_and_in_a_block_become_the_same(table: list[dict[str, Any]], form: str) -> None:
+    if form != "csv":
+        table = [{name: _json(value) for name, value in row.items()} for row in table]
+    data = FORMS[form](*table)
+    together = _classified(form, data)
+    apart = [_classified(form, FORMS[form](row)) for row in table]
+    assert together[0] == b"".join(result for result, _ in apart)
+    assert together[1] == [reason for _, reasons in apart for reason in reasons]
+
+
+def _json(text: str) -> Any:
+    return {"5": 5, "1e3": 1e3, "null": None, "true": True, "nan": float("nan"), "Inf": float("inf")}.get(
+        text, text
+    )
+
+
+def _classified(form: str, data: bytes) -> tuple[bytes, list[str]]:
+    """Without header and joints, and the reasons."""
+    found: Any = find(named(f"a.{form}"), data, True, MODEL)
+    body = data[found.body :]
+    if form == "csv" and not body.endswith(b"\n"):
+        body = found.complete(body)
+    answered = found.classify(Block(body, found.cut(body, True), 1))
+    result = answered.result if form == "csv" else answered.result.replace(b",\n", b"\n").strip() + b"\n"
+    return (b"" if result == b"\n" else result), [
+        json.loads(line)["reason"] for line in answered.rejected.splitlines()
+    ]
+
+
+# A header of numbers.
+
+COUNTED = [
+    "0,1,2,3,4,5",
+    "1,2,3,4,5,6",
+    "2019,2020,2021,2022,2023,2024",
+    "id,0,1,2,3,4,5",
+    "10,20,30,40,50,60",
+]
+
+
+@pytest.mark.parametrize("header", COUNTED)
+def test_numbers_that_count_up_may_be_a_header_so_it_has_to_be_said(header: str) -> None:
+    text = f"{header}\n{header}\n"
+    with pytest.raises(
+        InvalidFile, match="data of a model that has other feature names: say which by HEADER"
+    ):
+        find(named("a.csv"), text.encode(), True, MODEL)
+    with pytest.raises(InvalidInput, match="say which by text/csv; header=present, or header=absent"):
+        delimited.Text(text, "").columns(MODEL, 10)
