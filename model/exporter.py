@@ -23,6 +23,7 @@ from model.frames import (
     json_rows,
     known_names,
     require_free_names,
+    require_one_form,
     type_of,
 )
 from model.heads import Head, folded
@@ -96,8 +97,11 @@ def dumps(document: Mapping[str, Any]) -> bytes:
 
 def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
     if table is None or not all(isinstance(name, str) for name in table.columns):
-        return known_names(estimator)
-    return list(table.columns)
+        names = known_names(estimator)
+    else:
+        names = list(table.columns)
+    require_one_form(names or [])
+    return names
 
 
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
