@@ -25,6 +25,7 @@ from model.frames import (
     json_rows,
     known_names,
     require_free_names,
+    require_one_form,
 )
 from model.heads import Head, folded
 from model.parity import all_numbers, expected, require_parity
@@ -100,8 +101,11 @@ def dumps(document: Mapping[str, Any]) -> bytes:
 
 def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
     if table is None or not all(isinstance(name, str) for name in table.columns):
-        return known_names(estimator)
-    return list(table.columns)
+        names = known_names(estimator)
+    else:
+        names = list(table.columns)
+    require_one_form(names or [])
+    return names
 
 
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:

@@ -15,7 +15,7 @@ from model.forms import kind_of, plain, refusal
 from model.support import Unsupported
 from thimble.answers import column_names
 from thimble.classifier import Classifier
-from thimble.features import Feature
+from thimble.features import Feature, normal
 from thimble.features import columns as as_columns
 
 Table = pd.DataFrame
@@ -62,6 +62,17 @@ def require_free_names(classifier: Classifier) -> None:
             raise Unsupported(
                 f"The feature {feature.name!r} is called as one of the columns that a file's answers take "
                 f"({', '.join(sorted(taken)[:6])}{', ...' * (len(taken) > 6)}); rename it, and fit again"
+            )
+
+
+def require_one_form(names: Sequence[str]) -> None:
+    """Names are matched in either Unicode form, so two may not differ in it alone."""
+    seen: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if (other := seen.setdefault(normal(name), i)) != i and names[other] != name:
+            raise Unsupported(
+                f"Columns {other} and {i} are both called {normal(name)!r}, in two Unicode forms; "
+                "rename one, and fit again"
             )
 
 

@@ -428,7 +428,8 @@ def test_a_call_that_always_fails_is_given_up_and_mended_later(
     else:
         result, _, summary = spoiling.left()
         assert result in (before[0], calm[0])
-        assert summary in (before[2], calm[2])
+        of = [(found[0], found[2]) for found in (before, calm)]
+        assert summary is None or (result, summary) in of  # never one beside other bytes
         [said] = spoiling.logged("ERROR")
         assert said.startswith("a message failed and will come again")
         assert KEY in said or "model.json" in said

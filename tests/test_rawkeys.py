@@ -42,6 +42,7 @@ OTHERS = [
 def test_each_key_has_a_summary_under_its_own_name(key: str, prefix: str, s3: "S3Client") -> None:
     etag = s3.put_object(Bucket="thimble-inbox", Key=key, Body=ROWS)["ETag"]
     summary = Pipeline(lambda key: MODEL, f"s3://thimble-results{prefix}").classify("thimble-inbox", key)
+    assert summary is not None
     folder = f"{prefix}/{key}".lstrip("/") if prefix else key
     listed = {item["Key"] for item in s3.list_objects_v2(Bucket="thimble-results")["Contents"]}
     assert f"{folder}/summary.json" in listed

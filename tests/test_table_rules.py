@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 import obstore
 import orjson
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
+from sklearn.linear_model import LogisticRegression
 
+from infra import drop_report
+from model import export
+from model.support import Unsupported
 from thimble import classifier, encodings, store
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, InvalidInput, InvalidModel, UnprocessableRows
@@ -315,3 +320,25 @@ def test_numbers_that_count_up_may_be_a_header_so_it_has_to_be_said(header: str)
         find(named("a.csv"), text.encode(), True, MODEL)
     with pytest.raises(InvalidInput, match="say which by text/csv; header=present, or header=absent"):
         delimited.Text(text, "").columns(MODEL, 10)
+
+
+def test_export_takes_no_twins() -> None:
+    X = pd.DataFrame({COMPOSED: [0.0, 1.0, 2.0, 3.0], DECOMPOSED: [1.0, 0.0, 1.0, 5.0]})
+    with pytest.raises(Unsupported, match=f"^Columns 0 and 1 are both called '{COMPOSED}'"):
+        export(LogisticRegression().fit(X, [0, 1, 0, 1]), X)
+
+
+def test_a_person_is_told_the_command_that_converts_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "data/my cities.csv"
+    summary, _, rejections = dropped("cities.csv", csv(ROW | {"island": LATIN}, ROW))
+    refused, _, _ = dropped("wide.csv", csv(ROW).decode().encode("utf-16"))
+    drop_report.show(
+        [
+            drop_report.Outcome("cities.csv", summary, rejections, ["there"], source=path),
+            drop_report.Outcome("wide.csv", refused, source="s3://inbox/a/wide.csv.gz"),
+        ]
+    )
+    shown = capsys.readouterr().out
+    assert f"convert   {encodings.command('WINDOWS-1252', path)}\n" in shown
+    fetch = "aws s3 cp s3://inbox/a/wide.csv.gz - | gzip -dc - | iconv -f UTF-16 -t UTF-8 > wide.utf8.csv"
+    assert f"convert   {fetch}\n" in shown

@@ -19,7 +19,7 @@ from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
 from thimble.features import WANTED, Feature, spelled
 from thimble.rows import check_names
-from thimble.values import fitting, missing, not_finite
+from thimble.values import missing, not_finite, text
 from thimble.web import tables
 
 Values = NDArray[Any]
@@ -131,13 +131,21 @@ def _texts(feature: Feature, values: Values, place: Callable[[int], str]) -> lis
     if values.dtype.kind in NUMERIC:
         raise UnprocessableRows(f"{place(0)} is a number, not a string")
     texts: list[str | None] = values.tolist()
-    for i, text in enumerate(texts):
-        if text is not None and not encodings.is_sound(text):
-            raise UnprocessableRows(f"{place(i)} {encodings.fault(text)}")
+    for i, value in enumerate(texts):
+        if value is not None and not encodings.is_sound(value):
+            raise UnprocessableRows(f"{place(i)} {encodings.fault(value)}")
     if {None, *missing(feature)}.isdisjoint(texts):
         return texts
+    return [_text(feature, value, place(i)) for i, value in enumerate(texts)]
+
+
+def _text(feature: Feature, value: str | None, place: str) -> str | None:
+    if value is None:
+        if feature.missing:
+            return None
+        raise UnprocessableRows(f"{place} is null, not a string")
     try:
-        return [fitting(feature, text, place(i)) for i, text in enumerate(texts)]
+        return text(feature, value, place)
     except ValueError as error:
         raise UnprocessableRows(str(error)) from None
 

@@ -135,7 +135,10 @@ class JsonLines:
         if frame.height != len(block.ends):
             return None
         columns = Columns.empty(self.classifier, frame.height)
-        mentions = _composed(appending.records).str.count_matches(self._mentions)
+        records = appending.records
+        if not block.data.isascii():
+            records = records.str.normalize("NFC")  # as `features.normal` does
+        mentions = records.str.count_matches(self._mentions)
         columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
         for k, feature in self._wanted.items():
             series = frame[feature.name]
@@ -285,11 +288,6 @@ def _broken(line: bytes, error: json.JSONDecodeError) -> str:
     except UnicodeDecodeError as found:
         return strictjson.reason(found)
     return f"{error.msg} in column {error.colno}"
-
-
-def _composed(records: pl.Series) -> pl.Series:
-    """As `features.normal` has it."""
-    return records if records.str.contains(r"^[\x00-\x7f]*$").all() else records.str.normalize("NFC")
 
 
 def _value(

@@ -50,7 +50,7 @@ class Uniform:
     @property
     def numeric(self) -> list[bool]:
         """Which keys have numbers."""
-        return (~self.strings).tolist()
+        return [not string for string in self.strings.tolist()]
 
     def _as_first(self, starts: Positions) -> Flags:
         """Before which values there stands what does on the first line."""
