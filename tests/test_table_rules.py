@@ -52,13 +52,18 @@ def dropped(
     """Summary, result and rejections."""
     inbox = MemoryStore()
     obstore.put(inbox, key, data)
-    uri = f"memory:///rules-{model.digest}"
-    summary = Pipeline(lambda key: model, uri, buckets=lambda name: inbox).classify("inbox", key)
+    folder = f"rules-{model.digest}"
+    pipeline = Pipeline(lambda key: model, f"memory:///{folder}", buckets=lambda name: inbox)
+    summary = pipeline.classify("inbox", key)
     assert summary is not None
+    written = {found["path"]: b"" for found in obstore.list(store.MEMORY, folder).collect()}
+    for path in written:
+        written[path] = bytes(obstore.get(store.MEMORY, path).bytes())
+    obstore.delete(store.MEMORY, list(written))
     if "result" not in summary:
         return summary, b"", []
-    read = [bytes(obstore.get(store.MEMORY, summary[kind]).bytes()) for kind in ("result", "rejected")]
-    return summary, read[0], [json.loads(line) for line in read[1].splitlines()]
+    rejections = written[summary["rejected"]].splitlines()
+    return summary, written[summary["result"]], [json.loads(line) for line in rejections]
 
 
 def cells(row: dict[str, Any]) -> str:
