@@ -23,6 +23,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 
 from thimble import store
@@ -312,11 +313,21 @@ def behind(
         {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=5)},
     )
     try:
-        yield Behind(s3, server, load_event("sqs_s3_put"), caplog, calm_runs)
+        yield Behind(s3, server, received(load_event("sqs_s3_put")), caplog, calm_runs)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def received(event: dict[str, Any]) -> dict[str, Any]:
+    """The event with its message under way in a real queue, so that it can be postponed."""
+    sqs: Any = boto3.client("sqs")
+    url = sqs.create_queue(QueueName="thimble-queue")["QueueUrl"]
+    [message] = event["Records"]
+    sqs.send_message(QueueUrl=url, MessageBody=message["body"])
+    [sent] = sqs.receive_message(QueueUrl=url)["Messages"]
+    return {"Records": [message | {"receiptHandle": sent["ReceiptHandle"]}]}
 
 
 @pytest.fixture
