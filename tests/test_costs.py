@@ -95,6 +95,11 @@ def by_hand(requests: int) -> Decimal:
     )
 
 
+def test_the_page_says_at_its_beginning_what_a_month_at_rest_costs() -> None:
+    beginning = costs.PAGE.read_text().partition("\n## Update")[0]
+    assert f"{sum(bill.month(0).values()):,.2f} dollars a month" in " ".join(beginning.split())
+
+
 @pytest.mark.parametrize("requests", costs.MONTHS)
 def test_a_month_is_billed_to_the_cent(requests: int) -> None:
     assert f"{sum(bill.month(requests).values()):.2f}" == f"{by_hand(requests):.2f}"

@@ -72,6 +72,11 @@ def test_the_functions_get_every_setting_that_the_code_reads_and_no_other() -> N
     assert {name for name in given - read if not name.startswith(others)} == set()
 
 
+def test_the_operators_page_names_every_output() -> None:
+    page = (ROOT / "infra/README.md").read_text()
+    assert [name for name in TEMPLATE["Outputs"] if f"`{name}`" not in page] == []
+
+
 def test_sam_local_replaces_only_variables_that_the_template_has() -> None:
     """It drops others without a word."""
     replaced = json.loads((ROOT / "infra/sam-local.json").read_text())["Parameters"].keys()
