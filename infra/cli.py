@@ -528,7 +528,7 @@ def canary(
     shadow: Annotated[
         bool,
         typer.Option(
-            "--shadow", help="It answers none, and is compared on all: metrics count the differences."
+            "--shadow", help="It answers none, and is compared on all: the log counts the differences."
         ),
     ] = False,
     at: Registry = LOCAL_REGISTRY,
