@@ -39,7 +39,7 @@ test: .venv/dev  ## the whole suite; make test ARGS="-k promise" for a part of i
 	$(BIN)/pytest $(ARGS)
 
 test-sklearn-older: $(OLDER)/done  ## export and parity over the minor release of scikit-learn before the newest
-	PYTHONPATH=functions:. $(OLDER)/bin/python -m pytest -p no:cacheprovider $(PARITY) $(ARGS)
+	PYTHONPATH=functions:model:infra:. $(OLDER)/bin/python -m pytest -p no:cacheprovider $(PARITY) $(ARGS)
 PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
 
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
@@ -62,7 +62,7 @@ check: .venv/dev  ## format, lint, strict types, the template
 FUZZ_SECONDS ?= 60
 fuzz: .venv/fuzz/done  ## strangers' bytes by atheris, FUZZ_SECONDS (60) a target; findings are left in .fuzz
 	@for target in document request file key packed alone; do echo "fuzzing $$target"; \
-	  PYTHONPATH=functions .venv/fuzz/bin/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) .fuzz 2>&1 \
+	  PYTHONPATH=functions:model:infra .venv/fuzz/bin/python -m tests.fuzz.run $$target $(FUZZ_SECONDS) .fuzz 2>&1 \
 	  | grep -E "^Done|Error|SUMMARY|Test unit" ; done; ! ls .fuzz/*-crash-* .fuzz/*-timeout-* .fuzz/*-oom-* 2>/dev/null
 
 # checkov's pins clash with ours, so it has an environment of its own.
@@ -78,13 +78,13 @@ check-security: .venv/checkov/done  ## checkov on the template; exceptions stand
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
 build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out
 	@echo "next           make deploy, or make package for the archives alone"
-.aws-sam/built: template.yaml samconfig.toml infra/build.py $(SHIPPED) | .venv/dev
-	$(BIN)/python -m infra.build
+.aws-sam/built: template.yaml samconfig.toml infra/thimble_infra/build.py $(SHIPPED) | .venv/dev
+	$(BIN)/python -m thimble_infra.build
 	@touch $@
 
 package: .aws-sam/packaged  ## what is uploaded, in .aws-sam/package: the same commit gives the same bytes
-.aws-sam/packaged: .aws-sam/built infra/packaging.py
-	@$(BIN)/python -m infra.packaging
+.aws-sam/packaged: .aws-sam/built infra/thimble_infra/packaging.py
+	@$(BIN)/python -m thimble_infra.packaging
 	@touch $@
 
 # Questions are asked the first time, and kept in samconfig.toml; never where CI is set.
@@ -105,7 +105,7 @@ ORACLE := numpy scikit-learn orjson palmerpenguins pytest setuptools evidently==
 	@.venv/oracle-making/bin/python -m pip install --quiet --disable-pip-version-check $(ORACLE)
 	@mv .venv/oracle-making $@
 oracle: .venv/oracle  ## drift beside evidently and nannyml
-	@PYTHONPATH=functions .venv/oracle/bin/python -W ignore -m tests.drift_oracle
+	@PYTHONPATH=functions:model:infra .venv/oracle/bin/python -W ignore -m tests.drift_oracle
 
 clean:  ## away with what building and testing left behind; .venv stays
 	rm -rf .aws-sam .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache

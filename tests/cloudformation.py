@@ -16,7 +16,7 @@ from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from infra.build import ROOT
+from thimble_infra.build import ROOT
 
 TEMPLATE: dict[str, Any] = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]

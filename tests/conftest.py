@@ -16,8 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from infra.build import BUILT, ROOT, lambda_python
 from thimble.errors import ThimbleError
+from thimble_infra.build import BUILT, ROOT, lambda_python
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -95,7 +95,7 @@ def running_stack(*arguments: str) -> Iterator[LocalStack]:
     command = [
         sys.executable,
         "-c",
-        "from infra.cli import app; app()",
+        "from thimble_infra.cli import app; app()",
         "run",
         "--port",
         "0",

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 import samcli
 
-from infra.build import lambda_python
+from thimble_infra.build import lambda_python
 
 EMULATOR = Path(samcli.__file__).parent / "local/rapid/aws-lambda-rie-x86_64"
 PATIENCE = 120  # seconds, of an answer

@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import IO, Any
 
-from infra.build import lambda_python
 from tests.emulator import PATIENCE, seen
+from thimble_infra.build import lambda_python
 
 
 class Function:

@@ -33,11 +33,11 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from model import export
-from model.frames import json_rows
 from thimble import rows
 from thimble.classifier import load
 from thimble.steps import VOCABULARY
+from thimble_model import export
+from thimble_model.frames import json_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.apigateway import MAX_BODY_BYTES, ApiGateway
+from thimble_infra.apigateway import MAX_BODY_BYTES, ApiGateway
 
 
 def echo(event: dict[str, Any], context: Any) -> Any:

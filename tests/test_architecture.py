@@ -106,7 +106,17 @@ SPOKEN_LATER = {
         "thimble.files.pipeline",
     ),
 }
-NEVER_SHIPPED = {"sklearn", "scipy", "joblib", "pandas", "moto", "pytest", "model", "infra", "tests"}
+NEVER_SHIPPED = {
+    "sklearn",
+    "scipy",
+    "joblib",
+    "pandas",
+    "moto",
+    "pytest",
+    "thimble_model",
+    "thimble_infra",
+    "tests",
+}
 
 
 def sources(name: str) -> list[Path]:
@@ -232,7 +242,7 @@ def test_the_cold_path_of_the_api_makes_no_dataclass(cold_start: dict[str, list[
 def test_the_readme_names_every_command() -> None:
     from typer.main import get_command
 
-    from infra.cli import app
+    from thimble_infra.cli import app
 
     commands = get_command(app).list_commands(None)  # type: ignore[attr-defined]
     targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)

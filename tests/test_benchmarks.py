@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from infra import marked
-from infra.figures import FIGURES, PRICES_FILE
 from tests.benchmarks import bench, file_job, files, generated, pages, report
 from tests.benchmarks.machine import Conditions
 from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure, Goal
+from thimble_infra import page_blocks
+from thimble_infra.figures import FIGURES, PRICES_FILE
 
 ROWS = 2000  # of a file
 EXACT = {
@@ -218,12 +218,12 @@ def test_what_a_command_writes_into_a_page_leaves_the_rest_of_it(tmp_path: Path)
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- a -->\nold\n<!-- end of a -->\nafter\n")
     for lines in (["new", "er"], ["newest"]):
-        marked.write(page, "a", lines)
-        assert marked.read(page, "a") == lines
+        page_blocks.write(page, "a", lines)
+        assert page_blocks.read(page, "a") == lines
         assert page.read_text().startswith("before\n<!-- a -->\n")
         assert page.read_text().endswith("\n<!-- end of a -->\nafter\n")
     with pytest.raises(ValueError, match=r"page.md has no <!-- b -->"):
-        marked.write(page, "b", ["new"])
+        page_blocks.write(page, "b", ["new"])
 
 
 def test_the_conditions_name_the_machine_and_the_versions() -> None:
@@ -291,13 +291,13 @@ RESULTS, README = pages.RESULTS.read_text(), pages.README.read_text()
 
 
 def test_the_readme_has_rows_of_the_table() -> None:
-    shown = rows(marked.read(pages.README, pages.MARK))
+    shown = rows(page_blocks.read(pages.README, pages.MARK))
     assert len(shown) > len(pages.IN_README)
     assert set(shown) <= set(rows(RESULTS.splitlines()))
 
 
 def test_the_readme_has_no_figure_of_speed_but_those_rows() -> None:
-    table = "\n".join(marked.read(pages.README, pages.MARK))
+    table = "\n".join(page_blocks.read(pages.README, pages.MARK))
     assert figures(README.replace(table, "")) == []
     how_fast = README.partition("## How fast")[2].partition("\n## ")[0]
     assert not re.search(r"\b\d", without_code(how_fast.replace(table, "")))

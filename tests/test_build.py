@@ -12,8 +12,8 @@ from types import CodeType
 import orjson
 import pytest
 
-from infra.build import digest, drop_symbols, finish, lambda_python, size
 from thimble.errors import ThimbleError
+from thimble_infra.build import digest, drop_symbols, finish, lambda_python, size
 
 PYTHON = Path(sys.executable)
 CACHED = f"__pycache__/module.{sys.implementation.cache_tag}.pyc"

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra import classifying, processes
-from infra.cli import app
 from thimble.classifier import load
 from thimble.files import pipeline
 from thimble.files.pipeline import Pipeline
+from thimble_infra import classifying, processes
+from thimble_infra.cli import app
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -9,14 +9,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from infra.cli import app
+from thimble_infra.cli import app
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def thimble(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", "from infra.cli import app; app()", *arguments], capture_output=True, text=True
+        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *arguments],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -31,7 +33,9 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
 
 def test_help_costs_nothing_that_a_command_needs() -> None:
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, infra.cli; print(*sys.modules)"], capture_output=True, text=True
+        [sys.executable, "-c", "import sys, thimble_infra.cli; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
     )
     assert not {"sklearn", "boto3", "moto", "polars", "numpy", "obstore"} & set(loaded.stdout.split())
 

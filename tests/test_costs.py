@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from infra import bill, costs, figures, marked
+from thimble_infra import bill, costs, figures, page_blocks
 
 TEMPLATE: dict[str, Any] = yaml_parse((Path(__file__).parents[1] / "template.yaml").read_text())
 
 
 @pytest.mark.parametrize("name", costs.tables())
 def test_the_page_has_what_the_prices_give(name: str) -> None:
-    assert marked.read(costs.PAGE, name) == costs.tables()[name], "python -m infra.costs --write"
+    assert page_blocks.read(costs.PAGE, name) == costs.tables()[name], "python -m thimble_infra.costs --write"
 
 
 def test_what_is_assumed_says_why_and_what_is_measured_says_where() -> None:

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from model import export
-from model.frames import columns
-from model.worked import EXAMPLES
 from thimble.classifier import Classifier, load
 from thimble.watching import drift
 from thimble.watching.observed import count, none
+from thimble_model import export
+from thimble_model.examples import EXAMPLES
+from thimble_model.frames import columns
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())

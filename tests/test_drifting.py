@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from infra import classifying, drift_html, drifting
-from infra.cli import app
-from model.worked import EXAMPLES
 from thimble.errors import InvalidInput
 from thimble.files.jobs import Options
+from thimble_infra import classifying, drift_files, drift_page
+from thimble_infra.cli import app
+from thimble_model.examples import EXAMPLES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -61,7 +61,7 @@ def test_a_result_of_ones_own_name_has_its_summary_beside_it(tmp_path: Path) -> 
 
 
 def test_files_of_one_model_are_added_up_and_models_stand_apart(answers: Path) -> None:
-    found = {one.model: one for one in drifting.reports([str(answers)])}
+    found = {one.model: one for one in drift_files.reports([str(answers)])}
     assert found["penguins"].report["rows"] == 550
     assert found["penguins"].report["drifted"] == ["body_mass_g"]
     assert set(found["penguins"].files) == {"monday.csv", "tuesday.csv"}
@@ -70,10 +70,10 @@ def test_files_of_one_model_are_added_up_and_models_stand_apart(answers: Path) -
 
 def test_results_in_a_bucket_are_found_below_a_prefix(s3: "S3Client", tmp_path: Path) -> None:
     classify(tmp_path, "s3://thimble-results/2024/", TABLE)
-    [whole] = drifting.reports(["s3://thimble-results/2024"])
+    [whole] = drift_files.reports(["s3://thimble-results/2024"])
     assert whole.report["rows"] == 344
     for place in ("2024/rows.csv/result.csv", "2024/rows.csv/summary.json", ""):
-        assert drifting.reports([f"s3://thimble-results/{place}"])[0].report == whole.report
+        assert drift_files.reports([f"s3://thimble-results/{place}"])[0].report == whole.report
 
 
 def test_what_was_rejected_is_said_beside_it(tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_the_table_says_what_chance_explains(answers: Path) -> None:
 
 def test_nothing_to_compare_is_said(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="there is no summary of"):
-        drifting.reports([str(tmp_path)])
+        drift_files.reports([str(tmp_path)])
     (tmp_path / "summary.json").write_text('{"error": "the file is empty"}')
     with pytest.raises(InvalidInput, match="nothing to compare"):
-        drifting.reports([str(tmp_path)])
+        drift_files.reports([str(tmp_path)])
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_what_a_file_says_is_text_and_never_markup(tmp_path: Path) -> None:
         "out_of_range": 0.4,
     }
     report = {"rows": 10, "reference_rows": 10, "verdict": "drift", "drifted": ["<i>"], "predictions": []}
-    page = drift_html.page([("<u>", "ab" * 32, ("<s>.csv",), {**report, "features": {"<i>": entry}})])
+    page = drift_page.page([("<u>", "ab" * 32, ("<s>.csv",), {**report, "features": {"<i>": entry}})])
     assert not re.findall(r"<[biu]>|<s>", page)
     [svg] = svgs(page)
     assert "<b>&" in [text.text for text in svg.iter("text")]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.buckets import Place, place
-from infra.drop import PART, collect, drop, results_of
-from infra.inputs import below
 from thimble.errors import InvalidInput, Unavailable
+from thimble_infra.buckets import Place, place
+from thimble_infra.drop import PART, collect, drop, results_of
+from thimble_infra.inputs import below
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -24,7 +24,7 @@ INBOX = Place("thimble-inbox", "")
 def run(local_stack: Any, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
-        [sys.executable, "-c", "from infra.cli import app; app()", "drop", *map(str, arguments)],
+        [sys.executable, "-c", "from thimble_infra.cli import app; app()", "drop", *map(str, arguments)],
         env=own | {"S3_PORT": local_stack.s3_url.rpartition(":")[2]},
         capture_output=True,
         text=True,
@@ -153,7 +153,7 @@ def test_an_upload_that_was_overwritten_is_not_waited_for(
         summary = json.dumps({"input": {"etag": etag, "version": None}}).encode()
         s3.put_object(Bucket="thimble-results", Key="x.csv/summary.json", Body=summary)
 
-    monkeypatch.setattr("infra.drop.time.sleep", overwrite)
+    monkeypatch.setattr("thimble_infra.drop.time.sleep", overwrite)
     (tmp_path / "x.csv").write_text("1\n")
     with pytest.raises(Unavailable, match=r"^overwritten in the inbox before it was classified: x\.csv; "):
         drop_alone(tmp_path / "x.csv", s3_server, timeout=60)
@@ -169,7 +169,7 @@ def test_who_leaves_is_told_what_goes_on(
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("infra.drop.time.sleep", interrupt)
+    monkeypatch.setattr("thimble_infra.drop.time.sleep", interrupt)
     (tmp_path / "x.csv").write_text("1\n")
     with pytest.raises(KeyboardInterrupt):
         drop_alone(tmp_path / "x.csv", s3_server)

@@ -15,13 +15,13 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
-from infra.buckets import Place, place
-from infra.drop import parts_of
-from infra.drop_progress import Parts
+from thimble_infra.buckets import Place, place
+from thimble_infra.drop import parts_of
+from thimble_infra.drop_progress import Parts
 
 ROOT = Path(__file__).parents[1]
 HEADER = "id,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
-PROGRAM = (sys.executable, "-c", "from infra.cli import app; app()")
+PROGRAM = (sys.executable, "-c", "from thimble_infra.cli import app; app()")
 
 
 def on_a_terminal(*command: str) -> str:

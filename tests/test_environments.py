@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.environments import Answer, Environments
+from thimble_infra.environments import Answer, Environments
 
 FUNCTION = """
 import os, signal, time
@@ -33,7 +33,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Environments of a function of the test's own, on the import path of their processes."""
     module = f"function_{os.getpid()}"
     sitecustomize = (
-        f"import pathlib, infra.invocation\ninfra.invocation.FUNCTIONS = pathlib.Path({str(tmp_path)!r})"
+        "import pathlib\nfrom thimble_infra import invocation\n"
+        f"invocation.FUNCTIONS = pathlib.Path({str(tmp_path)!r})"
     )
     (tmp_path / "sitecustomize.py").write_text(sitecustomize)
     (tmp_path / f"{module}.py").write_text(FUNCTION)
@@ -82,7 +83,7 @@ def test_as_many_work_side_by_side_as_were_asked_for(start: Start) -> None:
 
 def test_they_end_with_the_process_that_started_them(start: Start) -> None:
     program = (
-        "import sys; from infra.environments import Environments;"
+        "import sys; from thimble_infra.environments import Environments;"
         "print(Environments(sys.argv[1], 1, 60).call({}).value['pid'], flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(

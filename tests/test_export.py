@@ -21,10 +21,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from model import Unsupported, export
-from model.worked import EXAMPLES
 from thimble.classifier import load
 from thimble.document import HISTORY, parse
+from thimble_model import Unsupported, export
+from thimble_model.examples import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 X: Any
@@ -254,7 +254,7 @@ def test_a_document_of_another_estimator_is_never_handed_out() -> None:
         def predict_proba(self, rows: Any) -> Any:
             return IRIS.predict_proba(rows)[:, ::-1]
 
-    from model.parity import require_parity
+    from thimble_model.parity import require_parity
 
     with pytest.raises(Unsupported, match="would not answer as the estimator does: 150 rows"):
         require_parity(load(export(IRIS)), Liar(), X)

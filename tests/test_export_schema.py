@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from model.classifiers import CLASSIFIERS
-from model.transformers import NESTS, TRANSFORMERS
 from thimble.classifier import load
 from thimble.document import KEYS
 from thimble.errors import InvalidModel
 from thimble.steps import VOCABULARY
 from thimble.steps.arithmetic import FUNCTIONS
+from thimble_model.estimators import CLASSIFIERS
+from thimble_model.transformers import NESTS, TRANSFORMERS
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "model/schema.json").read_bytes())

@@ -21,7 +21,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
-from model import export
 from thimble import rows
 from thimble.answers import answers
 from thimble.classifier import Classifier, load
@@ -30,6 +29,7 @@ from thimble.files import formats, streams
 from thimble.files.formats import parquet
 from thimble.web import tables
 from thimble.web.media import Media, delimited
+from thimble_model import export
 
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
 

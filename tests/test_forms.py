@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from model import Unsupported, export
+from thimble_model import Unsupported, export
 
 N = 20
 X = pd.DataFrame({"x": np.random.default_rng(0).normal(size=N)})

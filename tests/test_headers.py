@@ -15,12 +15,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from model import export
 from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile, InvalidInput, UnprocessableRows
 from thimble.files import formats, streams
 from thimble.files.formats import Given, parquet
 from thimble.web.media import delimited
+from thimble_model import export
 
 COLORS = np.array([["red", "big"], ["blue", "small"]] * 10, object)
 X = np.random.default_rng(0).normal(size=(20, 2))

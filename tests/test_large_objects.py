@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra import aws
+from thimble_infra import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -25,11 +25,11 @@ PROC = Path("/proc/self/status")
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, int]]:
-    """The address and the process of infra.aws."""
+    """The address and the process of thimble_infra.aws."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         process = subprocess.Popen(
-            [sys.executable, "-m", "infra.aws", str(listener.fileno())],
+            [sys.executable, "-m", "thimble_infra.aws", str(listener.fileno())],
             env=aws.environment(url),
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],

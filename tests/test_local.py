@@ -42,7 +42,7 @@ def classify(url: str, rows: list[list[float]]) -> list[dict[str, Any]]:
 def thimble(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
-        [sys.executable, "-c", "from infra.cli import app; app()", *arguments],
+        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *arguments],
         env=own | environment,
         capture_output=True,
         text=True,

@@ -29,7 +29,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from model import export, worked
+from thimble_model import examples, export
 
 Starter = Callable[..., AbstractContextManager[Any]]
 
@@ -55,7 +55,7 @@ class Served:
 
 def nested() -> tuple[pd.DataFrame, Any, Any]:
     """Nests in nests, names that need quotes, a boolean, a remainder, columns chosen in several ways."""
-    table, species, _ = worked.penguins()
+    table, species, _ = examples.penguins()
     table = table.rename(
         columns={"island": "Insel, groß", "bill_length_mm": "bill.length (mm)", "sex": 'the "sex"'}
     )
@@ -91,7 +91,7 @@ def nested() -> tuple[pd.DataFrame, Any, Any]:
     return table, species.eq("Adelie"), pipeline.fit(table, species.eq("Adelie"))
 
 
-PIPELINES = {"penguins": worked.penguins, "nested": nested}
+PIPELINES = {"penguins": examples.penguins, "nested": nested}
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
@@ -177,7 +177,7 @@ def post(served: Served, instances: list[dict[str, Any]]) -> Any:
 def drop(served: Served, path: Path, output: Path) -> None:
     command = ["drop", str(path), "-o", str(output), "--endpoint-url", served.stack.s3_url]
     done = subprocess.run(
-        [sys.executable, "-c", "from infra.cli import app; app()", *command],
+        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *command],
         env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         capture_output=True,
         text=True,

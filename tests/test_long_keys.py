@@ -12,12 +12,12 @@ import pytest
 from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 
-from infra.buckets import Place
-from infra.drop import collect
-from infra.inputs import below
-from infra.invocation import Context
 from thimble import telemetry
 from thimble.errors import InvalidInput
+from thimble_infra.buckets import Place
+from thimble_infra.drop import collect
+from thimble_infra.inputs import below
+from thimble_infra.invocation import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra import aws
-from infra.mapping import QueueMapping, failed_ids, fate
 from thimble.errors import Unavailable
 from thimble.files import events, retries
+from thimble_infra import aws
+from thimble_infra.queue_mapping import QueueMapping, failed_ids, fate
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

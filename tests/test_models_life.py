@@ -14,8 +14,6 @@ import boto3
 import orjson
 import pytest
 
-from infra import publishing
-from infra.publishing import carry_out, publication, publish
 from thimble.classifier import load
 from thimble.document import digest
 from thimble.errors import ThimbleError
@@ -24,6 +22,8 @@ from thimble.models import registry
 from thimble.settings import from_environment
 from thimble.store import Folder
 from thimble.web import gateway, routes
+from thimble_infra import publishing
+from thimble_infra.publishing import carry_out, publication, publish
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.frames import columns
-from model.worked import EXAMPLES
 from thimble.classifier import Classifier, Predictions, load
 from thimble.reference import Counts, Numbers, Predicted, Reference
 from thimble.watching.observed import count, none, unpacked
+from thimble_model.examples import EXAMPLES
+from thimble_model.frames import columns
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())

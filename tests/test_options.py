@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.payload import HttpRequest, event
 from thimble import spelling
 from thimble.models import registry
 from thimble.settings import from_environment
 from thimble.web import gateway, media, options, protocols, routes
 from thimble.web.http import Request, Response
+from thimble_infra.payload import HttpRequest, event
 
 FOLDER = Path(__file__).parents[1] / "model"
 API = json.loads((Path(__file__).parents[1] / "functions/thimble/web/protocols/openapi.json").read_bytes())

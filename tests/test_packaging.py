@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from infra.packaging import archive, package, sha256
+from thimble_infra.packaging import archive, package, sha256
 
 FILES = {"api.py": b"pass\n", "thimble/rows.py": b"pass\n", "b/run": b"#!/bin/sh\n", "a.so": bytes(9999)}
 TEMPLATE = """

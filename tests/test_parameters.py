@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.build import ROOT
 from tests.cloudformation import PARAMETERS, TEMPLATE, broken, refused
 from thimble.errors import InvalidInput
 from thimble.files.formats.dialect import Given
 from thimble.models import pointer, versions
 from thimble.settings import from_environment
+from thimble_infra.build import ROOT
 
 RANGE = re.compile(r"must be a whole number (?:of \w+ )?from (\d+)(?: \(.*?\))? to (\d+)")
 WHOLE = {

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from model import export
-from model.frames import as_table
-from model.parity import TOLERANCE
 from thimble.classifier import Classifier, load
+from thimble_model import export
+from thimble_model.frames import as_table
+from thimble_model.parity import TOLERANCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

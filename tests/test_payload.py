@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.payload import HttpRequest, event, response
+from thimble_infra.payload import HttpRequest, event, response
 
 
 def request(

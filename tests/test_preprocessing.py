@@ -61,17 +61,17 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, LinearSVC
 
-from model import Unsupported, export
-from model.frames import columns
-from model.parity import parity, tolerance
-from model.transformers import FUNCTIONS
-from model.worked import EXAMPLES
 from thimble import rows
 from thimble.answers import answers
 from thimble.classifier import Classifier, load
 from thimble.errors import UnprocessableRows
 from thimble.normal import inverse_normal
 from thimble.steps.curves import HIGHEST, LOWEST
+from thimble_model import Unsupported, export
+from thimble_model.examples import EXAMPLES
+from thimble_model.frames import columns
+from thimble_model.parity import parity, tolerance
+from thimble_model.transformers import FUNCTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -40,11 +40,11 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 
-from model import Unsupported, export
-from model.frames import columns, json_rows
-from model.parity import parity
 from thimble import rows
 from thimble.classifier import Classifier, Predictions, load
+from thimble_model import Unsupported, export
+from thimble_model.frames import columns, json_rows
+from thimble_model.parity import parity
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,14 +11,14 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from infra import publishing
-from infra.cli import app
-from infra.publishing import Move, carry_out, pointed, publication, publish
 from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, ThimbleError, Unavailable
 from thimble.models import pointer
 from thimble.models.pointer import Pointer, Trial
 from thimble.store import Folder
+from thimble_infra import publishing
+from thimble_infra.cli import app
+from thimble_infra.publishing import Move, carry_out, pointed, publication, publish
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -29,11 +29,11 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from typer.testing import CliRunner, Result
 
-from infra.cli import app
-from model import export, reading
-from model.sheets import opened
 from thimble.classifier import load
 from thimble.errors import InvalidFile
+from thimble_infra.cli import app
+from thimble_model import export, reading
+from thimble_model.sheets import opened
 
 
 def thimble(*arguments: object, **more: Any) -> Result:

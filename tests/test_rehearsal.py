@@ -31,15 +31,15 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from infra import mapping
-from infra.build import ROOT
-from infra.invocation import Context
 from tests.cloudformation import TEMPLATE, transformed
 from thimble.document import digest
 from thimble.errors import Unavailable
 from thimble.files import retries, streams, uploads
 from thimble.models import pointer
 from thimble.split import handover, joining, multipart
+from thimble_infra import queue_mapping
+from thimble_infra.build import ROOT
+from thimble_infra.invocation import Context
 
 STACK, ACCOUNT, REGION = "thimble", "123456789012", "us-east-1"
 ADMINISTRATOR = "ADMINISTRATOR"  # whose requests the guard lets through
@@ -230,7 +230,7 @@ class Deployed:
             "Messages"
         ):
             for message in messages:
-                [record] = mapping.event([message])["Records"]
+                [record] = queue_mapping.event([message])["Records"]
                 record["eventSourceARN"] = self.queue
                 answers.append(self.call("FilesFunction", {"Records": [record]}, **variables))
                 if not answers[-1]["batchItemFailures"]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from infra import aws
-from infra.invocation import Context
-from infra.mapping import QueueMapping
 from thimble.files import retries
+from thimble_infra import aws
+from thimble_infra.invocation import Context
+from thimble_infra.queue_mapping import QueueMapping
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from infra import packaging, publishing
-from infra.build import LIMIT, ROOT, digest, lambda_python, size
 from tests import emulator, lambda_keys
 from tests.lambda_keys import ENDPOINT
 from thimble.store import Folder
+from thimble_infra import packaging, publishing
+from thimble_infra.build import LIMIT, ROOT, digest, lambda_python, size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -108,7 +108,7 @@ def test_the_artefact_holds_the_functions_and_their_dependencies_and_nothing_els
 
 
 @pytest.mark.parametrize(
-    "developers", ["sklearn", "boto3", "pandas", "scipy", "pytest", "moto", "model", "infra"]
+    "developers", ["sklearn", "boto3", "pandas", "scipy", "pytest", "moto", "thimble_model", "thimble_infra"]
 )
 def test_what_only_developers_have_is_not_shipped(built: Path, developers: str) -> None:
     assert not list(built.glob(f"*/{developers}")) + list(built.glob(f"*/python/{developers}"))

@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from infra.build import ROOT
+from thimble_infra.build import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cfnlint import api as cfnlint
 
-from infra import aws
-from infra.environments import Answer, answer
-from infra.invocation import Context
 from thimble.classifier import load
 from thimble.files.pipeline import Pipeline
+from thimble_infra import aws
+from thimble_infra.environments import Answer, answer
+from thimble_infra.invocation import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -171,7 +171,7 @@ def workflow(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Workflow:
     from moto.core.config import default_user_config
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
-    from infra import step_functions
+    from thimble_infra import step_functions
 
     # What `install` replaces in this process is put back; a retry does not wait.
     for owner, name in (

@@ -17,9 +17,6 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 from sklearn.linear_model import LogisticRegression
 
-from infra import drop_report
-from model import export
-from model.support import Unsupported
 from thimble import classifier, encodings, store
 from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, InvalidInput, InvalidModel, UnprocessableRows
@@ -30,6 +27,9 @@ from thimble.values import MISSING
 from thimble.web import tensors
 from thimble.web.media import PLAIN, delimited, jsonlines
 from thimble.web.tables import Rows
+from thimble_infra import drop_report
+from thimble_model import export
+from thimble_model.unsupported import Unsupported
 
 PENGUINS = (Path(__file__).parents[1] / "model/penguins.json").read_bytes()
 MODEL = classifier.load(PENGUINS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from infra import apigateway, aws, figures, mapping
+from thimble_infra import apigateway, aws, figures, queue_mapping
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
@@ -163,7 +163,7 @@ def test_a_file_that_fails_is_tried_again_alone_and_then_kept() -> None:
 def test_the_local_stack_waits_and_tries_as_the_deployed_one() -> None:
     files, queue = properties("FilesFunction"), properties("Queue")
     assert files["Timeout"] == properties("WorkflowFunction")["Timeout"] == aws.FUNCTION_TIMEOUT
-    assert files["Events"]["Dropped"]["Properties"]["BatchSize"] == mapping.BATCH_SIZE
+    assert files["Events"]["Dropped"]["Properties"]["BatchSize"] == queue_mapping.BATCH_SIZE
     assert queue["VisibilityTimeout"] == aws.VISIBILITY_TIMEOUT
     assert queue["RedrivePolicy"]["maxReceiveCount"] == aws.ATTEMPTS
     assert properties("ApiFunction")["Timeout"] == apigateway.FUNCTION_TIMEOUT

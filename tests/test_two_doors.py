@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 
-from model import worked
+from thimble_model import examples
 
 ROWS: list[list[float]] = load_iris().data.tolist()
 BROKEN = {
@@ -43,7 +43,7 @@ def dropped(stack: Any, path: Path, text: str) -> tuple[Answers, list[dict[str, 
     folder = path.parent / "out"
     drop = ("drop", str(path), "-o", str(folder), "--endpoint-url", stack.s3_url)
     subprocess.run(
-        [sys.executable, "-c", "from infra.cli import app; app()", *drop],
+        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *drop],
         check=True,
         capture_output=True,
         timeout=60,
@@ -71,7 +71,7 @@ def probabilities(answers: Answers) -> NDArray[np.float64]:
 
 
 def test_the_answers_are_scikit_learns(together: Answers) -> None:
-    X, _, estimator = worked.iris()
+    X, _, estimator = examples.iris()
     np.testing.assert_allclose(probabilities(together), estimator.predict_proba(X), rtol=0, atol=1e-12)
     assert [label for label, _ in together] == estimator.predict(X).tolist()
 

@@ -9,12 +9,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 
-from model import export
-from model.frames import columns
-from model.worked import EXAMPLES
 from thimble.classifier import Classifier, load
 from thimble.watching.observed import count
 from thimble.watching.waiting import FEWEST, Waiting, watched
+from thimble_model import export
+from thimble_model.examples import EXAMPLES
+from thimble_model.frames import columns
 
 ROOT = Path(__file__).parent.parent
 X = EXAMPLES["iris"]()[0].to_numpy()

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from model import export
-from model.frames import columns
-from model.worked import EXAMPLES
 from thimble import telemetry
 from thimble.classifier import Classifier, Predictions, load
 from thimble.watching.waiting import FEWEST
 from thimble.watching.watch import AT_ONCE, HELD, LISTED, REPORTING, Watch
+from thimble_model import export
+from thimble_model.examples import EXAMPLES
+from thimble_model.frames import columns
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())

@@ -15,7 +15,6 @@ import pytest
 from obstore.store import MemoryStore
 from samcli.yamlhelper import yaml_parse
 
-from model.worked import EXAMPLES
 from thimble import settings, telemetry
 from thimble.classifier import load
 from thimble.document import digest
@@ -30,6 +29,7 @@ from thimble.models.registry import Models, OneModel
 from thimble.store import Folder
 from thimble.watching import watch
 from thimble.web import gateway, routes
+from thimble_model.examples import EXAMPLES
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())

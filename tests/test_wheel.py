@@ -17,14 +17,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = {"thimble": ROOT / "functions" / "thimble", "model": ROOT / "model", "infra": ROOT / "infra"}
+SOURCES = {
+    name: ROOT / folder / name
+    for name, folder in {"thimble": "functions", "thimble_model": "model", "thimble_infra": "infra"}.items()
+}
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 COMMAND = """
 import json, sys
-from infra.cli import app
+from thimble_infra.cli import app
 app(standalone_mode=False)
 files = [module.__file__ for name, module in sys.modules.items()
-         if name.split(".")[0] in ("thimble", "model", "infra") and module.__file__]
+         if name.split(".")[0] in ("thimble", "thimble_model", "thimble_infra") and module.__file__]
 json.dump(files, sys.stderr)
 """
 
@@ -85,7 +88,7 @@ def test_every_module_of_the_wheel_can_be_imported_from_it_alone(installed: Path
 
 
 def test_the_command_runs_from_the_wheel_and_declares_what_it_imports(installed: Path, wheel: Path) -> None:
-    done = alone(installed, COMMAND, "check", str(installed / "model" / "iris.json"))
+    done = alone(installed, COMMAND, "check", str(ROOT / "model" / "iris.json"))
     assert "3 rows, reproduced" in done.stdout, done.stderr
     files = [Path(name) for name in json.loads(done.stderr)]
     assert {path.relative_to(installed).parts[0] for path in files} == set(SOURCES)

@@ -1,7 +1,7 @@
 """`make bench`: Thimble and the usual ways side by side, in turn; one table, medians and ratios.
 
 make bench                                 everything: about twenty minutes of a quiet machine
-make bench ARGS="--write"                  the same, kept: RESULTS.md, README.md, infra/prices.json
+make bench ARGS="--write"                  the same, kept: RESULTS.md, README.md, prices.json
 make bench ARGS="service"                  the HTTPS door, cold and warm: some four minutes
 make bench ARGS="sizes"                    what is uploaded and unpacked
 make bench ARGS="row"                      the model alone, one row
@@ -106,7 +106,7 @@ def asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--write",
         action="store_true",
-        help="keep it: in RESULTS.md, README.md and infra/prices.json",
+        help="keep it: in RESULTS.md, README.md and prices.json",
     )
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):

@@ -112,7 +112,13 @@ class Folder:
             environment = ENVIRONMENT if contender in OURS else {"OPENBLAS_NUM_THREADS": str(cores)}
             done = subprocess.run(
                 [sys.executable, str(HERE / "file_job.py"), *arguments],
-                env=os.environ | environment | {"PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+                env=os.environ
+                | environment
+                | {
+                    "PYTHONPATH": ":".join(
+                        str(ROOT / folder) for folder in (".", "functions", "model", "infra")
+                    )
+                },
                 stdout=subprocess.PIPE,
                 check=True,
                 timeout=TIMEOUT,
@@ -190,9 +196,9 @@ def _save_models(name: str, folder: Path) -> None:
     import numpy as np
     from skl2onnx import to_onnx
 
-    from model import export, worked
+    from thimble_model import examples, export
 
-    X, y, estimator = worked.EXAMPLES[name]()
+    X, y, estimator = examples.EXAMPLES[name]()
     (folder / "model.json").write_bytes(export(estimator, X, y, name=name))
     joblib.dump(estimator, folder / "model.joblib")
     options = {"zipmap": False}

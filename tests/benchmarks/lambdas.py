@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from infra.build import BUILT, lambda_python
 from tests import emulator
 from tests.benchmarks.report import Figure, duration
+from thimble_infra.build import BUILT, lambda_python
 
 CACHE = BUILT.parent / "bench"
 HERE = Path(__file__).parent

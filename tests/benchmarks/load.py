@@ -26,7 +26,7 @@ BAD = b'{"instances": [[1, 2]]}'
 
 def main() -> None:
     requests, clients = (int(number) for number in (*sys.argv[1:], "50000", "32")[:2])
-    command = "from infra.cli import app; app()"
+    command = "from thimble_infra.cli import app; app()"
     stack = subprocess.Popen(
         [sys.executable, "-c", command, "run", "--port", "0", "--s3-port", "0"],
         stdout=subprocess.PIPE,

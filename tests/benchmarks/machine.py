@@ -10,8 +10,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from infra.build import lambda_python
 from thimble.errors import ThimbleError
+from thimble_infra.build import lambda_python
 
 VERSIONS = (
     *("numpy", "scikit-learn", "onnxruntime", "boto3", "aws-lambda-powertools", "obstore", "orjson"),

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import orjson
 
-from infra import publishing
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import telemetry
 from thimble.models.cache import Cache
@@ -28,6 +27,7 @@ from thimble.models.published import Registry
 from thimble.settings import from_environment
 from thimble.store import Folder
 from thimble.web import gateway, routes
+from thimble_infra import publishing
 
 MODELS = 1000
 REQUESTS = 4_000  # of a figure: a short stretch, so that both meet the same seconds of the machine

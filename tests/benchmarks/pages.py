@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from infra import marked
-from infra.figures import PRICES_FILE
 from tests.benchmarks import report
 from tests.benchmarks.report import Case, progress
+from thimble_infra import page_blocks
+from thimble_infra.figures import PRICES_FILE
 
 ROOT = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -61,9 +61,9 @@ def write(lines: Sequence[str], cases: Sequence[Case]) -> None:
     """What is not among the cases stays as it is where costs are computed from it, and is said."""
     RESULTS.write_text("\n".join([*lines, ""]))
     chosen = [case for case in cases if case.name.startswith(IN_README)]
-    marked.write(README, MARK, report.table(chosen))
+    page_blocks.write(README, MARK, report.table(chosen))
     PRICES_FILE.write_text(priced(PRICES_FILE.read_text(), cases))
-    command = [sys.executable, "-m", "infra.costs", "--write"]
+    command = [sys.executable, "-m", "thimble_infra.costs", "--write"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -73,9 +73,7 @@ def priced(text: str, cases: Sequence[Case]) -> str:
     for name, figure in json.loads(text)["measured"].items():
         case = found.get(figure["case"])
         if case is None or {case.ours.name, figure["of"]} & case.failed.keys():
-            progress.print(
-                f"{name} of infra/prices.json stays: there is no {figure['case']} of {figure['of']}"
-            )
+            progress.print(f"{name} of prices.json stays: there is no {figure['case']} of {figure['of']}")
         else:
             amount = f"{case.median(figure['of']).amount:.3g}"
             text = re.sub(rf'("{name}": {{"is": )[^,]+', rf"\g<1>{Decimal(amount):f}", text)

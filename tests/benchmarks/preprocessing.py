@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model import export, worked
-from model.frames import json_rows
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import rows
 from thimble.answers import answers
 from thimble.classifier import Classifier, load
+from thimble_model import examples, export
+from thimble_model.frames import json_rows
 
 ROWS = 100_000
 REPEATS = 200  # of one row, in one figure
 
 
 def cases() -> list[Case]:
-    X, y, pipeline = worked.penguins()
+    X, y, pipeline = examples.penguins()
     classifier = load(export(pipeline, X, y))
     many = X.sample(ROWS, replace=True, random_state=0).reset_index(drop=True)
     one = many.iloc[[0]]

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.build import BUILT, ROOT
 from tests.benchmarks import lambdas, local_s3
 from tests.benchmarks.lambdas import Function
 from tests.benchmarks.report import AtMost, Case, Contender, duration
+from thimble_infra.build import BUILT, ROOT
 
 COLD_ROUNDS, COLD_SECONDS = 15, 600
 FLOOR = AtMost(
@@ -117,9 +117,9 @@ def _publish(environment: dict[str, str]) -> None:
     import joblib
     from skl2onnx import to_onnx
 
-    from model import worked
+    from thimble_model import examples
 
-    X, _, iris = worked.iris()
+    X, _, iris = examples.iris()
     estimator = io.BytesIO()
     joblib.dump(iris, estimator)
     document = (ROOT / "model" / "iris.json").read_bytes()

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra import packaging
-from infra.build import BUILT, LIMIT, ROOT, size
 from tests.benchmarks import lambdas, service
 from tests.benchmarks.report import AtMost, Case, Contender, Figure
+from thimble_infra import packaging
+from thimble_infra.build import BUILT, LIMIT, ROOT, size
 
 ARCHIVE = 25e6  # bytes of the API's
 

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from model import export, worked
-from model.frames import json_rows
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import settings
 from thimble.classifier import Classifier, load
@@ -26,6 +24,8 @@ from thimble.watching import watch
 from thimble.web import gateway, serving
 from thimble.web.http import App
 from thimble.web.protocols import Router
+from thimble_model import examples, export
+from thimble_model.frames import json_rows
 
 REQUESTS = {1: 3000, 100: 600}  # a minute, by how many rows each has
 BYTES = 4 << 20  # of a file
@@ -41,7 +41,7 @@ OF_FILES = AtMost(
 
 
 def cases() -> Iterator[Case]:
-    for name, example in worked.EXAMPLES.items():
+    for name, example in examples.EXAMPLES.items():
         X, y, estimator = example()
         watched = load(export(estimator, X, y))
         bare = watched._replace(reference=None)

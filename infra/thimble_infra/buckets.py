@@ -1,0 +1,127 @@
+"""Buckets as a command reaches them: at AWS or on the local stack, with whose credentials, and what S3 says
+of them as a sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from thimble.errors import InvalidInput, Unavailable
+from thimble_infra import aws
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, S3Config
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bucket and a folder in it."""
+
+    bucket: str
+    prefix: str
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{key}"
+
+
+def place(uri: str) -> Place:
+    parts = urlsplit(uri, allow_fragments=False)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise InvalidInput(f"{uri} is not of the form s3://BUCKET or s3://BUCKET/PREFIX")
+    return Place(parts.netloc, parts.path.strip("/"))
+
+
+@contextmanager
+def reading(bucket: str, endpoint_url: str | None) -> Iterator[S3Store]:
+    """A bucket that is read; what S3 says meanwhile becomes a sentence."""
+    endpoint = endpoint_of(bucket, endpoint_url)
+    with answering(bucket, endpoint):
+        yield connect(bucket, endpoint)
+
+
+def connect(bucket: str, endpoint: str | None) -> S3Store:
+    """The bucket, at AWS or at an endpoint, with the credentials that the AWS command line would find.
+
+    An endpoint on loopback needs none: a local S3 takes any.
+    """
+    config: S3Config = {"endpoint": endpoint} if endpoint else {}
+    options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
+    if is_local(endpoint):
+        os.environ.update(aws.no_proxy())
+        for name, value in aws.CREDENTIALS.items():
+            os.environ.setdefault(name, value)
+        return S3Store(bucket, config=config, region=aws.REGION, client_options=options)
+
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    session = boto3.Session()
+    if not session.get_credentials():
+        raise Unavailable("there are no AWS credentials; `aws configure` or AWS_PROFILE provides them")
+    credentials = Boto3CredentialProvider(session)
+    region = session.region_name or aws.REGION
+    return S3Store(
+        bucket, config=config, region=region, client_options=options, credential_provider=credentials
+    )
+
+
+def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
+    """Where S3 is. The local stack's buckets are here unless told otherwise: at AWS the names are free."""
+    endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint or bucket not in aws.BUCKETS:
+        return endpoint
+    port = int(os.environ.get("S3_PORT", "9000"))
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        raise Unavailable(
+            f"no local stack answers on port {port}. Start one with `make run` (S3_PORT says where it "
+            "listens), or name a bucket of a deployed one"
+        ) from None
+    return f"http://127.0.0.1:{port}"
+
+
+def keys(bucket: S3Store, prefix: str) -> list[str]:
+    """Of all objects whose keys begin so."""
+    listed = obstore.list(bucket, prefix.rpartition("/")[0] or None).collect()
+    return sorted(item["path"] for item in listed if item["path"].startswith(prefix))
+
+
+def is_local(endpoint: str | None) -> bool:
+    return bool(endpoint) and urlsplit(endpoint).hostname in LOOPBACK
+
+
+@contextmanager
+def answering(bucket: str, endpoint: str | None) -> Iterator[None]:
+    """What S3 says of a bucket that is read, as a sentence."""
+    at = f" at {endpoint}" if endpoint else ""
+    try:
+        yield
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise Unavailable(f"these credentials may not read s3://{bucket}{at}") from None
+    except FileNotFoundError:
+        raise Unavailable(f"there is no bucket {bucket}{at}, or nothing of that name in it") from None
+    except BaseError as error:
+        if "NoSuchBucket" in str(error):  # of a list, whose 404 obstore does not tell from other errors
+            raise Unavailable(f"there is no bucket {bucket}{at}") from None
+        raise Unavailable(f"S3{at} fails at s3://{bucket}: {first_line(error)}") from None
+
+
+def first_line(error: BaseError) -> str:
+    """Without obstore's own insides."""
+    return str(error).splitlines()[0]

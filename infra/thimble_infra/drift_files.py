@@ -1,0 +1,136 @@
+"""`thimble drift`: how far the rows of classified files have moved, from the summaries beside them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import obstore
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from thimble.errors import InvalidInput
+from thimble.watching import drift
+from thimble_infra import buckets, drift_page
+
+SUMMARY = "summary.json"
+SHOWN = 20  # of the features, those that moved most
+
+
+@dataclass(frozen=True)
+class Drifting:
+    """The rows of some files by one model, against what it was trained on."""
+
+    model: str
+    digest: str
+    files: tuple[str, ...]
+    report: dict[str, Any]
+
+
+def show(results: Sequence[str], html: Path | None, endpoint_url: str | None = None) -> None:
+    """A table for each model; and as one page with plots."""
+    found = reports(results, endpoint_url)
+    if html is not None:
+        html.write_text(drift_page.page([(one.model, one.digest, one.files, one.report) for one in found]))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    for number, one in enumerate(found):
+        if number:
+            console.print()
+        _print(console, one)
+    if html is not None:
+        console.print(f"\nwrote {html}", markup=False)
+
+
+def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Drifting]:
+    """Of each model one, in the order in which they occur."""
+    by_model: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for place, summary in _summaries(results, endpoint_url):
+        if summary.get("drift"):
+            by_model.setdefault(summary["model"]["digest"], []).append((place, summary))
+    if not by_model:
+        raise InvalidInput(
+            f"there is nothing to compare in {', '.join(results)}: no summary of a file that a model "
+            "classified which knows its training data (export it anew, with them)"
+        )
+    return [
+        Drifting(
+            model=found[0][1]["model"]["name"] or "the model",
+            digest=digest,
+            files=tuple(place for place, _ in found),
+            report=drift.merged([summary["drift"] for _, summary in found])
+            | {"rejected": sum(summary["rejections"] for _, summary in found)},
+        )
+        for digest, found in by_model.items()
+    ]
+
+
+def _summaries(results: Iterable[str], endpoint_url: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each file was called, and its summary; those of refused files have no drift."""
+    for result in results:
+        found = list(_in_bucket(result, endpoint_url) if result.startswith("s3://") else _here(result))
+        if not found:
+            raise InvalidInput(f"there is no summary of {result}, nor below it")
+        for place, data in found:
+            summary = orjson.loads(data)
+            yield summary.get("input", {}).get("key", place), summary
+
+
+def _here(result: str) -> Iterator[tuple[str, bytes]]:
+    path = Path(result)
+    if path.is_dir():
+        paths = sorted(path.rglob(f"*{SUMMARY}"))
+    elif path.name.endswith(SUMMARY):
+        paths = [path]
+    else:
+        beside = (path.with_name(f"{path.name}.{SUMMARY}"), path.with_name(SUMMARY))
+        paths = [one for one in beside if one.is_file()][:1]
+    for one in paths:
+        try:
+            yield str(one), one.read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"{one} cannot be read: {error.strerror}") from None
+
+
+def _in_bucket(result: str, endpoint_url: str | None) -> Iterator[tuple[str, bytes]]:
+    """Below a prefix, or beside a result."""
+    bucket, _, key = result.removeprefix("s3://").partition("/")
+    folder, _, name = key.rstrip("/").rpartition("/")
+    prefix = folder if name.startswith("result.") or name == SUMMARY else key.rstrip("/")
+    with buckets.reading(bucket, endpoint_url) as objects:
+        for path in buckets.keys(objects, f"{prefix}/" if prefix else ""):
+            if path.endswith(SUMMARY):
+                yield f"s3://{bucket}/{path}", bytes(obstore.get(objects, path).bytes())
+
+
+def _print(console: Console, one: Drifting) -> None:
+    found = one.report
+    files = one.files[0] if len(one.files) == 1 else f"{len(one.files)} files"
+    console.print(
+        f"{files}, by {one.model} ({one.digest[:12]}): {found['rows']:,} rows against "
+        f"{found['reference_rows']:,} of the training data",
+        markup=False,
+    )
+    console.print(_table(found))
+    for line in filter(None, (drift_page.sentence(found), drift_page.rejected(found))):
+        console.print(line, markup=False)
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for title in ("PSI", "Jensen-Shannon", "chance", "missing", "out of range"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    compared = drift.ranked(found)
+    for name, entry in compared[:SHOWN]:
+        distances = [f"{entry[key]:.3f}" for key in ("psi", "js", "chance")]
+        shares = [f"{entry[key]:.1%}" if key in entry else "" for key in ("missing", "out_of_range")]
+        word = "drift" if name in found["drifted"] else entry["verdict"] or ""
+        table.add_row(Text(name), *distances, *shares, word)
+    if len(compared) > SHOWN:
+        table.add_row(f"and {len(compared) - SHOWN} that moved less")
+    return table

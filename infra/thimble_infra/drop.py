@@ -1,0 +1,302 @@
+"""`thimble drop`: files into the inbox, and what became of them; the local stack and a deployed one alike.
+
+All that it knows of the other side is S3: it puts an object into the inbox and waits for `<key>/summary.json`
+in the results bucket. No queue and no function is asked.
+"""
+
+import json
+import shlex
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import S3Store
+
+from thimble.errors import InvalidInput, Unavailable
+from thimble.files.formats import named
+from thimble.files.jobs import fits, under
+from thimble_infra import aws, drop_report, inputs
+from thimble_infra.buckets import Place, connect, endpoint_of, first_line, is_local, place
+from thimble_infra.drop_progress import Parts
+from thimble_infra.drop_report import Outcome, Watch
+from thimble_infra.inputs import Found, Placed, check_places
+
+PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
+READ = 1024 * 1024  # bytes a step of the progress bar
+REJECTIONS = 64 * 1024  # bytes of the rejections to look at, for the first few
+WATCHED = 4  # files whose ranges are shown
+
+Advance = Callable[[int], None]
+
+
+def results_of(inbox: Place) -> Place:
+    """The results bucket as template.yaml names it: the inbox's name, with `results` for its last `inbox`."""
+    found = _beside(inbox, "results")
+    if not found:
+        raise InvalidInput(
+            f"{inbox.bucket} does not say 'inbox'; name the results bucket with --results s3://BUCKET"
+        )
+    return found
+
+
+def parts_of(inbox: Place) -> Place | None:
+    """The parts bucket, likewise; it is for the progress alone, so None will do."""
+    return _beside(inbox, "parts")
+
+
+def _beside(inbox: Place, kind: str) -> Place | None:
+    before, found, after = inbox.bucket.rpartition("inbox")
+    return Place(f"{before}{kind}{after}", "") if found else None
+
+
+@dataclass
+class Dropped:
+    """A file on its way; after its upload known by ETag and version."""
+
+    path: Path
+    name: str  # its key without the inbox's prefix
+    key: str
+    size: int
+    etag: str | None = None
+    version: str | None = None
+    summary: dict[str, Any] | None = None
+    overwritten: bool = False  # before it was classified
+
+    @property
+    def settled(self) -> bool:
+        return self.summary is not None or self.overwritten
+
+    def is_of(self, version: str | None, etag: str | None) -> bool:
+        """Whether these are of the very upload. Without versions, the same bytes have the same result."""
+        if self.version and version:
+            return self.version == version
+        return _plain(self.etag) == _plain(etag)
+
+
+def collect(found: Found, inbox: Place) -> list[Dropped]:
+    """The files on their way; InvalidInput for names that no inbox takes, or not of two files."""
+    dropped: dict[str, Dropped] = {}
+    for file in found.files:
+        key = inbox.key(file.name)
+        if other := dropped.get(key):
+            raise InvalidInput(f"{other.path} and {file.path} would both be {inbox.uri(key)}")
+        _check_key(key)
+        dropped[key] = Dropped(file.path, file.name, key, file.path.stat().st_size)
+    return list(dropped.values())
+
+
+def _check_key(key: str) -> None:
+    """S3 takes any key; the functions' client of it takes none that is no plain path."""
+    if any(segment in ("", ".", "..") for segment in key.split("/")):
+        raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
+        raise InvalidInput(f"{key!r} has a character that is no text: rename the file")
+    if not all(map(fits, astuple(under(key, named(key).extension)))):
+        raise InvalidInput(f"{key!r} is too long: S3 takes keys of 1,024 bytes, with what results add to it")
+
+
+def drop(
+    files: Sequence[Path],
+    *,
+    to: str,
+    results: str | None,
+    output: Path | None,
+    parts: str | None = None,
+    endpoint_url: str | None,
+    timeout: float,
+) -> bool:
+    """Upload, wait, report. False when a file was refused; ThimbleError when its fate could not be learnt."""
+    inbox = place(to)
+    answers = place(results) if results else results_of(inbox)
+    found = inputs.below(files)
+    dropped = collect(found, inbox)
+    if output:
+        folders = [str(path) for path in files if path.is_dir()]
+        check_places([_placed(file, answers, output) for file in dropped], folders)
+    endpoint = endpoint_of(inbox.bucket, endpoint_url)
+    with _sentences(inbox, answers, endpoint), _leaving(dropped, inbox):
+        source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
+        with drop_report.uploading(sum(file.size for file in dropped)) as advance:
+            for file in dropped:
+                _upload(source, file, advance)
+        there = place(parts) if parts else parts_of(inbox)
+        progress = Parts(connect(there.bucket, endpoint), there.prefix) if there else None
+        with drop_report.waiting(len(dropped)) as watch:
+            look = partial(_look, source, target, answers)
+            _follow(look, dropped, time.monotonic() + timeout, watch, progress)
+        outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]
+    drop_report.show(outcomes, found.skipped)
+    if gone := [file.name for file in dropped if file.overwritten]:
+        raise Unavailable(
+            f"overwritten in the inbox before it was classified: {', '.join(gone)}; the result is of what "
+            f"lies in s3://{inbox.bucket} now"
+        )
+    if late := [file.name for file in dropped if not file.settled]:
+        raise Unavailable(_late(late, timeout, inbox, endpoint))
+    return not any(outcome.error for outcome in outcomes)
+
+
+def _placed(file: Dropped, answers: Place, output: Path) -> Placed:
+    paths = under(answers.key(file.key), named(file.key).extension)
+    return Placed(str(file.path), [str(output / path) for path in astuple(paths)])
+
+
+def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:
+    with file.path.open("rb") as stream:
+        if file.size <= PART:  # one request, so that the bucket announces it once
+            put = obstore.put(store, file.key, stream.read(), use_multipart=False)
+            advance(file.size)
+        else:
+            put = obstore.put(store, file.key, _blocks(stream, advance), chunk_size=PART, max_concurrency=4)
+    file.etag, file.version = put["e_tag"], put["version"]
+
+
+def _blocks(stream: BinaryIO, advance: Advance) -> Iterator[bytes]:
+    while block := stream.read(READ):
+        yield block
+        advance(len(block))
+
+
+def _follow(
+    look: Callable[[Dropped], None],
+    files: Sequence[Dropped],
+    deadline: float,
+    watch: Watch,
+    parts: Parts | None,
+) -> None:
+    """Look for the summaries until all are there or the deadline has come, ever less often."""
+    pause = 0.05
+    while True:
+        for file in [file for file in files if not file.settled]:
+            look(file)
+            if file.settled:
+                watch.done(file.name)
+                pause = 0.05
+        if all(file.settled for file in files) or time.monotonic() > deadline:
+            return
+        if parts and watch.somebody:
+            _show_ranges(parts, files, watch)
+        time.sleep(pause)
+        pause = min(2.0, 1.3 * pause)
+
+
+def _show_ranges(parts: Parts, files: Sequence[Dropped], watch: Watch) -> None:
+    """Of the largest: what is split is large."""
+    waiting = sorted((file for file in files if not file.settled), key=lambda file: file.size)
+    for file in waiting[-WATCHED:]:
+        if found := parts.progress(file.key, file.etag):
+            watch.ranges(file.name, *found)
+
+
+def _look(source: S3Store, target: S3Store, answers: Place, file: Dropped) -> None:
+    """For the summary of the very upload; that of another of its name is an earlier one's, or of one that
+    took its place in the inbox."""
+    try:
+        found = obstore.get(target, answers.key(f"{file.key}/summary.json"))
+    except FileNotFoundError:
+        return
+    summary: dict[str, Any] = json.loads(bytes(found.bytes()))
+    given = summary["input"]
+    if file.is_of(given.get("version"), given.get("etag")):
+        file.summary = summary
+        return
+    with suppress(BaseError, FileNotFoundError):  # one may write there, but perhaps not read
+        there = obstore.head(source, file.key)
+        file.overwritten = not file.is_of(there["version"], there["e_tag"])
+
+
+def _plain(etag: str | None) -> str:
+    return (etag or "").strip('"')
+
+
+def _outcome(
+    store: S3Store, answers: Place, file: Dropped, output: Path | None, endpoint: str | None
+) -> Outcome:
+    summary = file.summary or {}
+    outcome = Outcome(file.name, summary, source=str(file.path))
+    keys = [summary["result"]] if "result" in summary else []
+    if summary.get("rejections"):
+        keys.append(summary["rejected"])
+        outcome.rejections = _first_lines(store, summary["rejected"])
+    outcome.places = [str(_download(store, key, output)) if output else answers.uri(key) for key in keys]
+    if output:
+        _download(store, answers.key(f"{file.key}/summary.json"), output)  # for `thimble drift`
+    elif keys:
+        outcome.fetch = _fetch(outcome.places[0], Path(file.name), endpoint)
+    return outcome
+
+
+def _first_lines(store: S3Store, key: str) -> list[dict[str, Any]]:
+    """The first rejections, as many as lie whole in the first bytes."""
+    head = bytes(obstore.get(store, key, options={"range": (0, REJECTIONS)}).bytes())
+    whole = head[: head.rfind(b"\n") + 1]
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def _download(store: S3Store, key: str, folder: Path) -> Path:
+    """The object into the folder, under its key; complete or not at all."""
+    path = folder / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        for block in obstore.get(store, key).stream():
+            file.write(block)
+    return part.rename(path)
+
+
+def _fetch(uri: str, name: Path, endpoint: str | None) -> str:
+    """A line to copy. The local stack's results are readable by anyone on this machine, so curl will do."""
+    file = shlex.quote(f"{name.stem}.result{Path(uri).suffix}")
+    if endpoint and is_local(endpoint):
+        return f"curl -s {shlex.quote(endpoint + '/' + quote(uri.removeprefix('s3://')))} -o {file}"
+    return f"aws s3 cp {shlex.quote(uri)} {file}" + (f" --endpoint-url {endpoint}" if endpoint else "")
+
+
+def _late(names: Sequence[str], timeout: float, inbox: Place, endpoint: str | None) -> str:
+    if inbox.bucket == aws.INBOX:
+        look = "Look at the functions' log, which the banner of `make run` names"
+    else:
+        look = "Look at the files function's log, and for a message among the dead letters"
+    return (
+        f"no summary after {timeout:g} seconds of {', '.join(names)}. {look}. "
+        f"The upload itself is done and lies in s3://{inbox.bucket}"
+    )
+
+
+@contextmanager
+def _leaving(files: Sequence[Dropped], inbox: Place) -> Iterator[None]:
+    """Who leaves with Ctrl-C is told what goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if uploaded := sum(file.etag is not None for file in files):
+            where = f"{uploaded:,} of {len(files):,} uploads lie in s3://{inbox.bucket}"
+            print(f"thimble: not waited for: {where}, and are classified all the same", file=sys.stderr)
+        raise
+
+
+@contextmanager
+def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[None]:
+    """What S3 says, as a sentence."""
+    at = f" at {endpoint}" if endpoint else ""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.filename:  # of this machine
+            raise
+        raise Unavailable(f"there is no bucket {inbox.bucket} or no bucket {answers.bucket}{at}") from None
+    except (PermissionDeniedError, UnauthenticatedError):
+        raise Unavailable(
+            f"these credentials may not write to s3://{inbox.bucket} and read from s3://{answers.bucket}{at}"
+        ) from None
+    except BaseError as error:
+        raise Unavailable(f"S3{at} fails: {first_line(error)}") from None

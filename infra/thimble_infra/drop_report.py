@@ -1,0 +1,172 @@
+"""What `thimble drop` shows: progress on stderr where somebody is watching, the outcome on stdout."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from thimble import encodings
+from thimble_infra.inputs import left_out
+
+SHOWN_REJECTIONS = 5
+SHOWN_CLASSES = 5
+
+
+@dataclass
+class Outcome:
+    name: str
+    summary: dict[str, Any]
+    rejections: list[dict[str, Any]] = field(default_factory=list)  # the first few
+    places: list[str] = field(default_factory=list)  # of the result, and of the rejections if there are any
+    fetch: str | None = None  # a line to copy
+    source: str = ""  # where the file lies, as a person would write it
+
+    @property
+    def error(self) -> str | None:
+        return self.summary.get("error")
+
+
+@contextmanager
+def uploading(size: int) -> Iterator[Callable[[int], None]]:
+    with _bar("Uploading", size, DownloadColumn(), TransferSpeedColumn()) as advance:
+        yield advance
+
+
+@dataclass
+class Watch:
+    """Bars: of the files, and of the ranges of each that is split."""
+
+    bars: Progress
+    files: TaskID
+    split: dict[str, TaskID] = field(default_factory=dict)
+
+    @property
+    def somebody(self) -> bool:
+        return not self.bars.disable
+
+    def done(self, name: str) -> None:
+        if name in self.split:
+            self.bars.remove_task(self.split.pop(name))
+        self.bars.advance(self.files)
+
+    def ranges(self, name: str, done: int, total: int) -> None:
+        if name not in self.split:
+            self.split[name] = self.bars.add_task(f"ranges of {name}", total=total)
+        self.bars.update(self.split[name], completed=done, total=total)
+
+
+@contextmanager
+def waiting(files: int) -> Iterator[Watch]:
+    with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as bars:
+        yield Watch(bars, bars.add_task("Classifying", total=files))
+
+
+@contextmanager
+def reading(size: int) -> Iterator[Callable[[int], None]]:
+    with _bar("Classifying", size, DownloadColumn(), TransferSpeedColumn()) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(title: str, total: int, *columns: ProgressColumn) -> Iterator[Callable[[int], None]]:
+    with _bars(*columns) as bars:
+        task = bars.add_task(title, total=total)
+        yield lambda amount: bars.advance(task, amount)
+
+
+def _bars(*columns: ProgressColumn) -> Progress:
+    console = Console(stderr=True)
+    text = TextColumn("{task.description:<11}", markup=False)
+    return Progress(
+        text, BarColumn(), *columns, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def show(outcomes: Sequence[Outcome], skipped: Sequence[str] = ()) -> None:
+    """A table with a line a file; then, file by file, what was refused or rejected and where the rest is; at
+    last, what was left out."""
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(highlight=False, soft_wrap=True, width=1000)  # a pipe is as wide as its lines
+    classified = [outcome for outcome in outcomes if not outcome.error]
+    if classified:
+        console.print(_table(classified))
+    for number, outcome in enumerate(outcomes):
+        if classified or number:
+            console.print()
+        for line in _details(outcome):
+            console.print(line, markup=False)
+    if skipped:
+        console.print(f"\n{left_out(skipped)}", markup=False)
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("file")
+    for title in ("rows", "predictions", "rejections"):
+        table.add_column(title, justify="right")
+    table.add_column("classes")
+    table.add_column("seconds", justify="right")
+    for outcome in outcomes:
+        summary = outcome.summary
+        counts = [f"{summary[key]:,}" for key in ("rows", "predictions", "rejections")]
+        name, classes = (
+            Text(outcome.name),
+            Text(_classes(summary["classes"])),
+        )  # brackets in them are no markup
+        table.add_row(name, *counts, classes, f"{summary['seconds']:.2f}")
+    return table
+
+
+def _classes(counts: dict[str, int]) -> str:
+    most = sorted(counts.items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{label} {count:,}" for label, count in most[:SHOWN_CLASSES])
+    return shown + (f", and {len(most) - SHOWN_CLASSES} more" if len(most) > SHOWN_CLASSES else "")
+
+
+def _details(outcome: Outcome) -> Iterator[str]:
+    if outcome.error:
+        yield f"{outcome.name} was refused: {outcome.error}"
+        yield from _conversion(outcome, [outcome.error])
+        return
+    yield f"{outcome.name}, by {_model(outcome.summary['model'])}"
+    unit = "row" if outcome.summary["format"] == "parquet" else "line"
+    for rejection in outcome.rejections[:SHOWN_REJECTIONS]:
+        yield f"  {unit} {rejection['line']}: {rejection['reason']}"
+    if (more := outcome.summary["rejections"] - SHOWN_REJECTIONS) > 0 and outcome.rejections:
+        yield f"  and {more:,} more"
+    yield from _conversion(outcome, [rejection["reason"] for rejection in outcome.rejections])
+    for column, reason in outcome.summary.get("left_out", {}).items():
+        yield f"  left out  {column}: {reason}"
+    for title, place in zip(("result", "rejected"), outcome.places, strict=False):
+        yield f"  {title:<9} {place}"
+    if outcome.fetch:
+        yield f"  fetch     {outcome.fetch}"
+
+
+def _conversion(outcome: Outcome, reasons: Sequence[str]) -> Iterator[str]:
+    """The command that makes UTF-8 of the file, if that is what is wrong."""
+    found = Counter(encoding for reason in reasons if (encoding := encodings.said(reason)) is not None)
+    if found and outcome.source:
+        encoding, _ = max(found.items(), key=lambda item: (item[0] != "", item[1]))
+        yield f"  convert   {encodings.command(encoding, outcome.source)}"
+
+
+def _model(model: dict[str, str]) -> str:
+    return f"{model['name'] or 'the model'} ({model['digest'][:12]})"

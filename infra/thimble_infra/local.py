@@ -1,0 +1,224 @@
+"""The whole stack on one machine, behind `make run`: the HTTP API here, S3 with SQS and the files function
+as children.
+
+The API function runs in this process, like one instance of a Lambda function. Children have a pipe from us as
+their standard input: it ends when we end, by whatever signal, and so do they.
+"""
+
+import csv
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stdout, suppress
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from thimble.errors import InvalidModel, Unavailable
+from thimble_infra import aws
+from thimble_infra.apigateway import ApiGateway
+from thimble_infra.invocation import load
+from thimble_infra.output import separate
+
+if TYPE_CHECKING:
+    from thimble.classifier import Classifier
+
+BUNDLED = [Path(__file__).parents[2] / "model" / f"{name}.json" for name in ("iris", "penguins", "digits")]
+LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
+
+
+def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, verbose: bool) -> None:
+    """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting or running."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        api = stack.enter_context(_listen(port, "PORT"))
+        s3 = [stack.enter_context(_listen(s3_port, "S3_PORT"))]
+        if s3_host:
+            s3.append(stack.enter_context(_listen(s3[0].getsockname()[1], "S3_HOST", s3_host)))
+        folder = Path(tempfile.mkdtemp(prefix="thimble-"))
+        stack.callback(_forget, folder)
+        stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
+        _serve(stack, api, s3, folder, [model] if model else BUNDLED, verbose)
+
+
+def _serve(
+    stack: ExitStack,
+    api: socket.socket,
+    s3: list[socket.socket],
+    folder: Path,
+    models: list[Path],
+    verbose: bool,
+) -> None:
+    log = None if verbose else str(folder / "functions.log")
+    s3_url, api_url = _url(s3[0]), _url(api)
+    os.environ.update(environment := aws.environment(s3_url))
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+
+    documents, classifier = _read(models)
+    os.environ["MODEL_NAME"] = next(iter(documents))  # before the children start, who answer by it too
+
+    children = Children(stack, log)
+    descriptors = [listener.fileno() for listener in s3]
+    children.start("thimble_infra.aws", *map(str, descriptors), pass_fds=descriptors)
+    for listener in s3:
+        listener.close()  # the child's from here on, so that its death is noticed
+    aws.create_resources(s3_url)
+    terminal = sys.stdout
+    say = separate(log)  # before the functions' logger is made: it writes where print does
+    _publish(documents)
+    children.start("thimble_infra.queue_mapping", s3_url, *([log] if log else []))
+
+    gateway = ApiGateway(api, load("api"), say)
+    Thread(target=gateway.serve_forever, daemon=True).start()
+    print(banner(classifier, list(documents), api_url, s3_url, folder, log), file=terminal, flush=True)
+    raise ChildEnded(children.wait() + (f"; its last words are in {log}" if log else ""))
+
+
+class ChildEnded(Unavailable):
+    """A process of the stack ended on its own."""
+
+
+class Children:
+    """Processes of the stack, started here and ended with the ExitStack."""
+
+    def __init__(self, stack: ExitStack, log: str | None) -> None:
+        self._stack = stack
+        self._stderr = stack.enter_context(Path(log).open("a")) if log else None  # noqa: SIM115
+        self._ended: SimpleQueue[str] = SimpleQueue()
+
+    def start(self, module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
+        child = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stderr=self._stderr,
+            pass_fds=pass_fds,
+            start_new_session=True,  # Ctrl-C reaches us alone
+        )
+        self._stack.callback(_end, child)
+        Thread(target=self._watch, args=[module, child], daemon=True).start()
+
+    def wait(self) -> str:
+        """Wait until one of them ends on its own, and say which."""
+        return self._ended.get()
+
+    def _watch(self, module: str, child: "subprocess.Popen[bytes]") -> None:
+        code = child.wait()
+        self._ended.put(f"{module} ended unexpectedly, with code {code}")
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # impatience must not interrupt the ending
+    child.kill()  # all that it has is in memory
+    child.wait()
+
+
+def _forget(folder: Path) -> None:
+    """Remove the log, unless somebody wants to read why a child ended."""
+    if not isinstance(sys.exception(), ChildEnded):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
+    """The documents by the names that they are published under, and the first, which is the default."""
+    from thimble import classifier
+    from thimble.models import pointer  # and numpy, which looks at the environment
+
+    found = {}
+    for path in paths:
+        try:
+            data = path.read_bytes()
+            loaded = classifier.load(data)
+        except InvalidModel as error:
+            raise InvalidModel(f"{path} is refused: {error}") from None
+        found[loaded.name if pointer.NAME.fullmatch(loaded.name) else "model"] = data, loaded
+    return {name: data for name, (data, _) in found.items()}, next(iter(found.values()))[1]
+
+
+def _listen(port: int, variable: str, host: str = "127.0.0.1") -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise Unavailable(f"cannot listen on port {port} ({reason}); {variable} chooses another") from None
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _publish(documents: dict[str, bytes]) -> None:
+    from thimble.store import Folder
+    from thimble_infra import publishing
+
+    folder = Folder(os.environ["MODELS_URI"])
+    for name, document in documents.items():
+        publishing.publish(folder, publishing.publication(folder, name, document))
+
+
+def banner(
+    classifier: "Classifier", names: list[str], api_url: str, s3_url: str, folder: Path, log: str | None
+) -> str:
+    """Lines to copy, with rows that the model at hand knows."""
+    document = classifier.document
+    rows = document.examples.rows if document.examples else ((0.0,) * document.n_features_in,)
+    return f"""
+Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {classifier.n_features} features, \
+{len(classifier.classes)} classes
+
+  Ask it:
+    {_curl(api_url, rows[:2], folder)}
+
+  Publish a version of it, or another model: {_thimble(s3_url)} publish MODEL.json
+  Published are {", ".join(names)}.
+
+  Drop a file (CSV, JSON, JSON Lines, Parquet): {_thimble(s3_url)} drop FILE.csv. For example:
+    {_thimble(s3_url)} drop {_example_file(folder, document.feature_names_in, rows)}
+
+  The functions' log: {log or "here"}
+  Ctrl-C stops everything.
+
+ready {api_url} s3 {s3_url}"""
+
+
+def _curl(api_url: str, rows: Sequence[Sequence[object]], folder: Path) -> str:
+    body = json.dumps({"instances": rows})
+    if len(body) > LONGEST_LINE:
+        path = folder / "examples.json"
+        path.write_text(body)
+        body = f"@{path}"
+    return f"curl -s {api_url}/classify -H 'content-type: application/json' -d {shlex.quote(body)}"
+
+
+def _thimble(s3_url: str) -> str:
+    """The command as it works in the directory and against the ports at hand."""
+    port = s3_url.rpartition(":")[2]
+    script = Path(sys.argv[0])
+    on_path = shutil.which(script.name)
+    if on_path and Path(on_path).resolve() == script.resolve():
+        script = Path(script.name)
+    elif script.resolve().is_relative_to(Path.cwd()):
+        script = script.resolve().relative_to(Path.cwd())
+    return ("" if port == "9000" else f"S3_PORT={port} ") + f"{shlex.quote(str(script))}"
+
+
+def _example_file(folder: Path, names: Sequence[str] | None, rows: Sequence[Sequence[object]]) -> Path:
+    path = folder / "examples.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([*([names] if names else []), *rows])
+    return path

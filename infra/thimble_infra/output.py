@@ -1,0 +1,33 @@
+"""Two readers, two places: a line a request for the person at the terminal, the functions' log in a file."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+
+def separate(log: str | None) -> Callable[[str], None]:
+    """From now on, what this process prints goes to the file `log` (None: it stays here).
+
+    Returns what prints a line for the person: on a terminal, and otherwise into the log, because a program
+    that waits for the banner may never read on, and a full pipe would stop the service.
+    """
+    here = sys.stdout
+    if log:
+        sys.stdout = open(log, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+    _log_to_stdout()
+    target = here if here.isatty() else sys.stdout
+
+    def say(line: str) -> None:
+        print(time.strftime("%H:%M:%S"), line, file=target, flush=True)
+
+    return say
+
+
+def _log_to_stdout() -> None:
+    """Our own logger only: the functions' logger brings its handler."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    ours = logging.getLogger("thimble_infra")
+    ours.handlers = [handler]
+    ours.setLevel(logging.INFO)

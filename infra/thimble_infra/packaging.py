@@ -1,0 +1,65 @@
+"""`make package`: what `sam deploy` uploads, made here, because sam's own archives differ between machines.
+
+sam packs files in the order in which the file system lists them, so that the same build gives other bytes
+elsewhere. Here entries are sorted, times and permissions fixed: a commit gives the same archives every time
+(by one version of zlib), and `sam deploy`, which uploads an archive as it is, changes nothing that has not
+changed.
+"""
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from thimble_infra.build import BUILT, ROOT, digest
+
+PACKAGE = ROOT / ".aws-sam" / "package"  # as deep as the build, whose relative paths the template keeps
+MOMENT = (1980, 1, 1, 0, 0, 0)
+UNIX = 3
+LEVEL = 9
+
+
+def main() -> None:
+    for path in package(BUILT, PACKAGE):
+        print(f"{path.name:20} {path.stat().st_size / 2**20:6.1f} MiB  sha256:{sha256(path)}")
+
+
+def package(built: Path, into: Path) -> list[Path]:
+    """Archives of all that was built, each content once, and a template that names them."""
+    from samcli.yamlhelper import yaml_dump, yaml_parse
+
+    into.mkdir(parents=True, exist_ok=True)
+    for stale in into.iterdir():
+        stale.unlink()
+    template: dict[str, Any] = yaml_parse((built / "template.yaml").read_text())
+    archives: dict[str, Path] = {}
+    for resource in template["Resources"].values():
+        for name in ("CodeUri", "ContentUri"):
+            folder = built / str(resource["Properties"].get(name, ""))
+            if name in resource["Properties"] and folder.is_dir():
+                known = digest(folder)
+                if known not in archives:
+                    archives[known] = archive(folder, into / f"{folder.name}.zip")
+                resource["Properties"][name] = archives[known].name
+    (into / "template.yaml").write_text(yaml_dump(template))
+    return list(archives.values())
+
+
+def archive(folder: Path, path: Path) -> Path:
+    """A zip of a folder's files that depends on their names, bytes and permissions alone."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as found:
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), MOMENT)
+            entry.create_system, entry.compress_type = UNIX, zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o100755 if file.stat().st_mode & 0o100 else 0o100644) << 16
+            found.writestr(entry, file.read_bytes(), compresslevel=LEVEL)
+    return path
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Files classified by several processes of this machine: small ones whole, large ones in ranges, as the
+functions of a deployed stack share them. The same bytes come out.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore
+
+from thimble import classifier
+from thimble.classifier import Classifier
+from thimble.errors import InvalidFile, Unavailable
+from thimble.files import pipeline
+from thimble.files.jobs import Job, Options, Paths, Summary
+from thimble.files.streams import Source
+from thimble.split import assembly, divided, ranges, share
+from thimble.split.parts import Folder, Plan, Report
+from thimble.split.ranges import Range
+from thimble_infra.buckets import first_line
+
+RANGE_BYTES = 32 << 20  # of a file that several share; a smaller one is not worth it
+THREADS = 2  # of a process: so many processors it keeps busy, and no more
+LOOK_SECONDS = 0.1  # at how far the processes are
+
+
+@dataclass(frozen=True)
+class Task:
+    """All of a job but the model, which each process has loaded."""
+
+    place: str
+    source: Source
+    results: ObjectStore
+    paths: Paths
+    options: Options
+
+    def job(self, model: Classifier, on_read: Callable[[int], object], workers: int | None = None) -> Job:
+        source = replace(self.source, on_read=on_read)
+        return Job(self.place, source, model, self.results, self.paths, self.options, workers=workers)
+
+
+class Process:
+    """What a process of the pool has: the model, and a count of what all have read and nobody was told of."""
+
+    model: Classifier
+    read: Any
+
+    @classmethod
+    def begin(cls, document: bytes, read: Any) -> None:
+        cls.model, cls.read = classifier.load(document), read
+
+    @classmethod
+    def on_read(cls, size: int) -> None:
+        with cls.read.get_lock():
+            cls.read.value += size
+
+    @classmethod
+    def job(cls, task: Task) -> Job:
+        return task.job(cls.model, cls.on_read, workers=THREADS)
+
+
+@contextmanager
+def _named(task: Task) -> Iterator[None]:
+    try:
+        yield
+    except BaseError as error:
+        raise Unavailable(f"{task.source.path} cannot be classified: {first_line(error)}") from None
+
+
+def whole(task: Task, model: Classifier, on_read: Callable[[int], object]) -> Summary:
+    """In this process."""
+    with _named(task):
+        return pipeline.run(task.job(model, on_read))
+
+
+def _whole(task: Task) -> Summary:
+    with _named(task):
+        return pipeline.run(Process.job(task))
+
+
+def _range(task: Task, plan: Plan, folder: Folder, part: Range) -> Report:
+    with _named(task):
+        return share.classified(Process.job(task), plan, folder, part, math.inf)
+
+
+@dataclass(frozen=True)
+class Pool:
+    size: int
+    processes: ProcessPoolExecutor
+    model: Classifier
+    read: Any
+
+    def summaries(self, tasks: list[Task], advance: Callable[[int], object]) -> list[Summary]:
+        """Of several files at a time; `advance` is told how many bytes were read."""
+        with ThreadPoolExecutor(self.size) as files:
+            done = [files.submit(self._summary, task) for task in tasks]
+            while wait(done, LOOK_SECONDS).not_done:
+                self._tell(advance)
+            self._tell(advance)
+            return [future.result() for future in done]
+
+    def _tell(self, advance: Callable[[int], object]) -> None:
+        with self.read.get_lock():
+            size, self.read.value = self.read.value, 0
+        advance(size)
+
+    def _summary(self, task: Task) -> Summary:
+        job = task.job(self.model, on_read=int)
+        if task.source.size < 2 * RANGE_BYTES or not job.splittable:
+            return self.processes.submit(_whole, task).result()
+        return job.standing() or self._shared(task, job)
+
+    def _shared(self, task: Task, job: Job) -> Summary:
+        started = time.monotonic()
+        with _folder(job.results) as folder:
+            try:
+                outcome = self._outcome(task, job, folder)
+            except InvalidFile as error:
+                outcome = {"error": str(error)}
+        return job.conclude(outcome, time.monotonic() - started)
+
+    def _outcome(self, task: Task, job: Job, folder: Folder) -> Summary:
+        head = divided.head(job)
+        shared = divided.opened(job, head)
+        plan = Plan(job.identity, shared.form.name, head, shared.bounds(RANGE_BYTES), time.time())
+        done: dict[int, Report] = {}
+        again = ranges.planned(plan.bounds)
+        while again:
+            calls = [self.processes.submit(_range, task, plan, folder, part) for part in again]
+            done |= {report.index: report for report in map(Future.result, calls)}
+            right, again = ranges.checked(plan.bounds, done)
+        return assembly.assembled(job, plan, folder, right, math.inf)
+
+
+@contextmanager
+def _folder(results: ObjectStore) -> Iterator[Folder]:
+    """For parts; beside the results, if they are here: there is room for them."""
+    beside = results.prefix if isinstance(results, LocalStore) else None
+    with tempfile.TemporaryDirectory(prefix=".thimble-", dir=beside) as path:
+        yield Folder(LocalStore(Path(path)), "parts")
+
+
+def usual() -> int:
+    """How many processes keep this machine busy."""
+    return max((os.cpu_count() or 1) // THREADS, 1)
+
+
+@contextmanager
+def pool(processes: int, document: bytes) -> Iterator[Pool]:
+    context = multiprocessing.get_context("spawn")  # a fork would take polars' threads for granted
+    read = context.Value("q", 0)
+    before = os.environ.get("POLARS_MAX_THREADS")
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # each process reads it at its start
+    try:
+        with ProcessPoolExecutor(processes, context, Process.begin, (document, read)) as executor:
+            yield Pool(processes, executor, classifier.load(document), read)
+    finally:
+        del os.environ["POLARS_MAX_THREADS"]
+        if before is not None:
+            os.environ["POLARS_MAX_THREADS"] = before

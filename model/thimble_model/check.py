@@ -1,0 +1,193 @@
+"""What `thimble check` shows of a document: that it loads, what it is, how it compares with its estimator."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table as Grid
+from rich.text import Text
+
+from thimble.classifier import Classifier, Output, load
+from thimble.document import Document
+from thimble.features import Feature
+from thimble.heads import Head
+from thimble_model.describe import described, quoted
+from thimble_model.frames import Table, known_names
+from thimble_model.parity import Parity, parity
+from thimble_model.unsupported import Unsupported
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARKLINE_WIDTH = 40
+MOST_FEATURES = 20
+
+
+@dataclass(frozen=True)
+class Check:
+    """A document that loaded, and what its estimator says of it, if there is one."""
+
+    classifier: Classifier
+    size: int
+    pickle_size: int | None
+    parity: Parity | None
+
+
+def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Check:
+    """Load the document (or InvalidModel says why not) and compare it on `table`, or else on its examples."""
+    classifier = load(data)
+    if estimator is None:
+        return Check(classifier, len(data), pickle_size=None, parity=None)
+    _require_pair(classifier, estimator)
+    rows = example_table(classifier.document) if table is None else table
+    return Check(
+        classifier,
+        len(data),
+        pickle_size=len(pickle.dumps(estimator)),
+        parity=None if rows is None else parity(classifier, estimator, rows),
+    )
+
+
+def _require_pair(classifier: Classifier, estimator: Any) -> None:
+    """The two take and tell the same things, so that their answers can be compared."""
+    names, classes = classifier.feature_names, estimator.classes_
+    if names:
+        _require_same("features", known_names(estimator) or names, names)
+    n_features = getattr(estimator, "n_features_in_", classifier.n_features)
+    _require_same("features", range(n_features), range(classifier.n_features))
+    outputs = [one.tolist() for one in (classes if isinstance(classes, list) else [classes])]
+    _require_same("outputs", range(len(outputs)), range(len(classifier.outputs)))
+    for theirs, output in zip(outputs, classifier.outputs, strict=True):
+        _require_same("classes", theirs, output.classes)
+
+
+def _require_same(kind: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None:
+    if len(theirs) != len(ours):
+        raise Unsupported(
+            f"The document is of another estimator: it has {len(ours)} {kind}, this one {len(theirs)}"
+        )
+    for one, other in zip(theirs, ours, strict=True):
+        if one != other:
+            raise Unsupported(
+                f"The document is of another estimator: {other!r} among its {kind} is {one!r} in this one"
+            )
+
+
+def example_table(document: Document) -> Table | None:
+    if document.examples is None:
+        return None
+    table = pd.DataFrame(document.examples.rows, columns=document.feature_names_in)
+    numeric = [
+        column for column, feature in zip(table.columns, document.features, strict=True) if feature.numeric
+    ]
+    return table.astype(dict.fromkeys(numeric, np.float64))
+
+
+def card(found: Check) -> Grid:
+    """The check as a table for the terminal."""
+    grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for title, text in facts(found):
+        grid.add_row(title, Text(text))  # names may have brackets, which rich would read as markup
+    return grid
+
+
+def facts(found: Check) -> list[tuple[str, str]]:
+    """The card's lines: a title and a text each, those that the document can fill."""
+    classifier, document = found.classifier, found.classifier.document
+    prepared = [("", line) for line in described(document)]
+    lines = [
+        ("Model", document.name or "(no name)"),
+        ("Digest", classifier.digest),
+        ("Size", _size(found)),
+        ("Features", _features(classifier)),
+        *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
+        *(_of(output, "Layers", _layers(output.head)) for output in classifier.outputs),
+        *(_of(output, "Labels", _labels(output)) for output in classifier.outputs),
+        ("Trained", _trained(document)),
+        (
+            "Scores",
+            ", ".join(f"{key} {value:.4g}" for key, value in document.training.get("scores", {}).items()),
+        ),
+        ("Loss", _loss(document)),
+        ("Examples", _examples(document)),
+        ("Parity", "" if found.parity is None else str(found.parity)),
+    ]
+    return [(title, text) for title, text in lines if text]
+
+
+def _features(classifier: Classifier) -> str:
+    if not classifier.feature_names:
+        return f"{classifier.n_features}, by position"
+    names = [_feature(feature) for feature in classifier.features]
+    shown = names if len(names) <= MOST_FEATURES else [*names[: MOST_FEATURES - 2], "...", names[-1]]
+    return f"{len(names)}: {', '.join(shown)}"
+
+
+def _feature(feature: Feature) -> str:
+    """island (text, may be missing)."""
+    about = [feature.type] if feature.type != "number" else []
+    if feature.missing and feature.type != "unused":
+        about.append("may be missing")
+    name = quoted(feature.name)
+    return f"{name} [{', '.join(about)}]" if about else name
+
+
+def _size(found: Check) -> str:
+    text = f"{found.size:,} bytes"
+    if found.pickle_size is None:
+        return text
+    times = found.pickle_size / found.size
+    return f"{text}; the estimator's pickle has {found.pickle_size:,}, {times:.1f} times as many"
+
+
+def _of(output: Output, title: str, text: str) -> tuple[str, str]:
+    return (title, f"{output.name}: {text}" if output.name else text)
+
+
+def _labels(output: Output) -> str:
+    return ", ".join(map(quoted, output.class_texts)) + (
+        " (any number of them a row)" if output.multilabel else ""
+    )
+
+
+def _layers(head: Head) -> str:
+    """4 → 10 relu → 3 softmax."""
+    widths = [len(b) for b in head.intercepts]
+    hidden = [f"{width} {head.activation}" for width in widths[:-1]]
+    parameters = sum(W.size for W in head.coefs) + sum(widths)
+    chain = " → ".join([str(len(head.coefs[0])), *hidden, f"{widths[-1]} {head.out_activation}"])
+    return f"{chain}; {parameters:,} parameters"
+
+
+def _trained(document: Document) -> str:
+    about = document.training
+    versions = [f"{library} {version}" for library, version in about.get("versions", {}).items()]
+    rows = [f"on {about['rows']:,} rows"] if "rows" in about else []
+    epochs = [f"in {document.history['n_iter']:,} iterations"] if "n_iter" in document.history else []
+    return ", ".join([*([about["time"]] if "time" in about else []), *rows, *epochs, *versions])
+
+
+def _loss(document: Document) -> str:
+    curve = [value for value in document.history.get("loss_curve") or () if isinstance(value, int | float)]
+    return f"{sparkline(curve)} {curve[0]:.3g} to {curve[-1]:.3g}" if curve else ""
+
+
+def sparkline(values: list[float]) -> str:
+    """The curve in a line of blocks."""
+    step = max(1, -(-len(values) // SPARKLINE_WIDTH))
+    shown = values[::step]
+    low, span = min(shown), max(shown) - min(shown)
+    return "".join(BARS[int((value - low) / span * (len(BARS) - 1)) if span else 0] for value in shown)
+
+
+def _examples(document: Document) -> str:
+    return (
+        f"{len(document.examples.rows)} rows, reproduced"
+        if document.examples
+        else "none: nothing proves the model"
+    )

@@ -1,0 +1,363 @@
+"""Fitted classifiers as networks over the columns that reach them.
+
+A linear model is a network without hidden layers. A multilayer perceptron decides on probabilities, a linear
+model on logits, which matters where two of them round to a tie. Ensembles are lowered to steps: the scores of
+their members become columns, and the network is what combines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import (
+    LogisticRegression,
+    LogisticRegressionCV,
+    Perceptron,
+    RidgeClassifier,
+    RidgeClassifierCV,
+    SGDClassifier,
+)
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.svm import LinearSVC
+from sklearn.utils.validation import check_is_fitted
+
+from thimble.heads import Label
+from thimble_model.networks import Head, head, identity_head, lowered, side_by_side
+from thimble_model.program import Column, Program
+from thimble_model.transformers import located, transform
+from thimble_model.unsupported import Unsupported, class_name, names
+
+Columns = list[Column]
+Place = tuple[str, ...]
+
+LOSS_CURVE_POINTS = 100
+HISTORY = ("n_iter", "t", "loss", "best_loss", "best_validation_score", "loss_curve", "validation_scores")
+
+
+def heads_of(
+    program: Program, estimator: Any, columns: Columns, outputs: Sequence[str], place: Place = ()
+) -> list[Head]:
+    """The networks of a classifier: one, or one for each output, which `outputs` names."""
+    if type(estimator) is Pipeline:
+        columns, last, place = _through(program, estimator, columns, place)
+        return heads_of(program, last, columns, outputs, place)
+    if type(estimator) is not MultiOutputClassifier:
+        return [classify(program, estimator, columns, place)]
+    require_fitted(estimator, place)
+    heads = side_by_side(
+        [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
+    )
+    if len(outputs) != len(heads):
+        outputs = [str(i) for i in range(len(heads))]
+    return [replace(one, keys={"name": name, **one.keys}) for name, one in zip(outputs, heads, strict=True)]
+
+
+def _through(
+    program: Program, estimator: Pipeline, columns: Columns, place: Place
+) -> tuple[Columns, Any, Place]:
+    """The columns that reach a pipeline's last step, that step and its place."""
+    *steps, (last_name, last) = estimator.steps
+    for name, step in steps:
+        columns = transform(program, step, columns, (*place, name))
+    return columns, last, (*place, last_name)
+
+
+def best(estimator: Any) -> Any:
+    """What a search over hyper-parameters predicts with; any other estimator as it is."""
+    if not isinstance(estimator, GridSearchCV | RandomizedSearchCV):
+        return estimator
+    if not hasattr(estimator, "best_estimator_"):
+        raise Unsupported(f"{class_name(estimator)} is not fitted, or without its best estimator: refit=True")
+    return estimator.best_estimator_
+
+
+def require_fitted(estimator: Any, place: Place = ()) -> None:
+    """Unsupported unless it is a fitted classifier of ours: asked before it is asked anything itself."""
+    if type(estimator) is FrozenEstimator:
+        require_fitted(estimator.estimator, place)
+    elif type(estimator) is Pipeline:
+        name, last = estimator.steps[-1]
+        require_fitted(last, (*place, name))
+    elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier):
+        raise _unsupported(estimator, place)
+    else:
+        try:
+            check_is_fitted(estimator)
+        except NotFittedError:
+            raise Unsupported(f"{located(estimator, place)} is not fitted") from None
+
+
+def _unsupported(estimator: Any, place: Place) -> Unsupported:
+    supported = names(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline))
+    return Unsupported(f"{located(estimator, place)} is not supported; supported are {supported}")
+
+
+def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """One network; Unsupported names the step that has no exact form, and what is supported."""
+    if type(estimator) is FrozenEstimator:
+        return classify(program, estimator.estimator, columns, place)
+    if type(estimator) is Pipeline:
+        columns, last, place = _through(program, estimator, columns, place)
+        return classify(program, last, columns, place)
+    if type(estimator) not in CLASSIFIERS:  # a subclass may predict in its own way
+        raise _unsupported(estimator, place)
+    require_fitted(estimator, place)
+    try:
+        if len(estimator.classes_) < 2:
+            raise Unsupported("it was fitted on one class only, and tells nothing apart")
+        if not columns:
+            raise Unsupported("no column reaches it")
+        if type(estimator) in LEAVES:
+            program.forbid_missing(columns)  # any other that is missing makes the answer no number
+            program.numbers(columns)
+        return CLASSIFIERS[type(estimator)](program, estimator, columns, place)
+    except Refusal:
+        raise
+    except Unsupported as error:
+        raise Refusal(f"{located(estimator, place)}: {error}") from None
+
+
+class Refusal(Unsupported):
+    """A refusal that says its place already."""
+
+
+def mlp(program: Program, estimator: MLPClassifier, columns: Columns, place: Place) -> Head:
+    return head(
+        [column.index for column in columns],
+        estimator.coefs_,
+        estimator.intercepts_,
+        classes=labels(estimator.classes_),
+        activation=estimator.activation,
+        out_activation=estimator.out_activation_,
+    )
+
+
+def logistic_regression(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    if getattr(estimator, "multi_class", "auto") == "ovr" and len(estimator.classes_) > 2:
+        return linear(estimator, columns, "logistic", normalize="uniform")
+    return linear(estimator, columns, "logistic" if len(estimator.classes_) == 2 else "softmax")
+
+
+def discriminant_analysis(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    return linear(estimator, columns, "logistic" if len(estimator.classes_) == 2 else "softmax")
+
+
+def sgd(program: Program, estimator: SGDClassifier, columns: Columns, place: Place) -> Head:
+    activation = {"log_loss": "logistic", "modified_huber": "modified_huber"}.get(estimator.loss)
+    if activation is None:
+        return scores(program, estimator, columns, place)
+    several = len(estimator.classes_) > 2
+    return linear(estimator, columns, activation, normalize="uniform" if several else None)
+
+
+def scores(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """A linear model without probabilities."""
+    return linear(estimator, columns, "identity", decision="scores")
+
+
+def ridge(program: Program, estimator: RidgeClassifier, columns: Columns, place: Place) -> Head:
+    multilabel = estimator._label_binarizer.y_type_.startswith("multilabel") or None
+    return linear(estimator, columns, "identity", decision="scores", multilabel=multilabel)
+
+
+def linear(
+    estimator: Any, columns: Columns, out_activation: str, decision: str = "logits", **keys: Any
+) -> Head:
+    coef = estimator.coef_.toarray() if hasattr(estimator.coef_, "toarray") else estimator.coef_  # sparsify()
+    coef = np.atleast_2d(coef)  # of two classes, RidgeClassifier has a vector
+    return head(
+        [column.index for column in columns],
+        [coef.T],
+        [np.broadcast_to(estimator.intercept_, len(coef))],
+        classes=labels(estimator.classes_),
+        out_activation=out_activation,
+        decision=decision,
+        **keys,
+    )
+
+
+def gaussian_nb(program: Program, estimator: GaussianNB, columns: Columns, place: Place) -> Head:
+    """log P(c) - Σ log(2πv) / 2 - Σ (x - θ)² / 2v: the squares are columns, the rest is linear."""
+    theta, var = estimator.theta_, estimator.var_
+    n_classes, n_features = theta.shape
+    centred = program.add("scale", [column.index for column in columns] * n_classes, subtract=theta.ravel())
+    squares = program.add("function", [column.index for column in centred], name="square")
+    weights = np.zeros((n_classes * n_features, n_classes))
+    for k in range(n_classes):
+        weights[k * n_features : (k + 1) * n_features, k] = -0.5 / var[k]
+    with np.errstate(divide="ignore"):
+        intercepts = np.log(estimator.class_prior_) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
+    return head(
+        [column.index for column in squares],
+        [weights],
+        [intercepts],
+        classes=labels(estimator.classes_),
+        out_activation="softmax",
+        decision="logits",
+    )
+
+
+def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Columns, place: Place) -> Head:
+    """The members' calibrated probabilities, summed in their order and divided by their number."""
+    if estimator.method == "temperature" and len(estimator.classes_) > 2:
+        raise Unsupported(
+            "method='temperature' of three classes or more: what scikit-learn makes of a row then depends on "
+            "the rows beside it (scores that happen to sum to 1 are taken for probabilities); supported are "
+            "'sigmoid' and 'isotonic', and 'temperature' of two classes"
+        )
+    members = [
+        _calibrated_member(program, member, columns, (*place, "estimator"))
+        for member in estimator.calibrated_classifiers_
+    ]
+    n, n_classes = len(members), len(estimator.classes_)
+    together = np.tile(np.eye(n_classes), (n, 1))
+    sums = program.add(
+        "linear",
+        [index for member in members for index in member],
+        width=n_classes,
+        coefs=together,
+        intercepts=np.zeros(n_classes),
+    )
+    means = program.add("scale", [column.index for column in sums], divide=np.full(n_classes, float(n)))
+    return identity_head([column.index for column in means], classes=labels(estimator.classes_))
+
+
+def _calibrated_member(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
+    """The columns of a member's calibrated probabilities, one a class."""
+    network = classify(program, member.estimator, columns, place)
+    if not hasattr(member.estimator, "decision_function"):
+        raise Unsupported(f"it calibrates {class_name(member.estimator)}; supported are linear models")
+    if len(member.estimator.classes_) != len(member.classes):
+        raise Unsupported("one of its members has not seen every class")
+    raw = lowered(program, network)
+    if member.method == "sigmoid":
+        a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
+        scaled = program.add("scale", raw, multiply=-a, add=-b)
+        found = program.add("function", [column.index for column in scaled], name="logistic")
+    elif member.method == "temperature":  # the softmax of -βz and βz
+        scaled = program.add("scale", raw, multiply=np.full(1, 2.0 * float(member.calibrators[0].beta_)))
+        found = program.add("function", [column.index for column in scaled], name="logistic")
+    else:
+        x, y = (
+            [getattr(c, key).tolist() for c in member.calibrators]
+            for key in ("X_thresholds_", "y_thresholds_")
+        )
+        found = program.add("interpolate", raw, x=x, y=y)
+    indices = [column.index for column in found]
+    if len(indices) == 1:
+        (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p
+        return [rest.index, *indices]
+    return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
+
+
+def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Columns, place: Place) -> Head:
+    for member in estimator.estimators_:
+        if class_name(member) == "_ConstantPredictor":
+            raise Unsupported("one of its classes is in every row of the training data, or in none")
+    members = [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
+    classes = labels(estimator.classes_)
+    multilabel = estimator.multilabel_
+    if len(members) == 1:
+        (one,) = members
+        return replace(one, keys={**one.keys, "classes": classes})
+    first = members[0].keys
+    if not hasattr(estimator.estimators_[0], "decision_function"):
+        likely = [_positive(program, member) for member in members]
+        if multilabel:
+            return identity_head(likely, classes=classes, multilabel=True)
+        return identity_head(likely, classes=classes, decision="logits", normalize="zero")
+    flat = side_by_side(members)
+    keys = {"classes": classes, "out_activation": first["out_activation"], "decision": members[0].decision}
+    if members[0].decision == "scores":
+        keys |= {"multilabel": True} if multilabel else {}
+    elif not multilabel:
+        keys |= {"normalize": "zero"}
+    elif first["out_activation"] != "logistic":
+        keys |= {"multilabel": True}
+    coefs = np.hstack([member.coefs[0] for member in flat])
+    return head(flat[0].inputs, [coefs], [np.concatenate([member.intercepts[0] for member in flat])], **keys)
+
+
+def _positive(program: Program, network: Head) -> int:
+    """The column of the second class's probability."""
+    logits = lowered(program, network)
+    activation = network.keys["out_activation"]
+    if activation == "identity":
+        return logits[-1]
+    if activation == "softmax":  # of two: the logistic of their difference
+        difference = program.add(
+            "linear", logits, width=1, coefs=np.array([[-1.0], [1.0]]), intercepts=np.zeros(1)
+        )
+        logits = [difference[0].index]
+    return program.add("function", logits, name="logistic")[0].index
+
+
+LEAVES: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
+    GaussianNB: gaussian_nb,
+    LinearDiscriminantAnalysis: discriminant_analysis,
+    LinearSVC: scores,
+    LogisticRegression: logistic_regression,
+    LogisticRegressionCV: logistic_regression,
+    MLPClassifier: mlp,
+    Perceptron: scores,
+    RidgeClassifier: ridge,
+    RidgeClassifierCV: ridge,
+    SGDClassifier: sgd,
+}
+CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
+    **LEAVES,
+    CalibratedClassifierCV: calibrated,
+    OneVsRestClassifier: one_vs_rest,
+}
+
+
+def labels(classes: NDArray[Any]) -> list[Label]:
+    """The classes as JSON has them, each of its own type."""
+    return [_label(label) for label in (classes if classes.dtype.kind in "mM" else classes.tolist())]
+
+
+def _label(label: Any) -> Label:
+    if isinstance(label, np.generic) and label.dtype.kind not in "mM":
+        label = float(label) if label.dtype.kind == "f" else label.item()
+    if isinstance(label, str):
+        return str.__str__(label)  # of a subclass, say an Enum, its text
+    if isinstance(label, bool | float):
+        return label
+    if isinstance(label, int) and -(2**63) <= label < 2**64:
+        return int(label)
+    kind = "an integer of more than 64 bits" if isinstance(label, int) else f"a {class_name(label)}"
+    raise Unsupported(f"The label {label!r} is {kind}; labels are strings, numbers or booleans")
+
+
+def history(estimator: Any) -> dict[str, Any]:
+    """How the training went, as far as the estimator knows; a long loss curve is thinned evenly."""
+    if type(estimator) is Pipeline:
+        return history(estimator.steps[-1][1])
+    found = {key: getattr(estimator, f"{key}_", None) for key in HISTORY}
+    return {key: _plain(value) for key, value in found.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [float(v) for v in _thinned(value)]
+    return int(np.max(value)) if np.asarray(value).dtype.kind in "iu" else float(value)
+
+
+def _thinned(curve: list[Any]) -> list[Any]:
+    if len(curve) <= LOSS_CURVE_POINTS:
+        return curve
+    kept = np.linspace(0, len(curve) - 1, LOSS_CURVE_POINTS).round().astype(int)
+    return [curve[i] for i in kept]

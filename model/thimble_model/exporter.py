@@ -1,0 +1,199 @@
+"""A fitted estimator to the bytes of a model document, which are proved before they are handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import sklearn
+from numpy.typing import NDArray
+from sklearn.metrics import log_loss
+
+from thimble.classifier import Classifier, load
+from thimble.document import FORMAT, FORMAT_VERSION
+from thimble.errors import InvalidInput, InvalidModel
+from thimble_model.estimators import best, heads_of, history, require_fitted
+from thimble_model.forms import type_of
+from thimble_model.frames import (
+    Table,
+    as_table,
+    columns,
+    data_digest,
+    estimator_input,
+    is_sparse,
+    json_rows,
+    known_names,
+    require_free_names,
+    require_one_form,
+)
+from thimble_model.histograms import document_key as reference
+from thimble_model.networks import Head, folded
+from thimble_model.parity import all_numbers, expected, require_parity
+from thimble_model.program import Program, document_keys
+from thimble_model.unsupported import Unsupported, first_line
+
+FEWEST_EXAMPLES, MOST_EXAMPLES = 3, 5
+
+
+def export(
+    estimator: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    name: str = "",
+    scores: Mapping[str, float] | None = None,
+    trained: datetime | None = None,
+    with_history: bool = True,
+) -> bytes:
+    """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
+
+    `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
+    the training data, and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
+    of held-out data. Raises Unsupported where the estimator has no exact document, and InvalidInput where it
+    refuses the rows.
+    """
+    estimator = best(estimator)
+    require_fitted(estimator)
+    table = None if X is None else as_table(estimator, X)
+    names = _feature_names(estimator, table)
+    program = _program(estimator, table, names)
+    heads = folded(program, heads_of(program, estimator, program.features(), _output_names(y)))
+    preprocessing = document_keys(program, heads[0].inputs)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        **({"feature_names_in": names} if names else {}),
+        "n_features_in": len(program.names),
+        **({"preprocessing": preprocessing} if preprocessing else {}),
+        **_head_keys(heads),
+    }
+    try:
+        classifier = load(dumps(document))
+    except InvalidModel as error:
+        raise Unsupported(f"The document would be refused: {error}") from None
+    require_free_names(classifier)
+    samples = made_rows(classifier) if table is None else table
+    require_parity(classifier, estimator, samples)
+    document |= {
+        **_examples(classifier, estimator, samples),
+        **({} if table is None else reference(classifier, columns(classifier.features, table))),
+        "training": _training(estimator, classifier, table, y, scores or {}, trained),
+        **(history(estimator) if with_history else {}),
+    }
+    data = dumps(document)
+    load(data)  # which runs the examples
+    return data
+
+
+def dumps(document: Mapping[str, Any]) -> bytes:
+    """One key a line, so that a document can be read and a change of it shown."""
+    try:
+        lines = [orjson.dumps(key) + b": " + orjson.dumps(value) for key, value in document.items()]
+    except TypeError as error:  # half a character in a name, a label or a category
+        raise Unsupported(f"The document would hold what JSON cannot: {error}") from None
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
+    if table is None or not all(isinstance(name, str) for name in table.columns):
+        names = known_names(estimator)
+    else:
+        names = list(table.columns)
+    require_one_form(names or [])
+    return names
+
+
+def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
+    """Its features, of which the training data say what they are made of."""
+    if table is not None:
+        types = [type_of(table.iloc[:, i]) for i in range(table.shape[1])]
+    else:
+        types = [None] * getattr(estimator, "n_features_in_", 0)
+    sparse = table is not None and is_sparse(table)
+    return Program(names or [f"feature {i}" for i in range(len(types))], types, sparse)
+
+
+def _output_names(y: Any) -> list[str]:
+    return [str(name) for name in y.columns] if isinstance(y, pd.DataFrame) else []
+
+
+def _head_keys(heads: Sequence[Head]) -> dict[str, Any]:
+    keys = [one.document_keys() for one in heads]
+    return {"outputs": keys} if "name" in keys[0] else keys[0]
+
+
+def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str, Any]:
+    """A row of each class that is predicted, as far as there is room, one that lacks most, if any lacks any,
+    and the estimator's answers to them."""
+    predicted = pd.DataFrame(estimator.predict(estimator_input(estimator, table)))
+    chosen = list(predicted.drop_duplicates().index[:MOST_EXAMPLES])
+    read = [feature.type != "unused" for feature in classifier.features]
+    missing = table.loc[:, read].isna().sum(axis=1).to_numpy()
+    chosen += [int(missing.argmax())] if missing.any() else []
+    others = [i for i in range(min(len(table), FEWEST_EXAMPLES)) if i not in chosen]
+    rows = table.iloc[sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]})]
+    numbers = all_numbers(expected(classifier, estimator, rows))
+    answered = np.isfinite(numbers).all(axis=1)
+    rows, numbers = rows.iloc[np.flatnonzero(answered)], numbers[answered]
+    return {"examples": {"rows": json_rows(classifier.features, rows), "probabilities": numbers.tolist()}}
+
+
+def _training(
+    estimator: Any,
+    classifier: Classifier,
+    table: Table | None,
+    y: Any,
+    scores: Mapping[str, float],
+    trained: datetime | None,
+) -> dict[str, Any]:
+    about: dict[str, Any] = {"versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__}}
+    if trained is not None:
+        about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if table is not None:
+        about |= {"rows": len(table), "data_digest": data_digest(classifier.features, table)}
+    measured = {} if table is None or y is None else _scores(estimator, classifier, table, np.asarray(y))
+    return about | {"scores": {**measured, **scores}}
+
+
+def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any]) -> dict[str, float]:
+    X = estimator_input(estimator, table)
+    try:
+        scores = {"accuracy": float(estimator.score(X, y))}
+        if y.ndim == 1 and classifier.outputs[0].has_probabilities:
+            scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"the labels are none that the estimator can answer: {first_line(error)}"
+        ) from None
+    return scores
+
+
+def made_rows(classifier: Classifier) -> Table:
+    """Rows for the examples of a model that comes without data."""
+    rng = np.random.default_rng(0)
+    names = classifier.feature_names
+    known = _known_values(classifier.document.preprocessing)
+    columns: dict[Any, Any] = {}
+    for i, feature in enumerate(classifier.features):
+        values: Any = np.abs(rng.standard_normal(FEWEST_EXAMPLES).round(3))
+        if i in known:
+            values = [known[i][int(k)] for k in rng.integers(0, len(known[i]), FEWEST_EXAMPLES)]
+        elif feature.type == "boolean":
+            values = rng.integers(0, 2, FEWEST_EXAMPLES).astype(np.bool_)
+        columns[names[i] if names else i] = values
+    return pd.DataFrame(columns)
+
+
+def _known_values(preprocessing: Mapping[str, Any] | None) -> dict[int, list[Any]]:
+    """Of features that are categories, values that the model knows."""
+    steps = preprocessing.get("steps", []) if preprocessing else []
+    return {
+        step["column"]: [category for category in step["categories"] if category is not None]
+        for step in steps
+        if step["op"] == "encode" and any(category is not None for category in step["categories"])
+    }

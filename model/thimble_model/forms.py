@@ -1,0 +1,104 @@
+"""What the values of a column are, to a document: numbers, booleans and texts, or what it has no form for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from thimble_model.unsupported import Unsupported, names
+
+NUMBERS, BOOLEANS, TEXTS, DECIMALS, BROKEN = "numbers", "booleans", "texts", "decimals", "broken texts"
+WAYS_OUT = {  # what to turn them into before the estimator
+    "timestamps": "numbers or texts (.dt.year, .astype(str))",
+    "times of day": "numbers or texts (.astype(str))",
+    "durations": "numbers (.dt.total_seconds())",
+    "periods": "texts (.astype(str))",
+    "intervals": "texts (.astype(str))",
+    DECIMALS: "numbers (.astype(float))",
+    "bytes": 'texts (.str.decode("utf-8"))',
+    BROKEN: 'texts (.str.encode("utf-8", "replace").str.decode("utf-8"))',
+    "complex numbers": "two columns (.real, .imag)",
+    "lists": "a column of each of their parts",
+    "objects": "numbers or texts (.astype(str))",
+}
+KINDS: tuple[tuple[tuple[type, ...], str], ...] = (  # the first that fits
+    ((bool, np.bool_), BOOLEANS),
+    ((np.datetime64, date), "timestamps"),  # date is the class of datetime and Timestamp
+    ((np.timedelta64, timedelta), "durations"),
+    ((int, float, np.integer, np.floating), NUMBERS),
+    ((str,), TEXTS),
+    ((Decimal, Fraction), DECIMALS),
+    ((bytes, bytearray), "bytes"),
+    ((complex, np.complexfloating), "complex numbers"),
+    ((pd.Period,), "periods"),
+    ((pd.Interval,), "intervals"),
+    ((time,), "times of day"),
+    ((list, tuple, set, frozenset, dict, np.ndarray), "lists"),
+)
+
+
+def kind_of(value: Any) -> str:
+    kind = next((kind for classes, kind in KINDS if isinstance(value, classes)), "objects")
+    return BROKEN if kind == TEXTS and not _is_unicode(value) else kind
+
+
+def _is_unicode(text: str) -> bool:
+    """Not half of a surrogate pair, for instance."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def type_of(column: pd.Series[Any]) -> str | None:
+    """The type of a feature, as far as its values tell."""
+    if column.dtype.kind == "b":
+        return "boolean"
+    if column.dtype.kind in "iuf":
+        return "number"
+    kinds = set(map(kind_of, column[~column.isna()].tolist()))
+    if kinds == {TEXTS}:
+        return "text"
+    if kinds == {BOOLEANS}:
+        return "boolean"
+    return "number" if kinds and kinds <= {NUMBERS, DECIMALS} else None
+
+
+def require_plain(name: str, values: Iterable[Any]) -> None:
+    """Unsupported for what an encoder or an imputer knows that is no number, boolean or text."""
+    kinds = {kind_of(value) for value in values if not _is_missing(value)}
+    if not (kinds == {TEXTS} or kinds <= {NUMBERS, BOOLEANS}):
+        raise Unsupported(refusal(name, kinds))
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def refusal(name: str, kinds: Iterable[str]) -> str:
+    """Why a column cannot be read, and a way out."""
+    odd = sorted(set(kinds) & WAYS_OUT.keys())
+    if len(odd) == 1:
+        way = WAYS_OUT[odd[0]]
+        return f"{name} holds {odd[0]}, for which a document has no form: turn it into {way}, and fit again"
+    return f"{name} holds {names(kinds)}: turn all of it into one kind (.astype(str)), and fit again"
+
+
+def plain(type_: str, value: Any) -> float | bool | str:
+    """A value as a request has it; TypeError if it is of another kind."""
+    if isinstance(value, float) and type_ == "number":  # nearly all are
+        return float(value)
+    kind = kind_of(value)
+    if type_ == "text" and kind == TEXTS:
+        return str(value)
+    if type_ == "boolean" and (kind == BOOLEANS or (kind == NUMBERS and value in (0, 1))):
+        return bool(value)
+    if type_ == "number" and kind in (NUMBERS, BOOLEANS, DECIMALS):
+        return float(value)
+    raise TypeError(kind)

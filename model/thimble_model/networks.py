@@ -1,0 +1,187 @@
+"""Networks while they are being written down: what they read of the program, and how their inputs fold.
+
+An affine step that the network reads goes into the network's first layer, as long as the bound on what that
+adds to the rounding of its answers stays far under the parity that is promised. x * (w / s) - m * w / s loses
+the digits of m / s; a year or a timestamp would lose many, and stays a step of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.heads import Label
+from thimble_model.program import Program, Step
+from thimble_model.unsupported import Unsupported
+
+FloatArray = NDArray[np.float64]
+
+SCALE_BUDGET = 1e-13  # of a logit, for all scaled columns together
+LINEAR_BUDGET = 1e-10  # for principal components and the like, which promise 1e-9
+
+
+@dataclass(frozen=True)
+class Head:
+    """A network over columns of the program. `keys` are the document's, but for the weights."""
+
+    inputs: tuple[int, ...]
+    coefs: tuple[FloatArray, ...]
+    intercepts: tuple[FloatArray, ...]
+    keys: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[Label]:
+        classes: list[Label] = self.keys["classes"]
+        return classes
+
+    @property
+    def decision(self) -> str:
+        return str(self.keys.get("decision", "probabilities"))
+
+    def document_keys(self) -> dict[str, Any]:
+        if not all(np.isfinite(weights).all() for weights in (*self.coefs, *self.intercepts)):
+            raise Unsupported("the estimator has weights that are not finite: its training diverged")
+        return {
+            **self.keys,
+            "n_layers": len(self.coefs) + 1,
+            "n_outputs": self.coefs[-1].shape[1],
+            "coefs": [W.tolist() for W in self.coefs],
+            "intercepts": [b.tolist() for b in self.intercepts],
+        }
+
+
+def head(inputs: Sequence[int], coefs: Sequence[Any], intercepts: Sequence[Any], **keys: Any) -> Head:
+    return Head(
+        inputs=tuple(inputs),
+        coefs=tuple(np.asarray(W, dtype=np.float64) for W in coefs),  # float32 is exact in float64
+        intercepts=tuple(np.asarray(b, dtype=np.float64) for b in intercepts),
+        keys={key: value for key, value in keys.items() if value is not None},
+    )
+
+
+def identity_head(inputs: Sequence[int], **keys: Any) -> Head:
+    """The columns themselves are the outputs."""
+    n = len(inputs)
+    return head(inputs, [np.eye(n)], [np.zeros(n)], out_activation="identity", **keys)
+
+
+def lowered(program: Program, network: Head) -> list[int]:
+    """A network as steps: the columns of its outputs before their activation."""
+    columns = list(network.inputs)
+    last = len(network.coefs) - 1
+    for i, (W, b) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
+        made = program.add("linear", columns, width=len(b), coefs=W, intercepts=b)
+        if i < last and network.keys["activation"] != "identity":
+            made = program.add("function", [column.index for column in made], name=network.keys["activation"])
+        columns = [column.index for column in made]
+    return columns
+
+
+def side_by_side(heads: Sequence[Head]) -> list[Head]:
+    """Heads that all read the same columns, in the same order."""
+    inputs = tuple(dict.fromkeys(index for one in heads for index in one.inputs))
+    return [_over(one, inputs) for one in heads]
+
+
+def _over(one: Head, inputs: tuple[int, ...]) -> Head:
+    if one.inputs == inputs:
+        return one
+    first = np.zeros((len(inputs), one.coefs[0].shape[1]))
+    for row, index in zip(one.coefs[0], one.inputs, strict=True):
+        first[inputs.index(index)] += row
+    return replace(one, inputs=inputs, coefs=(first, *one.coefs[1:]))
+
+
+def folded(program: Program, heads: Sequence[Head]) -> list[Head]:
+    """The heads with affine steps in their first layers, where neither nonlinearity nor rounding forbids."""
+    budget = {"scale": SCALE_BUDGET, "linear": LINEAR_BUDGET, "constant": np.inf}
+    folded_heads = list(heads)
+    for step in reversed(program.steps):
+        if step.foldable and set(step.writes) & set(folded_heads[0].inputs):
+            folded_heads, spent = FOLDS[step.op](step, folded_heads, budget[step.op])
+            budget[step.op] -= spent
+    return folded_heads
+
+
+def _fold_constant(step: Step, heads: list[Head], budget: float) -> tuple[list[Head], float]:
+    if set(heads[0].inputs) <= set(step.writes):
+        return heads, 0.0  # a network needs an input
+    values = dict(zip(step.writes, step.keys["values"], strict=True))
+    kept = [j for j, index in enumerate(heads[0].inputs) if index not in values]
+    offsets = np.array([values.get(index, 0.0) for index in heads[0].inputs])
+    inputs = [heads[0].inputs[j] for j in kept]
+    return [_refolded(one, inputs, one.coefs[0][kept], offsets) for one in heads], 0.0
+
+
+def _fold_scale(step: Step, heads: list[Head], budget: float) -> tuple[list[Head], float]:
+    """Column by column, the cheapest first."""
+    n = len(step.writes)
+    subtract, divide, multiply, add = (
+        np.asarray(step.keys.get(key, [default] * n), dtype=np.float64)
+        for key, default in (("subtract", 0.0), ("divide", 1.0), ("multiply", 1.0), ("add", 0.0))
+    )
+    factors = multiply / divide
+    shifts = add - subtract * factors
+    places = {index: i for i, index in enumerate(step.writes)}
+    inputs = list(heads[0].inputs)
+    reached = [j for j, index in enumerate(inputs) if index in places]
+    costs = {j: np.spacing(1.0) * abs(shifts[places[inputs[j]]]) * _influence(heads)[j] for j in reached}
+    scales, offsets = np.ones(len(inputs)), np.zeros(len(inputs))
+    spent = 0.0
+    for j in sorted(reached, key=costs.__getitem__):
+        if spent + costs[j] > budget:
+            break
+        spent += float(costs[j])
+        i = places[inputs[j]]
+        inputs[j], scales[j], offsets[j] = step.reads[i], factors[i], shifts[i]
+    return [_refolded(one, inputs, one.coefs[0] * scales[:, np.newaxis], offsets) for one in heads], spent
+
+
+def _fold_linear(step: Step, heads: list[Head], budget: float) -> tuple[list[Head], float]:
+    coefs = np.asarray(step.keys["coefs"], dtype=np.float64)
+    intercepts = np.asarray(step.keys["intercepts"], dtype=np.float64)
+    places = {index: i for i, index in enumerate(step.writes)}
+    inputs = heads[0].inputs
+    reached = [j for j, index in enumerate(inputs) if index in places]
+    chosen = [places[inputs[j]] for j in reached]
+    cost = float(np.spacing(1.0) * (np.abs(intercepts[chosen]) @ _influence(heads)[reached]))
+    if cost > budget:
+        return heads, 0.0
+    kept = [j for j in range(len(inputs)) if j not in reached]
+    offsets = np.zeros(len(inputs))
+    offsets[reached] = intercepts[chosen]
+    return [
+        _refolded(
+            one,
+            [*(inputs[j] for j in kept), *step.reads],
+            np.vstack([one.coefs[0][kept], coefs[:, chosen] @ one.coefs[0][reached]]),
+            offsets,
+        )
+        for one in heads
+    ], cost
+
+
+FOLDS = {"constant": _fold_constant, "linear": _fold_linear, "scale": _fold_scale}
+
+
+def _refolded(one: Head, inputs: Sequence[int], first: FloatArray, offsets: FloatArray) -> Head:
+    shifted = one.intercepts[0] + offsets @ one.coefs[0]
+    return replace(
+        one, inputs=tuple(inputs), coefs=(first, *one.coefs[1:]), intercepts=(shifted, *one.intercepts[1:])
+    )
+
+
+def _influence(heads: Sequence[Head]) -> FloatArray:
+    """How much, at most, a unit of each input moves any output; no activation is steeper than 1."""
+    return np.max([_influence_of(one) for one in heads], axis=0)  # type: ignore[no-any-return]
+
+
+def _influence_of(one: Head) -> FloatArray:
+    through = np.abs(one.coefs[-1])
+    for W in reversed(one.coefs[:-1]):
+        through = np.abs(W) @ through
+    return through.max(axis=1)  # type: ignore[no-any-return]

@@ -1,0 +1,155 @@
+"""A document beside the estimator that it came from: the same answers, or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import PowerTransformer, QuantileTransformer
+
+from thimble.classifier import Classifier, Output, Predictions
+from thimble.document import Document
+from thimble.errors import InvalidInput
+from thimble_model.frames import Table, columns, estimator_input
+from thimble_model.unsupported import Unsupported, first_line
+
+TOLERANCE = 1e-12  # of a probability
+LOOSE_TOLERANCE = 1e-9  # where scikit-learn itself rounds more than that
+LOOSE = (PCA, PowerTransformer, QuantileTransformer)
+SCORE_ROUNDING = 2e-15  # of a score that is put on a curve: its own last digits
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a document and an estimator agree on the same rows."""
+
+    rows: int
+    worst: float  # largest difference of a probability, or of a score in units of the score
+    other_labels: int  # rows with another label, where rounding is no excuse
+    rejected: (
+        int  # rows that the estimator answers and the document does not; if neither does, that is parity
+    )
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        return self.worst <= self.tolerance and not self.other_labels and not self.rejected
+
+    def __str__(self) -> str:
+        labels = f"{self.other_labels} other labels" if self.other_labels else "the same labels"
+        rejected = f", {self.rejected} rejected" if self.rejected else ""
+        return f"{self.rows} rows: {labels}, probabilities within {self.worst:.2g}{rejected}"
+
+
+def tolerance(document: Document, estimator: Any) -> float:
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    if any(isinstance(part, LOOSE) for part in parts):
+        return LOOSE_TOLERANCE
+    return max(TOLERANCE, SCORE_ROUNDING * _steepest(document))
+
+
+def _steepest(document: Document) -> float:
+    """How much the steepest curve (isotonic calibration) magnifies the rounding of the score put on it."""
+    steps = document.preprocessing.get("steps", []) if document.preprocessing else []
+    slopes = [0.0]
+    for step in steps:
+        for x, y in zip(step["x"], step["y"], strict=True) if step["op"] == "interpolate" else ():
+            rises = np.diff(y) / np.maximum(np.diff(x), np.finfo(np.float64).tiny)
+            slopes.append(float((np.abs(rises) * np.maximum(1.0, np.abs(x[1:]))).max(initial=0.0)))
+    return max(slopes)
+
+
+def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
+    """The comparison, row by row. Where scikit-learn's own answer is no number there is none to compare."""
+    found = classifier.predict(columns(classifier.features, table))
+    expectations = expected(classifier, estimator, table)
+    answered = np.isfinite(all_numbers(expectations)).all(axis=1)
+    rejected = np.isin(np.arange(len(table)), list(found.rejected))
+    both = answered & ~rejected
+    allowed = tolerance(classifier.document, estimator)
+    differ, worst = np.zeros(len(table), np.bool_), 0.0
+    for output, part, (labels, numbers) in zip(
+        classifier.outputs, (found, *found.further), expectations, strict=True
+    ):
+        differ |= _other_labels(output, part, labels, numbers, allowed)
+        error = np.abs(part.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
+        worst = max(worst, float(error[both].max(initial=0.0)))
+    return Parity(len(table), worst, int((differ & both).sum()), int((rejected & answered).sum()), allowed)
+
+
+def all_numbers(expectations: list[tuple[NDArray[Any], NDArray[np.float64]]]) -> NDArray[np.float64]:
+    """The probabilities or scores of all outputs, side by side."""
+    return np.hstack([numbers for _, numbers in expectations])
+
+
+def expected(
+    classifier: Classifier, estimator: Any, table: Table
+) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
+    """What scikit-learn answers for each output: labels, and a probability or score for each class."""
+    rows = estimator_input(estimator, table)
+    try:
+        return [
+            (member.predict(X), _numbers(member, X, output))
+            for output, (member, X) in zip(classifier.outputs, _members(estimator, rows), strict=True)
+        ]
+    except (TypeError, ValueError) as error:
+        reason = _gap(classifier, table) or f"the estimator refuses the rows: {first_line(error)}"
+        raise InvalidInput(reason) from None
+
+
+def _gap(classifier: Classifier, table: Table) -> str:
+    """The first missing value that may not be missing."""
+    for i, feature in enumerate(classifier.features):
+        absent = table.iloc[:, i].isna()
+        if absent.any() and not feature.missing and feature.type != "unused":
+            place = f"column {table.columns[i]} is missing in row {int(absent.to_numpy().argmax()) + 1}"
+            return f"{place}, and the estimator takes no missing values there"
+    return ""
+
+
+def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
+    """The estimator itself, or for several outputs those behind it, each with what reaches it."""
+    last = estimator
+    while isinstance(last, Pipeline):
+        last = last.steps[-1][1]
+    if not isinstance(last, MultiOutputClassifier):
+        yield estimator, X
+        return
+    while isinstance(estimator, Pipeline):
+        X = estimator[:-1].transform(X) if len(estimator.steps) > 1 else X
+        estimator = estimator.steps[-1][1]
+    for member in estimator.estimators_:
+        yield member, X
+
+
+def _numbers(estimator: Any, X: Any, output: Output) -> NDArray[np.float64]:
+    if output.has_probabilities:
+        return np.asarray(estimator.predict_proba(X))
+    scores = estimator.decision_function(X)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else np.asarray(scores)
+
+
+def _other_labels(
+    output: Output, found: Predictions, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
+) -> NDArray[np.bool_]:
+    """Rows with another label. Where two classes tie but for rounding, either may come first."""
+    if output.multilabel:
+        apart = np.abs(numbers - (0.5 if output.has_probabilities else 0.0)) > allowed
+        return np.asarray(((found.label_mask.T ^ (labels > 0)) & apart).any(axis=1))
+    ours = np.array(output.classes)[found.label_indices]
+    chosen = numbers[np.arange(len(numbers)), found.label_indices]
+    best = numbers.max(axis=1)
+    return np.asarray((ours != labels) & (best - chosen > allowed * np.maximum(1.0, np.abs(best))))
+
+
+def require_parity(classifier: Classifier, estimator: Any, table: Table) -> None:
+    """The document answers as the estimator does; or it is not handed out."""
+    found = parity(classifier, estimator, table)
+    if not found.holds:
+        raise Unsupported(f"The document would not answer as the estimator does: {found}")

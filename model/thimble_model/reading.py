@@ -1,0 +1,164 @@
+"""Training rows from a file, with the types that the estimator takes.
+
+A column is a number, a boolean or a text because the estimator takes one there, not because of how it looks:
+01067 stays a text where the estimator knows texts, and NA a category where it knows one of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble import spelling, textcells
+from thimble.classifier import Classifier, label_text
+from thimble.errors import InvalidFile, InvalidInput
+from thimble.features import Feature
+from thimble.features import read as features_from
+from thimble.headers import IDENTIFIERS
+from thimble_model.estimators import heads_of
+from thimble_model.frames import Table, known_names
+from thimble_model.program import Program, document_keys
+from thimble_model.sheets import Nulls, Sheet, opened
+from thimble_model.unsupported import Unsupported
+
+
+class Training(NamedTuple):
+    """What a file has for an estimator."""
+
+    rows: Table
+    labels: NDArray[Any] | None
+    others: list[str]  # columns that are no features, and were not read as labels
+
+
+def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
+    """The features, and the labels if the file has them: the `targets`, or the one column left over."""
+    sheet, known = opened(path), known_names(estimator)
+    columns = sheet.columns(known or ())
+    names = known or _by_position(path, columns, getattr(estimator, "n_features_in_", 0), targets)
+    features, nulls = _schema(estimator, names, sheet.looks)
+    _require(path, columns, [f.name for f in features if f.type != "unused"] + list(targets))
+    rows = sheet.table(features, nulls)
+    others = [name for name in columns if name not in names and name.lower() not in IDENTIFIERS]
+    if targets:
+        labels = [_target(sheet, name, classes) for name, classes in _classes_of(estimator, targets)]
+        y = np.column_stack(labels) if len(labels) > 1 else labels[0]
+        return Training(rows, y, [name for name in others if name not in targets])
+    found = _labels(sheet, others, estimator.classes_)
+    return Training(rows, found, others if found is None else [])
+
+
+def rows(path: Path, model: Classifier) -> Table:
+    """A table of what a document's model takes, whether a value may be missing or not."""
+    sheet = opened(path)
+    columns = sheet.columns(model.feature_names or ())
+    names = model.feature_names or _by_position(path, columns, model.n_features)
+    features = [f._replace(name=name, missing=True) for f, name in zip(model.features, names, strict=True)]
+    _require(path, columns, [f.name for f in features if f.type != "unused"])
+    return sheet.table(features)
+
+
+def _require(path: Path, columns: Sequence[str], names: Iterable[str]) -> None:
+    for name in names:
+        if name not in columns:
+            if columns and all(map(textcells.is_number, columns)):
+                raise InvalidFile(f"{path} has no header line: its first line is all numbers")
+            raise InvalidFile(f"{path} has no column {name!r}{_misspelled(name, columns)}")
+
+
+def _misspelled(name: str, columns: Sequence[str]) -> str:
+    found = spelling.closest(name, columns)
+    return f"; did you mean it by {found!r}?" if found else ""
+
+
+def _by_position(path: Path, columns: Sequence[str], n: int, targets: Sequence[str] = ()) -> list[str]:
+    """All columns but an id and the labels', which without `targets` is the last if there is one too many."""
+    found = [name for name in columns if name not in targets and name.lower() not in IDENTIFIERS]
+    if not targets and len(found) == n + 1:
+        found.pop()
+    if len(found) != n:
+        raise InvalidFile(
+            f"{path} has {len(columns)} columns; {n} features are taken, and their names are "
+            "not known: leave only these, in order, and the labels' column last"
+        )
+    return found
+
+
+def _schema(
+    estimator: Any, names: Sequence[str], looks: Mapping[str, str | None]
+) -> tuple[list[Feature], Nulls]:
+    """What the estimator takes. Where it does not say, as with what it passes through, the looks decide."""
+    try:
+        features, nulls = _taken(estimator, names, [None] * len(names))
+    except Unsupported:
+        features, nulls = _taken(estimator, names, [looks.get(name) for name in names])
+    types = [
+        "boolean" if feature.type == "number" and looks.get(feature.name) == "boolean" else feature.type
+        for feature in features
+    ]
+    return [f._replace(type=type_, missing=True) for f, type_ in zip(features, types, strict=True)], nulls
+
+
+def _taken(
+    estimator: Any, names: Sequence[str], types: list[str | None]
+) -> tuple[tuple[Feature, ...], Nulls]:
+    program = Program(list(names), types)
+    heads = heads_of(program, estimator, program.features(), ())
+    keys = document_keys(program, heads[0].inputs)
+    nulls = {names[i]: null for i, null in program.nulls.items()}
+    return features_from(tuple(names), keys, len(names)), nulls
+
+
+Classes = Sequence[Any]
+
+
+def _classes_of(estimator: Any, targets: Sequence[str]) -> list[tuple[str, Classes]]:
+    """The classes of each target. A multilabel estimator's targets are of 0 and 1."""
+    classes = estimator.classes_
+    if isinstance(classes, list):
+        return list(zip(targets, (found.tolist() for found in classes), strict=False))
+    return [(name, classes.tolist() if len(targets) == 1 else [0, 1]) for name in targets]
+
+
+def _type(classes: Classes) -> str:
+    if all(isinstance(label, str) for label in classes):
+        return "text"
+    return "boolean" if all(isinstance(label, bool) for label in classes) else "number"
+
+
+def _target(sheet: Sheet, name: str, classes: Classes) -> NDArray[Any]:
+    """A column of labels of the classes' type, or else of whatever type it reads as: for scikit-learn to say
+    that they are none."""
+    types = dict.fromkeys((_type(classes), "number", "boolean", "text"))
+    faults: list[InvalidInput] = []
+    for type_ in types:
+        try:
+            return _column(sheet, name, type_, classes)
+        except InvalidInput as error:
+            faults.append(error)
+    raise faults[0]
+
+
+def _labels(sheet: Sheet, others: Sequence[str], classes: Any) -> NDArray[Any] | None:
+    """The one column that is left over, if all its values are classes."""
+    if len(others) != 1 or isinstance(classes, list):  # a list: an array of classes for each output
+        return None
+    known = classes.tolist()
+    for type_ in dict.fromkeys((_type(known), "boolean" if _type(known) == "number" else _type(known))):
+        try:
+            found = _column(sheet, others[0], type_, known)
+        except InvalidInput:
+            continue
+        return found if set(found.tolist()) <= set(known) else None
+    return None
+
+
+def _column(sheet: Sheet, name: str, type_: str, classes: Classes) -> NDArray[Any]:
+    texts = frozenset(map(label_text, classes))
+    values = sheet.table([Feature(name, type_, False, texts)])[name].to_numpy()
+    whole = type_ == "number" and all(isinstance(label, int) for label in classes)
+    integers: NDArray[Any] = values.astype(np.int64) if whole else values
+    return integers if (integers == values).all() else values

@@ -1,0 +1,57 @@
+"""A table into a file, in the format that its name says."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+
+from thimble.errors import InvalidInput
+from thimble.files import formats
+from thimble_model.frames import Table
+
+Writer = Callable[[Table], bytes]
+
+
+def writer(path: Path) -> Writer:
+    """InvalidInput for a name that says no format."""
+    name = formats.named(path.name)
+    write, packed = WRITERS.get(name.format), name.compression
+    if write is None or (packed and name.format == "parquet"):
+        known = ", ".join(formats.EXTENSIONS)
+        raise InvalidInput(f"the name {path.name} says no format to save a table in; these do: {known}")
+    if packed is None:
+        return write
+    return lambda table: b"".join(packed.compress([write(table)]))
+
+
+def _delimited(separator: str) -> Writer:
+    return lambda table: table.to_csv(index=False, sep=separator).encode()
+
+
+def _in_polars(table: Table) -> pl.DataFrame:
+    """With null for what is missing."""
+    return pl.DataFrame(
+        {
+            str(name): [None if gone else value for gone, value in zip(pd.isna(column), column, strict=True)]
+            for name, column in table.items()
+        }
+    )
+
+
+def _parquet(table: Table) -> bytes:
+    out = io.BytesIO()
+    _in_polars(table).write_parquet(out)
+    return out.getvalue()
+
+
+WRITERS: dict[str, Writer] = {
+    "csv": _delimited(","),
+    "tsv": _delimited("\t"),
+    "jsonl": lambda table: _in_polars(table).write_ndjson().encode(),
+    "json": lambda table: _in_polars(table).write_json().encode(),
+    "parquet": _parquet,
+}
