@@ -6,15 +6,15 @@ import gc
 gc.disable()
 
 from thimble import settings  # noqa: E402
-from thimble.models import ahead  # noqa: E402
+from thimble.registry import prefetch  # noqa: E402
 
 _settings = settings.from_environment()
-_folder = ahead.folder(_settings)
+_folder = prefetch.folder(_settings)
 
-from thimble.models import registry  # noqa: E402
+from thimble.registry import lookup  # noqa: E402
 from thimble.web import gateway, routes  # noqa: E402
 
-_models = registry.models(_settings, _folder)
+_models = lookup.models(_settings, _folder)
 _models.warm()
 handler = gateway.handler(routes.app(_models, _settings))
 

@@ -6,14 +6,14 @@ from thimble import settings
 from thimble.files import events, retries
 from thimble.files.jobs import Options
 from thimble.files.pipeline import Pipeline, Splitting
-from thimble.models import registry
-from thimble.split import handover
+from thimble.registry import lookup
+from thimble.split import execution
 
 _settings = settings.from_environment()
-_models = registry.models(_settings)
-_start = partial(handover.start, _settings.workflow_arn)
+_models = lookup.models(_settings)
+_start = partial(execution.start, _settings.workflow_arn)
 _pipeline = Pipeline(
-    models=partial(registry.for_key, _models),
+    models=partial(lookup.for_key, _models),
     results_uri=_settings.results_uri,
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
     splitting=Splitting(_settings.split_bytes, _start) if _settings.workflow_arn else None,

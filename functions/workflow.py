@@ -5,20 +5,20 @@ from functools import partial
 from thimble import settings
 from thimble.files.jobs import Options
 from thimble.files.pipeline import Pipeline
-from thimble.models import registry
-from thimble.split import workflow
+from thimble.registry import lookup
+from thimble.split import tasks
 
 _settings = settings.from_environment()
-_models = registry.models(_settings)
+_models = lookup.models(_settings)
 _pipeline = Pipeline(
-    models=partial(registry.for_key, _models),
+    models=partial(lookup.for_key, _models),
     results_uri=_settings.results_uri,
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
 )
-_workflow = workflow.Workflow(
+_workflow = tasks.Workflow(
     _pipeline,
-    documents=lambda key, version: _models.document(registry.name_for(_models, key), version),
+    documents=lambda key, version: _models.document(lookup.name_for(_models, key), version),
     parts_uri=_settings.parts_uri,
     range_bytes=_settings.range_bytes,
 )
-handler = workflow.handler(_workflow)
+handler = tasks.handler(_workflow)

@@ -19,9 +19,9 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from thimble.document import digest
-from thimble.models import pointer
-from thimble.models.pointer import Pointer
+from thimble.inference.document import digest
+from thimble.registry import pointer
+from thimble.registry.pointer import Pointer
 
 TOKEN = "token-of-the-environment"
 ENDPOINT = "/2021-04-23/credentials"

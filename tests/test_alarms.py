@@ -13,13 +13,13 @@ import pytest
 from samcli.yamlhelper import yaml_parse
 
 from thimble import errors, settings, telemetry
-from thimble.document import digest
 from thimble.files import events
-from thimble.models import pointer
-from thimble.models.cache import Cache
-from thimble.models.pointer import Pointer
-from thimble.models.published import Registry
-from thimble.models.registry import Models, OneModel
+from thimble.inference.document import digest
+from thimble.registry import pointer
+from thimble.registry.cache import Cache
+from thimble.registry.lookup import Models, OneModel
+from thimble.registry.pointer import Pointer
+from thimble.registry.published import Registry
 from thimble.store import Folder
 from thimble.web import gateway, routes
 

@@ -33,9 +33,9 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from thimble import rows
-from thimble.classifier import load
-from thimble.steps import VOCABULARY
+from thimble.inference.classifier import load
+from thimble.inference.steps import VOCABULARY
+from thimble.tables import rows
 from thimble_model import export
 from thimble_model.frames import json_rows
 

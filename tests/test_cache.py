@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from thimble.classifier import Classifier, load
-from thimble.models.cache import Cache, weight
+from thimble.inference.classifier import Classifier, load
+from thimble.registry.cache import Cache, weight
 
 MODEL = Path(__file__).parents[1] / "model"
 

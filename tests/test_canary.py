@@ -11,12 +11,12 @@ import orjson
 import pytest
 
 from thimble import telemetry
-from thimble.classifier import Classifier, Predictions, load
-from thimble.features import Feature
-from thimble.models import canary
-from thimble.models.pointer import Trial
-from thimble.models.published import Serving
-from thimble.models.registry import OneModel
+from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.inference.features import Feature
+from thimble.registry import canary
+from thimble.registry.lookup import OneModel
+from thimble.registry.pointer import Trial
+from thimble.registry.published import Serving
 from thimble.settings import from_environment
 from thimble.web import gateway, routes
 

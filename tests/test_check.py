@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner, Result
 
-from thimble.steps import VOCABULARY
+from thimble.inference.steps import VOCABULARY
 from thimble_infra.cli import app
 from thimble_model import export
 from thimble_model.check import check, facts, sparkline

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
-from thimble.classifier import load
 from thimble.files import pipeline
 from thimble.files.pipeline import Pipeline
+from thimble.inference.classifier import load
 from thimble_infra import classifying, processes
 from thimble_infra.cli import app
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from referencing import Registry, Resource
 
-from thimble.models import registry
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import http, protocols, routes
 from thimble.web.http import Request, Response
@@ -37,7 +37,7 @@ EXAMPLES = [
 @pytest.fixture(scope="module")
 def app() -> http.App:
     settings = from_environment({"MODEL_URI": (ROOT / "model" / "iris.json").as_uri()})
-    return routes.app(registry.models(settings), settings)
+    return routes.app(lookup.models(settings), settings)
 
 
 def filled(app: http.App, path: str) -> str:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from thimble.answers import card
-from thimble.classifier import load
-from thimble.document import MAX_BYTES, parse
 from thimble.errors import InvalidModel
-from thimble.heads import MAX_LAYERS
+from thimble.inference.classifier import load
+from thimble.inference.document import MAX_BYTES, parse
+from thimble.inference.heads import MAX_LAYERS
+from thimble.tables.answers import card
 
 
 def document(**changes: Any) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from thimble.classifier import Classifier, load
-from thimble.watching import drift
-from thimble.watching.observed import count, none
+from thimble.drift import report
+from thimble.drift.counting import count, none
+from thimble.inference.classifier import Classifier, load
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
 from thimble_model.frames import columns
@@ -41,7 +41,7 @@ SHIFTS: dict[str, Any] = {
 def reported(classifier: Classifier, table: Any) -> dict[str, Any]:
     assert classifier.reference is not None
     rows = columns(classifier.features, table)
-    found = drift.report(classifier, count(classifier.reference, rows, classifier.predict(rows)))
+    found = report.report(classifier, count(classifier.reference, rows, classifier.predict(rows)))
     assert found is not None
     return found
 
@@ -117,7 +117,7 @@ def test_of_few_rows_there_are_numbers_and_no_verdict() -> None:
 
 def test_no_rows_at_all_are_no_drift() -> None:
     assert PENGUINS.reference is not None
-    found = drift.report(PENGUINS, none(PENGUINS.reference))
+    found = report.report(PENGUINS, none(PENGUINS.reference))
     assert found is not None
     assert (found["rows"], found["verdict"], found["drifted"]) == (0, None, [])
 
@@ -147,11 +147,11 @@ def test_samples_of_one_distribution_raise_no_alarm() -> None:
 def test_merged_reports_are_the_report_of_all_rows() -> None:
     whole = SHIFTS["heavier"]
     parts = [reported(PENGUINS, whole[a:b]) for a, b in ((0, 100), (100, 101), (101, 1000))]
-    assert drift.merged(parts) == reported(PENGUINS, whole)
+    assert report.merged(parts) == reported(PENGUINS, whole)
 
 
 def test_a_model_without_reference_has_no_report() -> None:
-    assert drift.report(load(export(EXAMPLES["iris"]()[2])), np.zeros(0, np.int64)) is None
+    assert report.report(load(export(EXAMPLES["iris"]()[2])), np.zeros(0, np.int64)) is None
 
 
 def test_a_multilabel_prediction_is_as_far_as_the_label_that_moved_most() -> None:

@@ -21,8 +21,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from thimble.classifier import load
-from thimble.document import HISTORY, parse
+from thimble.inference.classifier import load
+from thimble.inference.document import HISTORY, parse
 from thimble_model import Unsupported, export
 from thimble_model.examples import EXAMPLES
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from thimble.classifier import load
-from thimble.document import KEYS
 from thimble.errors import InvalidModel
-from thimble.steps import VOCABULARY
-from thimble.steps.arithmetic import FUNCTIONS
+from thimble.inference.classifier import load
+from thimble.inference.document import KEYS
+from thimble.inference.steps import VOCABULARY
+from thimble.inference.steps.arithmetic import FUNCTIONS
 from thimble_model.estimators import CLASSIFIERS
 from thimble_model.transformers import NESTS, TRANSFORMERS
 

@@ -27,11 +27,11 @@ import boto3
 import pytest
 
 from thimble import store
-from thimble.document import digest
 from thimble.files import uploads
-from thimble.models import pointer
-from thimble.models.cache import Cache
-from thimble.models.published import Registry
+from thimble.inference.document import digest
+from thimble.registry import pointer
+from thimble.registry.cache import Cache
+from thimble.registry.published import Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

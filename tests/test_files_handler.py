@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from thimble.classifier import Classifier, load
+from thimble.inference.classifier import Classifier, load
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

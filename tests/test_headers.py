@@ -15,10 +15,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from thimble.classifier import Classifier, load
 from thimble.errors import InvalidFile, InvalidInput, UnprocessableRows
-from thimble.files import formats, streams
-from thimble.files.formats import Given, parquet
+from thimble.files import streams
+from thimble.inference.classifier import Classifier, load
+from thimble.tables import formats, parquet
+from thimble.tables.formats import Given
 from thimble.web.media import delimited
 from thimble_model import export
 

@@ -14,10 +14,10 @@ import pytest
 from obstore.store import MemoryStore
 
 from thimble import store
-from thimble.answers import answers
-from thimble.classifier import Classifier, label_text, load
 from thimble.files.pipeline import Pipeline
-from thimble.split.workflow import Workflow, handler
+from thimble.inference.classifier import Classifier, label_text, load
+from thimble.split.tasks import Workflow, handler
+from thimble.tables.answers import answers
 
 CLASSES: dict[str, list[Any]] = {
     "string": ["ham", 'spam, "x"'],

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from backports import zstd
 
-from thimble import members, strictjson, textcells
 from thimble.errors import InvalidFile
-from thimble.files.formats import compression, parquet, thrift
-from thimble.files.formats.thrift import Value
+from thimble.inference import strict_json
+from thimble.tables import compression, members, parquet, textcells, thrift
+from thimble.tables.thrift import Value
 from thimble.web import codings
 
 EMPTY = {"gzip": gzip.compress(b""), "gzip of a byte": gzip.compress(b"1"), "zstd": zstd.compress(b"")}
@@ -85,8 +85,8 @@ def test_a_long_cell_that_is_no_number_is_read_once(cell: str) -> None:
 def test_a_long_key_is_not_copied_for_each_thing_below_it() -> None:
     key = "k" * 1_000_000
     body = f'{{"{key}":[{"[]," * 500_000}{{"a\\n":1,"a\\n":2}}]}}'.encode()
-    with pytest.raises(strictjson.DoubledKey) as found:
-        strictjson.loads(body)
+    with pytest.raises(strict_json.DoubledKey) as found:
+        strict_json.loads(body)
     assert str(found.value) == f"{key}[500000].a\n"
 
 

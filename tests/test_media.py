@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thimble.classifier import load
 from thimble.errors import NotAcceptable, UnsupportedMediaType
-from thimble.models import registry
+from thimble.inference.classifier import load
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import media, routes
 from thimble.web.http import Request, Response
@@ -23,9 +23,7 @@ IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 SUPPORTED = (media.JSON, media.CSV, media.LINES)
 BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}'
 CSV = b"5.1,3.5,1.4,0.2\n6.3,3.3,6.0,2.5\n"
-app = routes.app(
-    registry.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"})
-)
+app = routes.app(lookup.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"}))
 
 
 def classify(body: bytes, query: dict[str, str] | None = None, **headers: str) -> Response:

@@ -14,11 +14,11 @@ import boto3
 import orjson
 import pytest
 
-from thimble.classifier import load
-from thimble.document import digest
 from thimble.errors import ThimbleError
 from thimble.files.pipeline import Pipeline
-from thimble.models import registry
+from thimble.inference.classifier import load
+from thimble.inference.document import digest
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.store import Folder
 from thimble.web import gateway, routes
@@ -52,7 +52,7 @@ def put(folder: Folder, number: int, name: str = "iris") -> str:
 
 def door(**environment: str) -> Callable[..., tuple[int, Any]]:
     settings = from_environment({"MODELS_URI": MODELS, "MODEL_NAME": "iris", **environment})
-    handle = gateway.handler(routes.app(registry.models(settings), settings))
+    handle = gateway.handler(routes.app(lookup.models(settings), settings))
 
     def classify(**query: str) -> tuple[int, Any]:
         context = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
@@ -201,13 +201,13 @@ def test_a_file_is_classified_by_one_version_from_its_first_byte_to_its_last(
 ) -> None:
     first = put(folder, 1)
     settings = from_environment({"MODELS_URI": MODELS, "MODEL_NAME": "iris", "MODEL_REFRESH_SECONDS": "0"})
-    models = registry.models(settings)
+    models = lookup.models(settings)
     text = "\n".join([",".join(IRIS["feature_names_in"]), *["5.1,3.5,1.4,0.2"] * 20_000])
     s3.put_object(Bucket="thimble-inbox", Key="iris/a.csv", Body=text.encode())
     numbers = iter(range(2, 1000))
 
     def chosen(key: str) -> Any:
-        found = registry.for_key(models, key)
+        found = lookup.for_key(models, key)
         put(folder, next(numbers))
         return found
 

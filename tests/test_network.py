@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thimble.arrays import FloatArray
-from thimble.network import ACTIVATIONS, BLOCK, CHUNK, OUT_ACTIVATIONS, Network, network, padded
+from thimble.inference.arrays import FloatArray
+from thimble.inference.network import ACTIVATIONS, BLOCK, CHUNK, OUT_ACTIVATIONS, Network, network, padded
 
 SHAPES = [(4, 10, 3), (4, 3), (4, 1), (1, 1), (1, 5, 2), (64, 100, 10), (13, 7, 1), (300, 2), (7, 130, 33, 5)]
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble import spelling
-from thimble.models import registry
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import gateway, media, options, protocols, routes
 from thimble.web.http import Request, Response
@@ -32,7 +32,7 @@ TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}
 
 
 def served(document: bytes) -> Any:
-    models = registry.OneModel("any", lambda uri: document)
+    models = lookup.OneModel("any", lambda uri: document)
     return routes.app(models, from_environment({"MODEL_URI": "s3://any/thing"}))
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.cloudformation import PARAMETERS, TEMPLATE, broken, refused
 from thimble.errors import InvalidInput
-from thimble.files.formats.dialect import Given
-from thimble.models import pointer, versions
+from thimble.registry import pointer, versions
 from thimble.settings import from_environment
+from thimble.tables.dialect import Given
 from thimble_infra.build import ROOT
 
 RANGE = re.compile(r"must be a whole number (?:of \w+ )?from (\d+)(?: \(.*?\))? to (\d+)")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
-from thimble.classifier import Classifier, load
+from thimble.inference.classifier import Classifier, load
 from thimble_model import export
 from thimble_model.frames import as_table
 from thimble_model.parity import TOLERANCE

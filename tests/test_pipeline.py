@@ -13,11 +13,11 @@ from backports import zstd
 from obstore.store import LocalStore, MemoryStore
 
 from thimble import store
-from thimble.classifier import Classifier, load
 from thimble.errors import Unavailable
 from thimble.files import streams, uploads
 from thimble.files.jobs import Options
 from thimble.files.pipeline import Pipeline
+from thimble.inference.classifier import Classifier, load
 
 ROOT = Path(__file__).parents[1]
 IRIS = load((ROOT / "model" / "iris.json").read_bytes())
@@ -139,7 +139,7 @@ def test_what_an_earlier_program_made_otherwise_is_made_again(
     bench.put(ROWS)
     bench.classify()
     written = bench.get(f"{KEY}/result.csv")
-    monkeypatch.setattr("thimble.files.formats.delimited.label_text", str.upper)
+    monkeypatch.setattr("thimble.tables.csv.label_text", str.upper)
     bench.classify()
     assert bench.get(f"{KEY}/result.csv") == written
     monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 3)

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from thimble.classifier import load
 from thimble.files.pipeline import Pipeline
+from thimble.inference.classifier import load
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -61,12 +61,12 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, LinearSVC
 
-from thimble import rows
-from thimble.answers import answers
-from thimble.classifier import Classifier, load
 from thimble.errors import UnprocessableRows
-from thimble.normal import inverse_normal
-from thimble.steps.curves import HIGHEST, LOWEST
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.normal import inverse_normal
+from thimble.inference.steps.curves import HIGHEST, LOWEST
+from thimble.tables import rows
+from thimble.tables.answers import answers
 from thimble_model import Unsupported, export
 from thimble_model.examples import EXAMPLES
 from thimble_model.frames import columns

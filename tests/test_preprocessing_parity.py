@@ -40,8 +40,8 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 
-from thimble import rows
-from thimble.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.tables import rows
 from thimble_model import Unsupported, export
 from thimble_model.frames import columns, json_rows
 from thimble_model.parity import parity

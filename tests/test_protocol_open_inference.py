@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from thimble.models import registry
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import routes
 from thimble.web.http import Request, Response
@@ -26,7 +26,7 @@ NUMBERS = [name for name in wire.DTYPES if name not in ("BYTES", "BF16")]
 
 
 def app(document: bytes) -> Any:
-    models = registry.OneModel("any", lambda uri: document)
+    models = lookup.OneModel("any", lambda uri: document)
     return routes.app(models, from_environment({"MODEL_URI": "s3://any/thing"}))
 
 

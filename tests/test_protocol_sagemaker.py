@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thimble.models import registry
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import routes
 from thimble.web.http import Request, Response
@@ -20,9 +20,7 @@ NAMES = json.loads(IRIS)["feature_names_in"]
 ROW = [5.1, 3.5, 1.4, 0.2]
 NAMED = dict(zip(NAMES, ROW, strict=True))
 CSV = "5.1,3.5,1.4,0.2\n"
-app = routes.app(
-    registry.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"})
-)
+app = routes.app(lookup.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"}))
 
 
 def invoke(body: Any, path: str = "/invocations", **headers: str) -> Response:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from thimble.models import registry
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import routes
 from thimble.web.http import Request, Response
@@ -16,9 +16,7 @@ from thimble.web.http import Request, Response
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 NAMES = json.loads(IRIS)["feature_names_in"]
 ROW = [5.1, 3.5, 1.4, 0.2]
-app = routes.app(
-    registry.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"})
-)
+app = routes.app(lookup.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"}))
 
 
 def predict(body: Any, path: str = "/v1/models/iris:predict", **headers: str) -> Response:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from thimble.classifier import Classifier, load
-from thimble.models import registry
+from thimble.inference.classifier import Classifier, load
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import http, media, routes
 from thimble.web.http import Request, Response
@@ -67,7 +67,7 @@ class Served:
         self.model = load(MODELS[name])
         self.rows = rows(name, self.model)
         settings = from_environment({"MODEL_URI": "s3://any/thing", **environment})
-        self.app = routes.app(registry.OneModel("any", lambda uri: MODELS[name]), settings)
+        self.app = routes.app(lookup.OneModel("any", lambda uri: MODELS[name]), settings)
 
     def post(self, path: str, body: Any, **headers: str) -> Response:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -316,7 +316,7 @@ def test_without_a_model_every_protocol_is_unready_and_the_server_lives() -> Non
     def away(uri: str) -> bytes:
         raise OSError
 
-    app = routes.app(registry.OneModel("any", away), from_environment({"MODEL_URI": "s3://any/thing"}))
+    app = routes.app(lookup.OneModel("any", away), from_environment({"MODEL_URI": "s3://any/thing"}))
     assert app(Request("GET", "/v2/health/live")).status == 200
     for path in ("/v2/health/ready", "/ping", "/health", "/v1/models/default"):
         assert app(Request("GET", path)).status >= 500

@@ -14,12 +14,12 @@ import orjson
 import pytest
 
 from thimble import telemetry
-from thimble.document import digest
 from thimble.errors import InvalidModel, NotFound, Unavailable
-from thimble.models import follower, pointer, registry
-from thimble.models.cache import Cache, weight
-from thimble.models.pointer import Pointer, Trial
-from thimble.models.published import Registry, load_as
+from thimble.inference.document import digest
+from thimble.registry import follower, lookup, pointer
+from thimble.registry.cache import Cache, weight
+from thimble.registry.pointer import Pointer, Trial
+from thimble.registry.published import Registry, load_as
 from thimble.store import Folder, Found
 
 IRIS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
@@ -480,7 +480,7 @@ def test_the_first_folder_of_a_key_chooses_the_model_where_one_has_its_name(
     shelf: Shelf, models: Registry
 ) -> None:
     iris, other = shelf.publish("iris", version(1)), shelf.publish("other", version(2))
-    chosen = {key: registry.for_key(models, key).digest for key in KEYS}
+    chosen = {key: lookup.for_key(models, key).digest for key in KEYS}
     assert chosen == {key: other if key.startswith("other/") else iris for key in KEYS}
 
 

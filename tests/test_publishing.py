@@ -11,10 +11,10 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, ThimbleError, Unavailable
-from thimble.models import pointer
-from thimble.models.pointer import Pointer, Trial
+from thimble.inference.document import digest
+from thimble.registry import pointer
+from thimble.registry.pointer import Pointer, Trial
 from thimble.store import Folder
 from thimble_infra import publishing
 from thimble_infra.cli import app

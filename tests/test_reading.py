@@ -29,8 +29,8 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from typer.testing import CliRunner, Result
 
-from thimble.classifier import load
 from thimble.errors import InvalidFile
+from thimble.inference.classifier import load
 from thimble_infra.cli import app
 from thimble_model import export, reading
 from thimble_model.sheets import opened

@@ -15,9 +15,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from thimble.classifier import load
 from thimble.errors import InvalidModel
-from thimble.reference import Categories, Numbers, Reference
+from thimble.inference.classifier import load
+from thimble.inference.reference import Categories, Numbers, Reference
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
 

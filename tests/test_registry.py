@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from thimble.classifier import load
 from thimble.errors import InvalidModel, NotFound, Unavailable
-from thimble.models.registry import OneModel
+from thimble.inference.classifier import load
+from thimble.registry.lookup import OneModel
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 VERSION = load(IRIS).digest

@@ -32,11 +32,11 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cloudformation import TEMPLATE, transformed
-from thimble.document import digest
 from thimble.errors import Unavailable
 from thimble.files import retries, streams, uploads
-from thimble.models import pointer
-from thimble.split import handover, joining, multipart
+from thimble.inference.document import digest
+from thimble.registry import pointer
+from thimble.split import execution, joining, multipart
 from thimble_infra import queue_mapping
 from thimble_infra.build import ROOT
 from thimble_infra.invocation import Context
@@ -300,13 +300,13 @@ def deployed(moto_server: str, aws_environment: dict[str, str]) -> Iterator[Depl
             patch.setenv(name, value)
         # moto would hand messages to a function of its own; `poll` takes them.
         patch.setattr("moto.awslambda.models.LambdaBackend.send_sqs_batch", lambda *about: False)
-        handover._client.cache_clear()
+        execution._client.cache_clear()
         retries._client.cache_clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of each kind that moto does not make
             create(found)
         yield found
-        handover._client.cache_clear()
+        execution._client.cache_clear()
         retries._client.cache_clear()
     server.shutdown()
     server.server_close()

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from thimble.classifier import load
 from thimble.errors import Unavailable
-from thimble.models.registry import OneModel
+from thimble.inference.classifier import load
+from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
 from thimble.web import gateway, http, routes
 from thimble.web.http import MAX_CARRIED_BYTES, carried_bytes

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thimble.classifier import Classifier, load
 from thimble.errors import UnprocessableRows
-from thimble.rows import columns, values
+from thimble.inference.classifier import Classifier, load
+from thimble.tables.rows import columns, values
 
 IRIS = Path(__file__).parents[1] / "model" / "iris.json"
 NAMES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")

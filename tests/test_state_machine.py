@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cfnlint import api as cfnlint
 
-from thimble.classifier import load
 from thimble.files.pipeline import Pipeline
+from thimble.inference.classifier import load
 from thimble_infra import aws
 from thimble_infra.environments import Answer, answer
 from thimble_infra.invocation import Context

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 from sklearn.linear_model import LogisticRegression
 
-from thimble import classifier, encodings, store
-from thimble.classifier import Classifier
+from thimble import encodings, store
 from thimble.errors import InvalidFile, InvalidInput, InvalidModel, UnprocessableRows
-from thimble.files.formats import find, named
-from thimble.files.formats.records import Block
 from thimble.files.pipeline import Pipeline
-from thimble.values import MISSING
+from thimble.inference import classifier
+from thimble.inference.classifier import Classifier
+from thimble.tables.blocks import Block
+from thimble.tables.formats import find, named
+from thimble.tables.values import MISSING
 from thimble.web import tensors
 from thimble.web.media import PLAIN, delimited, jsonlines
 from thimble.web.tables import Rows

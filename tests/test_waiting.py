@@ -9,9 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 
-from thimble.classifier import Classifier, load
-from thimble.watching.observed import count
-from thimble.watching.waiting import FEWEST, Waiting, watched
+from thimble.drift.counting import count
+from thimble.drift.waiting import FEWEST, Waiting, watched
+from thimble.inference.classifier import Classifier, load
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
 from thimble_model.frames import columns

@@ -16,18 +16,18 @@ from obstore.store import MemoryStore
 from samcli.yamlhelper import yaml_parse
 
 from thimble import settings, telemetry
-from thimble.classifier import load
-from thimble.document import digest
+from thimble.drift import recent
 from thimble.errors import Unavailable
 from thimble.files import events
 from thimble.files.pipeline import Pipeline, Splitting
-from thimble.models import canary, pointer
-from thimble.models.cache import Cache
-from thimble.models.pointer import Pointer, Trial
-from thimble.models.published import Registry
-from thimble.models.registry import Models, OneModel
+from thimble.inference.classifier import load
+from thimble.inference.document import digest
+from thimble.registry import canary, pointer
+from thimble.registry.cache import Cache
+from thimble.registry.lookup import Models, OneModel
+from thimble.registry.pointer import Pointer, Trial
+from thimble.registry.published import Registry
 from thimble.store import Folder
-from thimble.watching import watch
 from thimble.web import gateway, routes
 from thimble_model.examples import EXAMPLES
 
@@ -159,7 +159,7 @@ Line = dict[str, Any]
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[Line]:
     """What requests and files write, every kind of them once."""
-    monkeypatch.setattr(watch, "MINUTE", 0.0)
+    monkeypatch.setattr(recent, "MINUTE", 0.0)
     logged = io.StringIO()
     [handler] = telemetry.logger.handlers
     monkeypatch.setattr(handler, "stream", logged)

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from thimble import store
-from thimble.classifier import load
 from thimble.errors import MalformedBody, Unavailable
 from thimble.files import streams
-from thimble.files.formats import quotes
-from thimble.files.formats.records import MAX_RECORD_BYTES
 from thimble.files.jobs import Options
 from thimble.files.pipeline import Pipeline
-from thimble.split.parts import Report
+from thimble.inference.classifier import load
+from thimble.split.plan import Report
 from thimble.split.ranges import GUESSES, Range, checked, planned
-from thimble.split.workflow import Workflow, handler
+from thimble.split.tasks import Workflow, handler
+from thimble.tables import quotes
+from thimble.tables.blocks import MAX_RECORD_BYTES
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "model" / "iris.json").read_bytes()

@@ -15,10 +15,10 @@ import botocore.client
 import obstore
 import pytest
 
-from thimble.classifier import load
 from thimble.files.pipeline import Pipeline
+from thimble.inference.classifier import load
 from thimble.split import multipart
-from thimble.split.workflow import Workflow, handler
+from thimble.split.tasks import Workflow, handler
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -13,11 +13,11 @@ from moto.s3.exceptions import MalformedXML
 from moto.s3.responses import S3Response
 
 from thimble import store
-from thimble.classifier import load
 from thimble.files import streams
 from thimble.files.pipeline import Pipeline
 from thimble.files.streams import Late
-from thimble.split import joining, multipart, parts
+from thimble.inference.classifier import load
+from thimble.split import joining, multipart, plan
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -178,7 +178,7 @@ def test_a_folder_of_more_parts_than_s3_removes_at_once_is_removed_whole(
         return delete(self, *about)
 
     monkeypatch.setattr(S3Response, "_bucket_response_delete_keys", checked)
-    folder = parts.Folder(store.bucket("thimble-parts"), "a.csv/digest")
+    folder = plan.Folder(store.bucket("thimble-parts"), "a.csv/digest")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: folder.put(f"{k:06d}.json", b"{}"), range(1001)))
     folder.store.put("a.csv/digest2/000000.json", b"{}")

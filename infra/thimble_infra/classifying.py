@@ -11,13 +11,14 @@ import obstore
 import orjson
 from obstore.store import LocalStore, ObjectStore, S3Store
 
-from thimble import classifier, store
-from thimble.classifier import Classifier
+from thimble import store
 from thimble.errors import InvalidInput, InvalidModel
 from thimble.files import streams
-from thimble.files.formats import named
 from thimble.files.jobs import Options, Paths, Summary, under
 from thimble.files.streams import Source
+from thimble.inference import classifier
+from thimble.inference.classifier import Classifier
+from thimble.tables.formats import named
 from thimble_infra import buckets, drop_report
 from thimble_infra.drop_report import Outcome
 from thimble_infra.inputs import Found, Placed, check_places, left_out, readable

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table as Grid
 from rich.text import Text
 
-from thimble.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, Predictions, load
 from thimble_infra import versions
 from thimble_model import reading
 from thimble_model.check import Check, example_table, facts

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from thimble.drift import report
 from thimble.errors import InvalidInput
-from thimble.watching import drift
 from thimble_infra import buckets, drift_page
 
 SUMMARY = "summary.json"
@@ -61,7 +61,7 @@ def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Dri
             model=found[0][1]["model"]["name"] or "the model",
             digest=digest,
             files=tuple(place for place, _ in found),
-            report=drift.merged([summary["drift"] for _, summary in found])
+            report=report.merged([summary["drift"] for _, summary in found])
             | {"rejected": sum(summary["rejections"] for _, summary in found)},
         )
         for digest, found in by_model.items()
@@ -125,7 +125,7 @@ def _table(found: dict[str, Any]) -> Table:
     for title in ("PSI", "Jensen-Shannon", "chance", "missing", "out of range"):
         table.add_column(title, justify="right")
     table.add_column("")
-    compared = drift.ranked(found)
+    compared = report.ranked(found)
     for name, entry in compared[:SHOWN]:
         distances = [f"{entry[key]:.3f}" for key in ("psi", "js", "chance")]
         shares = [f"{entry[key]:.1%}" if key in entry else "" for key in ("missing", "out_of_range")]

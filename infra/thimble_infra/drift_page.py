@@ -5,7 +5,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from thimble.watching import drift
+from thimble.drift import report
 
 Report = dict[str, Any]
 Bar = tuple[str, float, float]  # what it is of, the share of the training data, the share of the rows
@@ -61,7 +61,7 @@ def page(found: Sequence[tuple[str, str, tuple[str, ...], Report]]) -> str:
 def sentence(found: Report) -> str:
     """What a report comes to."""
     if found["verdict"] is None:
-        return f"No verdict: {found['rows']} rows are too few, {drift.FEWEST_ROWS} are needed."
+        return f"No verdict: {found['rows']} rows are too few, {report.FEWEST_ROWS} are needed."
     if not found["drifted"]:
         return "Stable: nothing moved further than chance explains and the thresholds allow."
     return f"Drift: {', '.join(found['drifted'])}."
@@ -77,7 +77,7 @@ def rejected(found: Report) -> str:
 
 def _section(name: str, digest: str, files: tuple[str, ...], found: Report) -> str:
     listed = escape(", ".join(files[:5]) + (f", and {len(files) - 5} more" if len(files) > 5 else ""))
-    plots = [_plot(name, entry, found) for name, entry in drift.ranked(found)[:MOST_PLOTS]]
+    plots = [_plot(name, entry, found) for name, entry in report.ranked(found)[:MOST_PLOTS]]
     return f"""<main>
 <h1>Drift of {escape(name)}</h1>
 <p class="soft">{found["rows"]:,} rows of {listed} against {found["reference_rows"]:,} of the training data;
@@ -94,7 +94,7 @@ model <code>{digest[:12]}</code></p>
 def _table(found: Report) -> str:
     titles = ("", "PSI", "Jensen-Shannon", "by chance up to", "missing", "out of range", "")
     head = "".join(f"<th>{title}</th>" for title in titles)
-    return f"<table><tr>{head}</tr>{''.join(_row(*item, found) for item in drift.ranked(found))}</table>"
+    return f"<table><tr>{head}</tr>{''.join(_row(*item, found) for item in report.ranked(found))}</table>"
 
 
 def _row(name: str, entry: Report, found: Report) -> str:

@@ -22,8 +22,8 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from thimble.errors import InvalidInput, Unavailable
-from thimble.files.formats import named
 from thimble.files.jobs import fits, under
+from thimble.tables.formats import named
 from thimble_infra import aws, drop_report, inputs
 from thimble_infra.buckets import Place, connect, endpoint_of, first_line, is_local, place
 from thimble_infra.drop_progress import Parts

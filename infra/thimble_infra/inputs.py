@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from thimble.errors import InvalidInput
-from thimble.files.formats import EXTENSIONS, named
+from thimble.tables.formats import EXTENSIONS, named
 
 SHOWN = 5  # names of what was left out
 

@@ -29,7 +29,7 @@ from thimble_infra.invocation import load
 from thimble_infra.output import separate
 
 if TYPE_CHECKING:
-    from thimble.classifier import Classifier
+    from thimble.inference.classifier import Classifier
 
 BUNDLED = [Path(__file__).parents[2] / "model" / f"{name}.json" for name in ("iris", "penguins", "digits")]
 LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
@@ -131,8 +131,8 @@ def _forget(folder: Path) -> None:
 
 def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
     """The documents by the names that they are published under, and the first, which is the default."""
-    from thimble import classifier
-    from thimble.models import pointer  # and numpy, which looks at the environment
+    from thimble.inference import classifier
+    from thimble.registry import pointer  # and numpy, which looks at the environment
 
     found = {}
     for path in paths:

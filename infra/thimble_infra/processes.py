@@ -19,14 +19,14 @@ from typing import Any
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore
 
-from thimble import classifier
-from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
 from thimble.files import pipeline
 from thimble.files.jobs import Job, Options, Paths, Summary
 from thimble.files.streams import Source
-from thimble.split import assembly, divided, ranges, share
-from thimble.split.parts import Folder, Plan, Report
+from thimble.inference import classifier
+from thimble.inference.classifier import Classifier
+from thimble.split import assemble, divided, range_task, ranges
+from thimble.split.plan import Folder, Plan, Report
 from thimble.split.ranges import Range
 from thimble_infra.buckets import first_line
 
@@ -91,7 +91,7 @@ def _whole(task: Task) -> Summary:
 
 def _range(task: Task, plan: Plan, folder: Folder, part: Range) -> Report:
     with _named(task):
-        return share.classified(Process.job(task), plan, folder, part, math.inf)
+        return range_task.classified(Process.job(task), plan, folder, part, math.inf)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Pool:
             calls = [self.processes.submit(_range, task, plan, folder, part) for part in again]
             done |= {report.index: report for report in map(Future.result, calls)}
             right, again = ranges.checked(plan.bounds, done)
-        return assembly.assembled(job, plan, folder, right, math.inf)
+        return assemble.assembled(job, plan, folder, right, math.inf)
 
 
 @contextmanager

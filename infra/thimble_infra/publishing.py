@@ -11,14 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from thimble.classifier import Classifier, load
-from thimble.document import digest
 from thimble.errors import InvalidInput, InvalidModel, NotFound, Unavailable
-from thimble.models import pointer
-from thimble.models.canary import check_alike
-from thimble.models.pointer import Pointer, Trial
-from thimble.models.published import load_as
-from thimble.models.versions import matches, no_such_version, too_many_versions
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.document import digest
+from thimble.registry import pointer
+from thimble.registry.canary import check_alike
+from thimble.registry.pointer import Pointer, Trial
+from thimble.registry.published import load_as
+from thimble.registry.versions import matches, no_such_version, too_many_versions
 from thimble.store import Folder
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thimble.errors import Unavailable
-from thimble.models.pointer import Pointer
+from thimble.registry.pointer import Pointer
 from thimble.store import Folder
 from thimble_infra import aws, buckets, publishing
 from thimble_infra.publishing import Move, short

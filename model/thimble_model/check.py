@@ -12,10 +12,10 @@ import pandas as pd
 from rich.table import Table as Grid
 from rich.text import Text
 
-from thimble.classifier import Classifier, Output, load
-from thimble.document import Document
-from thimble.features import Feature
-from thimble.heads import Head
+from thimble.inference.classifier import Classifier, Output, load
+from thimble.inference.document import Document
+from thimble.inference.features import Feature
+from thimble.inference.heads import Head
 from thimble_model.describe import described, quoted
 from thimble_model.frames import Table, known_names
 from thimble_model.parity import Parity, parity

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thimble import preprocessing
-from thimble.document import Document
+from thimble.inference import preprocessing
+from thimble.inference.document import Document
 
 MOST_NAMES = 4
 MOST_VALUES = 6

@@ -13,9 +13,9 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
-from thimble.classifier import Classifier, load
-from thimble.document import FORMAT, FORMAT_VERSION
 from thimble.errors import InvalidInput, InvalidModel
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble_model.estimators import best, heads_of, history, require_fitted
 from thimble_model.forms import type_of
 from thimble_model.frames import (

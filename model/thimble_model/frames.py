@@ -11,10 +11,10 @@ import orjson
 import pandas as pd
 from scipy import sparse
 
-from thimble.answers import column_names
-from thimble.classifier import Classifier
-from thimble.features import Feature, normal
-from thimble.features import columns as as_columns
+from thimble.inference.classifier import Classifier
+from thimble.inference.features import Feature, normal
+from thimble.inference.features import columns as as_columns
+from thimble.tables.answers import column_names
 from thimble_model.forms import kind_of, plain, refusal
 from thimble_model.unsupported import Unsupported
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from thimble.arrays import FloatArray
-from thimble.classifier import Classifier, Output, Predictions
-from thimble.features import Feature
-from thimble.reference import Categories, Numbers, Predicted, Reference
-from thimble.watching import observed
+from thimble.drift import counting
+from thimble.inference.arrays import FloatArray
+from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.features import Feature
+from thimble.inference.reference import Categories, Numbers, Predicted, Reference
 
 BINS = 10
 FEW = 10  # distinct numbers get a bin each
@@ -37,7 +37,7 @@ def document_key(classifier: Classifier, columns: Sequence[Any]) -> dict[str, An
         + (None,) * (classifier.n_features - WATCHED),
         outputs=tuple(map(_predicted, classifier.outputs, (found, *found.further))),
     )
-    counts = observed.unpacked(empty, observed.count(empty, columns, found))
+    counts = counting.unpacked(empty, counting.count(empty, columns, found))
     return {
         "reference": {
             "rows": empty.rows,

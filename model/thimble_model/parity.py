@@ -13,9 +13,9 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
-from thimble.classifier import Classifier, Output, Predictions
-from thimble.document import Document
 from thimble.errors import InvalidInput
+from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.document import Document
 from thimble_model.frames import Table, columns, estimator_input
 from thimble_model.unsupported import Unsupported, first_line
 

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble import spelling, textcells
-from thimble.classifier import Classifier, label_text
+from thimble import spelling
 from thimble.errors import InvalidFile, InvalidInput
-from thimble.features import Feature
-from thimble.features import read as features_from
-from thimble.headers import IDENTIFIERS
+from thimble.inference.classifier import Classifier, label_text
+from thimble.inference.features import Feature
+from thimble.inference.features import read as features_from
+from thimble.tables import textcells
+from thimble.tables.headers import IDENTIFIERS
 from thimble_model.estimators import heads_of
 from thimble_model.frames import Table, known_names
 from thimble_model.program import Program, document_keys

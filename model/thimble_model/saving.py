@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 
 from thimble.errors import InvalidInput
-from thimble.files import formats
+from thimble.tables import formats
 from thimble_model.frames import Table
 
 Writer = Callable[[Table], bytes]

@@ -19,16 +19,17 @@ import orjson
 import pandas as pd
 import polars as pl
 
-from thimble import classifier, encodings, textcells
-from thimble.classifier import Classifier, Predictions
+from thimble import encodings
 from thimble.errors import InvalidFile
-from thimble.features import Feature
-from thimble.files import formats, streams
-from thimble.files.formats import parquet
-from thimble.files.formats.compression import BY_EXTENSION
-from thimble.files.formats.delimited import Delimited
-from thimble.files.formats.records import Answered, Block, Format
-from thimble.values import MISSING
+from thimble.files import streams
+from thimble.inference import classifier
+from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.features import Feature
+from thimble.tables import formats, parquet, textcells
+from thimble.tables.blocks import Answered, Block, Format
+from thimble.tables.compression import BY_EXTENSION
+from thimble.tables.csv import Delimited
+from thimble.tables.values import MISSING
 from thimble_model.frames import Table
 
 STANDARD_INPUT = "-"

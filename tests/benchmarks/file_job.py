@@ -25,8 +25,8 @@ def thimble(models: Path, file: Path, out: Path, with_model: bool = True) -> Job
     from obstore.store import LocalStore
 
     from tests.benchmarks.floor import Answered
-    from thimble import classifier
     from thimble.files.pipeline import Pipeline
+    from thimble.inference import classifier
 
     model = classifier.load((models / "model.json").read_bytes())
     if not with_model:
@@ -49,11 +49,11 @@ def ranges(models: Path, file: Path, out: Path) -> Job:
     """
     from obstore.store import LocalStore
 
-    from thimble import classifier
     from thimble.files.pipeline import Pipeline
+    from thimble.inference import classifier
     from thimble.split import joining
     from thimble.split.ranges import Range
-    from thimble.split.workflow import Workflow
+    from thimble.split.tasks import Workflow
 
     document = (models / "model.json").read_bytes()
     model = classifier.load(document)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from thimble.arrays import FloatArray
-from thimble.classifier import Classifier, Predictions
+from thimble.inference.arrays import FloatArray
+from thimble.inference.classifier import Classifier, Predictions
 
 KNOWN: dict[str, list[Predictions]] = {}  # of a model, by its digest
 

@@ -22,8 +22,8 @@ import orjson
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import telemetry
-from thimble.models.cache import Cache
-from thimble.models.published import Registry
+from thimble.registry.cache import Cache
+from thimble.registry.published import Registry
 from thimble.settings import from_environment
 from thimble.store import Folder
 from thimble.web import gateway, routes

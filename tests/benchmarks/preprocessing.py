@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
-from thimble import rows
-from thimble.answers import answers
-from thimble.classifier import Classifier, load
+from thimble.inference.classifier import Classifier, load
+from thimble.tables import rows
+from thimble.tables.answers import answers
 from thimble_model import examples, export
 from thimble_model.frames import json_rows
 

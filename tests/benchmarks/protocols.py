@@ -20,7 +20,7 @@ import numpy as np
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import telemetry
-from thimble.models import registry
+from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import gateway, http, routes
 from thimble.web.protocols.open_inference import wire
@@ -96,7 +96,7 @@ def _app(name: str) -> http.App:
     telemetry.logger.registered_handler.stream = NOWHERE  # type: ignore[attr-defined]
     settings = from_environment({"MODEL_URI": "any", "MAX_BODY_BYTES": "100000000"})
     document = (MODELS / f"{name}.json").read_bytes()
-    return routes.app(registry.OneModel("any", lambda uri: document), settings)
+    return routes.app(lookup.OneModel("any", lambda uri: document), settings)
 
 
 def _handler(name: str) -> Any:

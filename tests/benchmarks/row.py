@@ -45,8 +45,8 @@ def _contenders(name: str, hidden: tuple[int, ...]) -> tuple[Callable[[], Any], 
     from sklearn.datasets import load_digits, load_iris
     from sklearn.neural_network import MLPClassifier
 
-    from thimble import rows
-    from thimble.classifier import load
+    from thimble.inference.classifier import load
+    from thimble.tables import rows
     from thimble_model import export
 
     X, y = (load_iris if name == "iris" else load_digits)(return_X_y=True)

@@ -144,7 +144,7 @@ def _publish(environment: dict[str, str]) -> None:
 
 
 def _registry(document: bytes, digest: str) -> dict[str, bytes]:
-    from thimble.models import pointer
+    from thimble.registry import pointer
 
     return {
         f"models/{pointer.document('iris', digest)}": document,

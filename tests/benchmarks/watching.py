@@ -16,11 +16,12 @@ from typing import Any
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import settings
-from thimble.classifier import Classifier, load
-from thimble.files import formats, streams
-from thimble.models.published import Serving
-from thimble.models.registry import OneModel
-from thimble.watching import watch
+from thimble.drift import recent
+from thimble.files import streams
+from thimble.inference.classifier import Classifier, load
+from thimble.registry.lookup import OneModel
+from thimble.registry.published import Serving
+from thimble.tables import formats
 from thimble.web import gateway, serving
 from thimble.web.http import App
 from thimble.web.protocols import Router
@@ -74,7 +75,7 @@ class Alone(OneModel):
 
 
 def _requests(classifier: Classifier, body: str, times: int) -> Figure:
-    watching = watch.Watch()
+    watching = recent.Watch()
     service = serving.Service(Alone(classifier), settings.from_environment({}), watching)
     handle = gateway.handler(App(Router(service).find, 10**7))
     request = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}

@@ -16,14 +16,15 @@ import obstore
 import orjson
 from obstore.store import MemoryStore
 
-from thimble import classifier, store
+from thimble import store
 from thimble.errors import InvalidFile, InvalidModel, ThimbleError
-from thimble.files import formats
-from thimble.files.formats.compression import GZIP, ZSTD, Compression
-from thimble.files.formats.records import Block
 from thimble.files.pipeline import Pipeline
-from thimble.models.registry import OneModel
+from thimble.inference import classifier
+from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
+from thimble.tables import formats
+from thimble.tables.blocks import Block
+from thimble.tables.compression import GZIP, ZSTD, Compression
 from thimble.web import gateway, routes
 
 MODELS = Path(__file__).parents[2] / "model"

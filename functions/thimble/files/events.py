@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 import orjson
 
 from thimble import telemetry
-from thimble.watching import watch
+from thimble.drift import recent
 
 Event = dict[str, Any]
 Classify = Callable[
@@ -125,4 +125,4 @@ def report(key: str, summary: Event | None) -> None:
         counts = {name: summary[name] for name in ("rows", "predictions", "rejections")}
         telemetry.logger.info("the file was classified", key=key, **counts)
         if summary.get("drift"):
-            watch.report(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])
+            recent.log(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])

@@ -14,14 +14,14 @@ import obstore
 import orjson
 from obstore.store import ObjectStore
 
-from thimble import answers, legible
-from thimble.classifier import Classifier
+from thimble import legible
+from thimble.drift import counting, report
 from thimble.errors import InvalidFile
-from thimble.files import formats, streams
-from thimble.files.formats import added
-from thimble.files.formats.records import Format, Result
+from thimble.files import streams
 from thimble.files.streams import Overwritten, Source, Tally
-from thimble.watching import drift, observed
+from thimble.inference.classifier import Classifier
+from thimble.tables import added, answers, formats
+from thimble.tables.blocks import Format, Result
 
 Summary = dict[str, Any]
 
@@ -130,7 +130,7 @@ class Job:
         return formats.find(self.name, head, whole, self.classifier, self.options.given)
 
     def tally(self) -> Tally:
-        return Tally(len(added.class_names(self.classifier)), observed.none(self.classifier.reference))
+        return Tally(len(added.class_names(self.classifier)), counting.none(self.classifier.reference))
 
     def counts(self, form: Result, tally: Tally) -> Summary:
         left_out = {"left_out": dict(form.left_out)} if form.left_out else {}
@@ -140,7 +140,7 @@ class Job:
             "predictions": tally.predictions,
             "rejections": tally.rejections,
             "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
-            "drift": drift.report(self.classifier, tally.observed),
+            "drift": report.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,
             **left_out,
         }

@@ -20,14 +20,14 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from thimble import store
-from thimble.classifier import Classifier
 from thimble.errors import InvalidFile, Unavailable
-from thimble.files import formats, rawkeys, streams
-from thimble.files.formats import parquet
-from thimble.files.formats.records import Part, Result
+from thimble.files import raw_keys, streams
 from thimble.files.jobs import Job, Options, Summary, under
 from thimble.files.streams import Gone, Late, Overwritten, Source
 from thimble.files.uploads import Upload
+from thimble.inference.classifier import Classifier
+from thimble.tables import formats, parquet
+from thimble.tables.blocks import Part, Result
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
 
@@ -110,7 +110,7 @@ class Pipeline:
         says to whom. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
         """
         if not streams.addressable(key) and self.results_uri.startswith("s3://"):
-            return rawkeys.refuse(bucket, key, self.results_uri)
+            return raw_keys.refuse(bucket, key, self.results_uri)
         return self.settled(bucket, key, lambda job: self.done(job, deadline))
 
     def settled(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:

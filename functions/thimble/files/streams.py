@@ -22,8 +22,8 @@ from obstore.exceptions import PreconditionError
 from obstore.store import ObjectStore
 
 from thimble.errors import InvalidFile, ThimbleError
-from thimble.files.formats.records import MAX_RECORD_BYTES, Block, Format, Part, Result
-from thimble.reference import Counts
+from thimble.inference.reference import Counts
+from thimble.tables.blocks import MAX_RECORD_BYTES, Block, Format, Part, Result
 
 if TYPE_CHECKING:
     from obstore import GetOptions

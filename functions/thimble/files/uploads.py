@@ -11,7 +11,7 @@ from typing import Any, Self
 import obstore
 from obstore.store import ObjectStore
 
-from thimble.files.formats.compression import Compression
+from thimble.tables.compression import Compression
 
 PART_BYTES = 8 << 20  # S3 takes 10,000 parts of at least 5 MiB
 UPLOADS = 2  # parts in flight: they fill a function's network, and more of them only wait in memory

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from thimble.errors import InvalidFile
-from thimble.files import formats, streams
-from thimble.files.formats import parquet
-from thimble.files.formats.parquet import Parquet
-from thimble.files.formats.records import Block, Format, Part, Result
+from thimble.files import streams
 from thimble.files.jobs import Job
 from thimble.split import ranges
 from thimble.split.ranges import Range
+from thimble.tables import formats, parquet
+from thimble.tables.blocks import Block, Format, Part, Result
+from thimble.tables.parquet import Parquet
 
 
 class Divided(Protocol):

@@ -20,7 +20,7 @@ from thimble.files.streams import Overwritten
 from thimble.files.uploads import Upload
 from thimble.split import multipart
 from thimble.split.multipart import Slice
-from thimble.split.parts import Folder, Stored
+from thimble.split.plan import Folder, Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

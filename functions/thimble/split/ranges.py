@@ -15,9 +15,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from thimble.files.formats.delimited import Delimited
-from thimble.files.formats.dialect import Tokens
-from thimble.files.formats.records import Block, Format
+from thimble.tables.blocks import Block, Format
+from thimble.tables.csv import Delimited
+from thimble.tables.dialect import Tokens
 
 MOST = 9000  # ranges: an S3 upload has 10,000 parts
 LOOK_BYTES = 64 << 10  # for where a record begins; more, if they do not tell

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from thimble import strictjson
 from thimble.errors import MalformedBody
-from thimble.values import kind
+from thimble.inference import strict_json
+from thimble.tables.values import kind
 from thimble.web.tables import Rows
 
 
@@ -15,10 +15,10 @@ def value(body: bytes, example: str = '{"instances": [...]}') -> Any:
     if not body.strip():
         raise MalformedBody(f"the body is empty; send {example}")
     try:
-        return strictjson.loads(body)
-    except strictjson.NotJson as error:
+        return strict_json.loads(body)
+    except strict_json.NotJson as error:
         raise MalformedBody(f"the body is not JSON: {error}") from None
-    except strictjson.DoubledKey as error:
+    except strict_json.DoubledKey as error:
         raise MalformedBody(f"{error} occurs twice in one object") from None
 
 

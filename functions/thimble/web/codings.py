@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import zlib
 
-from thimble import members
 from thimble.errors import MalformedBody, TooLarge, UnsupportedMediaType
+from thimble.tables import members
 
 LEVEL = 1  # of 9: most of the gain for a fifth of the time
 IDENTITY = ("", "identity")

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.values import kind
+from thimble.tables.values import kind
 
 LONGEST = 60  # characters of a name that a sentence repeats
 SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from thimble.models.registry import Models
+from thimble.registry.lookup import Models
 from thimble.settings import Settings
 from thimble.web.http import App
 from thimble.web.protocols import Router

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from thimble import rows, telemetry
-from thimble.classifier import Classifier, Predictions
-from thimble.models import canary
-from thimble.models.published import Serving
-from thimble.models.registry import Models
+from thimble import telemetry
+from thimble.drift.recent import Watch
+from thimble.inference.classifier import Classifier, Predictions
+from thimble.registry import canary
+from thimble.registry.lookup import Models
+from thimble.registry.published import Serving
 from thimble.settings import Settings
-from thimble.watching.watch import Watch
+from thimble.tables import rows
 from thimble.web.tables import Table
 
 

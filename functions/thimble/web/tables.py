@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from thimble import rows
-from thimble.classifier import Classifier
 from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
-from thimble.values import kind
+from thimble.inference.classifier import Classifier
+from thimble.tables import rows
+from thimble.tables.values import kind
 
 
 class Table(Protocol):

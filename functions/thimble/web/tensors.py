@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble import encodings
-from thimble.arrays import FloatArray, all_finite
-from thimble.classifier import Classifier
 from thimble.errors import UnprocessableRows
-from thimble.features import WANTED, Feature, spelled
-from thimble.rows import check_names
-from thimble.values import missing, not_finite, text
+from thimble.inference.arrays import FloatArray, all_finite
+from thimble.inference.classifier import Classifier
+from thimble.inference.features import WANTED, Feature, spelled
+from thimble.tables.rows import check_names
+from thimble.tables.values import missing, not_finite, text
 from thimble.web import tables
 
 Values = NDArray[Any]

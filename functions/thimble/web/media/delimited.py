@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from thimble import encodings, headers, textcells
-from thimble.answers import column_names, label_sets
-from thimble.arrays import FloatArray
-from thimble.classifier import Classifier, Output, Predictions
+from thimble import encodings
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable, UnprocessableRows
-from thimble.features import Feature
-from thimble.textcells import quoted
+from thimble.inference.arrays import FloatArray
+from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.features import Feature
+from thimble.tables import headers, textcells
+from thimble.tables.answers import column_names, label_sets
+from thimble.tables.textcells import quoted
 from thimble.web import tables
 from thimble.web.media import Media, utf8
 from thimble.web.tables import Table

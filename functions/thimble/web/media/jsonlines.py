@@ -7,10 +7,11 @@ from typing import Any
 
 import orjson
 
-from thimble import rows, strictjson
-from thimble.answers import answers
-from thimble.classifier import Classifier, Predictions
 from thimble.errors import MalformedBody
+from thimble.inference import strict_json
+from thimble.inference.classifier import Classifier, Predictions
+from thimble.tables import rows
+from thimble.tables.answers import answers
 from thimble.web import tables
 from thimble.web.media import Media, utf8
 from thimble.web.tables import Table
@@ -40,10 +41,10 @@ def table(body: bytes, media: Media) -> Table:
 def _row(number: int, line: bytes) -> Any:
     """A list or an object; or {"features": [...]}, as SageMaker's own containers take it."""
     try:
-        row = strictjson.loads(line)
-    except strictjson.NotJson as error:
+        row = strict_json.loads(line)
+    except strict_json.NotJson as error:
         raise MalformedBody(f"line {number} is not JSON: {error}") from None
-    except strictjson.DoubledKey as error:
+    except strict_json.DoubledKey as error:
         raise MalformedBody(f"line {number}: {error} occurs twice in one object") from None
     return unwrapped(row)
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thimble.classifier import Classifier, Predictions
 from thimble.errors import InvalidInput, MalformedBody
+from thimble.inference.classifier import Classifier, Predictions
 from thimble.web.media import Media
 from thimble.web.tables import Table
 from thimble.web.tensors import NUMERIC, Matrix, Named, Values, check_booleans

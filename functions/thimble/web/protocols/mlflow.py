@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thimble.errors import MalformedBody
-from thimble.values import kind
+from thimble.tables.values import kind
 from thimble.web import options
 from thimble.web.http import Methods, Operation, Request, Response
 from thimble.web.serving import Service

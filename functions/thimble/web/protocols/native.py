@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thimble.answers import answers, card, identity, most_likely
 from thimble.errors import InvalidInput
+from thimble.tables.answers import answers, card, identity, most_likely
 from thimble.web import bodies, media, options
 from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.serving import Answered, Service

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from thimble import spelling
-from thimble.answers import answers, identity
 from thimble.errors import MalformedBody
-from thimble.values import kind
+from thimble.tables.answers import answers, identity
+from thimble.tables.values import kind
 from thimble.web import bodies, media, options
 from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.media import Media

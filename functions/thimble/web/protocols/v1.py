@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from thimble.answers import answers, columns, identity
+from thimble.tables.answers import answers, columns, identity
 from thimble.web import bodies, media, options
 from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.serving import Service

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from thimble.classifier import Classifier
+from thimble.inference.classifier import Classifier
 from thimble.web import bodies, options
 from thimble.web.http import Methods, Operation, Request, Response, json_response
 from thimble.web.protocols import VERSION

@@ -7,7 +7,7 @@ from typing import Any
 
 from thimble import spelling
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.values import kind
+from thimble.tables.values import kind
 from thimble.web import options
 from thimble.web.protocols.open_inference.wire import DTYPES
 

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from thimble.errors import MalformedBody
-from thimble.values import kind
+from thimble.tables.values import kind
 from thimble.web import bodies, media, options
 from thimble.web.http import Request, Response
 from thimble.web.protocols.open_inference import inputs, outputs, wire

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble import spelling
-from thimble.answers import output_prefix
-from thimble.classifier import Classifier, Output, Predictions
 from thimble.errors import InvalidInput
+from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.tables.answers import output_prefix
 from thimble.web import options
 from thimble.web.protocols.open_inference.headings import PLAIN, content_type, described, parameters
 from thimble.web.protocols.open_inference.wire import DTYPES, Tensor

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from thimble.arrays import all_finite
 from thimble.errors import MalformedBody, UnprocessableRows
-from thimble.values import kind
+from thimble.inference.arrays import all_finite
+from thimble.tables.values import kind
 from thimble.web.tensors import Values, check_booleans
 
 DTYPES = {

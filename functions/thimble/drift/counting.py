@@ -1,0 +1,94 @@
+"""What a model is asked, in counts: rows and their predictions become a vector of integers, laid out by the
+model's reference. The sum of such vectors is the vector of all their rows, however they were split."""
+
+from __future__ import annotations
+
+from itertools import pairwise, repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thimble.inference.arrays import FloatArray
+from thimble.inference.classifier import Predictions, only
+from thimble.inference.reference import Categories, Counts, Numbers, Predicted, Reference
+
+
+def none(reference: Reference | None) -> Counts:
+    """The counts of no rows; of a model without a reference there are none ever."""
+    return np.zeros(sum(_lengths(reference)) if reference else 0, np.int64)
+
+
+def count(reference: Reference | None, columns: Any, predictions: Predictions) -> Counts:
+    """Rows, numbers feature by feature, texts feature by feature, then each output's classes and winners.
+
+    A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
+    none of the categories, a count a category. `columns` are what was predicted, and no row was rejected; a
+    text's may be places among its counts, a byte each."""
+    if reference is None:
+        return none(None)
+    found = [predictions.probabilities.shape[1]]
+    for k, number in reference.numbers.items():
+        found += _binned(columns[k], number)
+    for k, text in reference.texts.items():
+        found += _counted(columns[k], text)
+    for output, part in zip(reference.outputs, (predictions, *predictions.further), strict=True):
+        found += _classes(output, part)
+        found += _binned(part.probabilities.max(axis=0), output.winning)
+    return np.array(found, np.int64)
+
+
+def _binned(x: FloatArray, bins: Numbers) -> list[int]:
+    """By how many numbers reach each edge: faster than to look for each number's bin."""
+    *edges, last = bins.edges.tolist()
+    missing = int(np.count_nonzero(np.isnan(x)))
+    reached = [int(np.count_nonzero(x >= edge)) for edge in edges]
+    reached = [len(x) - missing, *reached, int(np.count_nonzero(x > last)), 0]
+    return [missing, *(more - fewer for more, fewer in pairwise(reached))]
+
+
+def _counted(column: Any, text: Categories) -> list[int]:
+    if not isinstance(column, bytearray):
+        values = column.tolist() if isinstance(column, np.ndarray) else column
+        column = bytearray(map(text.places().get, values, repeat(1)))
+    return [column.count(place) for place in range(2 + len(text.names))]
+
+
+def _classes(output: Predicted, predictions: Predictions) -> list[int]:
+    if len(predictions.label_mask):
+        counts = predictions.label_mask.sum(axis=1)
+    else:
+        counts = np.bincount(predictions.label_indices, minlength=len(output.classes))
+    found: list[int] = counts.tolist()
+    return found
+
+
+def every(step: int, columns: Any, predictions: Predictions) -> tuple[Any, Predictions]:
+    """One row of so many."""
+    rows = slice(None, None, step)
+    if isinstance(columns, np.ndarray):
+        return columns[:, rows], only(predictions, rows)
+    return [column[rows] for column in columns], only(predictions, rows)
+
+
+class Unpacked(NamedTuple):
+    """A vector of counts, taken apart."""
+
+    rows: int
+    features: dict[int, Counts]
+    classes: list[Counts]  # of each output
+    winning: list[Counts]
+
+
+def unpacked(reference: Reference, counts: Counts) -> Unpacked:
+    rest = iter(np.split(counts, np.cumsum(_lengths(reference))[:-1]))
+    rows = int(next(rest)[0])
+    features = {k: next(rest) for k in (*reference.numbers, *reference.texts)}
+    outputs = [(next(rest), next(rest)) for _ in reference.outputs]
+    return Unpacked(rows, features, [classes for classes, _ in outputs], [winning for _, winning in outputs])
+
+
+def _lengths(reference: Reference) -> list[int]:
+    numbers = [2 + len(number.edges) for number in reference.numbers.values()]
+    texts = [2 + len(text.names) for text in reference.texts.values()]
+    outputs = [n for out in reference.outputs for n in (len(out.classes), 2 + len(out.winning.edges))]
+    return [1, *numbers, *texts, *outputs]

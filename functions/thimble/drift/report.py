@@ -1,0 +1,250 @@
+"""How far what a model is asked has moved from what it was trained on, in the terms of the field.
+
+- PSI, the population stability index: Σ (q - p) log(q / p) over the bins' shares, moderate from 0.1 and large
+  from 0.25 on. Empty bins are filled as evidently does (`get_binned_data` of its stattests).
+- The Jensen-Shannon distance to base 2, and an alert above 0.1, as in nannyml's univariate drift: what lies
+  outside of the reference goes into a bin of its own.
+
+Missing values are a bin too: a column that runs empty has moved. Of few rows there is no verdict. Where
+nothing moved, PSI is distributed as (1/n + 1/m) times chi squared (B. Yurdakul, "Statistical Properties of
+Population Stability Index", 2018), and the squared distance is about PSI / (8 log 2): `chance` is the
+distance that this exceeds once in 10,000 reports. An alert within it is no drift, only a small sample.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from thimble.drift.counting import unpacked
+from thimble.drift.waiting import Labels, Watched
+from thimble.inference.classifier import Classifier, Output
+from thimble.inference.normal import inverse_normal
+from thimble.inference.reference import Categories, Counts, Numbers
+
+FEWEST_ROWS = 200
+PSI_MODERATE, PSI_LARGE = 0.1, 0.25
+JS_ALERT = 0.1
+CHANCE = 1e-4  # of a false alarm in one report
+
+COUNTS = (
+    "edges",
+    "categories",
+    "labels",
+    "multilabel",
+    "reference",
+    "observed",
+)  # all that is not worked out
+
+Entry = dict[str, Any]
+
+
+def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
+    """What a summary says of a vector of counts; None of a model without a reference."""
+    reference = model.reference
+    if reference is None:
+        return None
+    found = unpacked(reference, counts)
+    outputs: Sequence[Output | Labels] = model.outputs
+    names = [feature.name or f"feature {k}" for k, feature in enumerate(model.features)]
+    features = {names[k]: _entry(reference.features[k], found.features[k]) for k in sorted(found.features)}
+    predictions = [
+        {
+            "output": output.name,
+            "multilabel": output.multilabel,
+            "labels": list(output.class_texts),
+            "reference": predicted.classes.tolist(),
+            "observed": classes.tolist(),
+            "winning": _entry(predicted.winning, winning),
+        }
+        for output, predicted, classes, winning in zip(
+            outputs, reference.outputs, found.classes, found.winning, strict=True
+        )
+    ]
+    return _judged(found.rows, reference.rows, features, predictions)
+
+
+def predicted(model: Classifier | Watched, counts: Counts) -> dict[str, int]:
+    """How often each label was the answer, of several outputs each label after its output's name."""
+    assert model.reference is not None
+    outputs: Sequence[Output | Labels] = model.outputs
+    return {
+        f"{output.name}.{text}" if output.name else text: n
+        for output, times in zip(outputs, unpacked(model.reference, counts).classes, strict=True)
+        for text, n in zip(output.class_texts, times.tolist(), strict=True)
+    }
+
+
+def merged(reports: Sequence[Entry]) -> Entry:
+    """One report of the rows of several, all of one model."""
+
+    def added(entries: Sequence[Entry]) -> Entry:
+        return {**entries[0], "observed": np.sum([entry["observed"] for entry in entries], axis=0).tolist()}
+
+    first = reports[0]
+    features = {name: added([found["features"][name] for found in reports]) for name in first["features"]}
+    predictions = [
+        {**added(entries), "winning": added([entry["winning"] for entry in entries])}
+        for entries in zip(*(found["predictions"] for found in reports), strict=True)
+    ]
+    return _judged(sum(found["rows"] for found in reports), first["reference_rows"], features, predictions)
+
+
+def _entry(bins: Numbers | Categories | None, observed: Counts) -> Entry:
+    """Counts in the order of `observed.count`."""
+    assert bins is not None
+    if isinstance(bins, Numbers):
+        edges, reference = {"edges": bins.edges.tolist()}, [bins.missing, 0, *bins.counts.tolist(), 0]
+        return {**edges, "reference": reference, "observed": observed.tolist()}
+    reference = [bins.missing, bins.other, *bins.counts.tolist()]
+    return {"categories": list(bins.names), "reference": reference, "observed": observed.tolist()}
+
+
+def _judged(rows: int, reference_rows: int, features: dict[str, Entry], predictions: list[Entry]) -> Entry:
+    scale = Scale(rows, reference_rows, CHANCE / (len(features) + 2 * len(predictions)))
+    features = {name: {**scale.bins(entry), **_counts(entry)} for name, entry in features.items()}
+    predictions = [
+        {
+            "output": entry["output"],
+            **scale.classes(entry),
+            **_counts(entry),
+            "winning": {**scale.bins(entry["winning"]), **_counts(entry["winning"])},
+        }
+        for entry in predictions
+    ]
+    drifted = [
+        name
+        for name, entry in named(features, predictions)
+        if entry["alert"] and entry["js"] > entry["chance"]
+    ]
+    return {
+        "rows": rows,
+        "reference_rows": reference_rows,
+        "verdict": scale.verdict("drift" if drifted else "stable"),
+        "drifted": drifted,
+        "features": features,
+        "predictions": predictions,
+    }
+
+
+def _counts(entry: Entry) -> Entry:
+    return {key: entry[key] for key in COUNTS if key in entry}
+
+
+def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tuple[str, Entry]]:
+    """Everything that is compared, by what people call it."""
+    yield from features.items()
+    for entry in predictions:
+        of = f" of {entry['output']}" if entry["output"] else ""
+        yield f"prediction{of}", entry
+        yield f"winning probability{of}", entry["winning"]
+
+
+def ranked(found: Entry) -> list[tuple[str, Entry]]:
+    """Everything that a report compares, what moved most first."""
+    return sorted(named(found["features"], found["predictions"]), key=lambda item: -item[1]["js"])
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a distance between the shares of so many rows means."""
+
+    rows: int
+    reference_rows: int
+    chance: float  # of a false alarm
+
+    def bins(self, entry: Entry) -> Entry:
+        """Of a number, all that lies outside of its edges is one bin."""
+        reference, observed = entry["reference"], entry["observed"]
+        if "edges" in entry:
+            reference, observed = _outside_first(reference), _outside_first(observed)
+        missing, outside, *_ = observed
+        return {
+            **self.compared(reference, observed),
+            "missing": self.share(missing),
+            "out_of_range": self.share(outside),
+        }
+
+    def classes(self, entry: Entry) -> Entry:
+        """Of a multilabel output, of the label that moved most: each is there or is not."""
+        pairs = list(zip(entry["reference"], entry["observed"], strict=True))
+        if entry["multilabel"]:
+            each = [self.compared([self.reference_rows - m, m], [self.rows - n, n]) for m, n in pairs]
+            found = max(each, key=lambda distances: distances["js"])
+        else:
+            found = self.compared(entry["reference"], entry["observed"])
+        shares = [self.share(n) for _, n in pairs]
+        return {**found, "classes": dict(zip(entry["labels"], shares, strict=True))}
+
+    def compared(self, reference: Sequence[int], observed: Sequence[int]) -> Entry:
+        """The distances of two distributions over the same bins."""
+        there = [(m, n) for m, n in zip(reference, observed, strict=True) if m or n]
+        p = [m / max(self.reference_rows, 1) for m, _ in there]
+        q = [n / max(self.rows, 1) for _, n in there]
+        stability, distance = psi(p, q), jensen_shannon(p, q)
+        return {
+            "psi": round(stability, 6),
+            "js": round(distance, 6),
+            "chance": round(self.noise(len(p)), 6),
+            "verdict": self.verdict(_size(stability)),
+            "alert": self.verdict(distance > JS_ALERT),
+        }
+
+    @cached_property
+    def z(self) -> float:
+        """Of the standard normal distribution, exceeded by chance."""
+        return float(inverse_normal(np.array([1 - self.chance]))[0])
+
+    def verdict(self, found: Any) -> Any:
+        return found if self.rows >= FEWEST_ROWS else None
+
+    def share(self, n: int) -> float:
+        return round(n / max(self.rows, 1), 6)
+
+    def noise(self, bins: int) -> float:
+        """The distance that chance alone exceeds that rarely; chi squared after Wilson and Hilferty."""
+        k = max(bins - 1, 1)
+        chi_squared = k * (1 - 2 / (9 * k) + self.z * math.sqrt(2 / (9 * k))) ** 3
+        stability = (1 / max(self.rows, 1) + 1 / max(self.reference_rows, 1)) * chi_squared
+        return min(1.0, math.sqrt(stability / (8 * math.log(2))))
+
+
+def _size(stability: float) -> str:
+    if stability < PSI_MODERATE:
+        return "stable"
+    return "moderate" if stability < PSI_LARGE else "large"
+
+
+def _outside_first(counts: Sequence[int]) -> list[int]:
+    """[missing, below, a bin each, above] to [missing, below and above, a bin each]."""
+    missing, below, *bins, above = counts
+    return [missing, below + above, *bins]
+
+
+# Of a dozen bins, faster number by number than by arrays.
+
+
+def psi(p: Sequence[float], q: Sequence[float]) -> float:
+    return sum((b - a) * math.log(b / a) for a, b in zip(_filled(p), _filled(q), strict=True))
+
+
+def _filled(shares: Sequence[float]) -> list[float]:
+    smallest = min((share for share in shares if share > 0), default=1.0)
+    empty = smallest / 1e6 if smallest <= 1e-4 else 1e-4
+    return [share if share > 0 else empty for share in shares]
+
+
+def jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
+    """Between 0 and 1."""
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    return math.sqrt(max(0.0, (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2))
+
+
+def _relative_entropy(p: Sequence[float], q: Sequence[float]) -> float:
+    """In bits; nothing of an empty bin."""
+    return sum(a * math.log2(a / b) for a, b in zip(p, q, strict=True) if a > 0)

@@ -1,0 +1,1 @@
+"""The document and what it computes: pure, of numpy and orjson alone."""

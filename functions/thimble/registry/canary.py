@@ -1,0 +1,142 @@
+"""Which version may be on trial, and which rows it answers: by a hash of a row's values, in the model's
+order, and nothing else.
+
+The same row gets the same version, alone or among others, by any protocol, in any process; and a row that a
+canary of 10 % answers is among those of its 50 %. Another version under trial takes other rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.errors import InvalidModel
+from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.features import Feature
+from thimble.tables.values import missing
+
+Hashes = NDArray[np.uint64]
+Mask = NDArray[np.bool_]
+Columns = NDArray[np.float64] | Sequence[Any]  # a feature each, as `Classifier.predict` takes them
+
+MISSING = 0x9E3779B97F4A7C15
+
+
+def predict(current: Classifier, candidate: Classifier, columns: Columns, percent: float) -> Predictions:
+    """Each row by the one or the other, and which."""
+    theirs = chosen(current.features, columns, percent, candidate.digest)
+    found = _joined(
+        current.predict(_rows(columns, ~theirs)), candidate.predict(_rows(columns, theirs)), theirs
+    )
+    digests = current.digest, candidate.digest
+    return found._replace(versions=tuple(digests[tried] for tried in theirs.tolist()))
+
+
+def disagreements(one: Predictions, other: Predictions) -> int:
+    """Rows with another label, or that only one of the two gives an answer to."""
+    differ = np.zeros(len(one.label_indices), np.bool_)
+    for a, b in zip((one, *one.further), (other, *other.further), strict=True):
+        several = len(a.label_mask) > 0
+        differ |= (
+            (a.label_mask != b.label_mask).any(axis=0) if several else a.label_indices != b.label_indices
+        )
+    rejected = set(one.rejected) | set(other.rejected)
+    differ[list(rejected)] = False
+    return int(differ.sum()) + len(set(one.rejected) ^ set(other.rejected))
+
+
+def _rows(columns: Columns, mask: Mask) -> Any:
+    if isinstance(columns, np.ndarray):
+        return columns[:, mask]
+    return [
+        column[mask]
+        if isinstance(column, np.ndarray)
+        else [v for v, kept in zip(column, mask, strict=True) if kept]
+        for column in columns
+    ]
+
+
+def _joined(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
+    """Two parts of the rows in their order again: `mask` says which are the second's."""
+
+    def joined(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+        both = np.empty((*one.shape[:-1], len(mask)), one.dtype)
+        both[..., ~mask], both[..., mask] = one, other
+        return both
+
+    places = np.flatnonzero(~mask), np.flatnonzero(mask)
+    return Predictions(
+        joined(ours.probabilities, theirs.probabilities),
+        joined(ours.label_indices, theirs.label_indices),
+        joined(ours.label_mask, theirs.label_mask),
+        {
+            int(places[k][row]): reason
+            for k, part in enumerate((ours, theirs))
+            for row, reason in part.rejected.items()
+        },
+        tuple(_joined(a, b, mask) for a, b in zip(ours.further, theirs.further, strict=True)),
+    )
+
+
+def chosen(features: Sequence[Feature], columns: Columns, percent: float, version: str) -> Mask:
+    """Of n rows, as `Classifier.predict` takes them, (n,): those that `version` answers, `percent` of all."""
+    hashes = [
+        _of_numbers(column) if feature.numeric else _of_texts(column)
+        for feature, column in zip(features, columns, strict=True)
+        if feature.type != "unused"
+    ]
+    places = _mixed(np.arange(len(hashes), dtype=np.uint64))  # so that two columns are not one when swapped
+    row = _mixed(np.array(hashes) ^ places[:, np.newaxis]).sum(axis=0, dtype=np.uint64)
+    row = _mixed(row ^ np.uint64(int(version[:16], 16)))
+    share: Mask = (row >> np.uint64(11)) < percent / 100 * 2.0**53
+    return share
+
+
+def _of_numbers(column: Any) -> Hashes:
+    """Their bits; -0.0 is 0.0, and one NaN is as good as another."""
+    numbers = np.asarray(column, np.float64) + 0.0
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.view(np.uint64)
+
+
+def _of_texts(values: Iterable[str | None]) -> Hashes:
+    known: dict[str | None, int] = {None: MISSING}
+    for value in values:
+        if value not in known:
+            text = str(value).encode("utf-8", "surrogatepass")
+            known[value] = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return np.array([known[value] for value in values], np.uint64)
+
+
+def _mixed(z: Hashes) -> Hashes:
+    """SplitMix64's step: every bit of the input moves every bit of the output."""
+    z = z + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def check_alike(one: Classifier, other: Classifier) -> None:
+    """InvalidModel unless the two take the same rows and answer in the same classes: then one request can be
+    answered by both."""
+    if _taken(one) != _taken(other):
+        raise InvalidModel("its features are not those of the current version, in that order")
+    if _meanings(one) != _meanings(other):
+        raise InvalidModel("its classes are not those of the current version, in that order")
+
+
+def _taken(classifier: Classifier) -> list[tuple[object, ...]]:
+    return [
+        (feature.name, feature.type, feature.missing, missing(feature)) for feature in classifier.features
+    ]
+
+
+def _meanings(classifier: Classifier) -> list[tuple[object, ...]]:
+    return [
+        (output.name, output.class_texts, output.multilabel, output.has_probabilities)
+        for output in classifier.outputs
+    ]

@@ -1,0 +1,115 @@
+"""Models by name and version, for whoever classifies: all ask a `Models`, whatever lies behind it.
+
+A version is a document's digest, or a unique beginning of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from thimble import store
+from thimble.errors import NotFound, ThimbleError
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.document import digest
+from thimble.registry.cache import Cache
+from thimble.registry.published import Registry, Serving, failure
+from thimble.registry.versions import matches, no_such_model, no_such_version
+from thimble.settings import Settings
+
+
+class Models(Protocol):
+    """What answers. Raises NotFound for what was never published, Unavailable or InvalidModel for what
+    cannot be had now."""
+
+    def get(self, name: str = "", version: str = "") -> Classifier:
+        """A name's model, or the default; its current version, or the one asked for."""
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        """The same with what is on trial beside it; beside a version that was asked for there is nothing."""
+
+    def document(self, name: str = "", version: str = "") -> bytes:
+        """The very bytes of its document."""
+
+    def names(self) -> list[str]:
+        """Of all models, sorted."""
+
+    def versions(self, name: str) -> list[str]:
+        """Digests, newest first."""
+
+    def warm(self) -> ThimbleError | None:
+        """Load the default at cold start. A failure is returned, not raised: the request that needs it says
+        so."""
+
+
+def models(settings: Settings, folder: store.Folder | None = None) -> Models:
+    """What the environment names: one document, or a registry, whose folder may be open already."""
+    if settings.model_uri or not settings.models_uri:
+        return OneModel(settings.model_uri)
+    return Registry(
+        folder or store.Folder(settings.models_uri),
+        default=settings.model_name,
+        pin=settings.model_version,
+        refresh=settings.model_refresh_seconds,
+        cache=Cache(settings.model_cache_bytes),
+    )
+
+
+def name_for(models: Models, key: str) -> str:
+    """The model that an object's first folder names, if there is one; otherwise the default, ""."""
+    folder, slash, _ = key.partition("/")
+    if not slash:
+        return ""
+    try:
+        models.get(folder)
+    except NotFound:
+        return ""
+    return folder
+
+
+def for_key(models: Models, key: str) -> Classifier:
+    return models.get(name_for(models, key))
+
+
+class OneModel:
+    """One document at a URI, without a registry: read when first asked for, then kept; a failure is tried
+    again at the next call. It answers to its own name and to `default`."""
+
+    def __init__(self, uri: str, read: Callable[[str], bytes] = store.read) -> None:
+        self.uri = uri
+        self._read = read
+        self._lock = threading.Lock()
+        self._classifier: Classifier | None = None
+
+    def get(self, name: str = "", version: str = "") -> Classifier:
+        if self._classifier is None:
+            with self._lock:
+                if self._classifier is None:
+                    self._classifier = load(self._read(self.uri))
+        found = self._classifier
+        if name not in ("", "default", found.name):
+            raise no_such_model(name, [found.name])
+        if version and not matches(version, found.digest):
+            raise no_such_version(name or self.names()[0], version)
+        return found
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        return Serving(self.get(name, version))
+
+    def document(self, name: str = "", version: str = "") -> bytes:
+        if name or version:
+            self.get(name, version)
+        data = self._read(self.uri)
+        if version and not matches(version, digest(data)):
+            raise no_such_version(name, version)
+        return data
+
+    def names(self) -> list[str]:
+        return [self.get().name or "default"]
+
+    def versions(self, name: str) -> list[str]:
+        return [self.get(name).digest]
+
+    def warm(self) -> ThimbleError | None:
+        return failure(self.get)

@@ -1,0 +1,249 @@
+"""The registry: all models that were published into a folder, by name and version."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from thimble import telemetry
+from thimble.errors import InvalidModel, NoDefaultModel, NotFound, ThimbleError, Unavailable
+from thimble.inference.classifier import Classifier, load
+from thimble.registry import canary, pointer
+from thimble.registry.cache import Cache
+from thimble.registry.follower import Follower
+from thimble.registry.pointer import Pointer, Trial
+from thimble.registry.versions import matches, no_such_model, no_such_version, too_many_versions
+from thimble.store import Folder, Found
+
+EARLIER = 3  # versions that a cold start tries when the current one is refused
+MOST_FOLLOWED = 10_000  # names whose pointer is remembered
+
+
+class Serving(NamedTuple):
+    """What answers a request: one version, and perhaps another that is on trial beside it."""
+
+    classifier: Classifier
+    candidate: Classifier | None = None
+    trial: Trial | None = None  # what the candidate is there for
+
+
+class _Known(NamedTuple):
+    """What a look at a pointer found, and which versions came of it."""
+
+    pointer: Pointer
+    etag: str | None
+    version: str  # that answers: the pointer's, or an earlier one where that is refused
+    candidate: str = ""  # on trial beside it
+    refused: tuple[str, ...] = ()
+
+
+class Registry:
+    """Each model is loaded on first use, and kept while there is room."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        default: str = "",
+        pin: str = "",
+        refresh: float,
+        cache: Cache,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.default = default
+        self.pin = pin  # the default's version
+        self.cache = cache
+        self._folder = folder
+        self._refresh = refresh
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._followed: dict[str, Follower[_Known]] = {}
+        self._unseen: set[str] = set()  # versions that a pointer named and nothing was there
+        self._refused: deque[str] = deque()  # metrics are for the request's own thread
+
+    def get(self, name: str = "", version: str = "") -> Classifier:
+        return self.serving(name, version).classifier
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        try:
+            return self._serving(*self._wanted(name, version))
+        except NotFound as error:
+            if name or version:
+                raise
+            kind = Unavailable if self._is_published(self.default) else NoDefaultModel
+            raise kind(f"the default is not there: {error}") from None  # nothing a caller can change
+        finally:
+            if self._refused:
+                self._count_refused()
+
+    def _is_published(self, name: str) -> bool:
+        """Whether there is any version, if not the one that is wanted."""
+        try:
+            self._folder.get(pointer.current(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _serving(self, name: str, version: str) -> Serving:
+        if version:
+            return Serving(self._load(name, self._digest(name, version)))
+        known = self._follower(name).state()
+        classifier = self._load(name, known.version)
+        if not known.candidate:
+            return Serving(classifier)
+        return Serving(classifier, self._load(name, known.candidate), known.pointer.trial)
+
+    def document(self, name: str = "", version: str = "") -> bytes:
+        name, version = self._wanted(name, version)
+        return self._read(name, self._digest(name, version or self.get(name).digest))
+
+    def names(self) -> list[str]:
+        return [name for name in self._folder.folders() if pointer.NAME.fullmatch(name)]
+
+    def versions(self, name: str) -> list[str]:
+        name, _ = self._wanted(name, "")
+        found = [pointer.version_of(path) for path, _ in self._folder.files(name)]
+        if not found:
+            raise no_such_model(name, self._known_names())
+        return [version for version in found if version]
+
+    def warm(self) -> ThimbleError | None:
+        return failure(self.get)
+
+    def _wanted(self, name: str, version: str) -> tuple[str, str]:
+        name = name or self.default
+        if not name:
+            raise NoDefaultModel("no model is the default; MODEL_NAME says which is")
+        if name not in self._followed and not pointer.NAME.fullmatch(name):
+            raise no_such_model(name, self._known_names())
+        return name, version or (self.pin if name == self.default else "")
+
+    def _known_names(self) -> list[str]:
+        """Without asking the store: the names that were asked for before, and the default."""
+        return [self.default, *self._followed]
+
+    def _digest(self, name: str, version: str) -> str:
+        if pointer.DIGEST.fullmatch(version):
+            return version
+        found = [known for known in self.versions(name) if matches(version, known)]
+        if len(found) > 1:
+            raise too_many_versions(name, version, len(found))
+        if not found:
+            raise no_such_version(name, version)
+        return found[0]
+
+    def _load(self, name: str, version: str) -> Classifier:
+        kept = self.cache.get((name, version))
+        if kept is not None:
+            return kept
+        loaded = load_as(self._read(name, version), name)
+        if loaded.digest != version:
+            raise InvalidModel(f"the document is not the one that was published as {version}")
+        self.cache.put((name, version), loaded)
+        return loaded
+
+    def _read(self, name: str, version: str) -> bytes:
+        try:
+            return self._folder.get(pointer.document(name, version))[0]
+        except FileNotFoundError:
+            raise no_such_version(name, version) from None
+
+    def _follower(self, name: str) -> Follower[_Known]:
+        found = self._followed.get(name)
+        if found is not None:
+            return found
+        look, stale = partial(self._look, name), partial(self._stale, name)
+        found = Follower(look, self._refresh, stale, self._clock)
+        found.state()  # a name that nobody published raises here, and is not remembered
+        with self._lock:
+            self._followed[name] = found
+            if len(self._followed) > MOST_FOLLOWED:
+                del self._followed[next(iter(self._followed))]  # the one that is known longest
+        return found
+
+    def _look(self, name: str, known: _Known | None) -> _Known:
+        """A new pointer is followed once all that it names is loaded and proven; until then, and where it is
+        refused, what is known goes on."""
+        try:
+            found = self._changed(pointer.current(name), known)
+        except FileNotFoundError:
+            raise no_such_model(name, self._known_names()) from None
+        if found is not None:
+            known = self._followed_to(name, pointer.parse(found[0]), found[1], known)
+        assert known is not None  # nothing has no ETag
+        for version in known.refused:
+            self._refused.append(version)
+        return known
+
+    def _changed(self, path: str, known: _Known | None) -> Found | None:
+        if known is None or known.etag is None:
+            return self._folder.get(path)
+        return self._folder.changed(path, known.etag)
+
+    def _followed_to(self, name: str, to: Pointer, etag: str | None, known: _Known | None) -> _Known:
+        others = (known.version,) if known else to.previous[:EARLIER]
+        version, *refused = self._first_sound(name, (to.version, *others))
+        candidate = ""
+        if to.trial is not None and not refused:
+            try:
+                canary.check_alike(self._load(name, version), self._load(name, to.trial.version))
+                candidate = to.trial.version
+            except (InvalidModel, NotFound) as error:
+                refused = [self._refuse(name, to.trial.version, error)]
+        if known is not None:
+            telemetry.logger.info("the model changed", model=name, version=version, candidate=candidate)
+        if not self._unseen.isdisjoint(refused):
+            etag = None  # it may only not be there yet: without an ETag, the next look is at all
+        return _Known(to, etag, version, candidate, tuple(refused))
+
+    def _first_sound(self, name: str, versions: tuple[str, ...]) -> tuple[str, ...]:
+        """The first version that loads, and after it those that do not."""
+        refused: list[str] = []
+        for version in versions:
+            try:
+                self._load(name, version)
+                return version, *refused
+            except (InvalidModel, NotFound) as error:
+                refused.append(self._refuse(name, version, error))
+        self._refused.append(versions[0])
+        raise InvalidModel(f"{name}: none of its versions {', '.join(refused)} can be served")
+
+    def _refuse(self, name: str, version: str, reason: ThimbleError) -> str:
+        if isinstance(reason, NotFound):
+            self._unseen.add(version)
+        telemetry.logger.error("the version is refused", model=name, version=version, reason=str(reason))
+        return version
+
+    def _stale(self, name: str, error: Exception) -> None:
+        if isinstance(error, InvalidModel):
+            self._refused.append(name)
+        telemetry.logger.error(
+            "the model could not be looked at; the known version goes on", model=name, reason=str(error)
+        )
+
+    def _count_refused(self) -> None:
+        """Once a look, so that an alarm stays on as long as a refused version is the current one."""
+        try:
+            while True:
+                self._refused.popleft()
+                telemetry.count(ModelRefused=1)
+        except IndexError:
+            pass
+
+
+def load_as(data: bytes, name: str) -> Classifier:
+    """A document under the name that it was published under, which its own may differ from."""
+    classifier = load(data)
+    return classifier._replace(document=classifier.document._replace(name=name))
+
+
+def failure(attempt: Callable[[], object]) -> ThimbleError | None:
+    try:
+        attempt()
+    except ThimbleError as error:
+        return error
+    return None

@@ -1,0 +1,1 @@
+"""Bytes to rows, and answers to bytes: one reader and one writer a format."""

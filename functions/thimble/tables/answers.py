@@ -1,0 +1,139 @@
+"""Predictions as people get them: labels with their own type, and a probability for each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thimble.inference.classifier import Classifier, Output, Predictions
+
+
+def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
+    """One answer a row, in order; in a canary each with the version that gave it."""
+    found = _plain_answers(classifier, predictions)
+    for answer, version in zip(found, predictions.versions, strict=False):
+        answer["version"] = version
+    return found
+
+
+def _plain_answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
+    if len(classifier.outputs) == 1:
+        return _answers(classifier.outputs[0], predictions)
+    several = [
+        _answers(output, part)
+        for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True)
+    ]
+    names = [output.name for output in classifier.outputs]
+    return [{"outputs": dict(zip(names, row, strict=True))} for row in zip(*several, strict=True)]
+
+
+def _answers(output: Output, predictions: Predictions) -> list[dict[str, Any]]:
+    """A label and its probability, or a score where there are no probabilities; or several labels."""
+    one, all_ = ("probability", "probabilities") if output.has_probabilities else ("score", "scores")
+    classes, texts, numbers = output.classes, output.class_texts, predictions.probabilities.T.tolist()
+    if output.multilabel:
+        return [
+            {"labels": labels, all_: dict(zip(texts, p, strict=True))}
+            for labels, p in zip(label_sets(output, predictions), numbers, strict=True)
+        ]
+    return [
+        {"label": classes[k], one: p[k], all_: dict(zip(texts, p, strict=True))}
+        for k, p in zip(predictions.label_indices.tolist(), numbers, strict=True)
+    ]
+
+
+def most_likely(found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
+    """The answers with the k most likely classes of each, the likeliest first."""
+    return [{key: _leading(value, k) for key, value in answer.items()} for answer in found]
+
+
+def _leading(value: Any, k: int) -> Any:
+    """Of probabilities, scores, or outputs that have them."""
+    if not isinstance(value, dict):
+        return value
+    if any(isinstance(item, dict) for item in value.values()):
+        return dict(zip(value, most_likely(list(value.values()), k), strict=True))
+    return dict(sorted(value.items(), key=lambda item: -item[1])[:k])
+
+
+def label_sets(output: Output | Classifier, predictions: Predictions) -> list[list[Any]]:
+    """Of each row of a multilabel model, the labels that apply, in the classes' order."""
+    classes = output.classes
+    return [
+        [label for label, applies in zip(classes, row, strict=True) if applies]
+        for row in predictions.label_mask.T.tolist()
+    ]
+
+
+def column_names(classifier: Classifier) -> tuple[str, ...]:
+    """What a file's result calls the answer: no feature may have one of these names."""
+    return tuple(name for output in classifier.outputs for name in output_columns(classifier, output))
+
+
+def output_columns(classifier: Classifier, output: Output) -> tuple[str, ...]:
+    """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
+    one, each = ("probability", "p") if output.has_probabilities else ("score", "score")
+    first = ("labels",) if output.multilabel else ("label", one)
+    prefix = output_prefix(classifier, output)
+    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in output.class_texts)))
+
+
+def output_prefix(classifier: Classifier, output: Output) -> str:
+    """Of several outputs, each has its own name before its columns."""
+    return "" if len(classifier.outputs) == 1 else f"{output.name}."
+
+
+def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[Any]]:
+    """Lists over the rows: each output's labels and probabilities, and the classes in the order of these."""
+    found: dict[str, list[Any]] = {}
+    parts = (predictions, *predictions.further)
+    for output, part in zip(classifier.outputs, parts, strict=True):
+        prefix = output_prefix(classifier, output)
+        if output.multilabel:
+            found[f"{prefix}labels"] = label_sets(output, part)
+        else:
+            found[f"{prefix}label"] = [output.classes[k] for k in part.label_indices.tolist()]
+        numbers = "probabilities" if output.has_probabilities else "scores"
+        found[prefix + numbers] = part.probabilities.T.tolist()
+        found[f"{prefix}classes"] = list(output.classes)
+    return found | ({"version": list(predictions.versions)} if predictions.versions else {})
+
+
+def card(classifier: Classifier) -> dict[str, Any]:
+    """What the model is: names, features, labels, layers, training history."""
+    document = classifier.document
+    return {
+        "name": classifier.name,
+        "digest": classifier.digest,
+        **_output_card(classifier),
+        "n_features_in": classifier.n_features,
+        "feature_names_in": list(classifier.feature_names) if classifier.feature_names else None,
+        "features": [
+            {"name": feature.name, "type": feature.type, "may_be_missing": feature.missing}
+            for feature in classifier.features
+        ],
+        "training": {**document.training, **document.history},
+    }
+
+
+def _output_card(classifier: Classifier) -> dict[str, Any]:
+    """Of a model of one output its labels and layers, of others those of each."""
+    cards = [
+        {
+            "classes": list(output.classes),
+            "multilabel": output.multilabel,
+            "has_probabilities": output.has_probabilities,
+            "layers": [len(output.head.coefs[0]), *(len(b) for b in output.head.intercepts)],
+            "activation": output.head.activation,
+            "out_activation": output.head.out_activation,
+        }
+        for output in classifier.outputs
+    ]
+    if len(cards) == 1:
+        return cards[0]
+    names = [output.name for output in classifier.outputs]
+    return {"outputs": dict(zip(names, cards, strict=True))}
+
+
+def identity(classifier: Classifier) -> dict[str, str]:
+    """What every answer says of the model that gave it."""
+    return {"name": classifier.name, "digest": classifier.digest}

@@ -1,0 +1,100 @@
+"""Short decimal numbers in text to float64, a whole column at once: 5, -1.5 or 20.25, but not 1e5.
+
+What is at most eight bytes long is one machine word, so a column of cells is an array of words, and some
+twenty operations on it give every value. The digits without the point are an integer, and that and the power
+of ten are exact, so their quotient is rounded once: the same bits as any correct reader's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.inference.arrays import FloatArray
+from thimble.tables.blocks import Flags, Positions
+
+U64 = np.uint64
+Words = NDArray[np.uint64]
+
+WORD = 8  # bytes
+SHAPES = 8  # that are tried: numbers with as many decimals are of one
+MINUS, POINT, ZERO = b"-.0"
+ONES = 0x0101010101010101
+BEYOND_NINE = 0x80 - 10  # added to a byte of more than 9, it sets the top bit
+
+
+@dataclass(frozen=True)
+class Decimals:
+    """Data that have numbers in them."""
+
+    data: bytes
+
+    def read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
+        """The values of cells, and which cells are no short decimals: their values mean nothing."""
+        if self._signed:
+            negative = self.bytes.take(starts) == MINUS
+            starts = starts + negative
+        lengths = ends - starts
+        digits = self.words(starts) ^ U64(ZERO * ONES)
+        digits <<= ((WORD - lengths) << 3).view(U64)  # the last byte highest, zeros before the first
+        values, doubtful = np.empty(len(starts)), np.ones(len(starts), np.bool_)
+        left = np.flatnonzero((lengths - 1).view(U64) < U64(WORD))
+        some: Positions | slice = slice(None) if len(left) == len(starts) else left
+        for k in range(SHAPES):
+            if not len(left):
+                break
+            cell = left[k * len(left) // SHAPES]
+            tail = self._tail(int(starts[cell]), int(ends[cell]))
+            values[some], fits = _of_shape(digits[some], lengths[some], tail)
+            doubtful[some] = ~fits
+            some = left = left[~fits]
+        if self._signed:
+            values *= 1.0 - 2.0 * negative
+        return values, doubtful
+
+    def words(self, positions: Positions) -> Words:
+        """The eight bytes from each position on, the first of them lowest; beyond the data, any."""
+        first, bits = positions >> 3, (positions & 7).view(U64) << U64(3)
+        low, high = self._words.take(first, mode="clip"), self._words.take(first + 1, mode="clip")
+        low >>= bits
+        high <<= U64(64) - bits
+        low |= high
+        return low
+
+    @cached_property
+    def bytes(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self.data, np.uint8)
+
+    @cached_property
+    def _words(self) -> Words:
+        return np.frombuffer(self.data + bytes(2 * WORD - len(self.data) % WORD), "<u8")
+
+    @cached_property
+    def _signed(self) -> bool:
+        return MINUS in self.data
+
+    def _tail(self, start: int, end: int) -> int:
+        """How many bytes a cell has from its point on."""
+        point = self.data.find(POINT, start, end)
+        return 0 if point < 0 else end - point
+
+
+def _of_shape(digits: Words, lengths: Positions, tail: int) -> tuple[FloatArray, Flags]:
+    """The values of words of digits with a point before the last `tail - 1`, and which words are that."""
+    limits, least = BEYOND_NINE * ONES, 1
+    if tail:
+        at = 8 * (WORD - tail)  # the point's bits
+        digits = digits ^ U64((POINT ^ ZERO) << at)  # nothing is left of a point; of another byte something
+        limits, least = limits + (9 << at), 2
+    fits: Flags = ((digits + U64(limits)) | digits) & U64(0x80 * ONES) == 0
+    fits &= (lengths - least).view(U64) <= U64(WORD - least)
+    if tail:
+        digits += (digits & U64((1 << at) - 1)) * U64(255)  # what stands before the point moves to its place
+    digits = digits * U64(10 * 0x100 + 1) >> U64(8) & U64(0x00FF00FF00FF00FF)  # pairs of digits
+    digits = digits * U64(100 * 0x10000 + 1) >> U64(16) & U64(0x0000FFFF0000FFFF)  # fours
+    digits = digits * U64(10000 * 0x100000000 + 1) >> U64(32)
+    values = digits.view(np.int64).astype(np.float64)
+    return values / 10.0 ** (tail - 1) if tail > 1 else values, fits

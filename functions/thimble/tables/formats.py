@@ -1,0 +1,89 @@
+"""File formats: which one a file has, by its name and its first bytes.
+
+csv, tsv   `layout` and `delimited`, with `dialect`, `quotes` and `cells`
+jsonl      `jsonlines`, with `uniform`
+json       `jsonarray`
+parquet    `parquet`, with `thrift`
+gz, zst    `compression`, around any of these but Parquet
+all        `records` (blocks in, answered blocks out), `matching` and `columns` (the features),
+           `decimals` (numbers from text), `added` (the answer's columns), `appending` (text out)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thimble import encodings
+from thimble.errors import InvalidFile
+from thimble.inference.classifier import Classifier
+from thimble.tables import json_array, jsonlines, layout
+from thimble.tables.blocks import MAX_RECORD_BYTES, Format
+from thimble.tables.compression import BY_EXTENSION, Compression
+from thimble.tables.dialect import Given
+
+__all__ = ["EXTENSIONS", "HEAD_BYTES", "Given", "Name", "find", "named"]
+
+HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
+EXTENSIONS = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+FOUND = Given()
+SIGNATURES = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"PAR1", "Parquet"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet"),
+    (b"%PDF", "PDF"),
+)
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a key says of its file: the format, and how it is compressed."""
+
+    format: str  # "" if it says none that is read here
+    compression: Compression | None
+    extension: str  # ".csv.gz"
+
+
+def named(key: str) -> Name:
+    stem, packed = _split(key.rsplit("/", 1)[-1])
+    compression = BY_EXTENSION.get(packed.lower())
+    if compression is None:
+        return Name(EXTENSIONS.get(packed.lower(), ""), None, packed)
+    plain = _split(stem)[1]
+    return Name(EXTENSIONS.get(plain.lower(), ""), compression, plain + packed)
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, extension = name.rpartition(".")
+    return (stem, dot + extension) if dot else (name, "")
+
+
+def find(name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND) -> Format:
+    """The format of a file that begins with `head` (all of it if `whole`); InvalidFile if there is none."""
+    if not name.format:
+        known = ", ".join([*EXTENSIONS, *BY_EXTENSION])
+        raise InvalidFile(f"the name says no format that is read here; these do: {known}")
+    if not head:
+        raise InvalidFile("the file is empty")
+    if name.format == "parquet":
+        raise InvalidFile("Parquet is compressed within: send it as .parquet")
+    for signature, meaning in SIGNATURES:
+        if head.startswith(signature):
+            raise InvalidFile(f"the name says {name.extension}, but the first bytes say {meaning}")
+    if encodings.is_wide(head):
+        raise InvalidFile(f"the file is not UTF-8{encodings.sentence(encodings.looks_like(head))}")
+    if name.format == "jsonl":
+        return jsonlines.opened(head, classifier)
+    if name.format == "json":
+        return json_array.opened(head, classifier)
+    return layout.opened(name.format, head, whole, classifier, given)

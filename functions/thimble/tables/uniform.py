@@ -1,0 +1,137 @@
+"""Lines of JSON as programs write them: all with the same keys, in the same order, spelled in the same way.
+
+What stands before each value is then the same on every line, and the values are cells between commas. Lines
+that are not so are left to others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from thimble.inference.arrays import FloatArray
+from thimble.tables.blocks import Block, Flags, Positions, is_utf8
+from thimble.tables.decimals import MINUS, POINT, WORD, ZERO, Words
+from thimble.tables.dialect import Dialect, Tokens
+
+MOST_WORDS = 8  # of what stands before a value
+QUOTE = ord('"')
+FIELD = re.compile(rb'([ \t]*"([^"\\\x00-\x1f]*)"[ \t]*:[ \t]*)(.*)')
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Lines from brace to brace, each of as many cells as the first has."""
+
+    block: Block
+    names: tuple[str, ...]
+    prefixes: tuple[bytes, ...]  # before each value, without the comma
+    strings: Flags  # which values are strings
+
+    def numbers(self, columns: Sequence[int], rows: slice) -> tuple[FloatArray, Flags]:
+        """Of rows, the numbers in some columns, and which are none, or on a line that may be no JSON."""
+        starts, ends = self._tokens.bounds(len(self.names), rows)
+        ends = ends.copy()
+        ends[:, -1] -= 1 + self.block.returns[rows]
+        wrong = ~self._as_first(starts.reshape(-1)).reshape(starts.shape)
+        starts = starts + self._lengths
+        values, doubtful = self._read(starts, ends)
+        doubtful[:, self.strings] = self._no_strings(starts[:, self.strings], ends[:, self.strings])
+        values, found = values[:, columns], doubtful[:, columns]
+        if wrong.any() or doubtful.any():
+            doubtful[:, columns] = False
+            found |= (wrong | doubtful).any(axis=1, keepdims=True)
+        return values, found
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which keys have numbers."""
+        return [not string for string in self.strings.tolist()]
+
+    def _as_first(self, starts: Positions) -> Flags:
+        """Before which values there stands what does on the first line."""
+        rows = len(starts) // len(self.names)
+        same = np.ones(len(starts), np.bool_)
+        for k, (words, masks) in enumerate(self._words):
+            found = self._tokens.decimals.words(starts + WORD * k)
+            found ^= np.tile(words, rows)
+            found &= np.tile(masks, rows)
+            same &= found == 0
+        return same
+
+    @cached_property
+    def _lengths(self) -> Positions:
+        return np.array([len(prefix) for prefix in self.prefixes])
+
+    @cached_property
+    def _words(self) -> list[tuple[Words, Words]]:
+        """The prefixes, eight bytes at a time, and which bytes these are."""
+        length = -(-max(map(len, self.prefixes)) // WORD) * WORD
+        texts, masks = (
+            np.frombuffer(b"".join(part.ljust(length, b"\0") for part in parts), "<u8").reshape(
+                -1, length // WORD
+            )
+            for parts in (self.prefixes, [b"\xff" * len(prefix) for prefix in self.prefixes])
+        )
+        return list(zip(texts.T.copy(), masks.T.copy(), strict=True))
+
+    def _read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
+        """JSON is stricter than others: no zeros before a number, no point at its beginning or its end."""
+        shape, starts, ends = starts.shape, starts.reshape(-1), ends.reshape(-1)
+        decimals = self._tokens.decimals
+        values, doubtful = decimals.read(starts, ends)
+        negative = decimals.bytes.take(starts, mode="clip") == MINUS
+        starts = starts + negative
+        first, second, last = (
+            decimals.bytes.take(where, mode="clip") for where in (starts, starts + 1, ends - 1)
+        )
+        doubtful |= (first == POINT) | (last == POINT)
+        doubtful |= (first == ZERO) & (second != POINT) & ((ends - starts > 1) | negative)
+        return values.reshape(shape), doubtful.reshape(shape)
+
+    def _no_strings(self, starts: Positions, ends: Positions) -> Flags:
+        buffer = self._tokens.decimals.bytes
+        wrong: Flags = (buffer[starts] != QUOTE) | (buffer[ends - 1] != QUOTE) | (ends - starts < 2)
+        return wrong
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return Tokens(Dialect(b",", quote=b""), self.block.data)
+
+    @property
+    def holds(self) -> bool:
+        """Whether there are as many cells on each line, and nothing in strings that is more than text."""
+        width, strings = len(self.names), int(self.strings.sum())
+        n, data, buffer = len(self.block.ends), self.block.data, self._tokens.decimals.bytes
+        if not self._tokens.even(n, width):
+            return False
+        if not strings:
+            return True
+        controls = np.count_nonzero(buffer < ord(" ")) - n - self.block.returns.sum()
+        quotes = np.count_nonzero(buffer == QUOTE) - n * 2 * (width + strings)
+        return b"\\" not in data and controls == 0 and quotes == 0 and is_utf8(data)
+
+
+def found(block: Block) -> Uniform | None:
+    """How lines from brace to brace are alike, if they may be."""
+    pieces = block.record(0)[1:-1].split(b",")
+    fields = [FIELD.fullmatch(piece) for piece in pieces]
+    if not all(fields):
+        return None
+    matches = [field for field in fields if field is not None]
+    names, values = [match[2] for match in matches], [match[3] for match in matches]
+    prefixes = [b"{" * (k == 0) + match[1] for k, match in enumerate(matches)]
+    if len(set(names)) < len(names) or max(map(len, prefixes)) > MOST_WORDS * WORD:
+        return None
+    strings = np.array([value.startswith(b'"') for value in values])
+    if any(len(value) > 1 + WORD and not value.startswith(b'"') for value in values):
+        return None  # and so will be those on the other lines
+    try:
+        uniform = Uniform(block, tuple(name.decode() for name in names), tuple(prefixes), strings)
+    except UnicodeDecodeError:
+        return None
+    return uniform if uniform.holds else None
