@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import re
 import subprocess
 import sys
 import sysconfig
@@ -223,33 +222,3 @@ def test_the_cold_path_of_the_api_is_light(cold_start: dict[str, list[str]]) -> 
 def test_the_cold_path_of_the_api_makes_no_dataclass(cold_start: dict[str, list[str]]) -> None:
     """Half a millisecond each; a named tuple takes a tenth of that."""
     assert cold_start["dataclasses"] == []
-
-
-def test_the_readme_names_every_command() -> None:
-    from typer.main import get_command
-
-    from thimble_infra.cli import app
-
-    commands = get_command(app).list_commands(None)  # type: ignore[attr-defined]
-    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    readme = (ROOT / "README.md").read_text()
-    assert commands
-    assert [c for c in commands if f"thimble {c}" not in readme] == []
-    assert [t for t in targets if f"make {t}" not in readme and t != "help"] == []
-
-
-def test_the_readme_names_every_environment_variable() -> None:
-    source = (FUNCTIONS / "thimble" / "settings.py").read_text()
-    variables = set(re.findall(r'"([A-Z][A-Z_]+)"', source)) | {"PORT", "S3_PORT", "S3_HOST", "MODEL"}
-    readme = (ROOT / "README.md").read_text()
-    assert len(variables) > 5
-    assert [name for name in sorted(variables) if f"`{name}`" not in readme] == []
-
-
-def test_the_readme_names_every_error_and_its_status() -> None:
-    from thimble.web.http import STATUS
-
-    readme = (ROOT / "README.md").read_text()
-    for kind, status in STATUS.items():
-        if kind.__module__ == "thimble.errors":
-            assert re.search(rf"`{kind.__name__}`.*\b{status}\b", readme), kind

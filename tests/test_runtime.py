@@ -98,7 +98,7 @@ def test_the_built_api_gets_its_keys_as_under_snapstart_and_goes_on_when_they_ha
 
 
 def test_the_artefact_holds_the_functions_and_their_dependencies_and_nothing_else(built: Path) -> None:
-    sources = {path.name for path in (ROOT / "functions").iterdir()} - {"__pycache__"}
+    sources = {path.name for path in (ROOT / "functions").iterdir()} - {"__pycache__", "README.md"}
     pinned = (ROOT / "functions/requirements.txt").read_text().splitlines()
     packages = {line.split("==")[0].replace("-", "_") for line in pinned if "==" in line}
     extras = {"__pycache__", "numpy.libs", "typing_extensions.py"}

@@ -25,7 +25,7 @@ MOUNTS = {
     "FilesLayer": "/opt",
 }
 NEVER_READ = (
-    *("__pycache__", "tests", "*.pyi", "*.pxd", "*.a", "sboms"),
+    *("README.md", "__pycache__", "tests", "*.pyi", "*.pxd", "*.a", "sboms"),
     # Of libraries, what nothing of ours imports; the functions are tested without it.
     "aws_lambda_powertools/event_handler",
     *(
