@@ -131,7 +131,10 @@ def encode(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
 
 
 def one_hot(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
-    return [float(x == k) for x, size in zip(columns, step["sizes"], strict=True) for k in range(size)]
+    def is_code(x: float, k: int) -> float:
+        return x if math.isnan(x) else float(x == k)
+
+    return [is_code(x, k) for x, size in zip(columns, step["sizes"], strict=True) for k in range(size)]
 
 
 def scale(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
@@ -148,7 +151,7 @@ def scale(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
 
 def normalize(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
     norm = NORMS[step["norm"]](columns)
-    if norm:
+    if norm >= step["smallest"] if "smallest" in step else norm:
         return [x / norm for x in columns]
     return [1 / len(columns)] * len(columns) if step["norm"] == "sum" else columns
 
@@ -195,7 +198,10 @@ def power(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
 
 
 def bins(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
-    return [float(sum(e <= x for e in edges)) for x, edges in zip(columns, step["edges"], strict=True)]
+    return [
+        x if math.isnan(x) else float(sum(e <= x for e in edges))
+        for x, edges in zip(columns, step["edges"], strict=True)
+    ]
 
 
 def require(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
@@ -218,7 +224,8 @@ STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
     "quantiles": quantiles,
     "power": power,
     "interpolate": lambda step, columns, _: [
-        line(x, xs, ys) for x, xs, ys in zip(columns, step["x"], step["y"], strict=True)
+        x if math.isnan(x) else line(x, xs, ys)
+        for x, xs, ys in zip(columns, step["x"], step["y"], strict=True)
     ],
     "function": lambda step, columns, _: [PLAIN[step["name"]](x) for x in columns],
     "require": require,

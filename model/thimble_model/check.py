@@ -98,7 +98,7 @@ def card(found: Check) -> Grid:
 
 def facts(found: Check) -> list[tuple[str, str]]:
     """The card's lines: a title and a text each, those that the document can fill."""
-    classifier, document = found.classifier, found.classifier.document
+    classifier, document, price = found.classifier, found.classifier.document, found.classifier.cost
     prepared = [("", line) for line in described(document)]
     lines = [
         ("Model", document.name or "(no name)"),
@@ -108,6 +108,7 @@ def facts(found: Check) -> list[tuple[str, str]]:
         *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
         *(_of(output, "Layers", _layers(output.head)) for output in classifier.outputs),
         *(_of(output, "Labels", _labels(output)) for output in classifier.outputs),
+        ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
         ("Trained", _trained(document)),
         (
             "Scores",

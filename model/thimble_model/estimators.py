@@ -34,11 +34,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from thimble.inference.heads import Label
-from thimble_model.networks import Head, head, identity_head, lowered, side_by_side
-from thimble_model.program import Column, Program
-from thimble_model.transformers import located, transform
-from thimble_model.unsupported import Unsupported, class_name, names
+from model.heads import Head, head, identity_head, lowered, side_by_side
+from model.program import Column, Program
+from model.support import Unsupported, class_name
+from model.transformers import located, transform, unsupported
+from thimble.heads import Label
 
 Columns = list[Column]
 Place = tuple[str, ...]
@@ -92,17 +92,12 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
         name, last = estimator.steps[-1]
         require_fitted(last, (*place, name))
     elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier):
-        raise _unsupported(estimator, place)
+        raise unsupported(estimator, place, SUPPORTED)
     else:
         try:
             check_is_fitted(estimator)
         except NotFittedError:
             raise Unsupported(f"{located(estimator, place)} is not fitted") from None
-
-
-def _unsupported(estimator: Any, place: Place) -> Unsupported:
-    supported = names(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline))
-    return Unsupported(f"{located(estimator, place)} is not supported; supported are {supported}")
 
 
 def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
@@ -113,7 +108,7 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         columns, last, place = _through(program, estimator, columns, place)
         return classify(program, last, columns, place)
     if type(estimator) not in CLASSIFIERS:  # a subclass may predict in its own way
-        raise _unsupported(estimator, place)
+        raise unsupported(estimator, place, SUPPORTED)
     require_fitted(estimator, place)
     try:
         if len(estimator.classes_) < 2:
@@ -322,6 +317,7 @@ CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
     CalibratedClassifierCV: calibrated,
     OneVsRestClassifier: one_vs_rest,
 }
+SUPPORTED = (*CLASSIFIERS, MultiOutputClassifier, Pipeline)
 
 
 def labels(classes: NDArray[Any]) -> list[Label]:

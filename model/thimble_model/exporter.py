@@ -52,9 +52,9 @@ def export(
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
 
     `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
-    the training data, and feature names where the estimator has none; `y` gives it scores on them, and `scores` adds others, say
-    of held-out data. Raises Unsupported where the estimator has no exact document, and InvalidInput where it
-    refuses the rows.
+    the training data, and feature names where the estimator has none; `y` gives it scores on them, and
+    `scores` adds others, say of held-out data. Raises Unsupported where the estimator has no exact document,
+    and InvalidInput where it refuses the rows.
     """
     estimator = best(estimator)
     require_fitted(estimator)

@@ -1,7 +1,7 @@
-"""Where a fitted pipeline has sparse matrices when it predicts: scikit-learn computes some things otherwise then.
+"""Where a fitted pipeline has sparse matrices as it predicts: scikit-learn computes some things otherwise.
 
-Fitting settles that, and not the rows of a request: a `ColumnTransformer` measures the density of its training
-data once, and keeps what it found.
+Fitting settles that, and not the rows of a request: a `ColumnTransformer` measures the density of its
+training data once, and keeps what it found.
 """
 
 from __future__ import annotations

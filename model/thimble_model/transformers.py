@@ -66,8 +66,7 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
     if type(estimator) in NESTS:
         return NESTS[type(estimator)](program, estimator, columns, place)
     if type(estimator) not in TRANSFORMERS:
-        supported = names(kind.__name__ for kind in (*TRANSFORMERS, *NESTS))
-        raise Unsupported(f"{located(estimator, place)} is not supported; supported are {supported}")
+        raise unsupported(estimator, place, (*TRANSFORMERS, *NESTS))
     try:
         check_is_fitted(estimator)
         if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
@@ -81,19 +80,25 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
         raise Unsupported(f"{located(estimator, place)}: {error}") from None
 
 
+def unsupported(estimator: Any, place: Sequence[str], kinds: Sequence[type]) -> Unsupported:
+    """The refusal of a class that is none of ours; one of another library, of the same name, has its module."""
+    name, known = class_name(estimator), [kind.__name__ for kind in kinds]
+    shown = f"{type(estimator).__module__}.{name}" if name in known else name
+    return Unsupported(f"{_placed(shown, place)} is not supported; supported are {names(known)}")
+
+
 def located(estimator: Any, place: Sequence[str]) -> str:
-    if not place:
-        return class_name(estimator)
-    return f"step {' > '.join(map(repr, place))} ({class_name(estimator)})"
+    return _placed(class_name(estimator), place)
+
+
+def _placed(name: str, place: Sequence[str]) -> str:
+    return f"step {' > '.join(map(repr, place))} ({name})" if place else name
 
 
 def _takes_none(program: Program, estimator: Any, column: Column) -> bool:
     """None in a column of objects is no NaN to scikit-learn; a computed column has only NaN."""
-    return (
-        isinstance(estimator, SimpleImputer)
-        and estimator.missing_values is None
-        and program.is_feature(column)
-    )
+    fills_none = isinstance(estimator, SimpleImputer) and estimator.missing_values is None
+    return fills_none and program.is_feature(column)
 
 
 def pipeline(program: Program, estimator: Pipeline, columns: Columns, place: tuple[str, ...]) -> Columns:
@@ -166,7 +171,7 @@ def _scaled(
         program.numbers(columns)
         return columns
     if bounds:
-        values |= dict(zip(("minimum", "maximum"), (np.full(len(columns), bound) for bound in bounds)))
+        values["minimum"], values["maximum"] = (np.full(len(columns), bound) for bound in bounds)
     return program.add("scale", program.numbers(columns), foldable=bounds is None, **values)
 
 
@@ -345,7 +350,7 @@ def _encoded(
 
 
 def _none_of(categories: list[Any], candidate: Callable[[int], Any]) -> Any:
-    """A value that is no category: the first of the candidates that is none, not a sum that may round to one."""
+    """The first candidate that is no category; a sum may round to one."""
     known = set(categories)
     return next(value for value in map(candidate, count()) if value not in known)
 
@@ -427,7 +432,7 @@ def quantile_transformer(program: Program, estimator: QuantileTransformer, colum
         raise Unsupported("it has one quantile only")
     if _are_sparse(columns):
         raise Unsupported(
-            "of a sparse matrix it leaves the zeros as they are, which a document cannot say; make what comes "
+            "in a sparse matrix it leaves zeros as they are, which a document cannot say; make what comes "
             "before it dense (sparse_output=False, sparse_threshold=0), and fit again"
         )
     return program.add(

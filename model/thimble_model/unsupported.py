@@ -40,11 +40,8 @@ def first_line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def class_name(value: Any) -> str:
-    """With its module, unless it is Python's or scikit-learn's: others have a Pipeline, too."""
-    kind = type(value)
-    own = kind.__module__.partition(".")[0] in ("builtins", "sklearn")
-    return kind.__name__ if own else f"{kind.__module__}.{kind.__qualname__}"
+def class_name(estimator: Any) -> str:
+    return type(estimator).__name__
 
 
 def names(items: Any) -> str:

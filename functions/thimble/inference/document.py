@@ -108,8 +108,8 @@ def _decode(data: bytes) -> dict[str, Any]:
     needed = strict_json.memory(data)
     if needed > MAX_MEMORY:
         raise InvalidModel(
-            f"The document has so many values that reading it could take {needed:,} bytes of memory; the most "
-            f"is {MAX_MEMORY:,}: make the model smaller"
+            f"The document has so many values that it could take {needed:,} bytes of memory to read; the "
+            f"most is {MAX_MEMORY:,}: make the model smaller"
         )
     try:
         raw = strict_json.loads(data)
