@@ -24,8 +24,8 @@ Table = pd.DataFrame
 def as_table(estimator: Any, X: Any) -> Table:
     """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
     if sparse.issparse(X):
-        X = pd.DataFrame.sparse.from_spmatrix(X.astype(np.float64))
-        return X if known_names(estimator) is None else X.set_axis(known_names(estimator), axis="columns")
+        accessor: Any = pd.DataFrame.sparse
+        return pd.DataFrame(accessor.from_spmatrix(X.astype(np.float64), columns=known_names(estimator)))
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
     names = known_names(estimator)
     if names and isinstance(X, pd.DataFrame):
@@ -50,7 +50,8 @@ def is_sparse(table: Table) -> bool:
 def estimator_input(estimator: Any, table: Table) -> Any:
     """Rows as the estimator was fitted on them: it warns of names that it does not know."""
     if is_sparse(table):
-        return table.sparse.to_coo().tocsr()
+        accessor: Any = table.sparse
+        return accessor.to_coo().tocsr()
     return table if known_names(estimator) else table.to_numpy()
 
 

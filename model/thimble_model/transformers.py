@@ -81,7 +81,7 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
 
 
 def unsupported(estimator: Any, place: Sequence[str], kinds: Sequence[type]) -> Unsupported:
-    """The refusal of a class that is none of ours; one of another library, of the same name, has its module."""
+    """The refusal of a class that is not ours; a known name of another library comes with its module."""
     name, known = class_name(estimator), [kind.__name__ for kind in kinds]
     shown = f"{type(estimator).__module__}.{name}" if name in known else name
     return Unsupported(f"{_placed(shown, place)} is not supported; supported are {names(known)}")

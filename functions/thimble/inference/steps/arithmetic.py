@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from thimble import cost, network
+from thimble.arrays import FloatArray
+from thimble.cost import Cost
 from thimble.errors import InvalidModel
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray
@@ -50,7 +53,9 @@ def linear(keys: Keys) -> Step:
     def fill(table: Table, out: FloatArray) -> None:
         network.affine(weights, biases, table.numbers[reads], out)
 
-    return Step(len(weights), fill, cost.product([(len(columns), len(weights))], cost.COLUMN))
+    multiplied = cost.product([(len(columns), len(weights))], cost.COLUMN)
+    read = Cost(cost.COLUMN * len(columns))
+    return Step(len(weights), fill, cost.in_turn((read, multiplied)))
 
 
 def product(keys: Keys) -> Step:

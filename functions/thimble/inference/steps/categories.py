@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from itertools import repeat
 
 import numpy as np
@@ -32,7 +32,7 @@ def encode(keys: Keys) -> Step:
 def _encode_text(feature: int, name: str, codes: dict[str | None, float], unknown: float | None) -> Step:
     """None among the categories is a missing text."""
     known = [text for text in codes if text is not None]
-    refusal, alike = _refusal(name, map(repr, known), len(known)), cache(lambda: _by_reading(known))
+    refusal, alike = _refusal(name, map(repr, known), len(known)), cache(partial(_by_reading, known))
 
     def reason(text: str | None) -> str:
         if text is None:
