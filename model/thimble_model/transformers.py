@@ -392,12 +392,11 @@ def k_bins_discretizer(program: Program, estimator: KBinsDiscretizer, columns: C
     if estimator.dtype not in (None, np.float64):
         raise Unsupported("it bins in float32; fit it with dtype=None")
     indices = program.numbers(columns)
-    edges = {i: known[1:-1].tolist() for i, known in zip(indices, estimator.bin_edges_, strict=True)}
-    several = [i for i in indices if edges[i]]
-    binned = program.add("bins", several, edges=[edges[i] for i in several])
-    single = program.add("constant", [], width=1, values=np.zeros(1)) if len(several) < len(indices) else []
-    bins = dict(zip(several, binned, strict=True))
-    made = [bins[i] if i in bins else single[0] for i in indices]
+    edges = [known[1:-1].tolist() for known in estimator.bin_edges_]
+    several = [i for i, inner in enumerate(edges) if inner]
+    binned = iter(program.add("bins", [indices[i] for i in several], edges=[edges[i] for i in several]))
+    single = program.add("constant", [], width=1, values=np.zeros(1)) if len(several) < len(edges) else []
+    made = [next(binned) if inner else single[0] for inner in edges]
     if estimator.encode == "ordinal":
         return made
     sizes = [int(n) for n in estimator.n_bins_]

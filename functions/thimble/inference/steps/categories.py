@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from itertools import repeat
 
@@ -99,7 +99,7 @@ def _by_reading(known: Iterable[str]) -> dict[str, str]:
     return found
 
 
-DIFFERENCES = {
+DIFFERENCES: dict[str, Callable[[str], str]] = {
     "case": str.casefold,
     "spaces": lambda text: " ".join(text.split()),
     "Unicode form": lambda text: unicodedata.normalize("NFKC", text),
