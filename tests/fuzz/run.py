@@ -1,5 +1,6 @@
 """`make fuzz`: one target under atheris for some seconds, from seeds; what it finds is left in the folder."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -31,10 +32,17 @@ def main() -> None:
     atheris.Fuzz()
 
 
+def wide(steps: list[dict[str, object]]) -> bytes:
+    """A document that asks for much."""
+    preprocessing = {"types": ["number"], "missing": [0], "steps": steps, "outputs": [0]}
+    network = {"classes": ["a", "b"], "coefs": [[[1]]], "intercepts": [[0]], "out_activation": "logistic"}
+    return json.dumps(network | {"preprocessing": preprocessing}, separators=(",", ":")).encode()
+
+
 def seeds(name: str) -> list[bytes]:
     """Something sound of each kind."""
     if name == "document":
-        return [targets.IRIS, targets.PENGUINS]
+        return [targets.IRIS, targets.PENGUINS, *map(wide, targets.WIDE)]
     if name == "key":
         return [
             b"a/b.csv",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import obstore
 import orjson
 from obstore.store import MemoryStore
@@ -31,6 +32,16 @@ MODELS = Path(__file__).parents[2] / "model"
 IRIS = (MODELS / "iris.json").read_bytes()
 PENGUINS = (MODELS / "penguins.json").read_bytes()
 NAMES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+
+MANY = [0] * 5_000
+WIDE: list[list[dict[str, Any]]] = [
+    [{"op": "require", "columns": MANY}] * 4,
+    [{"op": "impute", "columns": MANY, "values": MANY}, {"op": "normalize", "columns": MANY, "norm": "l2"}],
+    [{"op": "one_hot", "columns": [0, 0], "sizes": [9_000, 9_000]}],
+    [{"op": "linear", "columns": MANY, "coefs": [[1]] * 5_000, "intercepts": [0]}],
+    [{"op": "bins", "columns": MANY[:999], "edges": [[0]] * 999}],
+    [{"op": "interpolate", "columns": [0], "x": [[0]], "y": [[1]]}],
+]
 
 PATHS = (
     *("/classify", "/v1/models/iris:predict", "/v2/models/iris/infer", "/v2/models/iris/generate"),
@@ -74,12 +85,14 @@ _app = gateway.handler(routes.app(OneModel("memory:///iris", lambda uri: IRIS), 
 
 
 def document(data: bytes) -> None:
-    """A model document is read, or refused with its path."""
+    """A model document is refused with its path, or read and asked, within the time and memory of its bounds."""
     try:
         found = classifier.load(data)
     except InvalidModel:
         return
     json.dumps(found.class_texts)
+    rows = 1_100  # more than are evaluated at once
+    found.predict([np.full(rows, 0.5) if one.numeric else ["Dream"] * rows for one in found.features])
 
 
 def request(data: bytes) -> None:

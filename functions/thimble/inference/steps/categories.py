@@ -109,7 +109,7 @@ DIFFERENCES: dict[str, Callable[[str], str]] = {
 def _likeness(text: str, near: str) -> str:
     """The known category, and what alone sets the value apart from it."""
     alone = [what for what, without in DIFFERENCES.items() if without(text) == without(near)]
-    return f"it is {near!r} but for its {alone[0] if alone else ', '.join(DIFFERENCES)}"
+    return f"it is {near!r} but for its {alone[0] if alone else 'case, spaces or Unicode form'}"
 
 
 def one_hot(keys: Keys) -> Step:
