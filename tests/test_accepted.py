@@ -23,12 +23,12 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from model import Unsupported, export
-from model.frames import columns
-from thimble import rows
-from thimble.classifier import Classifier, load
 from thimble.errors import shortened
-from thimble.fields import shown
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.fields import shown
+from thimble.tables import rows
+from thimble_model import Unsupported, export
+from thimble_model.frames import columns
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

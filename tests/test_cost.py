@@ -9,13 +9,13 @@ import orjson
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from model import Unsupported, export
-from model.checking import check, facts
-from thimble import cost, strictjson
-from thimble.classifier import Classifier, load
-from thimble.cost import MAX_MULTIPLICATIONS, MAX_NUMBERS, Cost
-from thimble.document import MAX_MEMORY
 from thimble.errors import InvalidModel
+from thimble.inference import cost, strict_json
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.cost import MAX_MULTIPLICATIONS, MAX_NUMBERS, Cost
+from thimble.inference.document import MAX_MEMORY
+from thimble_model import Unsupported, export
+from thimble_model.check import check, facts
 
 ROOT = Path(__file__).parents[1]
 LAST = {"classes": ["a", "b"], "coefs": [[[0.5]]], "intercepts": [[0.1]], "out_activation": "logistic"}
@@ -141,11 +141,11 @@ def test_a_body_of_many_values_is_refused_before_it_is_read(value: bytes) -> Non
 def test_what_reading_takes_is_no_more_than_was_foreseen(value: bytes, escaped: bytes) -> None:
     body = b"{" + escaped + b":[" + b",".join([value] * 20_000) + b"]}"
     tracemalloc.start()
-    found = strictjson.loads(body)
+    found = strict_json.loads(body)
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert len(found["a"]) == 20_000
-    assert kept <= strictjson.memory(body) + len(body)
+    assert kept <= strict_json.memory(body) + len(body)
 
 
 def test_a_model_that_would_be_refused_is_not_exported() -> None:
@@ -167,5 +167,5 @@ def test_the_readme_states_the_bounds_and_the_weights() -> None:
     readme = (ROOT / "model/README.md").read_text()
     weights = (cost.COLUMN, cost.FUNCTION, cost.CURVE, cost.RANK)
     numbers = [f"{number:,}" for number in (MAX_MULTIPLICATIONS, MAX_NUMBERS, cost.OUTPUT, *weights)]
-    numbers += [f"{MAX_MEMORY // 2**20} MiB", *map(str, strictjson.WEIGHTS.values())]
+    numbers += [f"{MAX_MEMORY // 2**20} MiB", *map(str, strict_json.WEIGHTS.values())]
     assert [number for number in numbers if number not in readme] == []

@@ -38,10 +38,10 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from model import Unsupported, export
-from model.frames import columns, json_rows
-from thimble import rows
-from thimble.classifier import Classifier, load
+from thimble.inference.classifier import Classifier, load
+from thimble.tables import rows
+from thimble_model import Unsupported, export
+from thimble_model.frames import columns, json_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -133,7 +133,7 @@ def estimators(draw: st.DrawFn) -> Any:
 SAID = ("zeros as they are", "would not answer", "no double holds")
 
 
-def numbers_of(fitted: Any, row: pd.DataFrame) -> NDArray[np.float64] | None:
+def numbers_of(fitted: Any, row: pd.DataFrame | NDArray[Any]) -> NDArray[np.float64] | None:
     """None where scikit-learn has no answer."""
     try:
         found = np.asarray(fitted.predict_proba(row))

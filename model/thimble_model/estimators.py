@@ -34,11 +34,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from model.heads import Head, head, identity_head, lowered, side_by_side
-from model.program import Column, Program
-from model.support import Unsupported, class_name
-from model.transformers import located, transform, unsupported
-from thimble.heads import Label
+from thimble.inference.heads import Label
+from thimble_model.networks import Head, head, identity_head, lowered, side_by_side
+from thimble_model.program import Column, Program
+from thimble_model.transformers import located, transform, unsupported
+from thimble_model.unsupported import Unsupported, class_name
 
 Columns = list[Column]
 Place = tuple[str, ...]

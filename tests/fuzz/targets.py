@@ -85,7 +85,7 @@ _app = gateway.handler(routes.app(OneModel("memory:///iris", lambda uri: IRIS), 
 
 
 def document(data: bytes) -> None:
-    """A model document is refused with its path, or read and asked, within the time and memory of its bounds."""
+    """A document is refused with its path, or read and asked within the bounds of time and memory."""
     try:
         found = classifier.load(data)
     except InvalidModel:

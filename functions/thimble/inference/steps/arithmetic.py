@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from thimble import cost, network
-from thimble.arrays import FloatArray
-from thimble.cost import Cost
 from thimble.errors import InvalidModel
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray
+from thimble.inference.cost import Cost
 from thimble.inference.steps.columns import Step, Table, selection
 from thimble.inference.steps.keys import Keys
 
