@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -39,6 +40,7 @@ from sklearn.preprocessing import (
 )
 
 from thimble.inference.classifier import Classifier, load
+from thimble.inference.steps.arithmetic import FUNCTIONS
 from thimble.tables import rows
 from thimble_model import Unsupported, export
 from thimble_model.frames import columns, json_rows
@@ -177,7 +179,7 @@ def overflows(fitted: Any, row: pd.DataFrame) -> bool:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
@@ -293,6 +295,7 @@ def test_one_bin_holds_the_largest_number_too() -> None:
     table = pd.DataFrame({"one": np.ones(N), "x": np.arange(float(N))})
     bins = KBinsDiscretizer(4, encode="ordinal", strategy="uniform", quantile_method="averaged_inverted_cdf")
     fitted = make_pipeline(bins, LogisticRegression()).fit(table, LABELS)
+    fitted[-1].coef_ = np.array([[2.0, 1.0]])
     strangers = pd.DataFrame({"one": [1.0, 1.7976931348623157e308, -1e308], "x": [1.0, 2.0, 30.0]})
     assert_alike(fitted, table, strangers)
 
@@ -303,20 +306,55 @@ def test_what_is_clipped_may_be_too_large_before() -> None:
     assert_alike(fitted, table, pd.DataFrame({"x": [1e308, -1e308, 0.05]}))
 
 
-def test_no_curve_makes_a_number_of_an_answer_that_is_none() -> None:
-    """Equal scores make an isotonic curve of one point; scores that overflow both ways are no number."""
-    X = np.tile([[1.0, 1.0]], (N, 1)) + np.eye(2)[RNG.integers(0, 2, N)]
-    linear = LogisticRegression().fit(X, LABELS)
-    linear.coef_, linear.intercept_ = np.array([[4.0, -4.0]]), np.zeros(1)
-    fitted = CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2).fit(X, LABELS)
+STEPS: list[dict[str, Any]] = [
+    {"op": "one_hot", "columns": [0], "sizes": [2]},
+    {"op": "bins", "columns": [0], "edges": [[1.0]]},
+    {"op": "scale", "columns": [0], "subtract": [1.0], "minimum": [0.0], "maximum": [1.0]},
+    {"op": "linear", "columns": [0], "coefs": [[0.0]], "intercepts": [1.0]},
+    *({"op": "normalize", "columns": [0, 1], "norm": norm} for norm in ("l1", "l2", "max", "sum")),
+    {"op": "normalize", "columns": [0, 1], "norm": "l2", "smallest": 1e-15},
+    {"op": "product", "left": [0], "right": [1]},
+    *(
+        {"op": "quantiles", "columns": [0], "quantiles": [q], "distribution": d}
+        for q in ([0.0, 1.0], [2.0, 2.0])
+        for d in ("uniform", "normal")
+    ),
+    *(
+        {"op": "power", "columns": [0], "method": m, "lambdas": [v]}
+        for m in ("box-cox", "yeo-johnson")
+        for v in (0.0, 0.5, 2.0)
+    ),
+    {"op": "interpolate", "columns": [0], "x": [[1.0]], "y": [[2.0]]},
+    {"op": "interpolate", "columns": [0], "x": [[1.0, 2.0]], "y": [[2.0, 2.0]]},
+    {"op": "impute", "columns": [0], "values": [1.0], "missing": -1.0},
+    *({"op": "function", "columns": [0], "name": name} for name in FUNCTIONS),
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_no_step_makes_a_number_of_a_missing_one_unasked(step: dict[str, Any]) -> None:
+    """Only `impute` and `encode` may, which say what becomes of it."""
+    document = {
+        "classes": ["a", "b"],
+        "coefs": [[[0.5]]],
+        "intercepts": [[0.0]],
+        "out_activation": "logistic",
+        "preprocessing": {"types": ["number"] * 2, "missing": [0], "steps": [step], "outputs": [2]},
+    }
+    found = load(orjson.dumps(document)).predict([np.array([np.nan, 0.5]), np.array([1.0, 1.0])])
+    assert found.rejected[0].endswith("the preprocessing makes no number of it")
+    assert 1 not in found.rejected or step.get("name") == "arccosh"  # of 0.5
+
+
+def test_an_isotonic_curve_of_equal_scores_answers_no_missing_value() -> None:
+    """Its one point is a curve of one point, of which numpy makes a number wherever it is asked."""
+    given = np.tile([[1.0, 1.0]], (N, 1)) + np.eye(2)[RNG.integers(0, 2, N)]
+    fitted = CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2).fit(given, LABELS)
     for member in fitted.calibrated_classifiers_:
-        member.estimator.coef_, member.estimator.intercept_ = linear.coef_, linear.intercept_
         for calibrator in member.calibrators:
             calibrator.fit([0.0, 0.0], [0.0, 1.0])
-    strangers = pd.DataFrame([[1e308, 1e308], [1.0, 2.0], [1e308, 1.0]])
     classifier = load(export(fitted))
-    found = classifier.predict(strangers.to_numpy().T)
-    for i in range(len(strangers)):
-        with np.errstate(all="ignore"):
-            wanted = numbers_of(fitted, strangers.iloc[[i]].to_numpy())
-        assert (wanted is None) == (i in found.rejected), i
+    found = classifier.predict(np.array([[np.nan, 1.0, 1.0, 2.0], [1.0, np.nan, 1.0, 1.0]]))
+    assert sorted(found.rejected) == [0, 1]
+    with pytest.raises(ValueError, match="contains NaN"):
+        fitted.predict([[np.nan, 1.0]])

@@ -8,7 +8,7 @@ import numpy as np
 
 from thimble.errors import InvalidModel
 from thimble.inference import cost, network
-from thimble.inference.arrays import FloatArray
+from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import Cost
 from thimble.inference.steps.columns import Step, Table, selection
 from thimble.inference.steps.keys import Keys
@@ -43,13 +43,16 @@ def scale(keys: Keys) -> Step:
 
 
 def linear(keys: Keys) -> Step:
-    """Weighted sums of the columns."""
+    """Weighted sums of the columns; where one is missing, there is none."""
     columns = keys.columns()
     weights = np.ascontiguousarray(keys.matrix("coefs", len(columns)).T)  # (width, k)
     reads, biases = selection(columns), network.repeated(keys.vector("intercepts", len(weights)).ravel())
 
     def fill(table: Table, out: FloatArray) -> None:
-        network.affine(weights, biases, table.numbers[reads], out)
+        x = table.numbers[reads]
+        network.affine(weights, biases, x, out)
+        if not all_finite(x):  # BLAS may take 0 times NaN for 0
+            out[:, np.isnan(x).any(axis=0)] = np.nan
 
     multiplied = cost.product([(len(columns), len(weights))], cost.COLUMN)
     read = Cost(cost.COLUMN * len(columns))
