@@ -157,21 +157,29 @@ def built() -> Path:
         lambda_python()
     except ThimbleError as error:
         pytest.skip(str(error))
+    with alone():
+        subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
+    return BUILT
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Work on what all the workers of a run share: the build, and what is kept beside it."""
     BUILT.parent.mkdir(exist_ok=True)
     with open(BUILT.parent / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
-    return BUILT
+        yield
 
 
 @pytest.fixture(scope="session")
 def runtime_client(built: Path) -> Path:
     """A folder with awslambdaric for the functions' Python, kept beside the build."""
     folder = built.parent / f"awslambdaric-{version('awslambdaric')}"
-    if not folder.exists():
-        fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-        package = f"awslambdaric=={version('awslambdaric')}"
-        install = ["-m", "pip", "install", "--quiet", "--target", str(fresh), package]
-        subprocess.run([lambda_python(), *install], check=True)
-        fresh.replace(folder)
+    with alone():
+        if not folder.exists():
+            fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
+            package = f"awslambdaric=={version('awslambdaric')}"
+            install = ["-m", "pip", "install", "--quiet", "--target", str(fresh), package]
+            subprocess.run([lambda_python(), *install], check=True)
+            fresh.replace(folder)
     return folder
