@@ -45,6 +45,16 @@ PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocess
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
 	cd tests/clients && $(CURDIR)/$(CLIENTS)/bin/python -m pytest -c pytest.ini -p no:cacheprovider $(ARGS)
 
+NODE := .venv/node
+$(NODE)/done: tests/policies/package.json
+	@command -v npm >/dev/null || { echo "make test-policies needs Node.js 20 or newer with npm on the PATH"; exit 1; }
+	@mkdir -p $(NODE) && cp $< $(NODE)/
+	@npm install --silent --no-package-lock --no-audit --no-fund --prefix $(NODE)
+	@touch $@
+
+test-policies: .venv/dev $(NODE)/done  ## policies and state machine by other people's readers; needs Node.js
+	$(BIN)/pytest $(ARGS) tests/policies/test_policies.py
+
 check: export AWS_DEFAULT_REGION ?= us-east-1
 check: .venv/dev  ## format, lint, strict types, the template
 	$(BIN)/ruff format --check .
@@ -71,8 +81,10 @@ fuzz: .venv/fuzz/done  ## strangers' bytes by atheris, FUZZ_SECONDS (60) a targe
 	@test -x .venv/checkov/bin/python || $(BIN)/python -m venv .venv/checkov
 	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r tests/checkov.txt
 	@touch $@
-check-security: .venv/checkov/done  ## checkov on the template; exceptions stand there, each with its reason
-	@.venv/checkov/bin/checkov --file template.yaml infra/deploy-role.yaml --framework cloudformation --compact --quiet --skip-download
+check-security: .venv/checkov/done  ## checkov on the templates; its exceptions, each with a reason, are in tests/checkov.yaml
+	@$(BIN)/python -m tests.cloudformation >.venv/checkov/transformed.json
+	@.venv/checkov/bin/checkov --config-file tests/checkov.yaml \
+	  --file template.yaml infra/deploy-role.yaml .venv/checkov/transformed.json
 
 # Folders are listed too: their times tell of files that are gone.
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
@@ -121,4 +133,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/clients/requirements.in -o tests/clients/requirements.txt
 
-.PHONY: help run test test-sklearn-older test-clients check check-security fuzz build package deploy bench oracle clean lock
+.PHONY: help run test test-sklearn-older test-clients test-policies check check-security fuzz build package deploy bench oracle clean lock

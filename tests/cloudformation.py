@@ -119,3 +119,7 @@ def resolved(name: str, template: dict[str, Any]) -> Any:
     known = {key: found["Default"] for key, found in template["Parameters"].items()}
     result = process_template(parts, known, STACK)["Resources"].get(name)
     return result and result["Properties"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(transformed(), indent=1))
