@@ -1,0 +1,141 @@
+"""Change the packaged template where ministack imitates AWS otherwise, or not at all.
+
+Each change has a name and a reason, and the list "What only AWS can confirm" in infra/README.md names it too:
+what is changed here is not shown by the rehearsal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Template = dict[str, Any]
+FUNCTION = "AWS::Serverless::Function"
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+@dataclass(frozen=True)
+class Change:
+    name: str
+    reason: str
+    apply: Callable[[Template, str], None]
+
+
+def adapt(template: Template, endpoint: str) -> Template:
+    """Change a template for the ministack at `endpoint`."""
+    for change in CHANGES:
+        change.apply(template, endpoint)
+    return template
+
+
+def of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and properties of each resource of a type."""
+    for name, resource in list(template["Resources"].items()):
+        if resource["Type"] == kind:
+            yield name, resource.setdefault("Properties", {})
+
+
+def use_local_s3(template: Template, endpoint: str) -> None:
+    variables = template["Globals"]["Function"]["Environment"]["Variables"]
+    variables["AWS_ENDPOINT_URL_S3"] = endpoint
+    variables["AWS_ALLOW_HTTP"] = "true" if endpoint.startswith("http:") else "false"
+
+
+def deploy_at_once(template: Template, endpoint: str) -> None:
+    for _, function in of_type(template, FUNCTION):
+        function.pop("DeploymentPreference", None)
+
+
+def one_metric_an_alarm(template: Template, endpoint: str) -> None:
+    for _, alarm in of_type(template, "AWS::CloudWatch::Alarm"):
+        if metrics := alarm.pop("Metrics", None):
+            stat = next(metric["MetricStat"] for metric in metrics if "MetricStat" in metric)
+            alarm.update(stat["Metric"], Statistic=stat["Stat"], Period=stat["Period"])
+
+
+def compare_texts(template: Template, endpoint: str) -> None:
+    """A parameter's value is text, and `Fn::Equals` compares it as text."""
+
+    def visit(node: Any) -> None:
+        if isinstance(node, dict):
+            if "Fn::Equals" in node:
+                node["Fn::Equals"] = [str(x) if isinstance(x, int | float) else x for x in node["Fn::Equals"]]
+            for value in node.values():
+                visit(value)
+        elif isinstance(node, list):
+            for value in node:
+                visit(value)
+
+    visit(template)
+
+
+def routes_for_body(template: Template, endpoint: str) -> None:
+    for name, api in of_type(template, "AWS::Serverless::HttpApi"):
+        body = api["DefinitionBody"]
+        resources = template["Resources"]
+        resources[name] = {
+            "Type": "AWS::ApiGatewayV2::Api",
+            "Properties": {"Name": body["info"]["title"], "ProtocolType": "HTTP"},
+        }
+        resources[f"{name}ApiGatewayDefaultStage"] = {
+            "Type": "AWS::ApiGatewayV2::Stage",
+            "Properties": {
+                "ApiId": {"Ref": name},
+                "StageName": "$default",
+                "AutoDeploy": True,
+                **{k: api[k] for k in ("DefaultRouteSettings", "AccessLogSettings") if k in api},
+            },
+        }
+        for path, operations in body["paths"].items():
+            for method, operation in operations.items():
+                if "x-amazon-apigateway-integration" not in operation:
+                    continue
+                route(template, name, path, method, operation)
+
+
+def route(template: Template, api: str, path: str, method: str, operation: dict[str, Any]) -> None:
+    verb = "ANY" if method == "x-amazon-apigateway-any-method" else method.upper()
+    key = "$default" if path == "$default" else f"{verb} {path}"
+    name = api + "".join(c for c in key.title() if c.isalnum())
+    wanted = operation["x-amazon-apigateway-integration"]
+    template["Resources"][f"{name}Integration"] = {
+        "Type": "AWS::ApiGatewayV2::Integration",
+        "Properties": {
+            "ApiId": {"Ref": api},
+            "IntegrationType": "AWS_PROXY",
+            "IntegrationUri": wanted["uri"],
+            "PayloadFormatVersion": wanted["payloadFormatVersion"],
+        },
+    }
+    template["Resources"][f"{name}Route"] = {
+        "Type": "AWS::ApiGatewayV2::Route",
+        "Properties": {
+            "ApiId": {"Ref": api},
+            "RouteKey": key,
+            "Target": {"Fn::Sub": f"integrations/${{{name}Integration}}"},
+            "AuthorizationType": authorization(operation.get("security", [])),
+        },
+    }
+
+
+def authorization(security: Any) -> Any:
+    if isinstance(security, list):
+        return authorization(security[0]) if security else "NONE"
+    if security == NO_VALUE:
+        return "NONE"
+    if "Fn::If" in security:
+        condition, then, otherwise = security["Fn::If"]
+        return {"Fn::If": [condition, authorization(then), authorization(otherwise)]}
+    [scheme] = security
+    return {"iam": "AWS_IAM", "jwt": "JWT"}[scheme]
+
+
+CHANGES = (
+    Change("local S3", "", use_local_s3),
+    Change("no CodeDeploy", "", deploy_at_once),
+    Change("one metric an alarm", "", one_metric_an_alarm),
+    Change("compare", "", compare_texts),
+    Change("routes", "", routes_for_body),
+)
