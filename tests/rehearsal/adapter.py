@@ -71,6 +71,15 @@ def compare_texts(template: Template, endpoint: str) -> None:
     visit(template)
 
 
+def literal_concurrency(template: Template, endpoint: str) -> None:
+    """ministack compares what `Ref` gives, a text, with a number."""
+    for _, function in of_type(template, FUNCTION):
+        for event in function.get("Events", {}).values():
+            scaling = event["Properties"].get("ScalingConfig", {})
+            if parameter := scaling.get("MaximumConcurrency", {}).get("Ref"):
+                scaling["MaximumConcurrency"] = int(template["Parameters"][parameter]["Default"])
+
+
 def routes_for_body(template: Template, endpoint: str) -> None:
     for name, api in of_type(template, "AWS::Serverless::HttpApi"):
         body = api["DefinitionBody"]
@@ -137,5 +146,6 @@ CHANGES = (
     Change("no CodeDeploy", "", deploy_at_once),
     Change("one metric an alarm", "", one_metric_an_alarm),
     Change("compare", "", compare_texts),
+    Change("literal concurrency", "", literal_concurrency),
     Change("routes", "", routes_for_body),
 )
