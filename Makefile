@@ -32,6 +32,14 @@ $(CLIENTS)/done: .venv/dev tests/clients/requirements.txt tests/clients/descript
 	@$(BIN)/uv pip install --quiet --python $(CLIENTS)/bin/python --no-deps -r tests/clients/description.txt
 	@touch $@
 
+# ministack's Python is the functions', which it runs.
+REHEARSAL := .venv/rehearsal
+$(REHEARSAL)/done: .venv/dev tests/rehearsal/requirements.txt
+	@echo "Installing ministack, an imitation of AWS, into $(REHEARSAL) (half a minute, once)"
+	@test -x $(REHEARSAL)/bin/python || $$($(BIN)/python -c "from infra import build; print(build.lambda_python())") -m venv $(REHEARSAL)
+	@$(BIN)/uv pip install --quiet --python $(REHEARSAL)/bin/python -r tests/rehearsal/requirements.txt
+	@touch $@
+
 run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
 	@$(BIN)/thimble run
 
@@ -54,6 +62,9 @@ $(NODE)/done: tests/policies/package.json
 
 test-policies: .venv/dev $(NODE)/done  ## policies and state machine by other people's readers; needs Node.js
 	$(BIN)/pytest $(ARGS) tests/policies/test_policies.py
+
+rehearse: .aws-sam/packaged $(REHEARSAL)/done  ## the package deployed by sam into an imitation of AWS, used, changed, rolled back
+	cd tests/rehearsal && $(CURDIR)/$(BIN)/python -m pytest -c pytest.ini -p no:cacheprovider $(ARGS)
 
 check: export AWS_DEFAULT_REGION ?= us-east-1
 check: .venv/dev  ## format, lint, strict types, the template
@@ -132,5 +143,7 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	  tests/sklearn-older.in -o tests/sklearn-older.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/clients/requirements.in -o tests/clients/requirements.txt
+	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header \
+	  tests/rehearsal/requirements.in -o tests/rehearsal/requirements.txt
 
-.PHONY: help run test test-sklearn-older test-clients test-policies check check-security fuzz build package deploy bench oracle clean lock
+.PHONY: help run test test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean lock

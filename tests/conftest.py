@@ -22,7 +22,7 @@ from thimble_infra.build import BUILT, ROOT, lambda_python
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-collect_ignore = ["clients", "policies"]  # need more than .venv: make test-clients, make test-policies
+collect_ignore = ["clients", "policies", "rehearsal"]  # need more than .venv: make test-clients, ...
 EVENTS = Path(__file__).parent / "events"
 BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 
