@@ -1,4 +1,4 @@
-"""One deployed stack for all tests that only use it."""
+"""Two stacks: one in the open, and one where every right is asked for."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def bare() -> Iterator[Stack]:
         stack = Stack(cloud)
         stack.deploy(SplitBytes="10485760", RangeBytes="5242880")
         yield stack
+
+
+@pytest.fixture(scope="session")
+def stack(bare: Stack) -> Stack:
+    """With a model."""
+    bare.publish()
+    return bare

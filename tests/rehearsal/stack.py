@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -25,23 +27,9 @@ from tests.rehearsal.ministack import REGION, Ministack
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / ".aws-sam" / "package"
 LOCAL_FILES = ("CodeUri", "ContentUri", "DefinitionUri")
+THE_ROOT = Credentials("test", "test")
 PATIENCE = 180  # seconds, of what happens by itself
 T = TypeVar("T")
-
-
-def packaged() -> Template:
-    """The template as `make package` leaves it, with its files by absolute paths."""
-    text = (PACKAGE / "template.yaml").read_text()
-    template: Template = json.loads(json.dumps(yaml_parse(text)))
-    for part in (template["Globals"]["Function"], *resource_properties(template)):
-        for name in LOCAL_FILES:
-            if isinstance(part.get(name), str):
-                part[name] = os.path.abspath(PACKAGE / part[name])
-    return template
-
-
-def resource_properties(template: Template) -> list[dict[str, Any]]:
-    return [resource.get("Properties", {}) for resource in template["Resources"].values()]
 
 
 @dataclass(frozen=True)
@@ -55,22 +43,21 @@ class Stack:
     cloud: Ministack
     name: str = "thimble"
 
-    def deploy(self, *, change: Callable[[Template], object] = lambda _: None, **parameters: str) -> str:
-        """What `sam deploy` says; raises CalledProcessError where it fails."""
-        template = adapt(packaged(), self.cloud.url)
+    def deploy(self, change: Callable[[Template], object] = lambda _: None, **parameters: str) -> str:
+        """What `sam deploy` says of the package, changed; raises CalledProcessError where it fails."""
+        template = packaged()
         change(template)
         path = self.cloud.folder / "template.yaml"
-        path.write_text(yaml_dump(template))
-        command = [
+        path.write_text(yaml_dump(adapt(template, self.cloud.url)))
+        overrides = [f"{name}={value}" for name, value in parameters.items()]
+        return self.run(
             *("sam", "deploy", "--template-file", str(path), "--stack-name", self.name, "--resolve-s3"),
-            *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"),
-            *(["--parameter-overrides"] if parameters else []),
-            *(f"{name}={value}" for name, value in parameters.items()),
-        ]
-        return self.run(*command)
+            *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset"),
+            *(["--parameter-overrides", *overrides] if overrides else []),
+        )
 
     def run(self, *command: str) -> str:
-        """Both streams of a command of the project's environment."""
+        """What a command of the project's environment prints."""
         done = subprocess.run(
             [Path(sys.executable).with_name(command[0]), *command[1:]],
             cwd=self.cloud.folder,
@@ -80,67 +67,98 @@ class Stack:
             text=True,
             check=False,
         )
-        if done.returncode:
-            print(done.stdout)
+        print(done.stdout)
         done.check_returncode()
         return done.stdout
 
-    def client(self, service: str) -> Any:
-        import boto3
-
+    def client(self, service: str, url: str = "", caller: Credentials = THE_ROOT) -> Any:
         return boto3.client(
             service,
-            endpoint_url=self.cloud.url,
+            endpoint_url=url or self.cloud.url,
+            verify=self.cloud.environment.get("AWS_CA_BUNDLE"),
             region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=caller.access_key,
+            aws_secret_access_key=caller.secret_key,
         )
 
-    def named(self, logical: str) -> str:
+    def named(self, resource: str) -> str:
         """The physical id of a resource."""
-        resources = self.client("cloudformation").describe_stack_resources(StackName=self.name)
-        for resource in resources["StackResources"]:
-            if resource["LogicalResourceId"] == logical:
-                return str(resource["PhysicalResourceId"])
-        raise LookupError(logical)
+        found = self.client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId=resource
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
 
     @property
-    def status(self) -> str:
+    def described(self) -> dict[str, Any]:
         [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
-        return str(stack["StackStatus"])
+        return dict(stack)
 
-    def ask(self, path: str, body: Any = None, *, signed: bool = True) -> Answer:
-        """What the API says to a request, signed by the account's root or by nobody."""
+    def output(self, name: str) -> str:
+        return {found["OutputKey"]: str(found["OutputValue"]) for found in self.described["Outputs"]}[name]
+
+    def events(self, resource: str) -> list[str]:
+        """What became of a resource in all deployments, the newest first."""
+        events = self.client("cloudformation").describe_stack_events(StackName=self.name)["StackEvents"]
+        return [event["ResourceStatus"] for event in events if event["LogicalResourceId"] == resource]
+
+    @property
+    def version(self) -> str:
+        """Of the API's function, behind its alias."""
+        found = self.client("lambda").get_alias(FunctionName=self.named("ApiFunction"), Name="live")
+        return str(found["FunctionVersion"])
+
+    def ask(self, path: str, body: Any = None, caller: Credentials | None = THE_ROOT) -> Answer:
+        """What the API says to a request, signed unless its caller is None."""
         data = None if body is None else json.dumps(body)
         request = AWSRequest("GET" if data is None else "POST", f"{self.cloud.url}{path}", data=data)
         request.headers["content-type"] = "application/json"
         request.headers["host"] = f"{self.named('HttpApi')}.execute-api.localhost:{self.cloud.port}"
-        if signed:
-            SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
+        if caller is not None:
+            SigV4Auth(caller, "execute-api", REGION).add_auth(request)
         headers = dict(request.headers.items())
+        trust = ssl.create_default_context(cafile=self.cloud.environment.get("SSL_CERT_FILE"))
         try:
-            with urlopen(Request(request.url, data and data.encode(), headers), timeout=60) as answer:
+            sent = Request(request.url, data and data.encode(), headers)
+            with urlopen(sent, timeout=60, context=trust) as answer:
                 return Answer(answer.status, json.load(answer))
         except HTTPError as error:
             return Answer(error.code, json.load(error))
 
-    def publish(self, document: str = "iris") -> None:
+    def publish(self) -> None:
         bucket = self.named("ModelsBucket")
-        self.run("thimble", "publish", str(ROOT / f"model/{document}.json"), "--to", f"s3://{bucket}")
+        self.run("thimble", "publish", str(ROOT / "model/iris.json"), "--to", f"s3://{bucket}")
 
-    def drop(self, key: str, content: bytes) -> dict[str, Any]:
-        """The summary of a file that was put into the inbox."""
+    def drop(self, key: str, content: bytes) -> None:
         self.client("s3").put_object(Bucket=self.named("InboxBucket"), Key=key, Body=content)
+
+    def summary(self, key: str) -> dict[str, Any]:
+        """Of a file that was dropped, once it is there."""
         results, s3 = self.named("ResultsBucket"), self.client("s3")
 
-        def summary() -> dict[str, Any] | None:
+        def found() -> dict[str, Any] | None:
             try:
-                found = s3.get_object(Bucket=results, Key=f"{key}/summary.json")
+                return dict(json.load(s3.get_object(Bucket=results, Key=f"{key}/summary.json")["Body"]))
             except s3.exceptions.NoSuchKey:
                 return None
-            return dict(json.load(found["Body"]))
 
-        return eventually(summary)
+        return eventually(found)
+
+
+def packaged() -> Template:
+    """The template as `make package` leaves it, with its files by absolute paths."""
+    text = (PACKAGE / "template.yaml").read_text()
+    template: Template = json.loads(json.dumps(yaml_parse(text)))
+    for properties in parts(template):
+        for name in LOCAL_FILES:
+            if isinstance(properties.get(name), str):
+                properties[name] = os.path.abspath(PACKAGE / properties[name])
+    return template
+
+
+def parts(template: Template) -> Iterator[dict[str, Any]]:
+    yield template["Globals"]["Function"]
+    for resource in template["Resources"].values():
+        yield resource.get("Properties", {})
 
 
 def eventually(look: Callable[[], T | None]) -> T:
