@@ -1,7 +1,7 @@
 """Change the packaged template where ministack imitates AWS otherwise, or not at all.
 
-Each change has a name and a reason, and the list "What only AWS can confirm" in infra/README.md names it too:
-what is changed here is not shown by the rehearsal.
+What is changed, and what ministack takes without looking, is not shown by the rehearsal. Each has a name, by
+which the list "What only AWS can confirm" in infra/README.md knows it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Change:
 
 
 def adapt(template: Template, endpoint: str) -> Template:
-    """Change a template for the ministack at `endpoint`."""
+    """Change a template, in place, for the ministack at `endpoint`."""
     for change in CHANGES:
         change.apply(template, endpoint)
     return template
@@ -54,24 +54,7 @@ def one_metric_an_alarm(template: Template, endpoint: str) -> None:
             alarm.update(stat["Metric"], Statistic=stat["Stat"], Period=stat["Period"])
 
 
-def compare_texts(template: Template, endpoint: str) -> None:
-    """A parameter's value is text, and `Fn::Equals` compares it as text."""
-
-    def visit(node: Any) -> None:
-        if isinstance(node, dict):
-            if "Fn::Equals" in node:
-                node["Fn::Equals"] = [str(x) if isinstance(x, int | float) else x for x in node["Fn::Equals"]]
-            for value in node.values():
-                visit(value)
-        elif isinstance(node, list):
-            for value in node:
-                visit(value)
-
-    visit(template)
-
-
 def literal_concurrency(template: Template, endpoint: str) -> None:
-    """ministack compares what `Ref` gives, a text, with a number."""
     for _, function in of_type(template, FUNCTION):
         for event in function.get("Events", {}).values():
             scaling = event["Properties"].get("ScalingConfig", {})
@@ -141,10 +124,25 @@ def authorization(security: Any) -> Any:
 
 
 CHANGES = (
-    Change("local S3", "", use_local_s3),
-    Change("no CodeDeploy", "", deploy_at_once),
-    Change("one metric an alarm", "", one_metric_an_alarm),
-    Change("compare", "", compare_texts),
-    Change("literal concurrency", "", literal_concurrency),
-    Change("routes", "", routes_for_body),
+    Change("S3's address", "functions would call the public one", use_local_s3),
+    Change("rollout", "ministack has no CodeDeploy", deploy_at_once),
+    Change("metric math", "its alarms know one metric each", one_metric_an_alarm),
+    Change(
+        "concurrency",
+        "it compares MaximumConcurrency, as a parameter gives it, with a number",
+        literal_concurrency,
+    ),
+    Change("routes", "it does not read an HTTP API's OpenAPI body", routes_for_body),
 )
+
+# What ministack takes without looking, and why nothing here shows it.
+UNSEEN = {
+    "health": "/health is ministack's own, at the API's address too",
+    "throttling": "the API's limits are stored, and no request is refused for them",
+    "metrics": "no metric comes of a log line, a request or an error, so no alarm has data",
+    "dashboard": "its body is stored",
+    "access log": "nothing is written to it",
+    "log delivery": "logs arrive whatever the roles say",
+    "workflow role": "an execution calls and reads as it likes",
+    "canary": "an alias may name the weights of two versions; only CodeDeploy sets them",
+}
