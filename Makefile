@@ -36,7 +36,7 @@ $(CLIENTS)/done: .venv/dev tests/clients/requirements.txt tests/clients/descript
 REHEARSAL := .venv/rehearsal
 $(REHEARSAL)/done: .venv/dev tests/rehearsal/requirements.txt
 	@echo "Installing ministack, an imitation of AWS, into $(REHEARSAL) (half a minute, once)"
-	@test -x $(REHEARSAL)/bin/python || $$($(BIN)/python -c "from infra import build; print(build.lambda_python())") -m venv $(REHEARSAL)
+	@test -x $(REHEARSAL)/bin/python || $$($(BIN)/python -c "from thimble_infra import build; print(build.lambda_python())") -m venv $(REHEARSAL)
 	@$(BIN)/uv pip install --quiet --python $(REHEARSAL)/bin/python -r tests/rehearsal/requirements.txt
 	@touch $@
 

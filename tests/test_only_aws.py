@@ -2,8 +2,8 @@
 
 import re
 
-from infra.build import ROOT
 from tests.rehearsal.adapter import CHANGES, UNSEEN
+from thimble_infra.build import ROOT
 
 
 def test_what_the_rehearsal_does_not_show_is_what_the_list_names() -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from thimble_infra.build import ROOT
 from tests.cloudformation import resolved, transformed
 from tests.test_rehearsal import DUTIES, FUNCTIONS, Deployed, deployed  # noqa: F401
+from thimble_infra.build import ROOT
 
 MODULES = ROOT / ".venv/node/node_modules"
 ACCOUNT, REGION = "123456789012", "us-east-1"

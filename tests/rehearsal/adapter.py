@@ -57,9 +57,9 @@ def one_metric_an_alarm(template: Template, endpoint: str) -> None:
 def literal_concurrency(template: Template, endpoint: str) -> None:
     for _, function in of_type(template, FUNCTION):
         for event in function.get("Events", {}).values():
-            scaling = event["Properties"].get("ScalingConfig", {})
-            if parameter := scaling.get("MaximumConcurrency", {}).get("Ref"):
-                scaling["MaximumConcurrency"] = int(template["Parameters"][parameter]["Default"])
+            scaling: dict[str, Any] = event["Properties"]["ScalingConfig"]
+            parameter = scaling["MaximumConcurrency"]["Ref"]
+            scaling["MaximumConcurrency"] = int(template["Parameters"][parameter]["Default"])
 
 
 def routes_for_body(template: Template, endpoint: str) -> None:

@@ -43,7 +43,7 @@ class Stack:
     cloud: Ministack
     name: str = "thimble"
 
-    def deploy(self, change: Callable[[Template], object] = lambda _: None, **parameters: str) -> str:
+    def deploy(self, change: Callable[[Template], object] = lambda _: None, /, **parameters: str) -> str:
         """What `sam deploy` says of the package, changed; raises CalledProcessError where it fails."""
         template = packaged()
         change(template)
@@ -72,7 +72,8 @@ class Stack:
         return done.stdout
 
     def client(self, service: str, url: str = "", caller: Credentials = THE_ROOT) -> Any:
-        return boto3.client(
+        make: Any = boto3.client  # of any service
+        return make(
             service,
             endpoint_url=url or self.cloud.url,
             verify=self.cloud.environment.get("AWS_CA_BUNDLE"),
@@ -109,16 +110,15 @@ class Stack:
 
     def ask(self, path: str, body: Any = None, caller: Credentials | None = THE_ROOT) -> Answer:
         """What the API says to a request, signed unless its caller is None."""
-        data = None if body is None else json.dumps(body)
-        request = AWSRequest("GET" if data is None else "POST", f"{self.cloud.url}{path}", data=data)
+        url, data = f"{self.cloud.url}{path}", None if body is None else json.dumps(body).encode()
+        request = AWSRequest("GET" if data is None else "POST", url, data=data)
         request.headers["content-type"] = "application/json"
         request.headers["host"] = f"{self.named('HttpApi')}.execute-api.localhost:{self.cloud.port}"
         if caller is not None:
             SigV4Auth(caller, "execute-api", REGION).add_auth(request)
-        headers = dict(request.headers.items())
         trust = ssl.create_default_context(cafile=self.cloud.environment.get("SSL_CERT_FILE"))
         try:
-            sent = Request(request.url, data and data.encode(), headers)
+            sent = Request(url, data, dict(request.headers.items()))
             with urlopen(sent, timeout=60, context=trust) as answer:
                 return Answer(answer.status, json.load(answer))
         except HTTPError as error:
