@@ -1,4 +1,4 @@
-"""Who may do what, by another reader of policies than moto: iam-simulate. The state machine, by asl-validator.
+"""Who may do what, read by iam-simulate and not by moto; the state machine, read by asl-validator.
 
 What the functions need is what they ask for in the rehearsal. What AWS's own services need with our roles
 stands here, as nothing on this machine asks for it.
