@@ -86,9 +86,26 @@ def test_a_frame_of_sparse_columns_exports_with_its_names() -> None:
 
 def test_quantiles_of_a_sparse_matrix_are_refused_with_a_way_out() -> None:
     given = sparse.csr_matrix(np.abs(X) * (RNG.random(X.shape) < 0.5))
-    fitted = make_pipeline(QuantileTransformer(n_quantiles=9), LogisticRegression()).fit(given, WHICH)
+    normal = QuantileTransformer(n_quantiles=9, output_distribution="normal")
+    fitted = make_pipeline(SimpleImputer(), normal, LogisticRegression()).fit(given, WHICH)
     with pytest.raises(Unsupported, match=r"'quantiletransformer'.*leaves zeros as they are.*make .* dense"):
         export(fitted, given)
+
+
+def test_uniform_quantiles_of_a_sparse_matrix_export_and_refuse_what_is_negative() -> None:
+    given = sparse.csr_matrix(np.abs(X) * (RNG.random(X.shape) < 0.5))
+    fitted = make_pipeline(SimpleImputer(), QuantileTransformer(n_quantiles=9), LogisticRegression())
+    fitted.fit(given, WHICH)
+    found = assert_same(fitted, given, pd.DataFrame(given.toarray()))
+    strangers = [[0.0, 1e300], [-0.0, 5e-324], [-5e-324, 1.0], [0.0, -1.0]]
+    rejected = found.predict(np.array(strangers).T).rejected
+    for i, row in enumerate(strangers):
+        refused = False
+        try:
+            fitted.predict(sparse.csr_matrix([row]))
+        except ValueError:
+            refused = True
+        assert (i in rejected) == refused
 
 
 SCALERS = [

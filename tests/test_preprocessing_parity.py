@@ -369,6 +369,9 @@ def parts(value: Any) -> Iterator[Any]:
         yield from parts(vars(value))
 
 
+REFUSALS = ("not finite", "more than 20000 columns", "a row; the most is", "leaves zeros as they are")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     case=pipelines(),
@@ -386,8 +389,8 @@ def test_a_generated_pipeline_answers_as_scikit_learn_does(
     fitted, table = trained
     try:
         classifier = load(export(fitted, table))
-    except Unsupported as refusal:  # a column without any value that is scaled; training rows that are noise
-        known = "not finite" in str(refusal) or "more than 20000 columns" in str(refusal)
+    except Unsupported as refusal:  # weights, a size or a matrix that no document has; rows that are noise
+        known = any(reason in str(refusal) for reason in REFUSALS)
         if not known and noise(fitted, table) < 1e-12:
             raise
         return

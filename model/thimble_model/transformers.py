@@ -430,16 +430,27 @@ def quantile_transformer(program: Program, estimator: QuantileTransformer, colum
     if len(estimator.quantiles_) < 2:
         raise Unsupported("it has one quantile only")
     if _are_sparse(columns):
-        raise Unsupported(
-            "in a sparse matrix it leaves zeros as they are, which a document cannot say; make what comes "
-            "before it dense (sparse_output=False, sparse_threshold=0), and fit again"
-        )
+        _refuse_negatives(program, estimator, columns)
     return program.add(
         "quantiles",
         program.numbers(columns),
         quantiles=np.maximum.accumulate(estimator.quantiles_).T,
         distribution=estimator.output_distribution,
     )
+
+
+def _refuse_negatives(program: Program, estimator: QuantileTransformer, columns: Columns) -> None:
+    """In a sparse matrix zeros stay zeros, as they do anywhere among uniform ranks where nothing is negative;
+    what is, scikit-learn refuses."""
+    uniform = estimator.output_distribution == "uniform" and not estimator.ignore_implicit_zeros
+    if not uniform or any(program.may_be_missing(column) for column in columns):
+        raise Unsupported(
+            "in a sparse matrix it leaves zeros as they are, which a document cannot say; make what comes "
+            "before it dense (sparse_output=False, sparse_threshold=0), and fit again"
+        )
+    roots = program.add("function", program.numbers(columns), name="sqrt")
+    program.doubtful |= {root.index for root in roots}
+    program.refuse_missing(roots)
 
 
 def power_transformer(program: Program, estimator: PowerTransformer, columns: Columns) -> Columns:
