@@ -70,13 +70,15 @@ def routes_for_body(template: Template, endpoint: str) -> None:
             "Type": "AWS::ApiGatewayV2::Api",
             "Properties": {"Name": body["info"]["title"], "ProtocolType": "HTTP"},
         }
+        kept = ("DefaultRouteSettings", "AccessLogSettings")
+        settings: dict[str, Any] = {key: api[key] for key in kept if key in api}
         resources[f"{name}ApiGatewayDefaultStage"] = {
             "Type": "AWS::ApiGatewayV2::Stage",
             "Properties": {
                 "ApiId": {"Ref": name},
                 "StageName": "$default",
                 "AutoDeploy": True,
-                **{k: api[k] for k in ("DefaultRouteSettings", "AccessLogSettings") if k in api},
+                **settings,
             },
         }
         for path, operations in body["paths"].items():
