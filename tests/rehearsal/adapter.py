@@ -6,6 +6,7 @@ which the list "What only AWS can confirm" in infra/README.md knows it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,15 @@ def use_local_s3(template: Template, endpoint: str) -> None:
     variables = template["Globals"]["Function"]["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL_S3"] = endpoint
     variables["AWS_ALLOW_HTTP"] = "true" if endpoint.startswith("http:") else "false"
+
+
+def use_local_api(template: Template, endpoint: str) -> None:
+    scheme, _, host = endpoint.partition("://")
+    told = json.dumps(template["Outputs"]).replace(
+        "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}",
+        f"{scheme}://${{HttpApi}}.execute-api.{host}",
+    )
+    template["Outputs"] = json.loads(told)
 
 
 def deploy_at_once(template: Template, endpoint: str) -> None:
@@ -127,6 +137,7 @@ def authorization(security: Any) -> Any:
 
 CHANGES = (
     Change("S3's address", "functions would call the public one", use_local_s3),
+    Change("API's address", "the outputs would name the public one", use_local_api),
     Change("rollout", "ministack has no CodeDeploy", deploy_at_once),
     Change("metric math", "its alarms know one metric each", one_metric_an_alarm),
     Change(

@@ -51,8 +51,9 @@ class Stack:
         path.write_text(yaml_dump(adapt(template, self.cloud.url)))
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         return self.run(
-            *("sam", "deploy", "--template-file", str(path), "--stack-name", self.name, "--resolve-s3"),
-            *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset"),
+            *("sam", "deploy", "--template-file", str(path), "--stack-name", self.name),
+            *("--config-file", str(ROOT / "samconfig.toml"), "--config-env", "prod"),
+            *("--no-confirm-changeset", "--no-fail-on-empty-changeset"),
             *(["--parameter-overrides", *overrides] if overrides else []),
         )
 
