@@ -256,3 +256,12 @@ def test_a_message_is_cut_between_words(most: int) -> None:
 def test_a_value_of_a_document_is_cut_between_its_parts() -> None:
     assert shown([0.123456789] * 9) == "[0.123456789,0.123456789,0.123456789,0.123456789..."
     assert shown("a" * 100) == "..."
+
+
+def test_an_imputer_that_fills_with_none_is_refused_with_a_way_out() -> None:
+    X = pd.DataFrame({"number": np.arange(40.0), "nothing": [None] * 40})
+    filled = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    prepared = ColumnTransformer([("n", StandardScaler(), ["number"]), ("k", filled, ["nothing"])])
+    fitted = make_pipeline(prepared, LogisticRegression()).fit(X, np.arange(40) % 2)
+    with pytest.raises(Unsupported, match="fills column 'nothing' with None.*leave the column out"):
+        export(fitted, X)

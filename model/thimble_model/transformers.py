@@ -242,9 +242,12 @@ def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list
     fills = []
     for column, fill in zip(columns, estimator.statistics_.tolist(), strict=True):
         require_plain(program.describe(column), [fill])
-        if is_null(
-            fill
-        ):  # nothing but missing values in the training data: scikit-learn leaves the column out
+        if fill is None:
+            raise Unsupported(
+                f"it fills {program.describe(column)} with None, which is all that the training data has "
+                "there; leave the column out, or give the imputer missing_values=None, and fit again"
+            )
+        if is_null(fill):  # the training data had no value: scikit-learn leaves the column out
             program.settle(column, "text" if program.is_text(column) else "number")
         else:
             fills.append((column, np.array([fill], dtype=object).astype(dtype).tolist()[0]))
