@@ -66,7 +66,6 @@ def arns(stack: Deployed) -> dict[str, str]:
         **{name: f"arn:aws:lambda:{here}:function:{known[name]}" for name in FUNCTIONS},
         **{role: role_arn(role) for role in ASSUMED_BY},
         **{name: f"arn:aws:logs:{here}:log-group:{known[name]}:*" for name in of_type("AWS::Logs::LogGroup")},
-        **{role: role_arn(role) for role in ASSUMED_BY},
         "Retrain": f"arn:aws:events:{here}:event-bus/thimble-retrain",
         "StateMachine": f"arn:aws:states:{here}:stateMachine:thimble-workflow",
     }
