@@ -95,6 +95,15 @@ def execute(handler: Any, s3: "S3Client", key: str) -> dict[str, Any]:
     return dict(handler({"task": "assemble", "folder": planned["folder"]}, Context("workflow", 900)))
 
 
+def drop(s3: "S3Client", key: str, entry: Entry, function: str) -> None:
+    """Put a file into the inbox and have it done, by either function, without a failure."""
+    s3.put_object(Bucket="thimble-inbox", Key=key, Body=ROWS)
+    if function == "files":
+        assert entry("files")(announcement(key), Context("files", 900)) == {"batchItemFailures": []}
+    else:
+        assert execute(entry("workflow"), s3, key) == {"outcome": "done"}
+
+
 @pytest.mark.parametrize("function", ["files", "workflow"])
 @pytest.mark.parametrize("letter", ["x", "ż", "☃"])
 @pytest.mark.parametrize("size", [900, MOST - REJECTIONS])
@@ -102,11 +111,7 @@ def test_a_key_whose_results_have_room_is_classified(
     strict_s3: "S3Client", entry: Entry, size: int, letter: str, function: str
 ) -> None:
     key = key_of(size, letter)
-    strict_s3.put_object(Bucket="thimble-inbox", Key=key, Body=ROWS)
-    if function == "files":
-        assert entry("files")(announcement(key), Context("files", 900)) == {"batchItemFailures": []}
-    else:
-        assert execute(entry("workflow"), strict_s3, key) == {"outcome": "done"}
+    drop(strict_s3, key, entry, function)
     assert results(strict_s3, key) == ["rejections.jsonl", "result.csv", "summary.json"]
     assert summary(strict_s3, key)["predictions"] == 1000
     assert strict_s3.list_objects_v2(Bucket="thimble-parts")["KeyCount"] == 0
@@ -119,11 +124,7 @@ def test_a_key_whose_results_have_no_room_is_refused_in_its_summary(
     strict_s3: "S3Client", entry: Entry, size: int, letter: str, function: str
 ) -> None:
     key = key_of(size, letter)
-    strict_s3.put_object(Bucket="thimble-inbox", Key=key, Body=ROWS)
-    if function == "files":
-        assert entry("files")(announcement(key), Context("files", 900)) == {"batchItemFailures": []}
-    else:
-        assert execute(entry("workflow"), strict_s3, key) == {"outcome": "done"}
+    drop(strict_s3, key, entry, function)
     assert results(strict_s3, key) == ["summary.json"]
     assert summary(strict_s3, key)["error"] == (
         f"the key of {size:,} bytes is too long: its results are named after it, and S3 takes no name of "
@@ -145,11 +146,7 @@ def test_a_key_without_room_for_a_summary_is_refused_in_the_log_and_the_metrics(
 ) -> None:
     telemetry.flush()
     key = key_of(size, letter)
-    strict_s3.put_object(Bucket="thimble-inbox", Key=key, Body=ROWS)
-    if function == "files":
-        assert entry("files")(announcement(key), Context("files", 900)) == {"batchItemFailures": []}
-    else:
-        assert execute(entry("workflow"), strict_s3, key) == {"outcome": "done"}
+    drop(strict_s3, key, entry, function)
     assert results(strict_s3, key) == []
     [record] = [record for record in caplog.records if record.name == "thimble"]
     assert record.message == "the file was refused, and has no summary"
