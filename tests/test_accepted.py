@@ -43,7 +43,7 @@ def assert_same(fitted: Any, given: Any, table: pd.DataFrame) -> Classifier:
     answers = found.predict(columns(found.features, table))
     assert not answers.rejected
     wanted = fitted.predict_proba(given if sparse.issparse(given) else table)
-    np.testing.assert_allclose(answers.probabilities.T, wanted, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(answers.outputs[0].probabilities.T, wanted, rtol=0, atol=1e-12)
     return found
 
 
@@ -133,7 +133,7 @@ def test_a_column_that_was_empty_may_be_scaled_before_it_is_imputed(scaler: Any,
         answers = found.predict(columns(found.features, strangers))
         assert not answers.rejected
         wanted = fitted.predict_proba(strangers)
-        np.testing.assert_allclose(answers.probabilities.T, wanted, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(answers.outputs[0].probabilities.T, wanted, rtol=0, atol=1e-9)
 
 
 class Colour(str, Enum):  # noqa: UP042 - whose text is not its value
@@ -165,7 +165,7 @@ LABELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize(("y", "classes"), LABELS.values(), ids=LABELS)
 def test_labels_of_any_kind_keep_their_values(y: Any, classes: tuple[Any, ...]) -> None:
-    found = load(export(LogisticRegression().fit(X, y), X))
+    [found] = load(export(LogisticRegression().fit(X, y), X)).heads
     assert found.classes == classes
     assert [type(label) for label in found.classes] == [type(label) for label in classes]
 

@@ -311,12 +311,10 @@ def assert_same_answers(data: bytes, instances: list[list[Any]]) -> None:
     assert not found.rejected
     for i, row in enumerate(instances):
         answers = answer(document, row)
-        parts = (found, *found.further)
-        for (label, numbers), output, part in zip(answers, classifier.outputs, parts, strict=True):
-            np.testing.assert_allclose(numbers, part.probabilities[:, i], rtol=1e-9, atol=1e-9)
-            if output.multilabel:
-                assert label == [
-                    c for c, applies in zip(output.classes, part.label_mask[:, i], strict=True) if applies
-                ]
+        for (label, numbers), head, scores in zip(answers, classifier.heads, found.outputs, strict=True):
+            np.testing.assert_allclose(numbers, scores.probabilities[:, i], rtol=1e-9, atol=1e-9)
+            if head.multilabel:
+                applies = scores.mask[:, i]
+                assert label == [c for c, chosen in zip(head.classes, applies, strict=True) if chosen]
             else:
-                assert label == output.classes[part.label_indices[i]]
+                assert label == head.classes[scores.labels[i]]

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from thimble import telemetry
-from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, load
 from thimble.inference.features import Feature
 from thimble.registry import canary
 from thimble.registry.lookup import OneModel
@@ -114,8 +114,10 @@ def test_every_row_gets_the_bits_of_the_version_that_answers_it(percent: float) 
     found = canary.predict(CURRENT, CANDIDATE, X, percent)
     whole = {model.digest: model.predict(X) for model in (CURRENT, CANDIDATE)}
     for row, version in enumerate(found.versions):
-        assert (found.probabilities[:, row] == whole[version].probabilities[:, row]).all()
-        assert found.label_indices[row] == whole[version].label_indices[row]
+        assert (
+            found.outputs[0].probabilities[:, row] == whole[version].outputs[0].probabilities[:, row]
+        ).all()
+        assert found.outputs[0].labels[row] == whole[version].outputs[0].labels[row]
     expected = [{CURRENT.digest}, set(whole), {CANDIDATE.digest}][(percent > 0) + (percent == 100)]
     assert set(found.versions) == expected
 
@@ -139,17 +141,19 @@ def test_a_pipeline_of_texts_and_missing_values_can_be_tried() -> None:
     assert set(found.versions) == {current.digest, candidate.digest}
     whole = {model.digest: model.predict(columns) for model in (current, candidate)}
     for row, version in enumerate(found.versions):
-        assert (found.probabilities[:, row] == whole[version].probabilities[:, row]).all()
+        assert (
+            found.outputs[0].probabilities[:, row] == whole[version].outputs[0].probabilities[:, row]
+        ).all()
 
 
 def test_disagreements_are_rows_with_another_label_or_answered_by_one_alone() -> None:
     X = np.random.default_rng(7).uniform(0, 7, (4, 300))
     one, other = CURRENT.predict(X), CANDIDATE.predict(X)
-    differ = int((one.label_indices != other.label_indices).sum())
+    differ = int((one.outputs[0].labels != other.outputs[0].labels).sum())
     assert differ > 0
     assert canary.disagreements(one, other) == differ
     assert canary.disagreements(one, one) == 0
-    rejecting = Predictions(one.probabilities, one.label_indices, one.label_mask, {3: "too large"})
+    rejecting = one._replace(rejected={3: "too large"})
     assert canary.disagreements(one, rejecting) == 1
     assert canary.disagreements(rejecting, rejecting) == 0
 
@@ -244,7 +248,9 @@ def test_the_shadow_answers_nothing_and_its_disagreements_are_counted(noted: dic
     shadowed = door(Trial(CANDIDATE.digest, shadow=True))("/classify", {"instances": ROWS})
     assert [row | {"version": CURRENT.digest} for row in shadowed["predictions"]] == plain["predictions"]
     columns = np.array(ROWS).T
-    differ = (CURRENT.predict(columns).label_indices != CANDIDATE.predict(columns).label_indices).sum()
+    differ = (
+        CURRENT.predict(columns).outputs[0].labels != CANDIDATE.predict(columns).outputs[0].labels
+    ).sum()
     assert (noted["shadow_rows"], noted["shadow_disagreements"]) == (200, differ)
     assert differ > 0
 

@@ -109,10 +109,10 @@ def test_a_column_that_a_step_reads_often_takes_no_more_memory(repeated: int) ->
 def test_the_size_of_a_chunk_changes_no_bit() -> None:
     wide = load(orjson.dumps(hidden(20_000, 2)))
     X = np.random.default_rng(0).normal(size=(2, 300))
-    together = wide.predict(X).probabilities
-    alone = [wide.predict(X[:, i : i + 1]).probabilities for i in range(300)]
+    together = wide.predict(X).outputs[0].probabilities
+    alone = [wide.predict(X[:, i : i + 1]).outputs[0].probabilities for i in range(300)]
     assert together.tobytes() == np.hstack(alone).tobytes()
-    assert wide._replace(chunk=4).predict(X).probabilities.tobytes() == together.tobytes()
+    assert wide._replace(chunk=4).predict(X).outputs[0].probabilities.tobytes() == together.tobytes()
 
 
 VALUES = {

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.drift.counting import count, none, unpacked
-from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Counts, Numbers, Predicted, Reference
 from thimble_model.examples import EXAMPLES
 from thimble_model.frames import columns
@@ -26,7 +27,8 @@ def counted(classifier: Classifier, rows: Any) -> Counts:
 
 
 def of_numbers(edges: list[float], values: list[float]) -> list[int]:
-    nothing = Predictions(np.zeros((1, len(values))), np.zeros(len(values), np.intp), np.zeros((0, 0), bool))
+    n = len(values)
+    nothing = Predictions((Scores(np.zeros((1, n)), np.zeros(n, np.intp), np.zeros((0, n), bool)),))
     bins = Numbers(np.array(edges), np.zeros(len(edges) - 1, np.int64), 0)
     output = Predicted(np.zeros(2, np.int64), bins)
     reference = Reference(0, (bins,), (output,))

@@ -511,5 +511,5 @@ def test_every_record_becomes_one_prediction_or_one_rejection(data: bytes) -> No
         assert cells[4] == record[4].removesuffix("\r") if len(record) == 5 else False
         values = [number("x", cell.strip().strip('"')) for cell in cells[1:5]]
         expected = IRIS.predict(np.array(values).reshape(4, 1))
-        assert cells[5] == IRIS.classes[expected.label_indices[0]]
-        assert [float(cell) for cell in cells[7:]] == expected.probabilities[:, 0].tolist()
+        assert cells[5] == IRIS.heads[0].classes[expected.outputs[0].labels[0]]
+        assert [float(cell) for cell in cells[7:]] == expected.outputs[0].probabilities[:, 0].tolist()

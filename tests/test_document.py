@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from thimble.errors import InvalidModel
 from thimble.inference.classifier import load
 from thimble.inference.document import MAX_BYTES, parse
-from thimble.inference.heads import MAX_LAYERS
+from thimble.inference.network import MAX_LAYERS, Network
 from thimble.tables.answers import card
 
 
@@ -131,14 +131,16 @@ def test_an_absurd_size_is_refused_before_it_is_read() -> None:
 
 def test_a_document_without_a_format_may_have_keys_of_its_own() -> None:
     parsed = parse(orjson.dumps(document(format=..., format_version=..., activation=..., theirs=1)))
-    assert parsed.heads[0].activation == "relu"
+    assert parsed.outputs[0].scorer.card["activation"] == "relu"
 
 
 def test_the_arrays_are_the_documents_numbers() -> None:
     parsed = parse(orjson.dumps(document()))
-    assert [W.shape for W in parsed.heads[0].coefs] == [(2, 3), (3, 3)]
-    assert parsed.heads[0].coefs[0].dtype == np.float64
-    assert parsed.heads[0].coefs[0].tolist() == document()["coefs"][0]
+    network = parsed.outputs[0].scorer
+    assert isinstance(network, Network)
+    assert [W.shape for W in network.weights] == [(3, 2), (3, 3)]
+    assert network.weights[0].dtype == np.float64
+    assert network.weights[0].T.tolist() == document()["coefs"][0]
     assert parsed.heads[0].classes == ("a", "b", "c")
 
 

@@ -23,6 +23,7 @@ from sklearn.svm import LinearSVC
 
 from thimble.inference.classifier import load
 from thimble.inference.document import HISTORY, parse
+from thimble.inference.network import Network
 from thimble_model import Unsupported, export
 from thimble_model.examples import EXAMPLES
 
@@ -52,8 +53,10 @@ def test_the_committed_iris_document_is_what_the_command_writes() -> None:
     committed, made = (parse(data) for data in ((ROOT / "model/iris.json").read_bytes(), export(IRIS, X, Y)))
     assert committed.heads[0].classes == ("setosa", "versicolor", "virginica") == made.heads[0].classes
     assert committed.feature_names_in == tuple(X.columns) == made.feature_names_in
-    (kept,), (new,) = committed.heads, made.heads
-    for a, b in zip(kept.coefs + kept.intercepts, new.coefs + new.intercepts, strict=True):
+    kept, new = (found.outputs[0].scorer for found in (committed, made))
+    assert isinstance(kept, Network)
+    assert isinstance(new, Network)
+    for a, b in zip(kept.weights + kept.biases, new.weights + new.biases, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
@@ -268,8 +271,9 @@ def test_the_data_teams_own_documents_load_unchanged() -> None:
         *("coefs", "intercepts", "classes", "out_activation", "n_features_in", "n_layers", "n_outputs"),
         *HISTORY,
     }
-    assert (document.heads[0].activation, document.feature_names_in, document.name) == ("relu", None, "")
-    predicted = load(data).predict(X.to_numpy().T).label_indices
+    assert document.outputs[0].scorer.card["activation"] == "relu"
+    assert (document.feature_names_in, document.name) == (None, "")
+    predicted = load(data).predict(X.to_numpy().T).outputs[0].labels
     assert (predicted == pd.factorize(Y)[0]).mean() > 0.95
     assert document.history["n_iter"] == len(document.history["loss_curve"])
 

@@ -151,8 +151,8 @@ def ours(classifier: Classifier, row: pd.DataFrame) -> NDArray[np.float64] | Non
         return None
     found = classifier.predict(rows.columns(classifier, [dict(zip(NAMES, values, strict=True))]))
     by_position = classifier.predict(columns(classifier.features, row))
-    assert found.probabilities.tobytes() == by_position.probabilities.tobytes()
-    return None if found.rejected else found.probabilities.T
+    assert found.outputs[0].probabilities.tobytes() == by_position.outputs[0].probabilities.tobytes()
+    return None if found.rejected else found.outputs[0].probabilities.T
 
 
 def leeway(fitted: Any, row: pd.DataFrame) -> float:
@@ -217,8 +217,9 @@ def assert_alike(fitted: Any, table: pd.DataFrame, strangers: pd.DataFrame) -> N
         wanted = numbers_of(fitted, strangers.iloc[[i]])
         assert (wanted is None) == (i in found.rejected)
         if wanted is not None:
-            np.testing.assert_allclose(found.probabilities[:, [i]].T, wanted, rtol=0, atol=1e-12)
-            assert classifier.classes[found.label_indices[i]] == fitted.predict(strangers.iloc[[i]])[0]
+            [head], [scores] = classifier.heads, found.outputs
+            np.testing.assert_allclose(scores.probabilities[:, [i]].T, wanted, rtol=0, atol=1e-12)
+            assert head.classes[scores.labels[i]] == fitted.predict(strangers.iloc[[i]])[0]
 
 
 ENCODERS = {
@@ -286,9 +287,12 @@ def test_a_tiny_row_is_normalized_where_scikit_learn_does(norm: str, way: str) -
         strangers["k"] = 0.0
     classifier = load(export(fitted, X))
     rows_given = sparse.csr_matrix(strangers.to_numpy()) if way == "sparse given" else strangers
-    found = classifier.predict([strangers[name].to_numpy() for name in strangers])
-    np.testing.assert_allclose(found.probabilities.T, fitted.predict_proba(rows_given), rtol=0, atol=1e-12)
-    assert [classifier.classes[i] for i in found.label_indices] == fitted.predict(rows_given).tolist()
+    [head], [scores] = (
+        classifier.heads,
+        classifier.predict([strangers[name].to_numpy() for name in strangers]).outputs,
+    )
+    np.testing.assert_allclose(scores.probabilities.T, fitted.predict_proba(rows_given), rtol=0, atol=1e-12)
+    assert [head.classes[i] for i in scores.labels] == fitted.predict(rows_given).tolist()
 
 
 def test_one_bin_holds_the_largest_number_too() -> None:

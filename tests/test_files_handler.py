@@ -77,10 +77,14 @@ def test_a_dropped_csv_comes_back_with_the_answers_of_the_model(
     expected = classifier.predict(np.ascontiguousarray(X.T))
     rows = list(csv.DictReader(io.StringIO(result(s3, "my-flowers/iris.csv/result.csv").decode())))
     assert [row["id"] for row in rows] == [str(i) for i in range(150)]
-    assert [row["label"] for row in rows] == [classifier.classes[k] for k in expected.label_indices]
-    for k, name in enumerate(classifier.classes):
-        assert [float(row[f"p_{name}"]) for row in rows] == expected.probabilities[k].tolist()
-    assert [float(row["probability"]) for row in rows] == expected.probabilities.max(axis=0).tolist()
+    assert [row["label"] for row in rows] == [
+        classifier.heads[0].classes[k] for k in expected.outputs[0].labels
+    ]
+    for k, name in enumerate(classifier.heads[0].classes):
+        assert [float(row[f"p_{name}"]) for row in rows] == expected.outputs[0].probabilities[k].tolist()
+    assert [float(row["probability"]) for row in rows] == expected.outputs[0].probabilities.max(
+        axis=0
+    ).tolist()
     counts = summary(s3, "my-flowers/iris.csv")
     assert (counts["rows"], counts["predictions"], counts["rejections"]) == (150, 150, 0)
     assert sum(counts["classes"].values()) == 150

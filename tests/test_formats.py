@@ -70,7 +70,7 @@ def through(
     key: str, data: bytes, classifier: Classifier, size: int = 1 << 20
 ) -> tuple[bytes, list[dict[str, Any]]]:
     """A file's result and rejections."""
-    tally, rejected = streams.Tally(len(classifier.classes) * len(classifier.outputs)), io.BytesIO()
+    tally, rejected = streams.Tally(sum(len(head.classes) for head in classifier.heads)), io.BytesIO()
     form: Any
     if key.endswith(".parquet"):
         form = parquet.opened(len(data), lambda start, stop: data[start:stop], classifier)

@@ -68,7 +68,7 @@ def test_an_object_comes_back_with_the_answers_keys_after_its_own() -> None:
     assert list(answer) == ["note", *NAMES, "more", *ANSWERS]
     expected = IRIS.predict(np.array(list(ROW.values())).reshape(4, 1))
     assert answer["label"] == "setosa"
-    assert [answer[name] for name in ANSWERS[2:]] == expected.probabilities[:, 0].tolist()
+    assert [answer[name] for name in ANSWERS[2:]] == expected.outputs[0].probabilities[:, 0].tolist()
     assert json.loads(second) == ROW | {name: answer[name] for name in ANSWERS}
 
 

@@ -15,7 +15,8 @@ from obstore.store import MemoryStore
 
 from thimble import store
 from thimble.files.pipeline import Pipeline
-from thimble.inference.classifier import Classifier, label_text, load
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.head import label_text
 from thimble.split.tasks import Workflow, handler
 from thimble.tables.answers import answers
 

@@ -69,7 +69,7 @@ def test_while_versions_are_published_every_answer_is_of_exactly_one(folder: Fol
     for number in range(12):
         model = load(version(number))
         columns = [list(column) for column in zip(*ROWS, strict=True)]
-        expected[model.digest] = model.predict(columns).probabilities.T.tolist()
+        expected[model.digest] = model.predict(columns).outputs[0].probabilities.T.tolist()
     put(folder, 0)
     instances = cycle([door(MODEL_REFRESH_SECONDS="0") for _ in range(3)])  # each has a request at a time
     answers: list[tuple[int, Any]] = []

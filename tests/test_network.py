@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thimble.inference.arrays import FloatArray
-from thimble.inference.network import ACTIVATIONS, BLOCK, CHUNK, OUT_ACTIVATIONS, Network, network, padded
+from thimble.inference.network import ACTIVATIONS, BLOCK, CHUNK, OUT_ACTIVATIONS, Network, padded
 
 SHAPES = [(4, 10, 3), (4, 3), (4, 1), (1, 1), (1, 5, 2), (64, 100, 10), (13, 7, 1), (300, 2), (7, 130, 33, 5)]
 
@@ -16,12 +16,12 @@ SHAPES = [(4, 10, 3), (4, 3), (4, 1), (1, 1), (1, 5, 2), (64, 100, 10), (13, 7, 
 def random_network(shape: tuple[int, ...], activation: str = "relu") -> Network:
     rng = np.random.default_rng(sum(shape))
     coefs = tuple(rng.normal(size=fans) for fans in itertools.pairwise(shape))
-    return network(coefs, tuple(rng.normal(size=(W.shape[1],)) for W in coefs), activation)
+    return Network.of(coefs, tuple(rng.normal(size=(W.shape[1],)) for W in coefs), activation)
 
 
 def outputs(net: Network, X: FloatArray, out_activation: str) -> FloatArray:
     """(n_outputs, n), as the classifier evaluates it: padded, then activated in place."""
-    z = net.logits(padded(X))
+    z = net.scores(padded(X))
     OUT_ACTIVATIONS[out_activation](z)
     return z[:, : X.shape[1]]
 
@@ -73,7 +73,7 @@ def test_the_forward_pass_is_the_formula(shape: tuple[int, ...]) -> None:
         h = W @ h + b[:, :1]
         if i < len(net.weights) - 1:
             h = np.tanh(h)
-    np.testing.assert_allclose(net.logits(padded(X))[:, :50], h, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(net.scores(padded(X))[:, :50], h, rtol=0, atol=1e-12)
 
 
 def test_the_logistic_function_saturates_without_a_warning() -> None:

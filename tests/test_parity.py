@@ -47,11 +47,11 @@ def trained(
 def assert_parity(classifier: Classifier, estimator: Any, X: NDArray[np.float64]) -> None:
     predictions = classifier.predict(X.T)
     expected = estimator.predict_proba(X)
-    np.testing.assert_allclose(predictions.probabilities.T, expected, rtol=0, atol=TOLERANCE)
-    if classifier.multilabel:
-        np.testing.assert_array_equal(predictions.label_mask.T, estimator.predict(X))
+    np.testing.assert_allclose(predictions.outputs[0].probabilities.T, expected, rtol=0, atol=TOLERANCE)
+    if classifier.heads[0].multilabel:
+        np.testing.assert_array_equal(predictions.outputs[0].mask.T, estimator.predict(X))
     else:
-        labels = [classifier.classes[k] for k in predictions.label_indices]
+        labels = [classifier.heads[0].classes[k] for k in predictions.outputs[0].labels]
         assert labels == estimator.predict(X).tolist()
         assert {type(label) for label in labels} <= {type(estimator.classes_.tolist()[0])}
 
@@ -114,14 +114,16 @@ def test_a_row_gets_the_same_bits_alone_in_company_and_in_any_position(
     together = classifier.predict(X)
     order = rng.permutation(n)
     shuffled = classifier.predict(X[:, order])
-    assert together.probabilities[:, order].tobytes() == shuffled.probabilities.tobytes()
-    assert together.label_mask[:, order].tobytes() == shuffled.label_mask.tobytes()
+    assert (
+        together.outputs[0].probabilities[:, order].tobytes() == shuffled.outputs[0].probabilities.tobytes()
+    )
+    assert together.outputs[0].mask[:, order].tobytes() == shuffled.outputs[0].mask.tobytes()
     cut = int(rng.integers(0, n))
     for part in (slice(0, cut + 1), slice(cut, None), slice(cut, cut + 1)):
         some = classifier.predict(X[:, part])
-        assert some.probabilities.tobytes() == together.probabilities[:, part].tobytes()
-        if not classifier.multilabel:
-            assert some.label_indices.tobytes() == together.label_indices[part].tobytes()
+        assert some.outputs[0].probabilities.tobytes() == together.outputs[0].probabilities[:, part].tobytes()
+        if not classifier.heads[0].multilabel:
+            assert some.outputs[0].labels.tobytes() == together.outputs[0].labels[part].tobytes()
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])
@@ -134,7 +136,7 @@ def test_memory_layout_changes_no_bit(n_classes: int) -> None:
         list(rows.T.copy()),
         np.repeat(rows, 2, axis=0)[::2].T,
     ]
-    assert len({classifier.predict(X).probabilities.tobytes() for X in layouts}) == 1
+    assert len({classifier.predict(X).outputs[0].probabilities.tobytes() for X in layouts}) == 1
 
 
 class TestTies:
@@ -191,7 +193,7 @@ def test_extreme_rows_saturate_without_a_warning(activation: str, value: float) 
     X = np.full((3, 5), value)
     with np.errstate(all="ignore"):
         expected = estimator.predict_proba(X)
-    actual = load(export(estimator)).predict(X.T).probabilities.T
+    actual = load(export(estimator)).predict(X.T).outputs[0].probabilities.T
     np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE)
 
 
@@ -209,7 +211,7 @@ def test_columns_of_integers_and_booleans_count_as_numbers() -> None:
     estimator = LogisticRegression().fit(table, ["a", "b", "a", "b"] * 5)
     classifier = load(export(estimator, table))
     np.testing.assert_allclose(
-        classifier.predict(as_table(estimator, table).to_numpy().T).probabilities.T,
+        classifier.predict(as_table(estimator, table).to_numpy().T).outputs[0].probabilities.T,
         estimator.predict_proba(table),
         rtol=0,
         atol=TOLERANCE,

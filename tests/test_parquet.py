@@ -46,7 +46,7 @@ def classified(
     data: bytes, classifier: Classifier = IRIS, groups: tuple[int, int | None] = (0, None)
 ) -> tuple[bytes, list[dict[str, Any]]]:
     form = parquet.opened(len(data), lambda start, stop: data[start:stop], classifier)
-    tally, rejected = streams.Tally(len(classifier.classes)), io.BytesIO()
+    tally, rejected = streams.Tally(len(classifier.heads[0].classes)), io.BytesIO()
     result = b"".join(streams.pieces(form, form.parts(*groups), rejected, tally))
     tally.reconcile()
     return form.opening + result + form.closing, [
@@ -55,11 +55,12 @@ def classified(
 
 
 def expected(frame: pl.DataFrame) -> pl.DataFrame:
-    predictions = IRIS.predict(np.ascontiguousarray(frame.select(NAMES).cast(pl.Float64).to_numpy().T))
+    X = np.ascontiguousarray(frame.select(NAMES).cast(pl.Float64).to_numpy().T)
+    [head], [scores] = IRIS.heads, IRIS.predict(X).outputs
     return frame.with_columns(
-        label=pl.Series(IRIS.classes).gather(predictions.label_indices),
-        probability=predictions.probabilities.max(axis=0),
-        **{f"p_{name}": predictions.probabilities[k] for k, name in enumerate(IRIS.classes)},
+        label=pl.Series(head.classes).gather(scores.labels),
+        probability=scores.probabilities.max(axis=0),
+        **{f"p_{name}": scores.probabilities[k] for k, name in enumerate(head.classes)},
     )
 
 

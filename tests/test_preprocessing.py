@@ -429,7 +429,7 @@ CLASSIFIERS: list[Any] = [
 def test_a_classifier(classifier: Any, y: Any) -> None:
     pipeline = make_pipeline(StandardScaler(), classifier)
     loaded, fitted = exported(pipeline, NUMBERS.drop(columns="constant"), y)
-    assert loaded.outputs[0].has_probabilities == hasattr(fitted, "predict_proba")
+    assert loaded.heads[0].has_probabilities == hasattr(fitted, "predict_proba")
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_a_multilabel_classifier(classifier: Any) -> None:
     loaded, _ = exported(
         make_pipeline(StandardScaler(), classifier), NUMBERS.drop(columns="constant"), SEVERAL
     )
-    assert loaded.multilabel
+    assert loaded.heads[0].multilabel
 
 
 def test_classes_that_no_member_sees_likely_stay_at_zero_or_become_uniform_as_in_scikit_learn() -> None:
@@ -467,7 +467,7 @@ def test_classes_that_no_member_sees_likely_stay_at_zero_or_become_uniform_as_in
             sums = np.ones(N)
         found = loaded.predict(columns(loaded.features, far))
         assert not found.rejected
-        np.testing.assert_allclose(found.probabilities.sum(axis=0), sums, atol=1e-12)
+        np.testing.assert_allclose(found.outputs[0].probabilities.sum(axis=0), sums, atol=1e-12)
 
 
 TEXT_OUTPUTS = pd.DataFrame({"species": LABELS, "heavy": np.where(BINARY, "yes", "no")})
@@ -605,7 +605,7 @@ class TestRejections:
 
     def test_nan_is_missing_where_that_is_fine(self, penguins: Classifier) -> None:
         both = [{**self.ROW, "body_mass_g": value} for value in (None, float("nan"))]
-        p = penguins.predict(rows.columns(penguins, both)).probabilities
+        p = penguins.predict(rows.columns(penguins, both)).outputs[0].probabilities
         assert p[:, 0].tobytes() == p[:, 1].tobytes()
 
     def test_missing_is_rejected_by_name_where_nothing_handles_it(self) -> None:
@@ -620,7 +620,9 @@ class TestRejections:
         preparation = ColumnTransformer([("kept", StandardScaler(), ["mass.in.g"])])
         loaded, _ = exported(make_pipeline(preparation, LogisticRegression()), MIXED)
         found = loaded.predict(rows.columns(loaded, [{"mass.in.g": 4000}, {"mass.in.g": 4000, "note": [{}]}]))
-        assert found.probabilities[:, 0].tobytes() == found.probabilities[:, 1].tobytes()
+        assert (
+            found.outputs[0].probabilities[:, 0].tobytes() == found.outputs[0].probabilities[:, 1].tobytes()
+        )
 
     def test_what_a_function_makes_no_number_of_is_rejected(self) -> None:
         X = NUMBERS[["positive", "any"]]
@@ -803,7 +805,7 @@ def test_names_and_order_of_columns_do_not_matter_to_a_row() -> None:
     row |= {"flipper_length_mm": 181, "bill_length_mm": 39.1}
     instance = json.loads(json.dumps(row))
     expected = estimator.predict_proba(pd.DataFrame([row]).astype({"bill_depth_mm": float})[X.columns])
-    found = loaded.predict(rows.columns(loaded, [instance])).probabilities.T
+    found = loaded.predict(rows.columns(loaded, [instance])).outputs[0].probabilities.T
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 

@@ -40,7 +40,8 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import LinearSVC
 
-from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.predictions import Predictions
 from thimble.tables import rows
 from thimble_model import Unsupported, export
 from thimble_model.frames import columns, json_rows
@@ -447,10 +448,14 @@ def assert_same_bits(classifier: Classifier, table: pd.DataFrame, rng: np.random
         for alone in (answers(classifier, table.iloc[[i]]), by_name(classifier, table.iloc[[i]], rng)):
             assert bool(alone.rejected) == (i in together.rejected)
             if not alone.rejected:
-                assert alone.probabilities.tobytes() == together.probabilities[:, [i]].tobytes()
+                assert bits(alone) == bits(together.take(slice(i, i + 1)))
     answered = np.flatnonzero(~np.isin(order, list(together.rejected)))
-    same = shuffled.probabilities[:, answered]
-    assert same.tobytes() == together.probabilities[:, order[answered]].tobytes()
+    same = shuffled.outputs[0].probabilities[:, answered]
+    assert same.tobytes() == together.outputs[0].probabilities[:, order[answered]].tobytes()
+
+
+def bits(predictions: Predictions) -> list[bytes]:
+    return [scores.probabilities.tobytes() for scores in predictions.outputs]
 
 
 def by_name(classifier: Classifier, row: pd.DataFrame, rng: np.random.Generator) -> Predictions:

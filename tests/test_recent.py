@@ -14,14 +14,15 @@ from sklearn.linear_model import LogisticRegression
 from thimble import telemetry
 from thimble.drift.recent import AT_ONCE, HELD, LISTED, REPORTING, Watch
 from thimble.drift.waiting import FEWEST
-from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.predictions import Predictions
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
 from thimble_model.frames import columns
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
-WIDTH = len(PENGUINS.features) + len(PENGUINS.classes)
+WIDTH = len(PENGUINS.features) + len(PENGUINS.heads[0].classes)
 TABLE: Any = EXAMPLES["penguins"]()[0]
 
 
@@ -200,11 +201,7 @@ def test_memory_is_bounded_by_what_is_counted_early(clock: Clock, logged: Any) -
 
 
 def of(predictions: Predictions, start: int, stop: int) -> Predictions:
-    return predictions._replace(
-        probabilities=predictions.probabilities[:, start:stop],
-        label_indices=predictions.label_indices[start:stop],
-        label_mask=predictions.label_mask[:, start:stop],
-    )
+    return predictions.take(slice(start, stop))
 
 
 def test_several_models_are_reported_apart(clock: Clock, logged: Any) -> None:
@@ -285,7 +282,10 @@ def test_what_a_request_came_with_may_change_after_it(clock: Clock, logged: Any)
     rows = columns(PENGUINS.features, sample(300))
     found = PENGUINS.predict(rows)
     watch.seen(PENGUINS, rows, found)
-    for values_ in (*(column for column in rows if isinstance(column, np.ndarray)), found.probabilities):
+    for values_ in (
+        *(column for column in rows if isinstance(column, np.ndarray)),
+        found.outputs[0].probabilities,
+    ):
         values_[...] = -1.0
     watch.report()
     assert verdicts(logged()) == [0.0]

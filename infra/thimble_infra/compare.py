@@ -8,7 +8,8 @@ import numpy as np
 from rich.table import Table as Grid
 from rich.text import Text
 
-from thimble.inference.classifier import Classifier, Predictions, load
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.predictions import Predictions, Scores
 from thimble_infra import versions
 from thimble_model import reading
 from thimble_model.check import Check, example_table, facts
@@ -83,7 +84,7 @@ def _agreements(one: Classifier, other: Classifier, titles: tuple[str, str], dat
 def _meaning(model: Classifier) -> tuple[object, ...]:
     """What must be equal for an answer of the one to be held against an answer of the other."""
     features = sorted((feature.name, feature.type) for feature in model.features)
-    return model.n_features, features, [(o.name, o.class_texts, o.multilabel) for o in model.outputs]
+    return model.n_features, features, [(head.name, head.texts, head.multilabel) for head in model.heads]
 
 
 def _agreement(one: Classifier, other: Classifier, table: Table) -> str:
@@ -91,7 +92,7 @@ def _agreement(one: Classifier, other: Classifier, table: Table) -> str:
     rejected = [sorted(predictions.rejected) for predictions in found]
     both = ~np.isin(np.arange(len(table)), rejected[0] + rejected[1])
     same = _labels_agree(found[0], found[1])
-    far = max(_distance(a, b, both) for a, b in zip(_parts(found[0]), _parts(found[1]), strict=True))
+    far = max(_distance(a, b, both) for a, b in zip(found[0].outputs, found[1].outputs, strict=True))
     labels = f"the same labels for {int((same & both).sum())} of {int(both.sum())} rows"
     text = f"{labels}, probabilities within {far:.2g}"
     neither, either = set(rejected[0]) & set(rejected[1]), set(rejected[0]) ^ set(rejected[1])
@@ -104,21 +105,12 @@ def _of(model: Classifier, table: Table) -> Table:
     return table[list(model.feature_names)] if model.feature_names else table
 
 
-def _parts(found: Predictions) -> tuple[Predictions, ...]:
-    return found, *found.further
-
-
 def _labels_agree(one: Predictions, other: Predictions) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    agree = np.ones(one.probabilities.shape[1], np.bool_)
-    for a, b in zip(_parts(one), _parts(other), strict=True):
-        if len(a.label_mask):
-            agree &= (a.label_mask == b.label_mask).all(axis=0)
-        else:
-            agree &= a.label_indices == b.label_indices
+    agree = np.ones(one.n_rows, np.bool_)
+    for a, b in zip(one.outputs, other.outputs, strict=True):
+        agree &= (a.mask == b.mask).all(axis=0) if len(a.mask) else a.labels == b.labels
     return agree
 
 
-def _distance(
-    one: Predictions, other: Predictions, rows: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-) -> float:
+def _distance(one: Scores, other: Scores, rows: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> float:
     return float(np.abs(one.probabilities - other.probabilities)[:, rows].max(initial=0.0))

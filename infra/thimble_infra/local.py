@@ -179,7 +179,7 @@ def banner(
     rows = document.examples.rows if document.examples else ((0.0,) * document.n_features_in,)
     return f"""
 Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {classifier.n_features} features, \
-{len(classifier.classes)} classes
+{len(classifier.heads[0].classes)} classes
 
   Ask it:
     {_curl(api_url, rows[:2], folder)}

@@ -12,10 +12,12 @@ import pandas as pd
 from rich.table import Table as Grid
 from rich.text import Text
 
-from thimble.inference.classifier import Classifier, Output, load
+from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import Document
 from thimble.inference.features import Feature
-from thimble.inference.heads import Head
+from thimble.inference.head import Head
+from thimble.inference.network import Network
+from thimble.inference.outputs import Output
 from thimble_model.describe import described, quoted
 from thimble_model.frames import Table, known_names
 from thimble_model.parity import Parity, parity
@@ -59,9 +61,9 @@ def _require_pair(classifier: Classifier, estimator: Any) -> None:
     n_features = getattr(estimator, "n_features_in_", classifier.n_features)
     _require_same("features", range(n_features), range(classifier.n_features))
     outputs = [one.tolist() for one in (classes if isinstance(classes, list) else [classes])]
-    _require_same("outputs", range(len(outputs)), range(len(classifier.outputs)))
-    for theirs, output in zip(outputs, classifier.outputs, strict=True):
-        _require_same("classes", theirs, output.classes)
+    _require_same("outputs", range(len(outputs)), range(len(classifier.heads)))
+    for theirs, head in zip(outputs, classifier.heads, strict=True):
+        _require_same("classes", theirs, head.classes)
 
 
 def _require_same(kind: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None:
@@ -106,8 +108,8 @@ def facts(found: Check) -> list[tuple[str, str]]:
         ("Size", _size(found)),
         ("Features", _features(classifier)),
         *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
-        *(_of(output, "Layers", _layers(output.head)) for output in classifier.outputs),
-        *(_of(output, "Labels", _labels(output)) for output in classifier.outputs),
+        *(_of(output.head, "Layers", _layers(output)) for output in document.outputs),
+        *(_of(head, "Labels", _labels(head)) for head in classifier.heads),
         ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
         ("Trained", _trained(document)),
         (
@@ -146,22 +148,24 @@ def _size(found: Check) -> str:
     return f"{text}; the estimator's pickle has {found.pickle_size:,}, {times:.1f} times as many"
 
 
-def _of(output: Output, title: str, text: str) -> tuple[str, str]:
-    return (title, f"{output.name}: {text}" if output.name else text)
+def _of(head: Head, title: str, text: str) -> tuple[str, str]:
+    return (title, f"{head.name}: {text}" if head.name else text)
 
 
-def _labels(output: Output) -> str:
-    return ", ".join(map(quoted, output.class_texts)) + (
-        " (any number of them a row)" if output.multilabel else ""
-    )
+def _labels(head: Head) -> str:
+    return ", ".join(map(quoted, head.texts)) + (" (any number of them a row)" if head.multilabel else "")
 
 
-def _layers(head: Head) -> str:
+def _layers(output: Output) -> str:
     """4 → 10 relu → 3 softmax."""
-    widths = [len(b) for b in head.intercepts]
-    hidden = [f"{width} {head.activation}" for width in widths[:-1]]
-    parameters = sum(W.size for W in head.coefs) + sum(widths)
-    chain = " → ".join([str(len(head.coefs[0])), *hidden, f"{widths[-1]} {head.out_activation}"])
+    network = output.scorer
+    if not isinstance(network, Network):
+        return ""
+    widths = [len(W) for W in network.weights]
+    hidden = [f"{width} {network.activation}" for width in widths[:-1]]
+    parameters = sum(W.size for W in network.weights) + sum(widths)
+    last = f"{widths[-1]} {output.head.out_activation}"
+    chain = " → ".join([str(network.n_inputs), *hidden, last])
     return f"{chain}; {parameters:,} parameters"
 
 

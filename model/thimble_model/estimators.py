@@ -34,7 +34,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
-from thimble.inference.heads import Label
+from thimble.inference.head import Label
 from thimble_model.networks import Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
 from thimble_model.transformers import located, transform, unsupported

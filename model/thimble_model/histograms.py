@@ -15,8 +15,10 @@ import numpy as np
 
 from thimble.drift import counting
 from thimble.inference.arrays import FloatArray
-from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
+from thimble.inference.head import Head
+from thimble.inference.predictions import Scores
 from thimble.inference.reference import Categories, Numbers, Predicted, Reference
 
 BINS = 10
@@ -35,7 +37,7 @@ def document_key(classifier: Classifier, columns: Sequence[Any]) -> dict[str, An
         rows=len(columns[0]),
         features=tuple(map(_feature, classifier.features[:WATCHED], columns))
         + (None,) * (classifier.n_features - WATCHED),
-        outputs=tuple(map(_predicted, classifier.outputs, (found, *found.further))),
+        outputs=tuple(map(_predicted, classifier.heads, found.outputs)),
     )
     counts = counting.unpacked(empty, counting.count(empty, columns, found))
     return {
@@ -101,12 +103,12 @@ def _between(low: float, high: float) -> float:
     return next((number for number in decimals if low < number < high), middle)
 
 
-def _predicted(output: Output, found: Predictions) -> Predicted:
-    if output.has_probabilities:
+def _predicted(head: Head, scores: Scores) -> Predicted:
+    if head.has_probabilities:
         winning = Numbers(np.arange(BINS + 1) / BINS, np.zeros(BINS, np.int64), 0)
     else:
-        winning = _numbers(found.probabilities.max(axis=0)) or Numbers(np.zeros(2), np.zeros(1, np.int64), 0)
-    return Predicted(np.zeros(len(output.classes), np.int64), winning)
+        winning = _numbers(scores.probabilities.max(axis=0)) or Numbers(np.zeros(2), np.zeros(1, np.int64), 0)
+    return Predicted(np.zeros(len(head.classes), np.int64), winning)
 
 
 def _counted(bins: Numbers | Categories, counts: Any) -> dict[str, Any]:

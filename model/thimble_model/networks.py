@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.inference.heads import Label
+from thimble.inference.head import Label
 from thimble_model.program import Program, Step
 from thimble_model.unsupported import Unsupported
 

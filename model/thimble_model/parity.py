@@ -14,8 +14,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
 from thimble.errors import InvalidInput
-from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.document import Document
+from thimble.inference.head import Head
+from thimble.inference.predictions import Scores
 from thimble_model.frames import Table, columns, estimator_input
 from thimble_model.unsupported import Unsupported, first_line
 
@@ -74,11 +76,9 @@ def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
     both = answered & ~rejected
     allowed = tolerance(classifier.document, estimator)
     differ, worst = np.zeros(len(table), np.bool_), 0.0
-    for output, part, (labels, numbers) in zip(
-        classifier.outputs, (found, *found.further), expectations, strict=True
-    ):
-        differ |= _other_labels(output, part, labels, numbers, allowed)
-        error = np.abs(part.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
+    for head, scores, (labels, numbers) in zip(classifier.heads, found.outputs, expectations, strict=True):
+        differ |= _other_labels(head, scores, labels, numbers, allowed)
+        error = np.abs(scores.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
         worst = max(worst, float(error[both].max(initial=0.0)))
     return Parity(len(table), worst, int((differ & both).sum()), int((rejected & answered).sum()), allowed)
 
@@ -95,8 +95,8 @@ def expected(
     rows = estimator_input(estimator, table)
     try:
         return [
-            (member.predict(X), _numbers(member, X, output))
-            for output, (member, X) in zip(classifier.outputs, _members(estimator, rows), strict=True)
+            (member.predict(X), _numbers(member, X, head))
+            for head, (member, X) in zip(classifier.heads, _members(estimator, rows), strict=True)
         ]
     except (TypeError, ValueError) as error:
         reason = _gap(classifier, table) or f"the estimator refuses the rows: {first_line(error)}"
@@ -128,22 +128,22 @@ def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
         yield member, X
 
 
-def _numbers(estimator: Any, X: Any, output: Output) -> NDArray[np.float64]:
-    if output.has_probabilities:
+def _numbers(estimator: Any, X: Any, head: Head) -> NDArray[np.float64]:
+    if head.has_probabilities:
         return np.asarray(estimator.predict_proba(X))
     scores = estimator.decision_function(X)
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else np.asarray(scores)
 
 
 def _other_labels(
-    output: Output, found: Predictions, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
+    head: Head, scores: Scores, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
 ) -> NDArray[np.bool_]:
     """Rows with another label. Where two classes tie but for rounding, either may come first."""
-    if output.multilabel:
-        apart = np.abs(numbers - (0.5 if output.has_probabilities else 0.0)) > allowed
-        return np.asarray(((found.label_mask.T ^ (labels > 0)) & apart).any(axis=1))
-    ours = np.array(output.classes)[found.label_indices]
-    chosen = numbers[np.arange(len(numbers)), found.label_indices]
+    if head.multilabel:
+        apart = np.abs(numbers - (0.5 if head.has_probabilities else 0.0)) > allowed
+        return np.asarray(((scores.mask.T ^ (labels > 0)) & apart).any(axis=1))
+    ours = np.array(head.classes)[scores.labels]
+    chosen = numbers[np.arange(len(numbers)), scores.labels]
     best = numbers.max(axis=1)
     return np.asarray((ours != labels) & (best - chosen > allowed * np.maximum(1.0, np.abs(best))))
 

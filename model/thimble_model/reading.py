@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from thimble import spelling
 from thimble.errors import InvalidFile, InvalidInput
-from thimble.inference.classifier import Classifier, label_text
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.features import read as features_from
+from thimble.inference.head import label_text
 from thimble.tables import textcells
 from thimble.tables.headers import IDENTIFIERS
 from thimble_model.estimators import heads_of

@@ -23,8 +23,9 @@ from thimble import encodings
 from thimble.errors import InvalidFile
 from thimble.files import streams
 from thimble.inference import classifier
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
+from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import formats, parquet, textcells
 from thimble.tables.blocks import Answered, Block, Format
 from thimble.tables.compression import BY_EXTENSION
@@ -48,8 +49,8 @@ class Reader(Classifier):
     def predict(self, columns: Any) -> Predictions:
         self.blocks.append(columns)
         n = len(columns[0])
-        one = Predictions(np.zeros((2, n)), np.zeros(n, np.intp), np.empty((0, n), np.bool_))
-        return one._replace(further=(one,))
+        one = Scores(np.zeros((2, n)), np.zeros(n, np.intp), np.empty((0, n), np.bool_))
+        return Predictions((one, one))
 
 
 def _answering_nothing() -> Classifier:

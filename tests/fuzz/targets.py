@@ -90,7 +90,7 @@ def document(data: bytes) -> None:
         found = classifier.load(data)
     except InvalidModel:
         return
-    json.dumps(found.class_texts)
+    json.dumps(found.heads[0].texts)
     rows = 1_100  # more than are evaluated at once
     found.predict([np.full(rows, 0.5) if one.numeric else ["Dream"] * rows for one in found.features])
 

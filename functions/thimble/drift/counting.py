@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble.inference.arrays import FloatArray
-from thimble.inference.classifier import Predictions, only
+from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Categories, Counts, Numbers, Predicted, Reference
 
 
@@ -26,12 +26,12 @@ def count(reference: Reference | None, columns: Any, predictions: Predictions) -
     text's may be places among its counts, a byte each."""
     if reference is None:
         return none(None)
-    found = [predictions.probabilities.shape[1]]
+    found = [predictions.n_rows]
     for k, number in reference.numbers.items():
         found += _binned(columns[k], number)
     for k, text in reference.texts.items():
         found += _counted(columns[k], text)
-    for output, part in zip(reference.outputs, (predictions, *predictions.further), strict=True):
+    for output, part in zip(reference.outputs, predictions.outputs, strict=True):
         found += _classes(output, part)
         found += _binned(part.probabilities.max(axis=0), output.winning)
     return np.array(found, np.int64)
@@ -53,11 +53,11 @@ def _counted(column: Any, text: Categories) -> list[int]:
     return [column.count(place) for place in range(2 + len(text.names))]
 
 
-def _classes(output: Predicted, predictions: Predictions) -> list[int]:
-    if len(predictions.label_mask):
-        counts = predictions.label_mask.sum(axis=1)
+def _classes(output: Predicted, scores: Scores) -> list[int]:
+    if len(scores.mask):
+        counts = scores.mask.sum(axis=1)
     else:
-        counts = np.bincount(predictions.label_indices, minlength=len(output.classes))
+        counts = np.bincount(scores.labels, minlength=len(output.classes))
     found: list[int] = counts.tolist()
     return found
 
@@ -66,8 +66,8 @@ def every(step: int, columns: Any, predictions: Predictions) -> tuple[Any, Predi
     """One row of so many."""
     rows = slice(None, None, step)
     if isinstance(columns, np.ndarray):
-        return columns[:, rows], only(predictions, rows)
-    return [column[rows] for column in columns], only(predictions, rows)
+        return columns[:, rows], predictions.take(rows)
+    return [column[rows] for column in columns], predictions.take(rows)
 
 
 class Unpacked(NamedTuple):

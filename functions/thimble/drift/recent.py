@@ -17,7 +17,8 @@ import numpy as np
 
 from thimble import telemetry
 from thimble.drift.waiting import Waiting, Watched, watched
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts, Reference
 
 MINUTE = 60.0
@@ -39,7 +40,7 @@ class Seen:
 
     def __init__(self, model: Watched, matrix: bool) -> None:
         self.model = model
-        self.width = len(model.features) + sum(len(output.class_texts) for output in model.outputs)
+        self.width = len(model.features) + sum(len(head.classes) for head in model.heads)
         self.waiting = Waiting(model, matrix)
         self.minute = NOTHING
         self.window = NOTHING
@@ -114,7 +115,7 @@ class Watch:
         return seen
 
     def _keep(self, seen: Seen, columns: Any, predictions: Predictions) -> None:
-        waiting, rows = seen.waiting, len(predictions.label_indices)
+        waiting, rows = seen.waiting, predictions.n_rows
         if rows <= ROWS and (waiting.rows + rows <= waiting.room or self._makes_room(seen, rows)):
             waiting.add(columns, predictions)
         else:

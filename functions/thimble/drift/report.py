@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from thimble.drift.counting import unpacked
-from thimble.drift.waiting import Labels, Watched
-from thimble.inference.classifier import Classifier, Output
+from thimble.drift.waiting import Watched
+from thimble.inference.classifier import Classifier
 from thimble.inference.normal import inverse_normal
 from thimble.inference.reference import Categories, Counts, Numbers
 
@@ -50,20 +50,19 @@ def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
     if reference is None:
         return None
     found = unpacked(reference, counts)
-    outputs: Sequence[Output | Labels] = model.outputs
     names = [feature.name or f"feature {k}" for k, feature in enumerate(model.features)]
     features = {names[k]: _entry(reference.features[k], found.features[k]) for k in sorted(found.features)}
     predictions = [
         {
-            "output": output.name,
-            "multilabel": output.multilabel,
-            "labels": list(output.class_texts),
+            "output": head.name,
+            "multilabel": head.multilabel,
+            "labels": list(head.texts),
             "reference": predicted.classes.tolist(),
             "observed": classes.tolist(),
             "winning": _entry(predicted.winning, winning),
         }
-        for output, predicted, classes, winning in zip(
-            outputs, reference.outputs, found.classes, found.winning, strict=True
+        for head, predicted, classes, winning in zip(
+            model.heads, reference.outputs, found.classes, found.winning, strict=True
         )
     ]
     return _judged(found.rows, reference.rows, features, predictions)
@@ -72,11 +71,10 @@ def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
 def predicted(model: Classifier | Watched, counts: Counts) -> dict[str, int]:
     """How often each label was the answer, of several outputs each label after its output's name."""
     assert model.reference is not None
-    outputs: Sequence[Output | Labels] = model.outputs
     return {
-        f"{output.name}.{text}" if output.name else text: n
-        for output, times in zip(outputs, unpacked(model.reference, counts).classes, strict=True)
-        for text, n in zip(output.class_texts, times.tolist(), strict=True)
+        f"{head.name}.{text}" if head.name else text: n
+        for head, times in zip(model.heads, unpacked(model.reference, counts).classes, strict=True)
+        for text, n in zip(head.texts, times.tolist(), strict=True)
     }
 
 

@@ -11,21 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
+from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Counts, Reference
 
 FEWEST = 8  # rows there is room for from the start
 
 Column = TypeVar("Column", bound=np.generic)
-
-
-class Labels(NamedTuple):
-    """Of an output."""
-
-    name: str
-    class_texts: tuple[str, ...]
-    multilabel: bool
 
 
 class Watched(NamedTuple):
@@ -35,14 +29,11 @@ class Watched(NamedTuple):
     digest: str
     reference: Reference
     features: tuple[Feature, ...]
-    outputs: tuple[Labels, ...]
+    heads: tuple[Head, ...]
 
 
 def watched(classifier: Classifier, reference: Reference) -> Watched:
-    outputs = tuple(
-        Labels(output.name, output.class_texts, output.multilabel) for output in classifier.outputs
-    )
-    return Watched(classifier.name, classifier.digest, reference, classifier.features, outputs)
+    return Watched(classifier.name, classifier.digest, reference, classifier.features, classifier.heads)
 
 
 class Waiting:
@@ -58,20 +49,18 @@ class Waiting:
         self.matrix = np.empty((len(model.features), FEWEST)) if matrix else None
         self.columns = {} if matrix else {k: np.empty(FEWEST) for k in reference.numbers}
         self.texts = {k: (text.places(), bytearray()) for k, text in reference.texts.items()}
-        self.outputs = [_room(output) for output in model.outputs]
+        self.outputs = [_room(head) for head in model.heads]
 
     def add(self, columns: Any, predictions: Predictions) -> None:
         """As `Classifier.predict` takes and gives them; there has to be room."""
-        rows = slice(self.rows, self.rows + len(predictions.label_indices))
+        rows = slice(self.rows, self.rows + predictions.n_rows)
         self.rows = rows.stop
         if self.matrix is not None:
             self.matrix[:, rows] = columns
         else:
             self._add_columns(columns, rows)
-        _fill(self.outputs[0], rows, predictions)
-        if predictions.further:
-            for output, part in zip(self.outputs[1:], predictions.further, strict=True):
-                _fill(output, rows, part)
+        for output, scores in zip(self.outputs, predictions.outputs, strict=True):
+            _fill(output, rows, scores)
 
     def _add_columns(self, columns: Any, rows: slice) -> None:
         for k, numbers in self.columns.items():
@@ -94,31 +83,30 @@ class Waiting:
         columns |= {k: places for k, (_, places) in self.texts.items()}
         if self.matrix is not None:
             columns = self.matrix[:, : self.rows]
-        first, *further = self._predictions()
-        counts = counting.count(self.model.reference, columns, first._replace(further=tuple(further)))
+        counts = counting.count(self.model.reference, columns, Predictions(tuple(self._scores())))
         self.rows = 0
         for _, places in self.texts.values():
             places.clear()
         return counts
 
-    def _predictions(self) -> Iterator[Predictions]:
+    def _scores(self) -> Iterator[Scores]:
         for p, labels in self.outputs:
             found = labels[..., : self.rows]
             mask, indices = (found, found[0]) if found.ndim == 2 else (found[np.newaxis][:0], found)
-            yield Predictions(p[:, : self.rows], indices, mask)
+            yield Scores(p[:, : self.rows], indices, mask)
 
 
-def _room(output: Labels) -> tuple[FloatArray, NDArray[Any]]:
+def _room(head: Head) -> tuple[FloatArray, NDArray[Any]]:
     """For probabilities, and for labels, or of a multilabel output for which of them apply."""
-    classes = len(output.class_texts)
-    labels = np.empty((classes, FEWEST), np.bool_) if output.multilabel else np.empty(FEWEST, np.intp)
+    classes = len(head.classes)
+    labels = np.empty((classes, FEWEST), np.bool_) if head.multilabel else np.empty(FEWEST, np.intp)
     return np.empty((classes, FEWEST)), labels
 
 
-def _fill(room: tuple[FloatArray, NDArray[Any]], rows: slice, part: Predictions) -> None:
+def _fill(room: tuple[FloatArray, NDArray[Any]], rows: slice, scores: Scores) -> None:
     probabilities, labels = room
-    probabilities[:, rows] = part.probabilities
-    labels[..., rows] = part.label_mask if labels.ndim == 2 else part.label_indices
+    probabilities[:, rows] = scores.probabilities
+    labels[..., rows] = scores.mask if labels.ndim == 2 else scores.labels
 
 
 def _grown(array: NDArray[Column], room: int) -> NDArray[Column]:

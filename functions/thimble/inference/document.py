@@ -17,11 +17,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from thimble.errors import InvalidModel
-from thimble.inference import features, heads, strict_json
+from thimble.inference import features, outputs, strict_json
 from thimble.inference.arrays import FloatArray
 from thimble.inference.features import Feature
 from thimble.inference.fields import check_count, indices, items, matrix, shown, typed
-from thimble.inference.heads import Head
+from thimble.inference.head import Head
+from thimble.inference.outputs import Output
 
 FORMAT = "thimble"
 FORMAT_VERSION = 1
@@ -45,7 +46,7 @@ KEYS = frozenset(
     (
         *("format", "format_version", "name", "feature_names_in", "n_features_in"),
         *("preprocessing", "outputs", "examples", "reference", "training"),
-        *heads.KEYS,
+        *outputs.KEYS,
         *HISTORY,
     )
 )
@@ -63,7 +64,7 @@ class Document(NamedTuple):
     features: tuple[Feature, ...]
     feature_names_in: tuple[str, ...] | None
     preprocessing: Mapping[str, Any] | None  # thimble.inference.preprocessing reads it
-    heads: tuple[Head, ...]  # one, or in a multi-output model several
+    outputs: tuple[Output, ...]  # one, or in a multi-output model several
     examples: Examples | None
     reference: Mapping[str, Any] | None  # thimble.inference.reference reads it
     history: Mapping[str, Any]
@@ -72,6 +73,10 @@ class Document(NamedTuple):
     @property
     def n_features_in(self) -> int:
         return len(self.features)
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        return tuple(output.head for output in self.outputs)
 
 
 def digest(data: bytes) -> str:
@@ -83,9 +88,10 @@ def parse(data: bytes) -> Document:
     """Read and check a document; InvalidModel begins with the path of the field that is wrong."""
     raw = _decode(data)
     _check_format(raw)
-    found = heads.read(raw)
-    preprocessing = _preprocessing(raw, found[0].fan_in)
-    n_features = len(preprocessing["types"]) if preprocessing else found[0].fan_in
+    found = outputs.parse(raw)
+    n_inputs = found[0].scorer.n_inputs
+    preprocessing = _preprocessing(raw, n_inputs)
+    n_features = len(preprocessing["types"]) if preprocessing else n_inputs
     check_count(raw, "n_features_in", n_features)
     names = features.names(raw, n_features)
     taken = features.read(names, preprocessing, n_features)
@@ -94,8 +100,8 @@ def parse(data: bytes) -> Document:
         features=taken,
         feature_names_in=names,
         preprocessing=preprocessing,
-        heads=found,
-        examples=_examples(raw, taken, sum(len(head.classes) for head in found)),
+        outputs=found,
+        examples=_examples(raw, taken, sum(len(output.head.classes) for output in found)),
         reference=_reference(raw),
         history={key: raw[key] for key in HISTORY if key in raw},
         training=typed(raw, "training", dict, {}),

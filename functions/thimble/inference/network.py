@@ -10,13 +10,18 @@ products as narrow as one or two. Larger blocks make a row alone dearer and many
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from thimble.errors import InvalidModel
 from thimble.inference import cost
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
+from thimble.inference.fields import check_count, choice, items, matrix, vector
+
+KEYS = ("coefs", "intercepts", "activation", "n_layers")
+MAX_LAYERS = 64
 
 BLOCK = 4
 CHUNK = 252 * BLOCK  # rows at once: few enough for the cache; no power of two, at which columns collide in it
@@ -77,20 +82,44 @@ class Network(NamedTuple):
 
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray, ...]
-    activation: Callable[[FloatArray], None]
+    activation: str  # of ACTIVATIONS, of the hidden layers
+
+    @classmethod
+    def of(
+        cls, coefs: tuple[FloatArray, ...], intercepts: tuple[FloatArray, ...], activation: str
+    ) -> Network:
+        """From scikit-learn's shapes: `coefs[i]` is (fan_in, fan_out), `intercepts[i]` is (fan_out,)."""
+        return cls(
+            weights=tuple(np.ascontiguousarray(W.T) for W in coefs),
+            biases=tuple(map(repeated, intercepts)),
+            activation=activation,
+        )
+
+    @property
+    def n_inputs(self) -> int:
+        return int(self.weights[0].shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.weights[-1])
 
     @property
     def cost(self) -> Cost:
         """Of a row; the last layer's numbers are kept."""
         layers = [W.shape[::-1] for W in self.weights]
-        return cost.beside(cost.product(layers), len(self.weights[-1]))
+        return cost.beside(cost.product(layers), self.n_outputs)
 
-    def logits(self, h: FloatArray) -> FloatArray:
-        """(fan_in, rows) to the last layer before its activation, (n_outputs, rows); rows in whole blocks."""
+    @property
+    def card(self) -> dict[str, Any]:
+        return {"layers": [self.n_inputs, *map(len, self.biases)], "activation": self.activation}
+
+    def scores(self, h: FloatArray) -> FloatArray:
+        """(n_inputs, rows in whole blocks) to the last layer before its activation, (n_outputs, rows)."""
+        activate = ACTIVATIONS[self.activation]
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for W, b in hidden:
             h = affine(W, b, h)
-            self.activation(h)
+            activate(h)
         return affine(*last, h)
 
 
@@ -134,10 +163,40 @@ def _blocks(columns: FloatArray) -> FloatArray:
     return np.lib.stride_tricks.as_strided(columns, (rows // BLOCK, k, BLOCK), (BLOCK * item, stride, item))
 
 
-def network(coefs: tuple[FloatArray, ...], intercepts: tuple[FloatArray, ...], activation: str) -> Network:
-    """From scikit-learn's shapes: `coefs[i]` is (fan_in, fan_out), `intercepts[i]` is (fan_out,)."""
-    return Network(
-        weights=tuple(np.ascontiguousarray(W.T) for W in coefs),
-        biases=tuple(map(repeated, intercepts)),
-        activation=ACTIVATIONS[activation],
-    )
+def parse(raw: dict[str, Any], path: str) -> Network:
+    """The network of an output; InvalidModel says what is wrong with it."""
+    coefs = _coefs(raw, path)
+    intercepts = _intercepts(raw, coefs, path)
+    check_count(raw, "n_layers", len(coefs) + 1, path)
+    return Network.of(coefs, intercepts, choice(raw, "activation", ACTIVATIONS, "relu", path))
+
+
+def _coefs(raw: dict[str, Any], path: str) -> tuple[FloatArray, ...]:
+    coefs = [matrix(layer, f"{path}coefs[{i}]") for i, layer in enumerate(_layers(raw, "coefs", path))]
+    for i in range(1, len(coefs)):
+        rows, outputs = coefs[i].shape[0], coefs[i - 1].shape[1]
+        if rows != outputs:
+            raise InvalidModel(f"{path}coefs[{i}] has {rows} rows; the layer before it has {outputs} outputs")
+    return tuple(coefs)
+
+
+def _intercepts(raw: dict[str, Any], coefs: tuple[FloatArray, ...], path: str) -> tuple[FloatArray, ...]:
+    layers = _layers(raw, "intercepts", path)
+    if len(layers) != len(coefs):
+        raise InvalidModel(f"{path}intercepts has {len(layers)} layers, coefs has {len(coefs)}")
+    intercepts = tuple(vector(layer, f"{path}intercepts[{i}]") for i, layer in enumerate(layers))
+    for i, (b, W) in enumerate(zip(intercepts, coefs, strict=True)):
+        if len(b) != W.shape[1]:
+            raise InvalidModel(
+                f"{path}intercepts[{i}] has {len(b)} numbers; coefs[{i}] has {W.shape[1]} columns"
+            )
+    return intercepts
+
+
+def _layers(raw: dict[str, Any], key: str, path: str) -> list[Any]:
+    if key not in raw:
+        raise InvalidModel(f"{path}{key} is missing")
+    layers = items(raw[key], f"{path}{key}")
+    if len(layers) > MAX_LAYERS:
+        raise InvalidModel(f"{path}{key} has {len(layers)} layers; the most is {MAX_LAYERS}")
+    return layers

@@ -18,7 +18,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.document import Document
 from thimble.inference.features import Feature
 from thimble.inference.fields import items, shown, vector
-from thimble.inference.heads import Head
+from thimble.inference.head import Head
 
 Counts = NDArray[np.int64]
 
@@ -84,7 +84,7 @@ def read(document: Document) -> Reference | None:
     _check_keys(raw, "reference", "rows", "features", "outputs")
     rows = _count(raw["rows"], "reference.rows")
     features = _list(raw["features"], "reference.features", len(document.features), "features")
-    outputs = _list(raw["outputs"], "reference.outputs", len(document.heads), "outputs")
+    outputs = _list(raw["outputs"], "reference.outputs", len(document.outputs), "outputs")
     return Reference(
         rows=rows,
         features=tuple(
@@ -92,8 +92,8 @@ def read(document: Document) -> Reference | None:
             for i, (value, feature) in enumerate(zip(features, document.features, strict=True))
         ),
         outputs=tuple(
-            _predicted(value, f"reference.outputs[{i}]", head, rows)
-            for i, (value, head) in enumerate(zip(outputs, document.heads, strict=True))
+            _predicted(value, f"reference.outputs[{i}]", output.head, rows)
+            for i, (value, output) in enumerate(zip(outputs, document.outputs, strict=True))
         ),
     )
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
+from thimble.inference.predictions import Predictions, Scores
 from thimble.tables.values import missing
 
 Hashes = NDArray[np.uint64]
@@ -38,12 +39,9 @@ def predict(current: Classifier, candidate: Classifier, columns: Columns, percen
 
 def disagreements(one: Predictions, other: Predictions) -> int:
     """Rows with another label, or that only one of the two gives an answer to."""
-    differ = np.zeros(len(one.label_indices), np.bool_)
-    for a, b in zip((one, *one.further), (other, *other.further), strict=True):
-        several = len(a.label_mask) > 0
-        differ |= (
-            (a.label_mask != b.label_mask).any(axis=0) if several else a.label_indices != b.label_indices
-        )
+    differ = np.zeros(one.n_rows, np.bool_)
+    for a, b in zip(one.outputs, other.outputs, strict=True):
+        differ |= (a.mask != b.mask).any(axis=0) if len(a.mask) else a.labels != b.labels
     rejected = set(one.rejected) | set(other.rejected)
     differ[list(rejected)] = False
     return int(differ.sum()) + len(set(one.rejected) ^ set(other.rejected))
@@ -70,15 +68,12 @@ def _joined(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
 
     places = np.flatnonzero(~mask), np.flatnonzero(mask)
     return Predictions(
-        joined(ours.probabilities, theirs.probabilities),
-        joined(ours.label_indices, theirs.label_indices),
-        joined(ours.label_mask, theirs.label_mask),
+        tuple(Scores(*map(joined, a, b)) for a, b in zip(ours.outputs, theirs.outputs, strict=True)),
         {
             int(places[k][row]): reason
             for k, part in enumerate((ours, theirs))
             for row, reason in part.rejected.items()
         },
-        tuple(_joined(a, b, mask) for a, b in zip(ours.further, theirs.further, strict=True)),
     )
 
 
@@ -136,7 +131,4 @@ def _taken(classifier: Classifier) -> list[tuple[object, ...]]:
 
 
 def _meanings(classifier: Classifier) -> list[tuple[object, ...]]:
-    return [
-        (output.name, output.class_texts, output.multilabel, output.has_probabilities)
-        for output in classifier.outputs
-    ]
+    return [(head.name, head.texts, head.multilabel, head.has_probabilities) for head in classifier.heads]

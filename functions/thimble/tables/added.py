@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from thimble.inference.classifier import Classifier, Output, Predictions
-from thimble.inference.heads import Label
+from thimble.inference.classifier import Classifier
+from thimble.inference.head import Head, Label
+from thimble.inference.predictions import Predictions, Scores
 from thimble.tables.answers import label_sets, output_columns, output_prefix
 
 
@@ -22,7 +23,7 @@ class Labels:
     """The distinct labels, or sets of labels, and which of them each row got."""
 
     name: str
-    output: Output
+    head: Head
     distinct: Sequence[Label | list[Label]]
     which: NDArray[np.intp]
 
@@ -37,45 +38,38 @@ class Numbers:
 
 def columns(classifier: Classifier, predictions: Predictions) -> Iterator[Labels | Numbers]:
     """In the order in which they are written."""
-    for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True):
-        names = iter(output_columns(classifier, output))
-        yield Labels(next(names), output, *_labels(output, part))
-        for name, values in zip(names, _numbers(output, part), strict=True):
+    for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
+        names = iter(output_columns(classifier, head))
+        yield Labels(next(names), head, *_labels(head, scores))
+        for name, values in zip(names, _numbers(head, scores), strict=True):
             yield Numbers(name, pl.Series(name, values))
 
 
 def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
     """How often each class was the label, or one of the labels; the outputs' classes one after the other."""
-    parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
-    return np.concatenate([_counts(output, part) for output, part in parts])
+    parts = zip(classifier.heads, predictions.outputs, strict=True)
+    return np.concatenate([_counts(head, scores) for head, scores in parts])
 
 
 def class_names(classifier: Classifier) -> list[str]:
     """What the counts are of."""
-    return [
-        output_prefix(classifier, output) + text
-        for output in classifier.outputs
-        for text in output.class_texts
-    ]
+    return [output_prefix(classifier, head) + text for head in classifier.heads for text in head.texts]
 
 
-def _labels(
-    output: Output, predictions: Predictions
-) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
-    if not output.multilabel:
-        return output.classes, predictions.label_indices
-    masks, which = np.unique(predictions.label_mask, axis=1, return_inverse=True)
-    distinct = Predictions(np.empty((len(masks), masks.shape[1])), np.empty(0, np.intp), masks)
-    return label_sets(output, distinct), which.reshape(-1).astype(np.intp)
+def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
+    if not head.multilabel:
+        return head.classes, scores.labels
+    masks, which = np.unique(scores.mask, axis=1, return_inverse=True)
+    return label_sets(head, scores._replace(mask=masks)), which.reshape(-1).astype(np.intp)
 
 
-def _numbers(output: Output, predictions: Predictions) -> Iterator[NDArray[np.float64]]:
-    p = predictions.probabilities  # (n_classes, n)
-    if not output.multilabel:
-        yield p[predictions.label_indices, np.arange(p.shape[1])]
+def _numbers(head: Head, scores: Scores) -> Iterator[NDArray[np.float64]]:
+    p = scores.probabilities  # (n_classes, n)
+    if not head.multilabel:
+        yield p[scores.labels, np.arange(p.shape[1])]
     yield from p
 
 
-def _counts(output: Output, predictions: Predictions) -> NDArray[np.int64]:
-    found = np.nonzero(predictions.label_mask)[0] if output.multilabel else predictions.label_indices
-    return np.bincount(found, minlength=len(output.classes)).astype(np.int64)
+def _counts(head: Head, scores: Scores) -> NDArray[np.int64]:
+    found = np.nonzero(scores.mask)[0] if head.multilabel else scores.labels
+    return np.bincount(found, minlength=len(head.classes)).astype(np.int64)

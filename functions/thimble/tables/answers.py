@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.classifier import Classifier
+from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions, Scores
 
 
 def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
@@ -16,28 +18,26 @@ def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, 
 
 
 def _plain_answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
-    if len(classifier.outputs) == 1:
-        return _answers(classifier.outputs[0], predictions)
-    several = [
-        _answers(output, part)
-        for output, part in zip(classifier.outputs, (predictions, *predictions.further), strict=True)
-    ]
-    names = [output.name for output in classifier.outputs]
-    return [{"outputs": dict(zip(names, row, strict=True))} for row in zip(*several, strict=True)]
+    heads = classifier.heads
+    found = [_answers(head, scores) for head, scores in zip(heads, predictions.outputs, strict=True)]
+    if len(heads) == 1:
+        return found[0]
+    names = [head.name for head in heads]
+    return [{"outputs": dict(zip(names, row, strict=True))} for row in zip(*found, strict=True)]
 
 
-def _answers(output: Output, predictions: Predictions) -> list[dict[str, Any]]:
+def _answers(head: Head, scores: Scores) -> list[dict[str, Any]]:
     """A label and its probability, or a score where there are no probabilities; or several labels."""
-    one, all_ = ("probability", "probabilities") if output.has_probabilities else ("score", "scores")
-    classes, texts, numbers = output.classes, output.class_texts, predictions.probabilities.T.tolist()
-    if output.multilabel:
+    one, all_ = ("probability", "probabilities") if head.has_probabilities else ("score", "scores")
+    classes, texts, numbers = head.classes, head.texts, scores.probabilities.T.tolist()
+    if head.multilabel:
         return [
             {"labels": labels, all_: dict(zip(texts, p, strict=True))}
-            for labels, p in zip(label_sets(output, predictions), numbers, strict=True)
+            for labels, p in zip(label_sets(head, scores), numbers, strict=True)
         ]
     return [
         {"label": classes[k], one: p[k], all_: dict(zip(texts, p, strict=True))}
-        for k, p in zip(predictions.label_indices.tolist(), numbers, strict=True)
+        for k, p in zip(scores.labels.tolist(), numbers, strict=True)
     ]
 
 
@@ -55,46 +55,44 @@ def _leading(value: Any, k: int) -> Any:
     return dict(sorted(value.items(), key=lambda item: -item[1])[:k])
 
 
-def label_sets(output: Output | Classifier, predictions: Predictions) -> list[list[Any]]:
+def label_sets(head: Head, scores: Scores) -> list[list[Any]]:
     """Of each row of a multilabel model, the labels that apply, in the classes' order."""
-    classes = output.classes
     return [
-        [label for label, applies in zip(classes, row, strict=True) if applies]
-        for row in predictions.label_mask.T.tolist()
+        [label for label, applies in zip(head.classes, row, strict=True) if applies]
+        for row in scores.mask.T.tolist()
     ]
 
 
 def column_names(classifier: Classifier) -> tuple[str, ...]:
     """What a file's result calls the answer: no feature may have one of these names."""
-    return tuple(name for output in classifier.outputs for name in output_columns(classifier, output))
+    return tuple(name for head in classifier.heads for name in output_columns(classifier, head))
 
 
-def output_columns(classifier: Classifier, output: Output) -> tuple[str, ...]:
+def output_columns(classifier: Classifier, head: Head) -> tuple[str, ...]:
     """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
-    one, each = ("probability", "p") if output.has_probabilities else ("score", "score")
-    first = ("labels",) if output.multilabel else ("label", one)
-    prefix = output_prefix(classifier, output)
-    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in output.class_texts)))
+    one, each = ("probability", "p") if head.has_probabilities else ("score", "score")
+    first = ("labels",) if head.multilabel else ("label", one)
+    prefix = output_prefix(classifier, head)
+    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in head.texts)))
 
 
-def output_prefix(classifier: Classifier, output: Output) -> str:
+def output_prefix(classifier: Classifier, head: Head) -> str:
     """Of several outputs, each has its own name before its columns."""
-    return "" if len(classifier.outputs) == 1 else f"{output.name}."
+    return "" if len(classifier.heads) == 1 else f"{head.name}."
 
 
 def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[Any]]:
     """Lists over the rows: each output's labels and probabilities, and the classes in the order of these."""
     found: dict[str, list[Any]] = {}
-    parts = (predictions, *predictions.further)
-    for output, part in zip(classifier.outputs, parts, strict=True):
-        prefix = output_prefix(classifier, output)
-        if output.multilabel:
-            found[f"{prefix}labels"] = label_sets(output, part)
+    for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
+        prefix = output_prefix(classifier, head)
+        if head.multilabel:
+            found[f"{prefix}labels"] = label_sets(head, scores)
         else:
-            found[f"{prefix}label"] = [output.classes[k] for k in part.label_indices.tolist()]
-        numbers = "probabilities" if output.has_probabilities else "scores"
-        found[prefix + numbers] = part.probabilities.T.tolist()
-        found[f"{prefix}classes"] = list(output.classes)
+            found[f"{prefix}label"] = [head.classes[k] for k in scores.labels.tolist()]
+        numbers = "probabilities" if head.has_probabilities else "scores"
+        found[prefix + numbers] = scores.probabilities.T.tolist()
+        found[f"{prefix}classes"] = list(head.classes)
     return found | ({"version": list(predictions.versions)} if predictions.versions else {})
 
 
@@ -119,18 +117,17 @@ def _output_card(classifier: Classifier) -> dict[str, Any]:
     """Of a model of one output its labels and layers, of others those of each."""
     cards = [
         {
-            "classes": list(output.classes),
-            "multilabel": output.multilabel,
-            "has_probabilities": output.has_probabilities,
-            "layers": [len(output.head.coefs[0]), *(len(b) for b in output.head.intercepts)],
-            "activation": output.head.activation,
-            "out_activation": output.head.out_activation,
+            "classes": list(head.classes),
+            "multilabel": head.multilabel,
+            "has_probabilities": head.has_probabilities,
+            **scorer.card,
+            "out_activation": head.out_activation,
         }
-        for output in classifier.outputs
+        for head, scorer in classifier.document.outputs
     ]
     if len(cards) == 1:
         return cards[0]
-    names = [output.name for output in classifier.outputs]
+    names = [head.name for head in classifier.heads]
     return {"outputs": dict(zip(names, cards, strict=True))}
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from thimble.drift import counting
 from thimble.inference.arrays import FloatArray
-from thimble.inference.classifier import Classifier, Predictions, only
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts
 from thimble.tables.blocks import Flags
 
@@ -89,7 +90,7 @@ class Columns:
             answered = np.ones(len(rows), np.bool_)
             answered[list(predictions.rejected)] = False
             good[rows] = answered
-            columns, predictions = self._of(good), only(predictions, answered)
+            columns, predictions = self._of(good), predictions.take(answered)
         return good, predictions, counting.count(self.classifier.reference, columns, predictions)
 
     def spread(self, into: Flags) -> Columns:

@@ -13,8 +13,9 @@ import numpy as np
 import orjson
 import polars as pl
 
-from thimble.inference.classifier import Classifier, Predictions, label_text
-from thimble.inference.heads import Label
+from thimble.inference.classifier import Classifier
+from thimble.inference.head import Label, label_text
+from thimble.inference.predictions import Predictions
 from thimble.tables import added, text_columns, textcells
 from thimble.tables.appending import Appending, guarded
 from thimble.tables.blocks import Answered, Block, Flags, Positions, Rejections

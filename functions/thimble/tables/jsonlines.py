@@ -23,8 +23,9 @@ from polars.exceptions import PolarsError
 from thimble import encodings, spelling
 from thimble.errors import InvalidFile
 from thimble.inference import strict_json
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal, spelled
+from thimble.inference.predictions import Predictions
 from thimble.tables import added, text_columns, uniform
 from thimble.tables.answers import column_names
 from thimble.tables.appending import BOM, Appending

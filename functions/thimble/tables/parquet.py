@@ -25,8 +25,9 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from thimble.errors import InvalidFile
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import WANTED, Feature, normal, spelled
+from thimble.inference.predictions import Predictions
 from thimble.tables import added, matching, text_columns, thrift
 from thimble.tables.blocks import Answered, Part
 from thimble.tables.columns import Columns
@@ -459,12 +460,12 @@ def _series(column: added.Labels | added.Numbers) -> pl.Series:
     the file it stands in a dictionary anyway, and that it is text says the template, which has no rows."""
     if isinstance(column, added.Numbers):
         return column.values
-    dtype = _dtype(column.output.classes)
-    if column.output.multilabel:
+    dtype = _dtype(column.head.classes)
+    if column.head.multilabel:
         dtype = pl.List(dtype)
     elif dtype == pl.String and len(column.which):
-        dtype = pl.Enum(column.output.class_texts)
-    if type(column.output.classes[0]) is not int or column.output.multilabel:
+        dtype = pl.Enum(column.head.texts)
+    if type(column.head.classes[0]) is not int or column.head.multilabel:
         return pl.Series(column.name, column.distinct, dtype).gather(column.which)
     return pl.Series(column.name, list(map(str, column.distinct))).cast(dtype).gather(column.which)
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from thimble import telemetry
 from thimble.drift.recent import Watch
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
 from thimble.registry import canary
 from thimble.registry.lookup import Models
 from thimble.registry.published import Serving

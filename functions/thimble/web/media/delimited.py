@@ -21,8 +21,10 @@ import orjson
 from thimble import encodings
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable, UnprocessableRows
 from thimble.inference.arrays import FloatArray
-from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
+from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import headers, textcells
 from thimble.tables.answers import column_names, label_sets
 from thimble.tables.textcells import quoted
@@ -206,18 +208,18 @@ def written(classifier: Classifier, predictions: Predictions, media: Media) -> b
 
 
 def _rows(classifier: Classifier, predictions: Predictions) -> list[str]:
-    parts = zip(classifier.outputs, (predictions, *predictions.further), strict=True)
-    several = [_answers(output, part) for output, part in parts]
+    parts = zip(classifier.heads, predictions.outputs, strict=True)
+    several = [_answers(head, scores) for head, scores in parts]
     if predictions.versions:  # a canary's
         several.append(list(predictions.versions))
     return several[0] if len(several) == 1 else list(map(",".join, zip(*several, strict=True)))
 
 
-def _answers(output: Output, predictions: Predictions) -> list[str]:
+def _answers(head: Head, scores: Scores) -> list[str]:
     """Of each row the label, its probability, and every class's; or the labels and every class's."""
-    numbers = orjson.dumps(predictions.probabilities.T.tolist())[2:-2].decode().split("],[")
-    if output.multilabel:
-        labels = [quoted(orjson.dumps(found).decode()) for found in label_sets(output, predictions)]
+    numbers = orjson.dumps(scores.probabilities.T.tolist())[2:-2].decode().split("],[")
+    if head.multilabel:
+        labels = [quoted(orjson.dumps(found).decode()) for found in label_sets(head, scores)]
         return [f"{label},{p}" for label, p in zip(labels, numbers, strict=True)]
-    texts, indices = list(map(quoted, output.class_texts)), predictions.label_indices.tolist()
+    texts, indices = list(map(quoted, head.texts)), scores.labels.tolist()
     return [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]

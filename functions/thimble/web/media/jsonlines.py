@@ -9,7 +9,8 @@ import orjson
 
 from thimble.errors import MalformedBody
 from thimble.inference import strict_json
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
 from thimble.tables import rows
 from thimble.tables.answers import answers
 from thimble.web import tables

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.inference.classifier import Classifier, Predictions
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
 from thimble.web.media import Media
 from thimble.web.tables import Table
 from thimble.web.tensors import NUMERIC, Matrix, Named, Values, check_booleans
@@ -85,9 +86,8 @@ def _shortened(array: Values) -> Values:
 
 def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
     """(rows, classes) in FP64; of several outputs, side by side."""
-    p: Values = predictions.probabilities
-    if predictions.further:
-        p = np.vstack([p, *(part.probabilities for part in predictions.further)])
+    first, *further = (scores.probabilities for scores in predictions.outputs)
+    p: Values = np.vstack([first, *further]) if further else first
     return _head(p.T.shape) + p.T.tobytes()
 
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from thimble import spelling
 from thimble.errors import InvalidInput
-from thimble.inference.classifier import Classifier, Output, Predictions
+from thimble.inference.classifier import Classifier
+from thimble.inference.head import Head
+from thimble.inference.predictions import Scores
 from thimble.tables.answers import output_prefix
 from thimble.web import options
 from thimble.web.protocols.open_inference.headings import PLAIN, content_type, described, parameters
@@ -27,17 +29,17 @@ PARAMETERS = ("binary_data", "classification", "content_type", "headers")
 class Part(NamedTuple):
     """What can be asked for by one name."""
 
-    output: Output
-    predictions: Predictions
+    head: Head
+    scores: Scores
     labels: bool  # or the numbers
 
     def tensor(self, name: str) -> Tensor:
         if not self.labels:
-            return Tensor(name, "FP64", self.predictions.probabilities.T)
-        if self.output.multilabel:
-            return Tensor(name, "BOOL", self.predictions.label_mask.T)
-        datatype, labels = _labels(self.output.classes, self.output.class_texts)
-        return Tensor(name, datatype, labels[self.predictions.label_indices])
+            return Tensor(name, "FP64", self.scores.probabilities.T)
+        if self.head.multilabel:
+            return Tensor(name, "BOOL", self.scores.mask.T)
+        datatype, labels = _labels(self.head.classes, self.head.texts)
+        return Tensor(name, datatype, labels[self.scores.labels])
 
     def ranking(self, name: str, k: Any) -> Tensor:
         """Of each row the k first classes as score:index:label."""
@@ -45,10 +47,10 @@ class Part(NamedTuple):
             raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
         if type(k) is not int or k < 1:
             raise InvalidInput("classification is how many classes to answer with: a whole number from 1")
-        p = self.predictions.probabilities.T
+        p = self.scores.probabilities.T
         first = np.argsort(-p, axis=1, kind="stable")[:, :k]
         texts = [
-            [f"{row[c]!r}:{c}:{self.output.class_texts[c]}" for c in order]
+            [f"{row[c]!r}:{c}:{self.head.texts[c]}" for c in order]
             for row, order in zip(p.tolist(), first.tolist(), strict=True)
         ]
         return Tensor(name, "BYTES", np.array(texts, object))
@@ -65,12 +67,11 @@ def chosen(
 
 
 def _known(answered: Answered) -> dict[str, Part]:
-    classifier, first = answered.classifier, answered.predictions
-    known = {}
-    for output, predictions in zip(classifier.outputs, (first, *first.further), strict=True):
-        labels, numbers = _names(classifier, output)
-        known[labels] = Part(output, predictions, True)
-        known[numbers] = Part(output, predictions, False)
+    classifier, known = answered.classifier, {}
+    for head, scores in zip(classifier.heads, answered.predictions.outputs, strict=True):
+        labels, numbers = _names(classifier, head)
+        known[labels] = Part(head, scores, True)
+        known[numbers] = Part(head, scores, False)
     return known
 
 
@@ -89,10 +90,10 @@ def _asked_for(
     return tensor, binary if chosen is None else chosen
 
 
-def _names(classifier: Classifier, output: Output) -> tuple[str, str]:
-    prefix = output_prefix(classifier, output)
-    labels = "labels" if output.multilabel else "label"
-    return prefix + labels, prefix + ("probabilities" if output.has_probabilities else "scores")
+def _names(classifier: Classifier, head: Head) -> tuple[str, str]:
+    prefix = output_prefix(classifier, head)
+    labels = "labels" if head.multilabel else "label"
+    return prefix + labels, prefix + ("probabilities" if head.has_probabilities else "scores")
 
 
 @lru_cache(maxsize=64)
@@ -108,13 +109,13 @@ def _labels(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Valu
 
 def metadata(classifier: Classifier) -> list[dict[str, Any]]:
     """What can be asked for, before anything is."""
-    return [tensor for output in classifier.outputs for tensor in _described(classifier, output)]
+    return [tensor for head in classifier.heads for tensor in _described(classifier, head)]
 
 
-def _described(classifier: Classifier, output: Output) -> list[dict[str, Any]]:
-    first, numbers = _names(classifier, output)
-    width, labels = len(output.classes), {"parameters": {"labels": list(output.classes)}}
-    if output.multilabel:
+def _described(classifier: Classifier, head: Head) -> list[dict[str, Any]]:
+    first, numbers = _names(classifier, head)
+    width, labels = len(head.classes), {"parameters": {"labels": list(head.classes)}}
+    if head.multilabel:
         return [described(first, "BOOL", -1, width) | labels, described(numbers, "FP64", -1, width) | labels]
-    datatype, _ = _labels(output.classes, output.class_texts)
+    datatype, _ = _labels(head.classes, head.texts)
     return [described(first, datatype, -1), described(numbers, "FP64", -1, width) | labels]

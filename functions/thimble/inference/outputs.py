@@ -1,0 +1,85 @@
+"""What a model answers with: an output is a scorer, which computes numbers, and a head, which says what they
+mean. A model has one output, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from thimble.errors import InvalidModel
+from thimble.inference import head, network
+from thimble.inference.arrays import FloatArray
+from thimble.inference.cost import Cost
+from thimble.inference.fields import items, shown, typed
+from thimble.inference.head import Head
+
+
+class Scorer(Protocol):
+    """Computes the numbers of an output, such as a Network."""
+
+    @property
+    def n_inputs(self) -> int: ...
+
+    @property
+    def n_outputs(self) -> int: ...
+
+    @property
+    def cost(self) -> Cost:
+        """Of a row."""
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What people are told of it, as JSON: layers, trees."""
+
+    def scores(self, X: FloatArray, /) -> FloatArray:
+        """(n_inputs, rows in whole blocks) to an array of its own, (n_outputs, rows): the head overwrites it.
+        A row gets the same bits in any company."""
+
+
+class Output(NamedTuple):
+    head: Head
+    scorer: Scorer
+
+
+class Family(NamedTuple):
+    """The scorers of one kind in a document."""
+
+    keys: tuple[str, ...]  # beside the head's
+    parse: Callable[[dict[str, Any], str], Scorer]
+
+
+FAMILIES: Mapping[str, Family] = {  # by the key that an output has one of
+    "coefs": Family(network.KEYS, network.parse),
+}
+KEYS = (*head.KEYS, *(key for family in FAMILIES.values() for key in family.keys))
+
+
+def parse(raw: dict[str, Any]) -> tuple[Output, ...]:
+    """The outputs of a document; InvalidModel says what is wrong with one."""
+    if "outputs" not in raw:
+        return (_output(raw, "", ""),)
+    for key in KEYS:
+        if key in raw:
+            raise InvalidModel(f"{key} stands beside outputs; it belongs in each of them")
+    outputs: list[Output] = []
+    taken: set[str] = set()
+    for i, output in enumerate(items(raw["outputs"], "outputs")):
+        if not isinstance(output, dict):
+            raise InvalidModel(f"outputs[{i}] is not an object")
+        for key in output:
+            if key not in KEYS and key != "name":
+                raise InvalidModel(f"outputs[{i}].{shown(key)} is no key of an output")
+        name = typed(output, "name", str, "", f"outputs[{i}].")
+        outputs.append(_output(output, f"outputs[{i}].", name))
+        if not name or name in taken:
+            raise InvalidModel(f"outputs[{i}].name is {shown(name)}; each needs its own")
+        taken.add(name)
+        if outputs[i].scorer.n_inputs != outputs[0].scorer.n_inputs:
+            raise InvalidModel(f"outputs[{i}].coefs[0] has other rows than outputs[0].coefs[0]")
+    return tuple(outputs)
+
+
+def _output(raw: dict[str, Any], path: str, name: str) -> Output:
+    family = FAMILIES[next((key for key in FAMILIES if key in raw), "coefs")]
+    scorer = family.parse(raw, path)
+    return Output(head.parse(raw, path, name, scorer.n_outputs), scorer)

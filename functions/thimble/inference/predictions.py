@@ -1,0 +1,63 @@
+"""What a model answers: of each output the scores and the labels, row by row, and the rows it rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.inference.arrays import FloatArray
+
+Rows = slice | NDArray[np.bool_]
+
+
+class Scores(NamedTuple):
+    """The answers of one output to n rows."""
+
+    probabilities: FloatArray  # (n_classes, n); of a model without probabilities its scores
+    labels: NDArray[np.intp]  # (n,) class indices; meaningless in a multilabel output
+    mask: NDArray[np.bool_]  # (n_classes, n), the labels of a multilabel output; (0, n) of any other
+
+    def take(self, rows: Rows) -> Scores:
+        """The scores of some rows, in C order."""
+        return Scores(
+            np.ascontiguousarray(self.probabilities[:, rows]), self.labels[rows], self.mask[:, rows]
+        )
+
+
+class Predictions(NamedTuple):
+    """The answers of all outputs to n rows. The numbers of a rejected row mean nothing."""
+
+    outputs: tuple[Scores, ...]  # one, or in a multi-output model several
+    rejected: Mapping[int, str] = MappingProxyType({})  # rows without an answer, each with the reason
+    versions: tuple[str, ...] = ()  # in a canary, the digest of the model that answered each row
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.outputs[0].labels)
+
+    def take(self, rows: Rows) -> Predictions:
+        """The predictions of some rows, none of them rejected."""
+        return Predictions(tuple(scores.take(rows) for scores in self.outputs))
+
+
+def concatenate(parts: Sequence[Predictions]) -> Predictions:
+    """The predictions of consecutive rows as one."""
+    rejected: dict[int, str] = {}
+    start = 0
+    for part in parts:
+        rejected.update((start + row, reason) for row, reason in part.rejected.items())
+        start += part.n_rows
+    outputs = zip(*(part.outputs for part in parts), strict=True)
+    return Predictions(tuple(map(_concatenate, outputs)), rejected)
+
+
+def _concatenate(parts: Sequence[Scores]) -> Scores:
+    return Scores(
+        np.concatenate([part.probabilities for part in parts], axis=1),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.mask for part in parts], axis=1),
+    )
