@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thimble.web.http import FEW_BYTES, MAX_CARRIED_BYTES, Response, carried_bytes
+from thimble.web.app import FEW_BYTES, MAX_CARRIED_BYTES, Response, carried_bytes
 
 TELLING = st.text(st.sampled_from('a"\\/\n\t\x00\x1f\x7f\x80é☃\u2028\u2029\U0001f600'))
 

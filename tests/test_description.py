@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -15,11 +14,11 @@ from referencing import Registry, Resource
 
 from thimble.registry import lookup
 from thimble.settings import from_environment
-from thimble.web import http, protocols, routes
-from thimble.web.http import Request, Response
+from thimble.web import open_inference, routes
+from thimble.web.app import STATUS, App, Request, Response
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "functions" / "thimble" / "web" / "protocols"
+FOLDER = ROOT / "functions" / "thimble" / "web"
 API: dict[str, Any] = json.loads((FOLDER / "openapi.json").read_bytes())
 DOCUMENT = "urn:openapi"
 SCHEMAS: Registry[Any] = Registry().with_resource(
@@ -35,12 +34,12 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def app() -> http.App:
+def app() -> App:
     settings = from_environment({"MODEL_URI": (ROOT / "model" / "iris.json").as_uri()})
     return routes.app(lookup.models(settings), settings)
 
 
-def filled(app: http.App, path: str) -> str:
+def filled(app: App, path: str) -> str:
     """A path with its parameters: the default model, and its version."""
     digest = json.loads(app(Request("GET", "/health")).body)["model"]["digest"]
     return path.replace("{model}", "default").replace("{version}", digest[:12])
@@ -62,22 +61,13 @@ def test_it_is_openapi() -> None:
 
 
 def test_it_names_every_path_and_method_and_no_other() -> None:
-    served = {}
-    for name in sorted(set(protocols.MODULES.values())):
-        for path, methods in importlib.import_module(f"thimble.web.protocols.{name}").ROUTES.items():
-            served[path] = {method.lower() for method in methods}
-    assert {path: set(item) for path, item in API["paths"].items()} == served
-
-
-def test_every_first_segment_leads_to_its_protocol() -> None:
-    for segment, name in protocols.MODULES.items():
-        paths = importlib.import_module(f"thimble.web.protocols.{name}").ROUTES
-        assert any(path.split("/")[1] == segment for path in paths)
+    served = [(route.path, route.method.lower()) for route in routes.ROUTES]
+    assert sorted((path, method) for path, method, _ in OPERATIONS) == sorted(served)
 
 
 def test_its_version_is_the_project_s() -> None:
-    assert f'version = "{protocols.VERSION}"' in (ROOT / "pyproject.toml").read_text()
-    assert API["info"]["version"] == protocols.VERSION
+    assert f'version = "{open_inference.VERSION}"' in (ROOT / "pyproject.toml").read_text()
+    assert API["info"]["version"] == open_inference.VERSION
 
 
 @pytest.mark.parametrize(
@@ -85,15 +75,15 @@ def test_its_version_is_the_project_s() -> None:
 )
 def test_every_error_is_documented(path: str, method: str, about: dict[str, Any]) -> None:
     statuses = {int(status) for status in about["responses"]}
-    assert {200, 404, 500} <= statuses <= {200, *http.STATUS.values()}
+    assert {200, 404, 500} <= statuses <= {200, *STATUS.values()}
     if "requestBody" in about:
-        assert statuses >= set(http.STATUS.values()) - {405}
+        assert statuses >= set(STATUS.values()) - {405}
 
 
 @pytest.mark.parametrize(
     ("path", "method"), [(path, method) for path, method, about in OPERATIONS if method == "get"]
 )
-def test_every_get_is_answered_as_it_says(app: http.App, path: str, method: str) -> None:
+def test_every_get_is_answered_as_it_says(app: App, path: str, method: str) -> None:
     answer = app(Request("GET", filled(app, path)))
     assert answer.status == 200
     check(path, method, answer)
@@ -101,7 +91,7 @@ def test_every_get_is_answered_as_it_says(app: http.App, path: str, method: str)
 
 
 @pytest.mark.parametrize(("path", "method", "media", "value"), EXAMPLES)
-def test_every_example_is_answered(app: http.App, path: str, method: str, media: str, value: Any) -> None:
+def test_every_example_is_answered(app: App, path: str, method: str, media: str, value: Any) -> None:
     body = (value if isinstance(value, str) else json.dumps(value)).encode()
     answer = app(Request(method.upper(), filled(app, path), body, {"content-type": media}))
     assert answer.status == 200, answer.body
@@ -111,9 +101,7 @@ def test_every_example_is_answered(app: http.App, path: str, method: str, media:
 @pytest.mark.parametrize(
     ("path", "method", "about"), OPERATIONS, ids=lambda v: v if isinstance(v, str) else ""
 )
-def test_errors_have_the_shape_that_it_says(
-    app: http.App, path: str, method: str, about: dict[str, Any]
-) -> None:
+def test_errors_have_the_shape_that_it_says(app: App, path: str, method: str, about: dict[str, Any]) -> None:
     target = filled(app, path)
     if "requestBody" in about:
         for body, headers in (
@@ -135,7 +123,7 @@ def test_errors_have_the_shape_that_it_says(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_page_needs_nothing_from_another_host(app: http.App, method: str) -> None:
+def test_the_page_needs_nothing_from_another_host(app: App, method: str) -> None:
     answer = app(Request(method, "/docs"))
     page = (FOLDER / "docs.html").read_text()
     assert answer.content_type == "text/html; charset=utf-8"

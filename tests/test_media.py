@@ -16,7 +16,7 @@ from thimble.inference.classifier import load
 from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import media, routes
-from thimble.web.http import Request, Response
+from thimble.web.app import Request, Response
 from thimble.web.media import delimited
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import json
 import struct
@@ -19,12 +18,12 @@ from hypothesis import strategies as st
 from thimble import spelling
 from thimble.registry import lookup
 from thimble.settings import from_environment
-from thimble.web import gateway, media, options, protocols, routes
-from thimble.web.http import Request, Response
+from thimble.web import gateway, media, options, routes
+from thimble.web.app import Request, Response
 from thimble_infra.payload import HttpRequest, event
 
 FOLDER = Path(__file__).parents[1] / "model"
-API = json.loads((Path(__file__).parents[1] / "functions/thimble/web/protocols/openapi.json").read_bytes())
+API = json.loads((Path(__file__).parents[1] / "functions/thimble/web/openapi.json").read_bytes())
 IRIS, PENGUINS = ((FOLDER / f"{name}.json").read_bytes() for name in ("iris", "penguins"))
 NAMES = json.loads(IRIS)["feature_names_in"]
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -98,19 +97,14 @@ def test_a_parameter_of_a_url_that_is_signed_in_advance_is_the_gateway_s() -> No
     assert post("/classify", BODIES["/classify"], query=signed).status == 200
 
 
-def test_the_description_has_the_parameters_that_the_routes_know() -> None:
-    for name in sorted(set(protocols.MODULES.values())):
-        for path, methods in importlib.import_module(f"thimble.web.protocols.{name}").ROUTES.items():
-            for method, operation in methods.items():
-                told = API["paths"][path][method.lower()].get("parameters", [])
-                told = [
-                    API["components"]["parameters"][p["$ref"].split("/")[-1]] if "$ref" in p else p
-                    for p in told
-                ]
-                assert {p["name"] for p in told if p["in"] == "query"} == set(operation.parameters), path
-                assert {p["name"].lower() for p in told if p["in"] == "header"} <= set(operation.headers), (
-                    path
-                )
+@pytest.mark.parametrize("route", routes.ROUTES)
+def test_the_description_has_the_parameters_that_a_route_knows(route: routes.Route) -> None:
+    told = [
+        API["components"]["parameters"][p["$ref"].split("/")[-1]] if "$ref" in p else p
+        for p in API["paths"][route.path][route.method.lower()].get("parameters", [])
+    ]
+    assert {p["name"] for p in told if p["in"] == "query"} == set(route.parameters)
+    assert {p["name"].lower() for p in told if p["in"] == "header"} <= set(route.headers)
 
 
 @pytest.mark.parametrize("path", ["/v1/models/iris:predict", "/v2/models/iris/infer", "/invocations"])

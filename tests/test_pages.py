@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from thimble.web.http import STATUS
+from thimble.web.app import STATUS
 from thimble_infra.cli import app
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as npst
 from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import routes
-from thimble.web.http import Request, Response
-from thimble.web.protocols.open_inference import wire
+from thimble.web.app import Request, Response
+from thimble.web.open_inference import wire
 
 FOLDER = Path(__file__).parents[1] / "model"
 ROW = [5.1, 3.5, 1.4, 0.2]

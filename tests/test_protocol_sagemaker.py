@@ -13,7 +13,7 @@ import pytest
 from thimble.registry import lookup
 from thimble.settings import from_environment
 from thimble.web import routes
-from thimble.web.http import Request, Response
+from thimble.web.app import Request, Response
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 NAMES = json.loads(IRIS)["feature_names_in"]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from thimble.inference.classifier import Classifier, load
 from thimble.registry import lookup
 from thimble.settings import from_environment
-from thimble.web import http, media, routes
-from thimble.web.http import Request, Response
+from thimble.web import media, routes
+from thimble.web.app import Request, Response
 
 FOLDER = Path(__file__).parents[1] / "model"
 RNG = np.random.default_rng(3)
@@ -304,14 +304,6 @@ def test_the_row_limit_holds_for_every_protocol(path: str, body: bytes, headers:
     assert app(Request("POST", path, b"x" * 6_000_001, headers)).status == 413
 
 
-def test_no_protocol_is_imported_before_it_is_spoken() -> None:
-    served = Served("iris")
-    router = served.app.find.__wrapped__.__self__  # type: ignore[attr-defined]
-    assert set(router._spoken) == {"native"}
-    served.app(Request("GET", "/v2"))
-    assert set(router._spoken) == {"native", "open_inference"}
-
-
 def test_without_a_model_every_protocol_is_unready_and_the_server_lives() -> None:
     def away(uri: str) -> bytes:
         raise OSError
@@ -326,4 +318,3 @@ def test_a_404_says_where_to_look() -> None:
     answer = Served("iris").app(Request("GET", "/v3"))
     assert answer.status == 404
     assert "/openapi.json" in json.loads(answer.body)["error"]
-    assert http.failure(404, "x") == Response(404, b'{"error":"x"}')

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from thimble.errors import Unavailable
 from thimble.inference.classifier import load
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
-from thimble.web import gateway, http, routes
-from thimble.web.http import MAX_CARRIED_BYTES, carried_bytes
+from thimble.web import gateway, routes
+from thimble.web.app import MAX_CARRIED_BYTES, carried_bytes
 
 MODEL = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -270,7 +272,7 @@ def test_a_browser_may_send_a_signature_and_every_header_that_is_read() -> None:
     allowed = Door({"CORS_ALLOW_ORIGIN": "*"}).call("OPTIONS", "/classify").headers
     sent = set(allowed["access-control-allow-headers"].split(", "))
     assert sent >= {"authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}
-    sources = [path.read_text() for path in Path(http.__file__).parent.rglob("*.py")]
+    sources = [path.read_text() for path in Path(routes.__file__).parent.rglob("*.py")]
     read = r'request\.headers(?:\.get\(|\[)"([a-z0-9-]+)"|HEADER_LENGTH = "(.*)"'
     names = {found[1] or found[2] for source in sources for found in re.finditer(read, source)}
     assert len(names) > 4
@@ -365,3 +367,12 @@ def test_one_row_whose_answer_lambda_would_not_carry_is_told_so() -> None:
 def test_a_stage_is_no_part_of_the_path(door: Door) -> None:
     context = {"http": {"method": "GET", "path": "/prod/health"}, "stage": "prod"}
     assert door.call("GET", "/prod/health", requestContext=context).status == 200
+
+
+@given(st.lists(st.sampled_from([*"ab/:{}", "/v1", "/v2", "models", "versions", "infer", ":predict"])))
+def test_a_path_has_the_parameters_that_its_pattern_says(parts: list[str]) -> None:
+    path = "/v1/models/" + "".join(parts)
+    for pattern in {route.path for route in routes.ROUTES}:
+        expression = re.escape(pattern).replace(r"\{", "(?P<").replace(r"\}", ">[^/]+)")
+        found = re.fullmatch(expression, path)
+        assert routes.path_parameters(pattern, path) == (found and found.groupdict())

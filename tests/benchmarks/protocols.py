@@ -22,8 +22,9 @@ from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import telemetry
 from thimble.registry import lookup
 from thimble.settings import from_environment
-from thimble.web import gateway, http, routes
-from thimble.web.protocols.open_inference import wire
+from thimble.web import app as web
+from thimble.web import gateway, routes
+from thimble.web.open_inference import wire
 
 MODELS = Path(__file__).parents[2] / "model"
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -92,7 +93,7 @@ def _many(rows: Any, datatype: str) -> tuple[Event, Event]:
     return _event(path, head + rows.tobytes(), **{LENGTH: str(len(head))}), text
 
 
-def _app(name: str) -> http.App:
+def _app(name: str) -> web.App:
     telemetry.logger.registered_handler.stream = NOWHERE  # type: ignore[attr-defined]
     settings = from_environment({"MODEL_URI": "any", "MAX_BODY_BYTES": "100000000"})
     document = (MODELS / f"{name}.json").read_bytes()
@@ -119,10 +120,10 @@ def _run(handler: Any, event: Event, repeats: int = REPEATS) -> Callable[[], Fig
     return lambda: _timed(lambda: handler(event, None)["statusCode"], repeats)
 
 
-def _request(app: http.App, event: Event) -> Callable[[], Figure]:
+def _request(app: web.App, event: Event) -> Callable[[], Figure]:
     """Without what API Gateway makes of a body on its way."""
     body = base64.b64decode(event["body"]) if event["isBase64Encoded"] else event["body"].encode()
-    request = http.Request("POST", event["rawPath"], body, event["headers"])
+    request = web.Request("POST", event["rawPath"], body, event["headers"])
     return lambda: _timed(lambda: app(request).status, 1)
 
 

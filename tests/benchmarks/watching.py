@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
@@ -22,9 +22,9 @@ from thimble.inference.classifier import Classifier, load
 from thimble.registry.lookup import OneModel
 from thimble.registry.published import Serving
 from thimble.tables import formats
-from thimble.web import gateway, serving
-from thimble.web.http import App
-from thimble.web.protocols import Router
+from thimble.web import gateway, routes
+from thimble.web.app import App
+from thimble.web.service import Service
 from thimble_model import examples, export
 from thimble_model.frames import json_rows
 
@@ -76,8 +76,8 @@ class Alone(OneModel):
 
 def _requests(classifier: Classifier, body: str, times: int) -> Figure:
     watching = recent.Watch()
-    service = serving.Service(Alone(classifier), settings.from_environment({}), watching)
-    handle = gateway.handler(App(Router(service).find, 10**7))
+    service = Service(Alone(classifier), settings.from_environment({}), watching)
+    handle = gateway.handler(App(cache(partial(routes.find, service)), 10**7))
     request = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
     event = {"version": "2.0", "rawPath": "/classify", "headers": {}, "body": body, "requestContext": request}
     with _silent():

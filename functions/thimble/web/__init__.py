@@ -1,6 +1,7 @@
 """Door one: from API Gateway's event to the answer of a protocol, and back.
 
-gateway    the event;  `http` requests, routes and errors' statuses;  `routes` the application
-protocols  a module each, imported when it is first spoken;  `media`, `bodies`, `codings` what bodies are in
-tables     rows from whatever was sent, `tensors` among it;  `serving` the one place that classifies them
+gateway    the event;  `app` requests, responses and errors' statuses;  `routes` the table of paths
+native, v1, open_inference, invocations   the protocols, a module each, imported when first asked for
+media      what bodies are in, with `bodies` and `codings`;  `tables`, `tensors` the rows that they have
+service    classifies rows, whatever they came in
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from thimble.errors import MalformedBody
-from thimble.web.http import Request, Response, error_response
+from thimble.web.app import Request, Response, error_response
 
 
 def handler(app: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any], dict[str, Any]]:

@@ -1,15 +1,124 @@
-"""The application: every protocol's routes in front of one service."""
+"""The routes: what answers each method of a path, and with which options.
+
+A handler is a function of the service, the request and the path's parameters. A protocol is a module of this
+package and its lines here; it is imported when one of its paths is first asked for.
+"""
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import NamedTuple
+
 from thimble.registry.lookup import Models
 from thimble.settings import Settings
-from thimble.web.http import App
-from thimble.web.protocols import Router
-from thimble.web.serving import Service
+from thimble.web.app import App, Operation, Resource, Response
+from thimble.web.service import Service
+
+PATHS = 256  # whose route is remembered: callers ask the same ones again
+
+
+class Route(NamedTuple):
+    path: str
+    method: str
+    handler: str  # "module:function" of this package
+    parameters: tuple[str, ...] = ()  # of the query
+    headers: tuple[str, ...] = ()  # of those that only one protocol reads
+    failure: str = "app:failure"  # writes the path's errors
+
+
+MODEL = ("model", "version")
+CLASSIFY = (*MODEL, "top")
+LENGTH = ("inference-header-content-length",)
+TARGET = (  # SageMaker's others choose another container or component, a session or an explanation
+    "x-amzn-sagemaker-target-model",
+    "x-amzn-sagemaker-target-variant",
+    "x-amzn-sagemaker-custom-attributes",
+    "x-amzn-sagemaker-inference-id",
+)
+SAGEMAKER = "invocations:failure"
+
+ROUTES = (
+    Route("/classify", "POST", "native:classify", CLASSIFY),
+    Route("/health", "GET", "native:health"),
+    Route("/model", "GET", "native:model", MODEL),
+    Route("/openapi.json", "GET", "native:openapi"),
+    Route("/docs", "GET", "native:docs"),
+    # TensorFlow Serving, KServe's V1, Vertex AI
+    Route("/", "GET", "v1:alive"),
+    Route("/v1/models", "GET", "v1:models"),
+    Route("/v1/models/{model}:predict", "POST", "v1:predict"),
+    Route("/v1/models/{model}", "GET", "v1:status"),
+    Route("/v1/models/{model}/versions/{version}:predict", "POST", "v1:predict"),
+    Route("/v1/models/{model}/versions/{version}", "GET", "v1:status"),
+    # Open Inference: KServe's V2, Triton
+    Route("/v2", "GET", "open_inference:server"),
+    Route("/v2/health/live", "GET", "open_inference:live"),
+    Route("/v2/health/ready", "GET", "open_inference:ready"),
+    Route("/v2/models", "GET", "open_inference:models"),
+    Route("/v2/repository/index", "POST", "open_inference:index"),
+    Route("/v2/models/{model}", "GET", "open_inference:metadata"),
+    Route("/v2/models/{model}/ready", "GET", "open_inference:model_ready"),
+    Route("/v2/models/{model}/infer", "POST", "open_inference:infer", headers=LENGTH),
+    Route("/v2/models/{model}/versions/{version}", "GET", "open_inference:metadata"),
+    Route("/v2/models/{model}/versions/{version}/ready", "GET", "open_inference:model_ready"),
+    Route("/v2/models/{model}/versions/{version}/infer", "POST", "open_inference:infer", headers=LENGTH),
+    # SageMaker and MLflow
+    Route("/ping", "GET", "invocations:ping", failure=SAGEMAKER),
+    Route("/invocations", "POST", "invocations:classify", headers=TARGET, failure=SAGEMAKER),
+    Route(
+        "/endpoints/{model}/invocations", "POST", "invocations:classify", headers=TARGET, failure=SAGEMAKER
+    ),
+    Route("/version", "GET", "invocations:version"),
+)
 
 
 def app(models: Models, settings: Settings) -> App:
-    router = Router(Service(models, settings))
-    router.speak("native")  # at cold start; the others when they are asked for
-    return App(router.find, settings.max_body_bytes, settings.cors_allow_origin)
+    """Put the routes in front of one service."""
+    service = Service(models, settings)
+    found = lru_cache(maxsize=PATHS)(partial(find, service))
+    found("/classify")  # imports our own protocol at cold start
+    return App(found, settings.max_body_bytes, settings.cors_allow_origin)
+
+
+def find(service: Service, path: str) -> Resource | None:
+    """What a path leads to: the operations of the first of the table's paths that it matches."""
+    for route in ROUTES:
+        found = path_parameters(route.path, path)
+        if found is not None:
+            operations = {
+                other.method: Operation(
+                    partial(_function(other.handler), service, **found), other.parameters, other.headers
+                )
+                for other in ROUTES
+                if other.path == route.path
+            }
+            return Resource(operations, _function(route.failure))
+    return None
+
+
+def path_parameters(pattern: str, path: str) -> dict[str, str] | None:
+    """Return the values of the names in a pattern such as /v1/models/{model}:predict; None if the path is
+    another."""
+    wanted, given = pattern.split("/"), path.split("/")
+    if len(wanted) != len(given):
+        return None
+    found = {}
+    for part, segment in zip(wanted, given, strict=True):
+        name, brace, ending = part.removeprefix("{").partition("}")
+        if not brace:
+            if part != segment:
+                return None
+        elif len(segment) > len(ending) and segment.endswith(ending):
+            found[name] = segment[: len(segment) - len(ending)]
+        else:
+            return None
+    return found
+
+
+def _function(name: str) -> Callable[..., Response]:
+    """Import "module:function"."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Response] = getattr(importlib.import_module(f"thimble.web.{module}"), function)
+    return found

@@ -6,16 +6,15 @@ Rows come as `instances` and are answered by `predictions`; columns come as `inp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from thimble.tables.answers import answers, columns, identity
 from thimble.web import bodies, media, options
-from thimble.web.http import Methods, Operation, Request, Response, json_response
-from thimble.web.serving import Service
+from thimble.web.app import Request, Response, json_response
+from thimble.web.service import Service
 from thimble.web.tables import Rows, columnar
 
-MEDIA = (media.JSON,)
+ACCEPTED_TYPES = (media.JSON,)
 KEYS = ("instances", "instance", "inputs", "signature_name", "parameters")
 
 
@@ -37,8 +36,8 @@ def status(service: Service, request: Request, model: str, version: str = "") ->
 
 
 def predict(service: Service, request: Request, model: str, version: str = "") -> Response:
-    sent = media.sent(request.headers.get("content-type", ""), MEDIA)
-    media.wanted(request.headers.get("accept", ""), MEDIA, sent)
+    sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
+    media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
     asked = bodies.envelope(media.utf8(request.body, sent))
     options.check_one_source(asked)
     options.check_keys(asked, KEYS)
@@ -56,13 +55,3 @@ def _inputs(asked: dict[str, Any]) -> Rows:
     """A column a feature, or one tensor of rows."""
     inputs = asked["inputs"]
     return columnar(inputs, "inputs") if isinstance(inputs, dict) else bodies.listed(asked, "inputs")
-
-
-ROUTES: Mapping[str, Methods] = {
-    "/": {"GET": Operation(alive)},
-    "/v1/models": {"GET": Operation(models)},
-    "/v1/models/{model}:predict": {"POST": Operation(predict)},
-    "/v1/models/{model}": {"GET": Operation(status)},
-    "/v1/models/{model}/versions/{version}:predict": {"POST": Operation(predict)},
-    "/v1/models/{model}/versions/{version}": {"GET": Operation(status)},
-}

@@ -15,9 +15,8 @@ from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.tables.answers import output_prefix
 from thimble.web import options
-from thimble.web.protocols.open_inference.headings import PLAIN, content_type, described, parameters
-from thimble.web.protocols.open_inference.wire import DTYPES, Tensor
-from thimble.web.serving import Answered
+from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
+from thimble.web.service import Classified
 from thimble.web.tensors import Values
 
 DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels that are no strings
@@ -26,7 +25,7 @@ KEYS = ("name", "parameters")
 PARAMETERS = ("binary_data", "classification", "content_type", "headers")
 
 
-class Part(NamedTuple):
+class RequestedOutput(NamedTuple):
     """What can be asked for by one name."""
 
     head: Head
@@ -57,26 +56,26 @@ class Part(NamedTuple):
 
 
 def chosen(
-    answered: Answered, wanted: Sequence[dict[str, Any]] | None, binary: bool
+    answered: Classified, wanted: Sequence[dict[str, Any]] | None, binary: bool
 ) -> list[tuple[Tensor, bool]]:
     """The outputs that are wanted, or all, and whether each goes as bytes."""
-    known = _known(answered)
+    known = _available_outputs(answered)
     if wanted is None:
         return [(part.tensor(name), binary) for name, part in known.items()]
     return [_asked_for(known, raw, f"outputs[{i}]", binary) for i, raw in enumerate(wanted)]
 
 
-def _known(answered: Answered) -> dict[str, Part]:
+def _available_outputs(answered: Classified) -> dict[str, RequestedOutput]:
     classifier, known = answered.classifier, {}
     for head, scores in zip(classifier.heads, answered.predictions.outputs, strict=True):
         labels, numbers = _names(classifier, head)
-        known[labels] = Part(head, scores, True)
-        known[numbers] = Part(head, scores, False)
+        known[labels] = RequestedOutput(head, scores, True)
+        known[numbers] = RequestedOutput(head, scores, False)
     return known
 
 
 def _asked_for(
-    known: Mapping[str, Part], raw: dict[str, Any], path: str, binary: bool
+    known: Mapping[str, RequestedOutput], raw: dict[str, Any], path: str, binary: bool
 ) -> tuple[Tensor, bool]:
     options.check_close(raw, KEYS, path)
     name, asked = raw.get("name"), parameters(raw, PARAMETERS, path)
@@ -119,3 +118,8 @@ def _described(classifier: Classifier, head: Head) -> list[dict[str, Any]]:
         return [described(first, "BOOL", -1, width) | labels, described(numbers, "FP64", -1, width) | labels]
     datatype, _ = _labels(head.classes, head.texts)
     return [described(first, datatype, -1), described(numbers, "FP64", -1, width) | labels]
+
+
+def described(name: str, datatype: str, *shape: int) -> dict[str, Any]:
+    """A tensor as metadata has it; -1 is any size."""
+    return {"name": name, "datatype": datatype, "shape": shape}

@@ -1,19 +1,21 @@
-"""The Open Inference Protocol's tensors: datatypes, and data as JSON or as bytes, both ways."""
+"""The Open Inference Protocol's tensors: datatypes, parameters, and data as JSON or as bytes, both ways."""
 
 from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from thimble.errors import MalformedBody, UnprocessableRows
+from thimble import spelling
+from thimble.errors import InvalidInput, MalformedBody, UnprocessableRows
 from thimble.inference.arrays import all_finite
 from thimble.tables.values import kind
+from thimble.web import options
 from thimble.web.tensors import Values, check_booleans
 
 DTYPES = {
@@ -26,6 +28,8 @@ DTYPES = {
     "BYTES": "O",
 }
 LENGTH = struct.Struct("<I")  # before each of BYTES
+SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
+PLAIN = ("np", "pd", "str")  # content types of numbers, columns and texts: what they are without it
 
 
 class Tensor(NamedTuple):
@@ -197,3 +201,36 @@ def to_bytes(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
         "shape": tensor.shape,
         "parameters": {"binary_data_size": len(data)},
     }, data
+
+
+def objects(raw: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    found = raw[key]
+    if not isinstance(found, list) or not set(map(type, found)) <= {dict}:
+        raise MalformedBody(f"{key} is not a list of objects")
+    if not found:
+        raise MalformedBody(f"{key} is empty")
+    return found
+
+
+def parameters(raw: Mapping[str, Any], known: tuple[str, ...], path: str) -> Mapping[str, Any]:
+    """The options of a request, an input or an output; those that nobody knows are others' own."""
+    found = raw.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise MalformedBody(f"the parameters of {path} are {kind(found)}, not an object")
+    if any(name in found for name in SHARED_MEMORY):
+        raise InvalidInput(f"{path} names shared memory, which nobody shares with this server; send the data")
+    options.check_close(found, known, f"parameters of {path}")
+    return found
+
+
+def content_type(asked: Mapping[str, Any], known: tuple[str, ...], path: str) -> str:
+    """What MLServer's clients say of data beside their datatype, and of answers; "" if nothing is said."""
+    found = asked.get("content_type")
+    if found is None:
+        return ""
+    if not isinstance(found, str) or found not in known:
+        told = spelling.hint(found, known) if isinstance(found, str) else ""
+        raise InvalidInput(f"the content_type of {path} is none of {', '.join(known)}{told}")
+    return found

@@ -1,4 +1,9 @@
-"""Inference: what is asked, in JSON with binary data after it or without, and the answer likewise."""
+"""The Open Inference Protocol over REST, also known as KServe's V2 and Triton's, with Triton's extensions for
+binary tensors and classification.
+
+https://github.com/kserve/open-inference-protocol describes it. `inputs` makes a table of tensors, `outputs`
+tensors of predictions; `wire` is a tensor's JSON and bytes.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +12,81 @@ from typing import Any
 import orjson
 
 from thimble.errors import MalformedBody
+from thimble.inference.classifier import Classifier
 from thimble.tables.values import kind
 from thimble.web import bodies, media, options
-from thimble.web.http import Request, Response
-from thimble.web.protocols.open_inference import inputs, outputs, wire
-from thimble.web.protocols.open_inference.headings import PLAIN, content_type, objects, parameters
-from thimble.web.protocols.open_inference.wire import Tensor
-from thimble.web.serving import Answered, Service
+from thimble.web.app import Request, Response, json_response
+from thimble.web.open_inference import inputs, outputs, wire
+from thimble.web.open_inference.wire import PLAIN, Tensor, content_type, objects, parameters
+from thimble.web.service import Classified, Service
 
-MEDIA = (media.JSON, media.BINARY)
+VERSION = "0.1.0"  # of Thimble
+EXTENSIONS = ["binary_tensor_data", "classification"]
+ACCEPTED_TYPES = (media.JSON, media.BINARY)
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name", "model_version")  # the last two are KServe's
 PARAMETERS = ("binary_data_output", "content_type", "headers", "priority", "timeout")
 HEADER_LENGTH = "inference-header-content-length"  # of the JSON before binary data
 
 
+def server(service: Service, request: Request) -> Response:
+    return json_response(200, {"name": "thimble", "version": VERSION, "extensions": EXTENSIONS})
+
+
+def live(service: Service, request: Request) -> Response:
+    return json_response(200, {"live": True})
+
+
+def ready(service: Service, request: Request) -> Response:
+    service.models.get()
+    return json_response(200, {"live": True, "ready": True})
+
+
+def models(service: Service, request: Request) -> Response:
+    return json_response(200, {"models": service.models.names()})
+
+
+def index(service: Service, request: Request) -> Response:
+    """As Triton's model repository extension has it. All that are listed are ready, which a body may ask."""
+    if request.body.strip():
+        asked = bodies.envelope(request.body, '{"ready": true}')
+        options.check_keys(asked, ("ready",))
+        options.flag(asked, "ready", "the body")
+    known = {"version": "", "state": "READY", "reason": ""}
+    return json_response(200, [{"name": name} | known for name in service.models.names()])
+
+
+def model_ready(service: Service, request: Request, model: str, version: str = "") -> Response:
+    service.models.get(model, version)
+    return json_response(200, {"name": model, "ready": True})
+
+
+def metadata(service: Service, request: Request, model: str, version: str = "") -> Response:
+    classifier = service.models.get(model, version)
+    return json_response(
+        200,
+        {
+            "name": model,
+            "versions": [classifier.digest] if version else service.models.versions(model),
+            "platform": "thimble",
+            "inputs": _inputs(classifier),
+            "outputs": outputs.metadata(classifier),
+        },
+    )
+
+
+def _inputs(classifier: Classifier) -> list[dict[str, Any]]:
+    """One tensor of numbers, or a column a feature."""
+    if classifier.preprocessing is None:
+        return [outputs.described("input", "FP64", -1, classifier.n_features)]
+    datatypes = {"text": "BYTES", "boolean": "BOOL"}
+    return [
+        outputs.described(feature.name or f"feature {i}", datatypes.get(feature.type, "FP64"), -1, 1)
+        for i, feature in enumerate(classifier.features)
+    ]
+
+
 def infer(service: Service, request: Request, model: str, version: str = "") -> Response:
-    media.wanted(request.headers.get("accept", ""), MEDIA, media.PLAIN[media.JSON])
+    media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, media.PLAIN[media.JSON])
     asked, data = _read(request)
     identifier = _identifier(asked.get("id", ""))
     wanted = objects(asked, "outputs") if asked.get("outputs") else None
@@ -56,7 +120,7 @@ def _identifier(value: Any) -> str:
     return value
 
 
-def _versions(answered: Answered) -> dict[str, Any]:
+def _versions(answered: Classified) -> dict[str, Any]:
     """Of a canary's answers: which rows the other version gave."""
     found = answered.predictions.versions
     others = [row for row, version in enumerate(found) if version != answered.classifier.digest]
@@ -68,7 +132,7 @@ def _versions(answered: Answered) -> dict[str, Any]:
 
 def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
     """The JSON, and the binary data after it."""
-    sent = media.sent(request.headers.get("content-type", ""), MEDIA)
+    sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
         return bodies.envelope(media.utf8(request.body, sent), inputs.EXAMPLE), memoryview(b"")

@@ -16,7 +16,7 @@ from thimble.tables import rows
 from thimble.web.tables import Table
 
 
-class Answered(NamedTuple):
+class Classified(NamedTuple):
     """A request's rows, classified by one model; in a canary by two: `predictions.versions` says which."""
 
     classifier: Classifier
@@ -30,14 +30,14 @@ class Service:
         self.settings = settings
         self.watch = watch or Watch()
 
-    def classify(self, table: Table, name: str = "", version: str = "") -> Answered:
+    def classify(self, table: Table, name: str = "", version: str = "") -> Classified:
         """Every row answered, or an error that names the first that cannot be."""
         serving = self.models.serving(name, version)
         columns = table.columns(serving.classifier, self.settings.max_rows)
         classifier, predictions = _predicted(serving, columns)
         rows.refuse(predictions.rejected, table.place)
         self.watch.seen(classifier, columns, predictions)
-        return Answered(classifier, predictions, len(columns[0]))
+        return Classified(classifier, predictions, len(columns[0]))
 
 
 def _predicted(serving: Serving, columns: Any) -> tuple[Classifier, Predictions]:

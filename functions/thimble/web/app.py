@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -70,19 +69,22 @@ class Response(NamedTuple):
         return {"statusCode": self.status, "headers": headers, "body": body, "isBase64Encoded": encoded}
 
 
-Handler = Callable[..., Response]  # of the request, and of the path's parameters by name
-
-
 class Operation(NamedTuple):
     """What answers a method of a path, and which options it knows by name."""
 
-    handler: Handler
+    handler: Callable[[Request], Response]
     parameters: tuple[str, ...] = ()  # of the query
     headers: tuple[str, ...] = ()  # of those that `options` looks at
 
 
-Methods = Mapping[str, Operation]
 Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
+
+
+class Resource(NamedTuple):
+    """What a path leads to."""
+
+    operations: Mapping[str, Operation]  # by method
+    failure: Failure
 
 
 def json_response(status: int, value: Any, rows: int = 0) -> Response:
@@ -93,66 +95,39 @@ def failure(status: int, sentence: str) -> Response:
     return json_response(status, {"error": sentence})
 
 
-class Route(NamedTuple):
-    """What a path leads to."""
-
-    methods: Methods
-    parameters: Mapping[str, str] = {}
-    failure: Failure = failure
-
-
-def matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
-    """Of paths such as /v2/models/{model}: the parameters are the match's groups."""
-    escaped = re.escape(pattern).replace(r"\{", "(?P<").replace(r"\}", ">[^/]+)")
-    return re.compile(escaped).fullmatch
-
-
 class App:
     """Answers every request: by its route, or by an error's status."""
 
     def __init__(
-        self, find: Callable[[str], Route | None], max_body_bytes: int, cors_allow_origin: str = ""
+        self, find: Callable[[str], Resource | None], max_body_bytes: int, cors_allow_origin: str = ""
     ) -> None:
         self.find = find
         self.max_body_bytes = max_body_bytes
         self.cors_allow_origin = cors_allow_origin
 
     def __call__(self, request: Request) -> Response:
-        route = None
+        resource = None
         try:
+            resource = self.find(request.path) or self.find(request.path.rstrip("/") or "/")
             if request.method == "OPTIONS" and self.cors_allow_origin:
-                response = self._with_cors(self._preflight(request.path))
+                response = self._with_cors(_preflight(resource))
             else:
-                route = self._route(request.path)
-                response = self._with_cors(self._answer(route, request))
+                response = self._with_cors(self._answer(resource, request))
             _check_size(response)
         except Exception as error:
-            response = self._with_cors(error_response(error, route.failure if route else failure))
+            response = self._with_cors(error_response(error, resource.failure if resource else failure))
         _record(request, response)
         return response._replace(body=b"") if request.method == "HEAD" else response
 
-    def _preflight(self, path: str) -> Response:
-        """A browser's question before its request, which itself is told if there is no such path."""
-        route = self._found(path)
-        methods = _methods(route) if route else "GET, HEAD, POST"
-        return Response(204, headers={"access-control-allow-methods": methods})
-
-    def _found(self, path: str) -> Route | None:
-        return self.find(path) or self.find(path.rstrip("/") or "/")
-
-    def _route(self, path: str) -> Route:
-        route = self._found(path)
-        if route is None:
+    def _answer(self, resource: Resource | None, request: Request) -> Response:
+        if resource is None:
             raise errors.NotFound("there is no such path; GET /docs or /openapi.json says what there is")
-        return route
-
-    def _answer(self, route: Route, request: Request) -> Response:
-        operation = route.methods.get("GET" if request.method == "HEAD" else request.method)
+        operation = resource.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
-            return _not_allowed(route)
+            return _not_allowed(resource)
         options.check_query(request.query, request.doubled, operation.parameters)
         options.check_headers(request.headers, operation.headers)
-        response = operation.handler(self._unpacked(request), **route.parameters)
+        response = operation.handler(self._unpacked(request))
         return _packed(response, request.headers.get("accept-encoding", ""))
 
     def _unpacked(self, request: Request) -> Request:
@@ -182,14 +157,20 @@ class App:
         return response._replace(headers={**response.headers, **cors})
 
 
-def _methods(route: Route) -> str:
+def _methods(resource: Resource) -> str:
     """What a path takes; HEAD wherever GET is."""
-    return ", ".join(route.methods).replace("GET", "GET, HEAD")
+    return ", ".join(resource.operations).replace("GET", "GET, HEAD")
 
 
-def _not_allowed(route: Route) -> Response:
-    methods = _methods(route)
-    refused = error_response(errors.MethodNotAllowed(f"this path takes {methods}"), route.failure)
+def _preflight(resource: Resource | None) -> Response:
+    """A browser's question before its request, which itself is told if there is no such path."""
+    methods = _methods(resource) if resource else "GET, HEAD, POST"
+    return Response(204, headers={"access-control-allow-methods": methods})
+
+
+def _not_allowed(resource: Resource) -> Response:
+    methods = _methods(resource)
+    refused = error_response(errors.MethodNotAllowed(f"this path takes {methods}"), resource.failure)
     return refused._replace(headers={**refused.headers, "allow": methods})
 
 

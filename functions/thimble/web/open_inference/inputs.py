@@ -9,22 +9,15 @@ import numpy as np
 
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.web import options
-from thimble.web.protocols.open_inference import wire
-from thimble.web.protocols.open_inference.headings import (
-    BASE64,
-    PLAIN,
-    content_type,
-    heading,
-    objects,
-    parameters,
-)
-from thimble.web.protocols.open_inference.wire import Tensor
+from thimble.web.open_inference import wire
+from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, objects, parameters
 from thimble.web.tables import Table
 from thimble.web.tensors import Matrix, Named
 
 EXAMPLE = '{"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [...]}]}'
 
 KEYS = ("name", "shape", "datatype", "data", "parameters")
+BASE64 = "base64"  # a content type of our texts
 PARAMETERS = ("binary_data_size", "content_type", "headers")
 
 
@@ -53,7 +46,7 @@ def _tensors(inputs: Sequence[Mapping[str, Any]], data: memoryview) -> list[Tens
 def _tensor(raw: Mapping[str, Any], path: str, data: memoryview) -> tuple[Tensor, memoryview]:
     """An input, and the binary data after its own."""
     options.check_close(raw, KEYS, path)
-    name, datatype, shape = heading(raw, path)
+    name, datatype, shape = _header(raw, path)
     asked = parameters(raw, PARAMETERS, path)
     packed = content_type(asked, (*PLAIN, BASE64), path) == BASE64
     size = asked.get("binary_data_size")
@@ -68,6 +61,20 @@ def _tensor(raw: Mapping[str, Any], path: str, data: memoryview) -> tuple[Tensor
     else:
         found, data = wire.from_bytes(name, datatype, shape, data[:size]), data[size:]
     return (wire.from_base64(found) if packed else found), data
+
+
+def _header(raw: Mapping[str, Any], path: str) -> tuple[str, str, list[int]]:
+    """Name, datatype and shape."""
+    name, datatype, shape = raw.get("name"), raw.get("datatype"), raw.get("shape")
+    if not isinstance(name, str) or not name:
+        raise MalformedBody(f"{path}.name is not there, or no string")
+    if not isinstance(datatype, str) or datatype not in DTYPES:
+        raise MalformedBody(f"{name}'s datatype is none of {', '.join(DTYPES)}")
+    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 2**31 for size in shape):
+        raise MalformedBody(f"{name}'s shape is not a list of sizes, such as [1, 4]")
+    if len(shape) not in (1, 2):
+        raise InvalidInput(f"{name} has {len(shape)} dimensions; send [rows, features] or [rows, 1]")
+    return name, datatype, shape
 
 
 def _columns(tensors: Sequence[Tensor]) -> Named:

@@ -1,27 +1,30 @@
-"""Thimble's own: classify, health, the model's card."""
+"""Thimble's own: classify, health, the model's card; the OpenAPI document, and a page to read and try it.
+
+The last two are files beside this module, read when they are asked for. The page needs nothing from another
+host.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 
 from thimble.errors import InvalidInput
 from thimble.tables.answers import answers, card, identity, most_likely
-from thimble.web import bodies, media, options
-from thimble.web.http import Methods, Operation, Request, Response, json_response
-from thimble.web.serving import Answered, Service
+from thimble.web import bodies, media, options, routes
+from thimble.web.app import Request, Response, json_response
+from thimble.web.service import Classified, Service
 
-MEDIA = (media.JSON, media.CSV, media.LINES)
-NAMED = ("model", "version")
-PARAMETERS = (*NAMED, "top")
+ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES)
 KEYS = ("instances", "instance")
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 
 
 def classify(service: Service, request: Request) -> Response:
-    sent = media.sent(request.headers.get("content-type", ""), MEDIA)
-    wanted = media.wanted(request.headers.get("accept", ""), MEDIA, sent)
+    sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
+    wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
     if sent.name == media.JSON:
         asked = bodies.envelope(media.utf8(request.body, sent))
-        options.check_keys(asked, KEYS, elsewhere=PARAMETERS)
+        options.check_keys(asked, KEYS, elsewhere=routes.CLASSIFY)
         table = bodies.instances(asked)
     else:
         table = sent.module.table(request.body, sent)
@@ -29,7 +32,7 @@ def classify(service: Service, request: Request) -> Response:
     return _response(answered, wanted, request.query.get("top", ""))
 
 
-def _response(answered: Answered, wanted: media.Media, top: str) -> Response:
+def _response(answered: Classified, wanted: media.Media, top: str) -> Response:
     classifier, predictions = answered.classifier, answered.predictions
     if wanted.name == media.CSV:
         if top:
@@ -59,8 +62,14 @@ def model(service: Service, request: Request) -> Response:
     return json_response(200, card(service.models.get(*named)))
 
 
-ROUTES: Mapping[str, Methods] = {
-    "/classify": {"POST": Operation(classify, PARAMETERS)},
-    "/health": {"GET": Operation(health)},
-    "/model": {"GET": Operation(model, NAMED)},
-}
+def openapi(service: Service, request: Request) -> Response:
+    return Response(200, _file("openapi.json"))
+
+
+def docs(service: Service, request: Request) -> Response:
+    return Response(200, _file("docs.html"), "text/html; charset=utf-8", {"content-security-policy": POLICY})
+
+
+def _file(name: str) -> bytes:
+    with open(f"{os.path.dirname(__file__)}/{name}", "rb") as file:
+        return file.read()

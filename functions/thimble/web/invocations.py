@@ -1,0 +1,144 @@
+"""SageMaker and MLflow, who share /ping and /invocations. MLflow's envelopes are known by their keys.
+
+SageMaker's runtime has /endpoints/{name}/invocations too, and MLflow's scoring server /version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thimble import spelling
+from thimble.errors import MalformedBody
+from thimble.tables.answers import answers, identity
+from thimble.tables.values import kind
+from thimble.web import bodies, media, options
+from thimble.web.app import Request, Response, json_response
+from thimble.web.media import Media
+from thimble.web.media.jsonlines import unwrapped
+from thimble.web.service import Classified, Service
+from thimble.web.tables import Rows, Table, columnar
+
+ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES, media.NPY)
+KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs")
+ADDED = ("instance", "params", "signature_name", "parameters")  # MLflow ignores unknown params
+SPLIT = ("columns", "index", "data")
+ERRORS = {503: "ServiceUnavailable", 500: "InternalFailure"}  # of AWS's SDKs; ours are ValidationError
+MLFLOW_VERSION = "3.17.2"  # whose protocol this is
+
+
+def version(service: Service, request: Request) -> Response:
+    return Response(200, MLFLOW_VERSION.encode(), "text/plain; charset=utf-8")
+
+
+def ping(service: Service, request: Request) -> Response:
+    service.models.get()
+    return json_response(200, {"status": "ok"})
+
+
+def classify(service: Service, request: Request, model: str = "") -> Response:
+    sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
+    wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
+    name = request.headers.get("x-amzn-sagemaker-target-model", model)
+    version = request.headers.get("x-amzn-sagemaker-target-variant", "")
+    answered = service.classify(_table(request.body, sent), name, version)
+    variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
+    return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
+
+
+def _table(body: bytes, sent: Media) -> Table:
+    if sent.name != media.JSON:
+        table: Table = sent.module.table(body, sent)
+        return table
+    value = bodies.value(media.utf8(body, sent))
+    if isinstance(value, list):
+        return _rows(value, "body")
+    if not isinstance(value, dict):
+        raise MalformedBody(
+            f"the body is {kind(value)}; send rows, or an object with one of {', '.join(KEYS)}"
+        )
+    options.check_one_source(value)
+    if not value.keys() & options.ROWS:
+        raise MalformedBody(f"the body has none of {', '.join(KEYS)}{_meant(value)}")
+    options.check_keys(value, (*KEYS, *ADDED))
+    options.check_none(value, "parameters")
+    if "dataframe_split" in value:
+        return _split(value["dataframe_split"])
+    if "dataframe_records" in value:
+        return _records(value["dataframe_records"])
+    if "inputs" in value:
+        return _inputs(value["inputs"])
+    if "features" in value:
+        return _rows(bodies.listed(value, "features").instances, "features")
+    rows = bodies.instances(value)
+    return rows._replace(instances=list(map(unwrapped, rows.instances)))
+
+
+def _meant(value: dict[str, Any]) -> str:
+    """The end of a sentence: which key is meant by one that nobody knows."""
+    return next(filter(None, (spelling.hint(name, KEYS) for name in value)), "")
+
+
+def _rows(value: list[Any], path: str) -> Rows:
+    """Rows, or one row."""
+    if value and not isinstance(value[0], list | dict):
+        return Rows([value], path)
+    return Rows(value, f"{path}[{{}}]")
+
+
+def _split(value: Any) -> Table:
+    """pandas' orient="split": names once, and rows."""
+    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+        raise MalformedBody(
+            'dataframe_split is no object with columns and data, such as {"columns": [...], "data": [...]}'
+        )
+    options.check_keys(value, SPLIT, "dataframe_split")
+    path, rows, names = "dataframe_split.data[{}]", value["data"], value.get("columns")
+    if names is None:
+        return Rows(rows, path)
+    if not isinstance(names, list) or not (_all(str, names) or _all(int, names)):
+        raise MalformedBody("dataframe_split.columns is not a list of names")
+    if len(set(names)) < len(names):
+        raise MalformedBody("dataframe_split.columns has a name twice")
+    for i, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != len(names):
+            raise MalformedBody(f"{path.format(i)} is not a list of {len(names)} values, as columns is")
+    if _all(int, names):  # pandas counts columns that have no names
+        return Rows(rows, path)
+    return Rows([dict(zip(names, row, strict=True)) for row in rows], path)
+
+
+def _all(wanted: type, values: list[Any]) -> bool:
+    return set(map(type, values)) <= {wanted}
+
+
+def _records(value: Any) -> Table:
+    if not isinstance(value, list):
+        raise MalformedBody(f"dataframe_records is {kind(value)}, not a list of objects")
+    return Rows(value, "dataframe_records[{}]")
+
+
+def _inputs(value: Any) -> Table:
+    """A column a feature, or one tensor of rows."""
+    if isinstance(value, dict):
+        return columnar(value, "inputs")
+    if not isinstance(value, list):
+        raise MalformedBody(f"inputs is {kind(value)}, neither rows nor columns")
+    return Rows(value, "inputs[{}]")
+
+
+def _response(answered: Classified, wanted: Media) -> Response:
+    classifier, predictions = answered.classifier, answered.predictions
+    if wanted.name == media.JSON:
+        found = answers(classifier, predictions)
+        return json_response(200, {"model": identity(classifier), "predictions": found})
+    if wanted.name == media.CSV:  # without a header, as its containers write it
+        wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
+    return Response(200, wanted.module.written(classifier, predictions, wanted), wanted.name)
+
+
+def failure(status: int, sentence: str) -> Response:
+    """What boto3 raises as its own exceptions, and MLflow's clients show."""
+    code = ERRORS.get(status, "ValidationError")
+    mlflow = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
+    told = {"error": sentence, "message": sentence, "error_code": mlflow}
+    return json_response(status, told)._replace(headers={"x-amzn-errortype": code})
