@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 collect_ignore = ["clients", "policies", "rehearsal"]  # need more than .venv: make test-clients, ...
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as deployed; threads that spin slow each other down
 EVENTS = Path(__file__).parent / "events"
 BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 
