@@ -15,7 +15,7 @@ from thimble.registry import lookup  # noqa: E402
 from thimble.web import gateway, routes  # noqa: E402
 
 _models = lookup.models(_settings, _folder)
-_models.warm()
+lookup.warm(_models)
 handler = gateway.handler(routes.app(_models, _settings))
 
 gc.freeze()

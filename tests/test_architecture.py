@@ -43,7 +43,7 @@ LAYERS = (
     ),
     *("drift.counting", "drift.waiting", "drift.report"),
     *(f"tables.{name}" for name in ("members", "values", "textcells", "headers", "rows", "answers")),
-    *("registry.pointer", "registry.versions", "registry.cache", "registry.canary"),
+    *("registry.pointer", "registry.cache", "registry.canary"),
     *(
         f"tables.{name}"
         for name in (
@@ -54,7 +54,7 @@ LAYERS = (
     ),
     *("web.options", "web.tables", "web.tensors", "web.bodies", "web.codings", "web.media"),
     *("settings", "telemetry", "drift.recent", "credentials", "store"),
-    *("registry.prefetch", "registry.follower", "registry.published", "registry.lookup"),
+    *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *("files.events", "files.retries", "files.streams", "files.uploads", "files.jobs", "files.raw_keys"),
     "files.pipeline",
     *(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.cloudformation import PARAMETERS, TEMPLATE, broken, refused
 from thimble.errors import InvalidInput
-from thimble.registry import pointer, versions
+from thimble.registry import pointer
 from thimble.settings import from_environment
 from thimble.tables.dialect import Given
 from thimble_infra.build import ROOT
@@ -77,11 +77,11 @@ def test_the_name_of_a_model_is_what_the_registry_takes_for_one(name: str) -> No
     assert (refused("ModelName", name) is None) == bool(pointer.NAME.fullmatch(name))
 
 
-@given(st.text("0123456789abcdefgA-", max_size=70) | st.from_regex(versions.VERSION, fullmatch=True))
+@given(st.text("0123456789abcdefgA-", max_size=70) | st.from_regex(pointer.VERSION, fullmatch=True))
 @settings(max_examples=100, deadline=None)
 def test_a_version_is_what_the_registry_takes_for_one(version: str) -> None:
     assert (refused("ModelVersion", version) is None) == (
-        not version or bool(versions.VERSION.fullmatch(version))
+        not version or bool(pointer.VERSION.fullmatch(version))
     )
 
 

@@ -47,7 +47,7 @@ def test_a_cold_start_reads_nothing_twice(
 ) -> None:
     pinned = published._replace(model_version=pin)
     models = lookup.models(pinned, prefetch.folder(pinned))
-    assert models.warm() is None
+    lookup.warm(models)
     assert models.get().digest == DIGEST
     assert set(reads.values()) == {1}
     assert pointer.document("iris", DIGEST) in reads
@@ -73,7 +73,8 @@ def test_what_goes_wrong_meanwhile_is_told_to_who_asks(current: bytes | None, er
     if current is not None:
         store.Folder(uri).put(pointer.current("iris"), current)
     asked = settings.from_environment({"MODELS_URI": uri, "MODEL_NAME": "iris"})
-    assert isinstance(lookup.models(asked, prefetch.folder(asked)).warm(), error)
+    with pytest.raises(error):
+        lookup.models(asked, prefetch.folder(asked)).get()
 
 
 def test_a_store_that_is_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +86,7 @@ def test_a_store_that_is_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(store.Folder, "get", away)
     asked = settings.from_environment({"MODELS_URI": "memory:///models", "MODEL_NAME": "iris"})
-    assert isinstance(lookup.models(asked, prefetch.folder(asked)).warm(), Unavailable)
+    lookup.warm(lookup.models(asked, prefetch.folder(asked)))
     assert waited == ["iris/current"]
 
 

@@ -16,7 +16,7 @@ import pytest
 from thimble import telemetry
 from thimble.errors import InvalidModel, NotFound, Unavailable
 from thimble.inference.document import digest
-from thimble.registry import follower, lookup, pointer
+from thimble.registry import lookup, pointer, refresh
 from thimble.registry.cache import Cache, weight
 from thimble.registry.pointer import Pointer, Trial
 from thimble.registry.published import Registry, load_as
@@ -148,10 +148,10 @@ def test_a_model_answers_by_the_name_that_it_was_published_under(shelf: Shelf, m
 
 def test_a_cold_start_is_two_requests_and_one_where_the_version_is_pinned(shelf: Shelf) -> None:
     first = shelf.publish("iris", version(1))
-    assert opened(shelf).warm() is None
+    opened(shelf).get()
     assert shelf.asked == ["iris/current", f"iris/{first}.json"]
     shelf.asked.clear()
-    assert opened(shelf, pin=first).warm() is None
+    opened(shelf, pin=first).get()
     assert shelf.asked == [f"iris/{first}.json"]
 
 
@@ -234,7 +234,8 @@ def test_a_missing_default_is_not_the_callers_to_mend(shelf: Shelf) -> None:
 
 
 def test_a_missing_model_is_asked_for_again(shelf: Shelf, models: Registry) -> None:
-    assert isinstance(models.warm(), Unavailable)
+    with pytest.raises(Unavailable):
+        models.get()
     first = shelf.publish("iris", version(1))
     assert models.get().digest == first
 
@@ -330,7 +331,7 @@ def test_a_store_that_hangs_costs_one_request_its_patience(
     second = shelf.publish("iris", version(2))
     answered = threading.Event()
     monkeypatch.setattr(Shelf, "ask", lambda self, path: answered.wait(10))
-    monkeypatch.setattr(follower, "PATIENCE", 0.1)
+    monkeypatch.setattr(refresh, "PATIENCE", 0.1)
     clock.now += REFRESH + 10
     started = time.monotonic()
     assert [models.get().digest for _ in range(100)] == [first] * 100

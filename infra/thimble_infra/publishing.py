@@ -16,9 +16,8 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import digest
 from thimble.registry import pointer
 from thimble.registry.canary import check_alike
-from thimble.registry.pointer import Pointer, Trial
+from thimble.registry.pointer import Pointer, Trial, matches, no_such_version, too_many_versions
 from thimble.registry.published import load_as
-from thimble.registry.versions import matches, no_such_version, too_many_versions
 from thimble.store import Folder
 
 

@@ -1,12 +1,10 @@
-"""Models by name and version, for whoever classifies: all ask a `Models`, whatever lies behind it.
-
-A version is a document's digest, or a unique beginning of it.
-"""
+"""Models by name and version, for whoever classifies: all ask a `Models`, whatever is behind it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from thimble import store
@@ -14,8 +12,8 @@ from thimble.errors import NotFound, ThimbleError
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import digest
 from thimble.registry.cache import Cache
-from thimble.registry.published import Registry, Serving, failure
-from thimble.registry.versions import matches, no_such_model, no_such_version
+from thimble.registry.pointer import matches, no_such_model, no_such_version
+from thimble.registry.published import Registry, Serving
 from thimble.settings import Settings
 
 
@@ -38,10 +36,6 @@ class Models(Protocol):
     def versions(self, name: str) -> list[str]:
         """Digests, newest first."""
 
-    def warm(self) -> ThimbleError | None:
-        """Load the default at cold start. A failure is returned, not raised: the request that needs it says
-        so."""
-
 
 def models(settings: Settings, folder: store.Folder | None = None) -> Models:
     """What the environment names: one document, or a registry, whose folder may be open already."""
@@ -54,6 +48,12 @@ def models(settings: Settings, folder: store.Folder | None = None) -> Models:
         refresh=settings.model_refresh_seconds,
         cache=Cache(settings.model_cache_bytes),
     )
+
+
+def warm(models: Models) -> None:
+    """Load the default at cold start. If that fails, the request that needs it says so."""
+    with suppress(ThimbleError):
+        models.get()
 
 
 def name_for(models: Models, key: str) -> str:
@@ -110,6 +110,3 @@ class OneModel:
 
     def versions(self, name: str) -> list[str]:
         return [self.get(name).digest]
-
-    def warm(self) -> ThimbleError | None:
-        return failure(self.get)

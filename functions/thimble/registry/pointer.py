@@ -1,23 +1,25 @@
-"""Where a registry keeps what, and what `<name>/current` says: who answers, and who is on trial.
+"""The objects of a registry, how names and versions are written, and what `<name>/current` says.
 
 <name>/<digest>.json    a document, never changed
 <name>/current          {"version": digest, "previous": [digests, newest first], "moved": time,
                          and at most one of "canary": {"version", "percent"} and "shadow": {"version"}}
 
-A cold start looks at this before anything else: by the standard library's JSON, which is loaded by then.
+A version is a document's digest, or a unique beginning of it. A cold start reads `current` before anything
+else: by the standard library's JSON, which is loaded by then.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidModel, NotFound
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # one plain segment of a path, whatever it says
 DIGEST = re.compile(r"[0-9a-f]{64}")
+VERSION = re.compile(r"[0-9a-f]{6,64}")  # a digest, or the beginning of one
 MOST_PREVIOUS = 20
 
 
@@ -102,3 +104,26 @@ def dump(pointer: Pointer) -> bytes:
     elif pointer.trial is not None:
         found["canary"] = {"version": pointer.trial.version, "percent": pointer.trial.percent}
     return json.dumps({**found, "moved": pointer.moved}, indent=2).encode()
+
+
+def matches(version: str, digest: str) -> bool:
+    return VERSION.fullmatch(version) is not None and digest.startswith(version)
+
+
+def no_such_model(name: str, known: Iterable[str] = ()) -> NotFound:
+    """With the name that may be meant, of those that this process knows."""
+    from thimble import spelling  # only for an error
+
+    meant = spelling.hint(name, known)
+    return NotFound(f"there is no model {name!r}{meant or ';'} GET /v2/models lists those that are published")
+
+
+def no_such_version(name: str, version: str) -> NotFound:
+    sentence = f"{name} has no version {version!r}"
+    if not VERSION.fullmatch(version):
+        sentence += "; a version is its digest, or at least the first 6 digits of it, in lower case"
+    return NotFound(sentence)
+
+
+def too_many_versions(name: str, version: str, many: int) -> NotFound:
+    return NotFound(f"{name} has {many} versions that begin with {version}; say more of it")

@@ -14,9 +14,8 @@ from thimble.errors import InvalidModel, NoDefaultModel, NotFound, ThimbleError,
 from thimble.inference.classifier import Classifier, load
 from thimble.registry import canary, pointer
 from thimble.registry.cache import Cache
-from thimble.registry.follower import Follower
-from thimble.registry.pointer import Pointer, Trial
-from thimble.registry.versions import matches, no_such_model, no_such_version, too_many_versions
+from thimble.registry.pointer import Pointer, Trial, no_such_model, no_such_version
+from thimble.registry.refresh import Refreshed
 from thimble.store import Folder, Found
 
 EARLIER = 3  # versions that a cold start tries when the current one is refused
@@ -61,7 +60,7 @@ class Registry:
         self._refresh = refresh
         self._clock = clock
         self._lock = threading.Lock()
-        self._followed: dict[str, Follower[_Known]] = {}
+        self._followed: dict[str, Refreshed[_Known]] = {}
         self._unseen: set[str] = set()  # versions that a pointer named and nothing was there
         self._refused: deque[str] = deque()  # metrics are for the request's own thread
 
@@ -91,7 +90,7 @@ class Registry:
     def _serving(self, name: str, version: str) -> Serving:
         if version:
             return Serving(self._load(name, self._digest(name, version)))
-        known = self._follower(name).state()
+        known = self._refreshed(name).value()
         classifier = self._load(name, known.version)
         if not known.candidate:
             return Serving(classifier)
@@ -111,9 +110,6 @@ class Registry:
             raise no_such_model(name, self._known_names())
         return [version for version in found if version]
 
-    def warm(self) -> ThimbleError | None:
-        return failure(self.get)
-
     def _wanted(self, name: str, version: str) -> tuple[str, str]:
         name = name or self.default
         if not name:
@@ -129,9 +125,9 @@ class Registry:
     def _digest(self, name: str, version: str) -> str:
         if pointer.DIGEST.fullmatch(version):
             return version
-        found = [known for known in self.versions(name) if matches(version, known)]
+        found = [known for known in self.versions(name) if pointer.matches(version, known)]
         if len(found) > 1:
-            raise too_many_versions(name, version, len(found))
+            raise pointer.too_many_versions(name, version, len(found))
         if not found:
             raise no_such_version(name, version)
         return found[0]
@@ -152,13 +148,13 @@ class Registry:
         except FileNotFoundError:
             raise no_such_version(name, version) from None
 
-    def _follower(self, name: str) -> Follower[_Known]:
+    def _refreshed(self, name: str) -> Refreshed[_Known]:
         found = self._followed.get(name)
         if found is not None:
             return found
         look, stale = partial(self._look, name), partial(self._stale, name)
-        found = Follower(look, self._refresh, stale, self._clock)
-        found.state()  # a name that nobody published raises here, and is not remembered
+        found = Refreshed(look, self._refresh, stale, self._clock)
+        found.value()  # a name that nobody published raises here, and is not remembered
         with self._lock:
             self._followed[name] = found
             if len(self._followed) > MOST_FOLLOWED:
@@ -239,11 +235,3 @@ def load_as(data: bytes, name: str) -> Classifier:
     """A document under the name that it was published under, which its own may differ from."""
     classifier = load(data)
     return classifier._replace(document=classifier.document._replace(name=name))
-
-
-def failure(attempt: Callable[[], object]) -> ThimbleError | None:
-    try:
-        attempt()
-    except ThimbleError as error:
-        return error
-    return None

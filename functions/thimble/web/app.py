@@ -36,6 +36,8 @@ ASKED_HEADERS = (  # of a browser's request: bodies, the protocols, AWS's signat
     "authorization, x-amz-date, x-amz-security-token, x-amz-content-sha256, "
     "x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"
 )
+SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them
+OWN = ("x-amzn-sagemaker-", "inference-header-")  # headers that ask for something of a protocol's own
 TOLD_HEADERS = "inference-header-content-length, x-amzn-invoked-production-variant, x-amzn-errortype, allow"
 
 
@@ -74,7 +76,7 @@ class Operation(NamedTuple):
 
     handler: Callable[[Request], Response]
     parameters: tuple[str, ...] = ()  # of the query
-    headers: tuple[str, ...] = ()  # of those that `options` looks at
+    headers: tuple[str, ...] = ()  # of those that ask for something
 
 
 Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
@@ -125,8 +127,7 @@ class App:
         operation = resource.operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             return _not_allowed(resource)
-        options.check_query(request.query, request.doubled, operation.parameters)
-        options.check_headers(request.headers, operation.headers)
+        _check_options(request, operation)
         response = operation.handler(self._unpacked(request))
         return _packed(response, request.headers.get("accept-encoding", ""))
 
@@ -155,6 +156,19 @@ class App:
             vary = response.headers.get("vary")
             cors["vary"] = f"{vary}, origin" if vary else "origin"
         return response._replace(headers={**response.headers, **cors})
+
+
+def _check_options(request: Request, operation: Operation) -> None:
+    """InvalidInput unless the operation knows every parameter, and every header that asks for something;
+    none may be empty, no parameter there twice."""
+    for name, value in request.query.items():
+        if not name.lower().startswith(SIGNED):
+            options.check("parameter", name, value, operation.parameters, "this path")
+            if name in request.doubled:
+                raise errors.InvalidInput(f"the parameter {name} is there more than once: send it once")
+    for name, value in request.headers.items():
+        if name.startswith(OWN):
+            options.check("header", name, value, operation.headers, "this path")
 
 
 def _methods(resource: Resource) -> str:

@@ -13,41 +13,24 @@ from thimble.errors import InvalidInput, MalformedBody
 from thimble.tables.values import kind
 
 LONGEST = 60  # characters of a name that a sentence repeats
-SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them
-OWN = ("x-amzn-sagemaker-", "inference-header-")  # headers that ask for something of a protocol's own
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
 
 
-def check_query(sent: Mapping[str, str], doubled: Collection[str], known: Collection[str]) -> None:
-    """InvalidInput unless every parameter is known, there once, and not empty."""
-    for name, value in sent.items():
-        if not name.lower().startswith(SIGNED):
-            _check("parameter", name, value, known, "this path")
-            if name in doubled:
-                raise InvalidInput(f"the parameter {name} is there more than once: send it once")
-
-
-def check_headers(sent: Mapping[str, str], known: Collection[str]) -> None:
-    """InvalidInput unless every header that asks for something is known, and not empty."""
-    for name, value in sent.items():
-        if name.startswith(OWN):
-            _check("header", name, value, known, "this path")
-
-
-def check_parameters(sent: Sequence[tuple[str, str]], known: Collection[str], media: str) -> None:
-    """InvalidInput unless every parameter of a media type is known, there once, and not empty."""
-    for name, value in sent:
-        _check("parameter", name, value, known, media)
-    if len(dict(sent)) < len(sent):
-        raise InvalidInput(f"{media} has a parameter more than once: send it once")
-
-
-def _check(what: str, name: str, value: str, known: Collection[str], where: str) -> None:
+def check(what: str, name: str, value: str, known: Collection[str], where: str) -> None:
+    """InvalidInput unless a parameter or header is known, and not empty."""
     if name not in known:
         takes = f"; {where} takes {', '.join(known) or 'none'}"
         raise InvalidInput(f"there is no {what} {_quoted(name)} here{_hint(name, known) or takes}")
     if not value.strip():
         raise InvalidInput(f"the {what} {name} is empty: give it a value, or leave it out")
+
+
+def check_parameters(sent: Sequence[tuple[str, str]], known: Collection[str], media: str) -> None:
+    """InvalidInput unless every parameter of a media type is known, there once, and not empty."""
+    for name, value in sent:
+        check("parameter", name, value, known, media)
+    if len(dict(sent)) < len(sent):
+        raise InvalidInput(f"{media} has a parameter more than once: send it once")
 
 
 def check_keys(
