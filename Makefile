@@ -43,11 +43,14 @@ $(REHEARSAL)/done: .venv/dev tests/rehearsal/requirements.txt
 run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
 	@$(BIN)/thimble run
 
-test: .venv/dev  ## the whole suite; make test ARGS="-k promise" for a part of it
-	$(BIN)/pytest $(ARGS)
+test: .venv/dev  ## the suite, on every core; make test ARGS="-k promise" for a part of it
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+test-wide: .venv/dev  ## the tests that take long, and more examples of the generated ones
+	$(BIN)/pytest -n auto --dist worksteal -m "wide or hypothesis" --hypothesis-profile wide $(ARGS)
 
 test-sklearn-older: $(OLDER)/done  ## export and parity over the minor release of scikit-learn before the newest
-	PYTHONPATH=functions:model:infra:. $(OLDER)/bin/python -m pytest -p no:cacheprovider $(PARITY) $(ARGS)
+	PYTHONPATH=functions:model:infra:. $(OLDER)/bin/python -m pytest -p no:cacheprovider -m "" --hypothesis-profile wide $(PARITY) $(ARGS)
 PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
 
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
@@ -146,4 +149,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header \
 	  tests/rehearsal/requirements.in -o tests/rehearsal/requirements.txt
 
-.PHONY: help run test test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean lock
+.PHONY: help run test test-wide test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean lock

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import pytest
+from hypothesis import settings
 
 from thimble.errors import ThimbleError
 from thimble_infra.build import BUILT, ROOT, lambda_python
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 collect_ignore = ["clients", "policies", "rehearsal"]  # need more than .venv: make test-clients, ...
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as deployed; threads that spin slow each other down
+settings.register_profile("wide", max_examples=500)  # of `make test-wide`; 100 otherwise
 EVENTS = Path(__file__).parent / "events"
 BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 

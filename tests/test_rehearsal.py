@@ -41,6 +41,7 @@ from thimble_infra import queue_mapping
 from thimble_infra.build import ROOT
 from thimble_infra.invocation import Context
 
+pytestmark = pytest.mark.wide
 STACK, ACCOUNT, REGION = "thimble", "123456789012", "us-east-1"
 ADMINISTRATOR = "ADMINISTRATOR"  # whose requests the guard lets through
 IRIS = ROOT / "model" / "iris.json"
