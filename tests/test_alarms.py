@@ -10,8 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from samcli.yamlhelper import yaml_parse
 
+from tests.cloudformation import TEMPLATE, transformed
 from thimble import errors, settings, telemetry
 from thimble.files import events
 from thimble.inference.document import digest
@@ -24,7 +24,6 @@ from thimble.store import Folder
 from thimble.web import gateway, routes
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE: dict[str, Any] = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 ALARMS: dict[str, dict[str, Any]] = {
     name: found["Properties"]
@@ -257,21 +256,9 @@ def test_a_caller_that_is_wrong_stops_no_deployment(
 
 
 @pytest.fixture
-def resources(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def resources() -> dict[str, Any]:
     """The template's resources as CloudFormation gets them."""
-    from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-    from samtranslator.translator.transform import transform
-
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    template = json.loads(json.dumps(TEMPLATE))
-    for place in (
-        template["Globals"]["Function"],
-        *(r["Properties"] for r in template["Resources"].values()),
-    ):
-        for name in ("CodeUri", "ContentUri", "DefinitionUri"):
-            if name in place:
-                place[name] = f"s3://artefacts/{place[name]}"
-    found: dict[str, Any] = transform(template, {}, ManagedPolicyLoader(None))["Resources"]
+    found: dict[str, Any] = transformed()["Resources"]
     return found
 
 

@@ -71,14 +71,10 @@ def test_a_goal_is_met_on_its_own_side_and_at_its_bound(ratio: float, goal: Goal
     assert row[3:] == (str(goal), "met" if met else "MISSED")
 
 
-def test_the_ratio_is_thimbles_figure_to_the_others_the_median_of_the_rounds() -> None:
-    [_, row] = case(gives("Thimble", 0.1, 0.2, 0.9), gives("the other", 1.0)).rows()
+def test_a_figure_and_its_ratio_to_the_others_are_medians_of_the_rounds() -> None:
+    [ours, row] = case(gives("Thimble", 0.9, 0.1, 0.2), gives("the other", 1.0)).rows()
+    assert ours == ("**a case**", "**200 ms**", "3 rounds", "", "")
     assert row == ("the other", "1,000 ms", "0.200 (0.150 to 0.550)", "", "")
-
-
-def test_a_figure_is_the_median_of_its_rounds() -> None:
-    [row, _] = case(gives("Thimble", 0.9, 0.1, 0.2), gives("the other", 1.0)).rows()
-    assert row == ("**a case**", "**200 ms**", "3 rounds", "", "")
 
 
 def test_all_take_turns_and_every_other_round_goes_backwards() -> None:
@@ -152,12 +148,6 @@ def test_a_missed_goal_has_its_reason_and_one_without_shows_that() -> None:
         *("- It is so.", "  - a case, beside a: 2.00", "  - a case, beside c: 5.00"),
         *(f"- {report.UNKNOWN}", "  - a case, beside b: 4.00"),
     ]
-
-
-def test_every_line_of_the_table_has_the_same_columns() -> None:
-    lines = report.table([case(gives("Thimble", 1.0), gives("x" * 40, 3e-6, goal=AtMost(1)))])
-    assert {len(line) for line in lines} == {len(lines[0])}
-    assert {len(row) for row in rows(lines)} == {len(report.HEAD)}
 
 
 @pytest.mark.parametrize(
@@ -310,13 +300,6 @@ def figures(text: str) -> list[str]:
 
 def without_code(text: str) -> str:
     return re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
-
-
-def test_a_figure_is_found_where_it_is_said() -> None:
-    said = (
-        "It takes 145 ms, 4.6 times as fast, 1,347k rows and 5 % more; not `12 ms`, and python 3.13 is none."
-    )
-    assert figures(said) == ["145 ms", "4.6 times", "1,347k", "5 %"]
 
 
 @pytest.mark.parametrize("name", FIGURES["measured"])

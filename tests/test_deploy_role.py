@@ -4,7 +4,6 @@ What CloudFormation needs for a type of resource is what the type's own schema s
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -14,12 +13,13 @@ from typing import Any
 import cfnlint
 import pytest
 from samcli.yamlhelper import yaml_parse
-from samtranslator.translator.transform import transform
+
+from tests.cloudformation import TEMPLATE as STACK
+from tests.cloudformation import transformed
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "infra/deploy-role.yaml").read_text())
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
-STACK: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 SERVICES_NOT_USED = {
     *("ec2", "elasticfilesystem", "firehose", "s3files", "s3tables"),
     "kms",  # a bucket names a key, and needs no right to it
@@ -60,27 +60,10 @@ OF_THE_DEPLOYMENT = {
 OF_A_DOMAIN = {"AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping", "AWS::Route53::RecordSet"}
 
 
-class Policies:
-    """Of AWS's own, what SAM asks for by name."""
-
-    def load(self) -> dict[str, str]:
-        return {
-            name: f"arn:aws:iam::aws:policy/service-role/{name}" for name in ("AWSCodeDeployRoleForLambda",)
-        }
-
-
 @cache
 def types_of_the_stack() -> frozenset[str]:
     """Of the transformed template, and of a domain of its own."""
-    os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")  # which SAM asks for
-    template = yaml_parse((ROOT / "template.yaml").read_text())
-    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
-    for resource in template["Resources"].values():
-        for name in ("ContentUri", "DefinitionUri"):
-            if name in resource["Properties"]:
-                resource["Properties"][name] = "s3://bucket/key"
-    transformed = transform(template, {}, Policies())
-    return frozenset({r["Type"] for r in transformed["Resources"].values()} | OF_A_DOMAIN)
+    return frozenset({r["Type"] for r in transformed()["Resources"].values()} | OF_A_DOMAIN)
 
 
 @cache

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
+from tests.cloudformation import PARAMETERS
+
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 DEPLOY: dict[str, Any] = yaml_parse((ROOT / ".github/workflows/deploy.yml").read_text())
 ROLE: dict[str, Any] = yaml_parse((ROOT / "infra/deploy-role.yaml").read_text())["Resources"]["Role"]
-ROLLOUTS: list[str] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]["Rollout"][
-    "AllowedValues"
-]
+ROLLOUTS: list[str] = PARAMETERS["Rollout"]["AllowedValues"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
