@@ -15,46 +15,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.door import CSV, LENGTH, NAMED, NAMES, PENGUINS, ROW, get, iris, post, refusal, served, told
 from thimble import spelling
-from thimble.registry import lookup
-from thimble.settings import from_environment
 from thimble.web import gateway, media, options, routes
 from thimble.web.app import Request, Response
 from thimble_infra.payload import HttpRequest, event
 
-FOLDER = Path(__file__).parents[1] / "model"
-API = json.loads((Path(__file__).parents[1] / "functions/thimble/web/openapi.json").read_bytes())
-IRIS, PENGUINS = ((FOLDER / f"{name}.json").read_bytes() for name in ("iris", "penguins"))
-NAMES = json.loads(IRIS)["feature_names_in"]
-ROW = [5.1, 3.5, 1.4, 0.2]
+API = json.loads((Path(routes.__file__).parent / "openapi.json").read_bytes())
 TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}
-
-
-def served(document: bytes) -> Any:
-    models = lookup.OneModel("any", lambda uri: document)
-    return routes.app(models, from_environment({"MODEL_URI": "s3://any/thing"}))
-
-
-app = served(IRIS)
+INFER = "/v2/models/iris/infer"
 BODIES: dict[str, Any] = {
     "/classify": {"instances": [ROW]},
     "/v1/models/iris:predict": {"instances": [ROW]},
-    "/v2/models/iris/infer": {"inputs": [TENSOR]},
+    INFER: {"inputs": [TENSOR]},
     "/invocations": {"instances": [ROW]},
     "/endpoints/iris/invocations": {"instances": [ROW]},
 }
 
 
-def post(path: str, body: Any, **more: Any) -> Response:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer: Response = app(Request("POST", path, data, **more))
-    return answer
+def tensor(more: Any = None, **asked: Any) -> Any:
+    return {"inputs": [TENSOR | (more or {})], **asked}
 
 
-def refusal(answer: Response, status: int = 400) -> str:
-    assert answer.status == status, answer.body
-    sentence: str = json.loads(answer.body)["error"]
-    return sentence
+def output(**asked: Any) -> Any:
+    return tensor(outputs=[asked])
 
 
 OPERATIONS = [(path, method.upper()) for path, item in API["paths"].items() for method in item]
@@ -63,7 +47,7 @@ OPERATIONS = [(path, method.upper()) for path, item in API["paths"].items() for 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_no_route_leaves_an_unknown_parameter_out(path: str, method: str) -> None:
     target = path.replace("{model}", "iris").replace("{version}", "0233475")
-    answer = app(Request(method, target, b'{"instances": [[1, 2, 3, 4]]}', query={"modle": "churn"}))
+    answer = iris(Request(method, target, b'{"instances": [[1, 2, 3, 4]]}', query={"modle": "churn"}))
     assert refusal(answer).startswith('there is no parameter "modle" here')
 
 
@@ -88,13 +72,13 @@ def test_a_parameter_is_known_there_once_and_not_empty(query: str, sentence: str
     request = HttpRequest(
         "POST", f"/classify?{query}", "HTTP/1.1", [], b'{"instances": [[1, 2, 3, 4]]}', "", 1
     )
-    answer = gateway.handler(app)(event(request), None)
+    answer = gateway.handler(iris)(event(request), None)
     assert (answer["statusCode"], json.loads(answer["body"])) == (400, {"error": sentence})
 
 
 def test_a_parameter_of_a_url_that_is_signed_in_advance_is_the_gateway_s() -> None:
-    signed = {"X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Signature": "00", "model": "iris"}
-    assert post("/classify", BODIES["/classify"], query=signed).status == 200
+    signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&model=iris"
+    assert post(f"/classify?{signed}", BODIES["/classify"]).status == 200
 
 
 @pytest.mark.parametrize("route", routes.ROUTES)
@@ -122,129 +106,78 @@ def test_rows_come_from_one_source_at_our_own_door_too() -> None:
 
 
 def test_a_tensor_has_its_data_once() -> None:
-    tensor = TENSOR | {"parameters": {"binary_data_size": 32}}
-    asked = json.dumps({"inputs": [tensor]}).encode()
-    data = np.array(ROW[::-1]).tobytes()
-    length = {"inference-header-content-length": str(len(asked))}
-    answer = post("/v2/models/iris/infer", asked + data, headers=length)
+    asked = json.dumps(tensor({"parameters": {"binary_data_size": 32}})).encode()
+    length = {LENGTH: str(len(asked))}
+    answer = post(INFER, asked + np.array(ROW[::-1]).tobytes(), **length)
     assert refusal(answer) == "x has both data and binary_data_size; send one"
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "sentence"),
-    [
+UNKNOWN_KEYS: dict[str, list[tuple[Any, str]]] = {
+    "/classify": [
+        ({"instnaces": [ROW]}, 'the body has an unknown key "instnaces"; did you mean "instances"?'),
+        ({"instances": [ROW], "options": {}}, 'the body has an unknown key "options"; it takes'),
+        ({"instances": [ROW], "top": 2}, "the body has top, which is a parameter: send it in the URL"),
+        ({"instances": [ROW], "model": "x"}, "the body has model, which is a parameter"),
+    ],
+    "/v1/models/iris:predict": [
+        ({"instance": ROW, "option": 1}, 'the body has an unknown key "option"'),
+        ({"input": [ROW]}, 'the body has an unknown key "input"; did you mean "inputs"?'),
+        ({"instances": [ROW], "parameters": {"top": 2}}, 'there is no "top" among parameters here: leave'),
+        ({"instances": [ROW], "parameters": [1]}, "parameters is a list, not an object"),
+    ],
+    "/invocations": [
+        ({"instances": [ROW], "options": {"a": 1}}, 'the body has an unknown key "options"'),
+        ({"instances": [ROW], "parameters": {"a": 1}}, 'there is no "a" among parameters here'),
+        ({"instances": [ROW], "parms": {}}, 'the body has an unknown key "parms"; did you mean "par'),
         (
-            "/classify",
-            {"instnaces": [ROW]},
-            'the body has an unknown key "instnaces"; did you mean "instances"?',
-        ),
-        ("/classify", {"instances": [ROW], "options": {}}, 'the body has an unknown key "options"; it takes'),
-        (
-            "/classify",
-            {"instances": [ROW], "top": 2},
-            "the body has top, which is a parameter: send it in the URL",
-        ),
-        ("/classify", {"instances": [ROW], "model": "x"}, "the body has model, which is a parameter"),
-        ("/v1/models/iris:predict", {"instance": ROW, "option": 1}, 'the body has an unknown key "option"'),
-        (
-            "/v1/models/iris:predict",
-            {"input": [ROW]},
-            'the body has an unknown key "input"; did you mean "inputs"?',
-        ),
-        (
-            "/v1/models/iris:predict",
-            {"instances": [ROW], "parameters": {"top": 2}},
-            'there is no "top" among parameters here: leave parameters out',
-        ),
-        (
-            "/v1/models/iris:predict",
-            {"instances": [ROW], "parameters": [1]},
-            "parameters is a list, not an object",
-        ),
-        ("/invocations", {"instances": [ROW], "options": {"a": 1}}, 'the body has an unknown key "options"'),
-        (
-            "/invocations",
-            {"instances": [ROW], "parameters": {"a": 1}},
-            'there is no "a" among parameters here',
-        ),
-        (
-            "/invocations",
-            {"instances": [ROW], "parms": {}},
-            'the body has an unknown key "parms"; did you mean "par',
-        ),
-        (
-            "/invocations",
             {"dataframe_spilt": {"data": [ROW]}},
             "the body has none of instances, features, dataframe_split, dataframe_records, inputs; did you m",
         ),
         (
-            "/invocations",
             {"dataframe_split": {"colums": NAMES[::-1], "data": [ROW]}},
             'dataframe_split has an unknown key "colums"; did you mean "columns"?',
         ),
-        ("/invocations", {"features": 1}, "features is a number, not a list of rows"),
+        ({"features": 1}, "features is a number, not a list of rows"),
+    ],
+    "/v2/models/iris/infer": [
+        (tensor(output=[{"name": "label"}]), 'the body has an unknown key "output"; did you mean "outputs"?'),
+        (tensor({"parameter": 1}), 'inputs[0] has an unknown key "parameter"; did you mean "parameters"?'),
         (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "output": [{"name": "label"}]},
-            'the body has an unknown key "output"; did you mean "outputs"?',
-        ),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR | {"parameter": {"content_type": "np"}}]},
-            'inputs[0] has an unknown key "parameter"; did you mean "parameters"?',
-        ),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "parameters": {"binary_data_ouput": True}},
+            tensor(parameters={"binary_data_ouput": True}),
             'parameters of the body has an unknown key "binary_data_ouput"; did you mean "binary_data_outp',
         ),
         (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "parameters": {"binary_data_output": "true"}},
+            tensor(parameters={"binary_data_output": "true"}),
             "binary_data_output of the body is a string, not true or false",
         ),
         (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"binary-data": True}}]},
+            output(name="label", parameters={"binary-data": True}),
             'parameters of outputs[0] has an unknown key "binary-data"; did you mean "binary_data"?',
         ),
         (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "outputs": [{"name": "lable"}]},
+            output(name="lable"),
             'outputs[0] is none of the model\'s: label, probabilities; did you mean "label"?',
         ),
         (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "outputs": [{"name": "label", "parameters": {"shared_memory_region": "r"}}]},
+            output(name="label", parameters={"shared_memory_region": "r"}),
             "outputs[0] names shared memory, which nobody shares with this server; send the data",
         ),
+        (tensor({"parameters": {"shared_memory_region": "r"}}), "inputs[0] names shared memory"),
+        (tensor(parameters={"content_type": "base64"}), "the content_type of the body is none of np, pd"),
         (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR | {"parameters": {"shared_memory_region": "r"}}]},
-            "inputs[0] names shared memory",
-        ),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR], "parameters": {"content_type": "base64"}},
-            "the content_type of the body is none of np, pd, str",
-        ),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR | {"parameters": {"content_type": "datetime"}}]},
+            tensor({"parameters": {"content_type": "datetime"}}),
             "the content_type of inputs[0] is none of np, pd, str, base64",
         ),
-        (
-            "/v2/models/iris/infer",
-            {"inputs": [TENSOR | {"parameters": {"content_type": "base64"}}]},
-            "x is of FP64; base64 is for BYTES",
-        ),
-        (
-            "/v2/repository/index",
-            {"raedy": True},
-            'the body has an unknown key "raedy"; did you mean "ready"?',
-        ),
+        (tensor({"parameters": {"content_type": "base64"}}), "x is of FP64; base64 is for BYTES"),
     ],
-)
+    "/v2/repository/index": [
+        ({"raedy": True}, 'the body has an unknown key "raedy"; did you mean "ready"?'),
+    ],
+}
+REFUSED_KEYS = [(path, *case) for path, cases in UNKNOWN_KEYS.items() for case in cases]
+
+
+@pytest.mark.parametrize(("path", "body", "sentence"), REFUSED_KEYS)
 def test_a_key_that_nobody_knows_is_named(path: str, body: Any, sentence: str) -> None:
     assert refusal(post(path, body)).startswith(sentence)
 
@@ -252,68 +185,43 @@ def test_a_key_that_nobody_knows_is_named(path: str, body: Any, sentence: str) -
 @pytest.mark.parametrize(
     ("path", "more"),
     [
-        ("/v2/models/iris/infer", {"model_name": "iris", "model_version": "1", "id": "7"}),  # KServe
-        ("/v2/models/iris/infer", {"unknown": [1], "parameters": {"any": 1, "headers": None}}),
-        ("/v2/models/iris/infer", {"parameters": {"content_type": "pd", "headers": {}}}),  # MLServer
-        (
-            "/v2/models/iris/infer",
-            {"parameters": {"sequence_id": 3, "priority": 1, "timeout": 5}},
-        ),  # tritonclient
+        (INFER, {"model_name": "iris", "model_version": "1", "id": "7"}),  # KServe
+        (INFER, {"unknown": [1], "parameters": {"any": 1, "headers": None}}),
+        (INFER, {"parameters": {"content_type": "pd", "headers": {}}}),  # MLServer
+        (INFER, {"parameters": {"sequence_id": 3, "priority": 1, "timeout": 5}}),  # tritonclient
         ("/v1/models/iris:predict", {"signature_name": "serving_default", "parameters": {}}),
         ("/v1/models/iris:predict", {"parameters": None}),  # Vertex AI
         ("/invocations", {"params": {"any": 1}}),  # MLflow
     ],
 )
 def test_what_a_protocol_s_own_clients_add_is_let_be(path: str, more: Any) -> None:
-    expected = json.loads(post(path, BODIES[path]).body)
-    told = json.loads(post(path, BODIES[path] | more).body)
-    assert told == expected | {key: more[key] for key in ("id",) if key in more}
+    expected = told(post(path, BODIES[path]))
+    assert told(post(path, BODIES[path] | more)) == expected | {k: more[k] for k in ("id",) if k in more}
+
+
+SAGEMAKER = "x-amzn-sagemaker-"
 
 
 @pytest.mark.parametrize(
     ("path", "header", "value", "sentence"),
     [
-        (
-            "/invocations",
-            "x-amzn-sagemaker-target-modle",
-            "iris",
-            'there is no header "x-amzn-sagemaker-target-modle" here; did you mean "x-amzn-sagemaker-target',
-        ),
-        (
-            "/invocations",
-            "x-amzn-sagemaker-target-model",
-            "",
-            "the header x-amzn-sagemaker-target-model is empty",
-        ),
-        ("/invocations", "x-amzn-sagemaker-target-container-hostname", "b", "there is no header"),
-        (
-            "/endpoints/iris/invocations",
-            "x-amzn-sagemaker-inference-component",
-            "churn",
-            "there is no header",
-        ),
-        (
-            "/endpoints/iris/invocations",
-            "x-amzn-sagemaker-enable-explanations",
-            "`true`",
-            "there is no header",
-        ),
-        ("/classify", "x-amzn-sagemaker-target-model", "churn", "there is no header"),
-        ("/v1/models/iris:predict", "inference-header-content-length", "9", "there is no header"),
-        ("/v2/models/iris/infer", "inference-header-content-lenght", "9", "there is no header"),
+        ("/invocations", f"{SAGEMAKER}target-modle", "iris", f'here; did you mean "{SAGEMAKER}target'),
+        ("/invocations", f"{SAGEMAKER}target-model", "", f"the header {SAGEMAKER}target-model is empty"),
+        ("/invocations", f"{SAGEMAKER}target-container-hostname", "b", "there is no header"),
+        ("/endpoints/iris/invocations", f"{SAGEMAKER}inference-component", "churn", "there is no header"),
+        ("/endpoints/iris/invocations", f"{SAGEMAKER}enable-explanations", "`true`", "there is no header"),
+        ("/classify", f"{SAGEMAKER}target-model", "churn", "there is no header"),
+        ("/v1/models/iris:predict", LENGTH, "9", "there is no header"),
+        (INFER, "inference-header-content-lenght", "9", "there is no header"),
     ],
 )
 def test_a_header_that_asks_for_something_is_known(path: str, header: str, value: str, sentence: str) -> None:
-    assert refusal(post(path, BODIES[path], headers={header: value})).startswith(sentence)
+    assert sentence in refusal(post(path, BODIES[path], **{header: value}))
 
 
 def test_headers_that_ask_for_nothing_are_let_be() -> None:
-    sent = {
-        "x-amzn-sagemaker-custom-attributes": "trace=1",
-        "x-amzn-sagemaker-inference-id": "7",
-        "x-any": "",
-    }
-    assert post("/invocations", BODIES["/invocations"], headers=sent).status == 200
+    sent = {f"{SAGEMAKER}custom-attributes": "trace=1", f"{SAGEMAKER}inference-id": "7", "x-any": ""}
+    assert post("/invocations", BODIES["/invocations"], **sent).status == 200
 
 
 @pytest.mark.parametrize(
@@ -329,18 +237,17 @@ def test_headers_that_ask_for_nothing_are_let_be() -> None:
     ],
 )
 def test_a_parameter_of_a_media_type_is_known(kind: str, sentence: str) -> None:
-    answer = post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": kind})
-    assert refusal(answer).startswith(sentence)
+    assert refusal(post("/classify", CSV, content_type=kind)).startswith(sentence)
 
 
 @pytest.mark.parametrize("kind", ["text/csv;", "TEXT/CSV; Charset=UTF-8 ;", 'text/csv; header="absent"'])
 def test_a_media_type_may_be_spelled_in_many_ways(kind: str) -> None:
-    assert post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": kind}).status == 200
+    assert post("/classify", CSV, content_type=kind).status == 200
 
 
 def test_what_an_answer_is_to_look_like_is_known_too() -> None:
     def accepting(accept: str) -> Response:
-        return post("/classify", b"5.1,3.5,1.4,0.2\n", headers={"content-type": "text/csv", "accept": accept})
+        return post("/classify", CSV, content_type="text/csv", accept=accept)
 
     assert "did you mean" in refusal(accepting("text/csv; haeder=absent"))
     assert "neither present nor absent" in refusal(accepting("text/csv; header=maybe"), 406)
@@ -348,13 +255,9 @@ def test_what_an_answer_is_to_look_like_is_known_too() -> None:
 
 
 def boolean(data: bytes) -> Response:
-    tensor = {"name": "x", "shape": [1, 4], "datatype": "BOOL", "parameters": {"binary_data_size": 4}}
-    asked = json.dumps({"inputs": [tensor]}).encode()
-    return post(
-        "/v2/models/iris/infer",
-        asked + data,
-        headers={"inference-header-content-length": str(len(asked))},
-    )
+    sent = {"name": "x", "shape": [1, 4], "datatype": "BOOL", "parameters": {"binary_data_size": 4}}
+    asked = json.dumps({"inputs": [sent]}).encode()
+    return post(INFER, asked + data, **{LENGTH: str(len(asked))})
 
 
 @given(st.binary(min_size=4, max_size=4))
@@ -370,11 +273,11 @@ def test_a_binary_boolean_is_0_or_1(data: bytes) -> None:
 def test_a_boolean_of_npy_is_0_or_1_too() -> None:
     stream = io.BytesIO()
     np.save(stream, np.array([[0, 1, 1, 0]], np.bool_))
-    sound, header = stream.getvalue(), {"content-type": media.NPY}
-    assert post("/invocations", sound, headers=header).status == 200
+    sound = stream.getvalue()
+    assert post("/invocations", sound, content_type=media.NPY).status == 200
     for byte in (b"\x02", b"\xff"):
-        told = refusal(post("/invocations", sound[:-1] + byte, headers=header), 422)
-        assert told == "the array has a byte that is neither 0 nor 1 at 3"
+        answer = post("/invocations", sound[:-1] + byte, content_type=media.NPY)
+        assert refusal(answer, 422) == "the array has a byte that is neither 0 nor 1 at 3"
 
 
 penguins = served(PENGUINS)
@@ -390,47 +293,35 @@ def in_base64(binary: bool, packed: bool, **changes: Any) -> Response:
             inputs.append({"name": name, "shape": [1, 1], "datatype": "FP64", "data": [value]})
             continue
         text = base64.b64encode(value.encode()).decode() if packed else value
-        tensor: dict[str, Any] = {"name": name, "shape": [1, 1], "datatype": "BYTES", "parameters": {}}
-        tensor["parameters"] = {"content_type": "base64"} if packed else {"content_type": "str"}
+        about: dict[str, Any] = {"content_type": "base64" if packed else "str"}
+        sent: dict[str, Any] = {"name": name, "shape": [1, 1], "datatype": "BYTES", "parameters": about}
         if binary:
             part = struct.pack("<I", len(text)) + text.encode()
-            tensor["parameters"]["binary_data_size"] = len(part)
+            about["binary_data_size"] = len(part)
             after += part
         else:
-            tensor["data"] = [text]
-        inputs.append(tensor)
+            sent["data"] = [text]
+        inputs.append(sent)
     asked = json.dumps({"inputs": inputs}).encode()
-    length = {"inference-header-content-length": str(len(asked))} if binary else {}
-    answer: Response = penguins(Request("POST", "/v2/models/penguins/infer", asked + after, length))
-    return answer
+    length = {LENGTH: str(len(asked))} if binary else {}
+    return post("/v2/models/penguins/infer", asked + after, penguins, **length)
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_texts_in_base64_are_the_texts(binary: bool) -> None:
-    plain = in_base64(binary, packed=False)
+@pytest.mark.parametrize("island", ["Biscoe", "Dream"])
+def test_texts_in_base64_are_the_texts(binary: bool, island: str) -> None:
+    plain = in_base64(binary, packed=False, island=island)
     assert plain.status == 200
-    assert in_base64(binary, packed=True).body == plain.body
-    assert (
-        in_base64(binary, packed=True, island="Dream").body
-        == in_base64(binary, packed=False, island="Dream").body
-    )
+    assert in_base64(binary, packed=True, island=island).body == plain.body
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("Biscoe!", "island: string 0 is not base64, as its content_type says"),
-        ("Bisco", "island: string 0 is not base64, as its content_type says"),
-        ("Größe", "island: string 0 is not base64, as its content_type says"),
-        ("//79", "island: string 0 is not UTF-8 within its base64"),
-    ],
-)
-def test_what_is_no_base64_is_refused(text: str, sentence: str) -> None:
-    tensor: dict[str, Any] = {"name": "island", "shape": [1], "datatype": "BYTES", "data": [text]}
-    tensor["parameters"] = {"content_type": "base64"}
-    body = json.dumps({"inputs": [tensor]}).encode()
-    answer = penguins(Request("POST", "/v2/models/penguins/infer", body))
-    assert refusal(answer, 422) == sentence
+@pytest.mark.parametrize("text", ["Biscoe!", "Bisco", "Größe", "//79"])
+def test_what_is_no_base64_is_refused(text: str) -> None:
+    tensor = {"name": "island", "shape": [1], "datatype": "BYTES", "data": [text]}
+    sent = {**tensor, "parameters": {"content_type": "base64"}}
+    why = "UTF-8 within its base64" if text == "//79" else "base64, as its content_type says"
+    answer = post("/v2/models/penguins/infer", {"inputs": [sent]}, penguins)
+    assert refusal(answer, 422) == f"island: string 0 is not {why}"
 
 
 @pytest.mark.parametrize(
@@ -459,17 +350,15 @@ def test_only_a_known_name_is_ever_meant(name: str, known: list[str]) -> None:
 
 def test_triton_s_index_is_asked_with_a_body_or_without() -> None:
     for body in (b"", b"{}", b'{"ready": true}'):
-        assert json.loads(post("/v2/repository/index", body).body)[0]["name"] == "iris"
+        assert told(post("/v2/repository/index", body))[0]["name"] == "iris"
 
 
 def test_a_model_s_name_that_is_close_to_a_known_one_is_asked_about() -> None:
-    told = refusal(app(Request("GET", "/model", query={"model": "irsi"})), 404)
-    assert (
-        told
-        == "there is no model 'irsi'; did you mean \"iris\"? GET /v2/models lists those that are published"
+    where = "GET /v2/models lists those that are published"
+    assert refusal(get("/model?model=irsi"), 404) == (
+        f"there is no model 'irsi'; did you mean \"iris\"? {where}"
     )
-    told = refusal(app(Request("GET", "/v2/models/penguins")), 404)
-    assert told == "there is no model 'penguins'; GET /v2/models lists those that are published"
+    assert refusal(get("/v2/models/penguins"), 404) == f"there is no model 'penguins'; {where}"
 
 
 MISSPELLED = [
@@ -483,37 +372,38 @@ MISSPELLED = [
 def test_a_feature_that_is_misspelled_is_asked_about_at_every_door(name: str, meant: str) -> None:
     row = dict(zip([name, *NAMES[1:]], ROW, strict=True))
     asked = f'{name} is no feature of the model; did you mean "{meant}"?'
-    assert refusal(post("/classify", {"instances": [row]}), 422) == f"instances[0].{asked}"
-    lines = {"content-type": media.LINES}
-    assert refusal(post("/classify", json.dumps(row).encode(), headers=lines), 422) == f"line 1: row.{asked}"
-    columns = {key: [value] for key, value in row.items()}
-    assert refusal(post("/v1/models/iris:predict", {"inputs": columns}), 422) == f"inputs[0].{asked}"
-    split = {"columns": list(row), "data": [ROW]}
-    told = refusal(post("/invocations", {"dataframe_split": split}), 422)
-    assert told == f"dataframe_split.data[0].{asked}"
     tensors = [{"name": k, "shape": [1], "datatype": "FP64", "data": [v]} for k, v in row.items()]
-    assert refusal(post("/v2/models/iris/infer", {"inputs": tensors}), 422) == asked
+    answers = {
+        "instances[0].": post("/classify", {"instances": [row]}),
+        "line 1: row.": post("/classify", row, content_type=media.LINES),
+        "inputs[0].": post("/v1/models/iris:predict", {"inputs": {k: [v] for k, v in row.items()}}),
+        "dataframe_split.data[0].": post(
+            "/invocations", {"dataframe_split": {"columns": list(row), "data": [ROW]}}
+        ),
+        "": post(INFER, {"inputs": tensors}),
+    }
+    for place, answer in answers.items():
+        assert refusal(answer, 422) == place + asked
 
 
 def test_of_a_header_the_column_is_told_by_its_number_as_it_may_be_data() -> None:
     header = ["petal_width", *NAMES[:3]]
-    body = f"{','.join(header)}\n0.2,5.1,3.5,1.4\n".encode()
-    told = refusal(post("/classify", body, headers={"content-type": "text/csv"}), 422)
-    assert told == 'the header lacks "petal width (cm)" (did you mean "petal width (cm)" by column 1?)'
+    answer = post("/classify", f"{','.join(header)}\n0.2,5.1,3.5,1.4\n", content_type="text/csv")
+    asked = '(did you mean "petal width (cm)" by column 1?)'
+    assert refusal(answer, 422) == f'the header lacks "petal width (cm)" {asked}'
 
 
 def test_a_name_that_is_there_is_not_asked_about() -> None:
-    row = dict(zip(NAMES, ROW, strict=True)) | {"sepal_length": 5.1}
-    told = refusal(post("/classify", {"instances": [row]}), 422)
-    assert told == "instances[0].sepal_length is no feature of the model"
-    row = {"other": 1.0}
-    assert (
-        refusal(post("/classify", {"instances": [row]}), 422) == "instances[0].sepal length (cm) is missing"
-    )
+    for row, fault in (
+        (NAMED | {"sepal_length": 5.1}, "sepal_length is no feature of the model"),
+        ({"other": 1.0}, "sepal length (cm) is missing"),
+    ):
+        assert refusal(post("/classify", {"instances": [row]}), 422) == f"instances[0].{fault}"
 
 
 def test_a_long_name_leaves_the_sentence_around_it_whole() -> None:
-    told = refusal(post("/classify", {"x" * 100_000: 1}))
-    assert told == f'the body has an unknown key "{"x" * 60}..."; it takes instances, instance'
-    told = refusal(post("/classify", BODIES["/classify"], query={"y" * 9000: "1"}))
-    assert told == f'there is no parameter "{"y" * 60}..." here; this path takes model, version, top'
+    answer = post("/classify", {"x" * 100_000: 1})
+    assert refusal(answer) == f'the body has an unknown key "{"x" * 60}..."; it takes instances, instance'
+    answer = post(f"/classify?{'y' * 9000}=1", BODIES["/classify"])
+    takes = "this path takes model, version, top"
+    assert refusal(answer) == f'there is no parameter "{"y" * 60}..." here; {takes}'

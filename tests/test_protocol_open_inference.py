@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,36 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from thimble.registry import lookup
-from thimble.settings import from_environment
-from thimble.web import routes
-from thimble.web.app import Request, Response
+from tests.door import LENGTH, PENGUINS, ROW, get, iris, post, refusal, served, told
+from thimble.web.app import App, Response
 from thimble.web.open_inference import wire
 
-FOLDER = Path(__file__).parents[1] / "model"
-ROW = [5.1, 3.5, 1.4, 0.2]
-LENGTH = "inference-header-content-length"
 NUMBERS = [name for name in wire.DTYPES if name not in ("BYTES", "BF16")]
+penguins = served(PENGUINS)
 
 
-def app(document: bytes) -> Any:
-    models = lookup.OneModel("any", lambda uri: document)
-    return routes.app(models, from_environment({"MODEL_URI": "s3://any/thing"}))
-
-
-IRIS = app((FOLDER / "iris.json").read_bytes())
-PENGUINS = app((FOLDER / "penguins.json").read_bytes())
-
-
-def infer(body: Any, data: bytes = b"", app: Any = IRIS, headers: Any = None) -> Response:
+def infer(body: Any, data: bytes = b"", app: App = iris, /, **headers: str) -> Response:
     asked = body if isinstance(body, bytes) else json.dumps(body).encode()
     sent = {LENGTH: str(len(asked))} if data else {}
-    answer: Response = app(Request("POST", "/v2/models/default/infer", asked + data, sent | (headers or {})))
-    return answer
-
-
-def told(answer: Response) -> Any:
-    return json.loads(answer.body[: int(answer.headers.get(LENGTH, len(answer.body)))])
+    return post("/v2/models/default/infer", asked + data, app, **(sent | headers))
 
 
 def tensor(data: Any = None, datatype: str = "FP64", **more: Any) -> dict[str, Any]:
@@ -122,7 +103,7 @@ def test_classification_ranks_the_classes(k: int) -> None:
 
 
 def test_the_metadata_says_what_infer_takes_and_gives() -> None:
-    described = told(PENGUINS(Request("GET", "/v2/models/penguins")))
+    described = told(get("/v2/models/penguins", penguins))
     inputs = {tensor["name"]: tensor["datatype"] for tensor in described["inputs"]}
     assert inputs["island"] == "BYTES"
     assert inputs["body_mass_g"] == "FP64"
@@ -132,24 +113,18 @@ def test_the_metadata_says_what_infer_takes_and_gives() -> None:
 def penguin(**changes: Any) -> dict[str, Any]:
     values = {"island": "Biscoe", "bill_length_mm": 39.1, "bill_depth_mm": 18.7, "flipper_length_mm": 181.0}
     values |= {"body_mass_g": 3750.0, "sex": "male"} | changes
-    return {
-        "inputs": [
-            {
-                "name": name,
-                "shape": [1],
-                "datatype": "BYTES" if name in ("island", "sex") else "FP64",
-                "data": [value],
-            }
-            for name, value in values.items()
-        ]
-    }
+    types = {"island": "BYTES", "sex": "BYTES"}
+    inputs = [
+        {"name": k, "shape": [1], "datatype": types.get(k, "FP64"), "data": [v]} for k, v in values.items()
+    ]
+    return {"inputs": inputs}
 
 
 def test_texts_are_columns_and_what_is_missing_is_null_nan_or_empty() -> None:
-    whole = infer(penguin(), app=PENGUINS)
+    whole = infer(penguin(), b"", penguins)
     assert whole.status == 200
-    missing = [infer(penguin(sex=sex, body_mass_g=None), app=PENGUINS).body for sex in ("", None)]
-    assert missing[0] == missing[1] == infer(penguin(sex=None, body_mass_g=float("nan")), app=PENGUINS).body
+    missing = [infer(penguin(sex=sex, body_mass_g=None), b"", penguins).body for sex in ("", None)]
+    assert missing[0] == missing[1] == infer(penguin(sex=None, body_mass_g=float("nan")), b"", penguins).body
     assert missing[0] != whole.body
 
 
@@ -224,16 +199,13 @@ def test_bytes_that_do_not_add_up_are_refused(body: Any, data: bytes, sentence: 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999", "9" * 5000, "\u0663"])
 def test_a_length_that_is_none_is_refused(length: str) -> None:
-    answer = infer(tensor(), headers={LENGTH: length})
-    assert answer.status == 400
-    assert "is no length within the body's" in told(answer)["error"]
+    assert "is no length within the body's" in refusal(infer(tensor(), **{LENGTH: length}))
 
 
 def test_a_type_that_is_not_spoken_is_refused_by_those_that_are() -> None:
     for header, status in (("content-type", 415), ("accept", 406)):
-        answer = infer(tensor(), headers={header: "text/csv"})
-        assert answer.status == status
-        assert "application/json or application/octet-stream" in told(answer)["error"]
+        answer = infer(tensor(), **{header: "text/csv"})
+        assert "application/json or application/octet-stream" in refusal(answer, status)
 
 
 SHAPES = st.one_of(st.tuples(st.integers(0, 5)), st.tuples(st.integers(0, 5), st.integers(0, 5)))
@@ -269,4 +241,4 @@ def test_finite_numbers_survive_json(case: tuple[str, Any]) -> None:
 
 @given(body=st.binary(max_size=200), length=st.integers(0, 200))
 def test_no_bytes_are_an_error_of_ours(body: bytes, length: int) -> None:
-    assert 400 <= infer(body, headers={LENGTH: str(length)}).status < 500
+    assert 400 <= infer(body, **{LENGTH: str(length)}).status < 500

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from thimble.registry import lookup
-from thimble.settings import from_environment
-from thimble.web import routes
-from thimble.web.app import Request, Response
-
-IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
-NAMES = json.loads(IRIS)["feature_names_in"]
-ROW = [5.1, 3.5, 1.4, 0.2]
-app = routes.app(lookup.OneModel("any", lambda uri: IRIS), from_environment({"MODEL_URI": "s3://any/thing"}))
+from tests.door import NAMES, ROW, get, post, refusal, told
+from thimble.web.app import Response
 
 
 def predict(body: Any, path: str = "/v1/models/iris:predict", **headers: str) -> Response:
-    return app(Request("POST", path, json.dumps(body).encode(), headers))
-
-
-def told(answer: Response) -> Any:
-    return json.loads(answer.body)
+    return post(path, body, **headers)
 
 
 def test_instances_get_predictions() -> None:
@@ -45,7 +32,7 @@ def test_a_version_is_part_of_the_path() -> None:
     digest = told(predict({"instances": [ROW]}))["model"]["digest"]
     assert predict({"instances": [ROW]}, f"/v1/models/iris/versions/{digest[:8]}:predict").status == 200
     assert predict({"instances": [ROW]}, "/v1/models/iris/versions/00000000:predict").status == 404
-    status = told(app(Request("GET", f"/v1/models/iris/versions/{digest}")))
+    status = told(get(f"/v1/models/iris/versions/{digest}"))
     assert status["model_version_status"][0]["version"] == digest
     assert status["ready"] is True
 
@@ -67,9 +54,7 @@ def test_a_version_is_part_of_the_path() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(body: Any, status: int, sentence: str) -> None:
-    answer = predict(body)
-    assert answer.status == status
-    assert told(answer)["error"].startswith(sentence)
+    assert refusal(predict(body), status).startswith(sentence)
 
 
 def test_another_type_is_refused() -> None:
@@ -78,5 +63,5 @@ def test_another_type_is_refused() -> None:
 
 
 def test_the_root_is_alive_and_models_are_listed() -> None:
-    assert told(app(Request("GET", "/")))["status"] == "alive"
-    assert told(app(Request("GET", "/v1/models"))) == {"models": ["iris"]}
+    assert told(get("/"))["status"] == "alive"
+    assert told(get("/v1/models")) == {"models": ["iris"]}

@@ -9,20 +9,18 @@ import json
 import struct
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import door
+from tests.door import LENGTH, get, post, refusal, served, told
 from thimble.inference.classifier import Classifier, load
-from thimble.registry import lookup
-from thimble.settings import from_environment
-from thimble.web import media, routes
-from thimble.web.app import Request, Response
+from thimble.web import media
+from thimble.web.app import Response
 
-FOLDER = Path(__file__).parents[1] / "model"
 RNG = np.random.default_rng(3)
 TWO = {
     "feature_names_in": ["a", "b"],
@@ -31,7 +29,7 @@ TWO = {
 }
 BINARY = {"coefs": [[[1.5], [-0.5]]], "intercepts": [[0.1]], "out_activation": "logistic"}
 MODELS: dict[str, bytes] = {
-    **{name: (FOLDER / f"{name}.json").read_bytes() for name in ("iris", "penguins", "digits")},
+    **{name: (door.MODELS / f"{name}.json").read_bytes() for name in ("iris", "penguins", "digits")},
     "integers": json.dumps(TWO | {"classes": [1, 2, -3], "out_activation": "softmax"}).encode(),
     "booleans": json.dumps(BINARY | {"classes": [False, True], "n_features_in": 2}).encode(),
     "multilabel": json.dumps(TWO | {"classes": ["x", "y", "z:1"], "out_activation": "logistic"}).encode(),
@@ -63,24 +61,20 @@ def rows(name: str, model: Classifier) -> list[list[Any]]:
 
 
 class Served:
-    def __init__(self, name: str, **environment: str) -> None:
+    def __init__(self, name: str) -> None:
         self.model = load(MODELS[name])
         self.rows = rows(name, self.model)
-        settings = from_environment({"MODEL_URI": "s3://any/thing", **environment})
-        self.app = routes.app(lookup.OneModel("any", lambda uri: MODELS[name]), settings)
+        self.app = served(MODELS[name])
 
     def post(self, path: str, body: Any, **headers: str) -> Response:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = self.app(
-            Request("POST", path, data, {name.replace("_", "-"): value for name, value in headers.items()})
-        )
+        answer = door.post(path, body, self.app, **headers)
         assert answer.status == 200, answer.body
         return answer
 
     def objects(self) -> list[dict[str, Any]]:
         names = self.model.feature_names
         assert names is not None
-        return [dict(zip(names, row, strict=True)) for row in self.rows]
+        return [dict(zip(names[::-1], row[::-1], strict=True)) for row in self.rows]
 
     @property
     def named(self) -> bool:
@@ -111,10 +105,8 @@ def of_columns(columns: dict[str, Any]) -> Numbers:
 
 
 def of_tensors(answer: Response) -> Numbers:
-    length = int(answer.headers.get("inference-header-content-length", len(answer.body)))
-    described, data = json.loads(answer.body[:length]), answer.body[length:]
-    found = []
-    for output in described["outputs"]:
+    data, found = answer.body[int(answer.headers.get(LENGTH, len(answer.body))) :], []
+    for output in told(answer)["outputs"]:
         size = output.get("parameters", {}).get("binary_data_size", 0)
         if output["datatype"] == "FP64":
             values = np.frombuffer(data[:size]) if size else np.array(output["data"])
@@ -160,7 +152,7 @@ def tensors(served: Served, binary: bool) -> tuple[bytes, dict[str, str]]:
             tensor["data"] = values
         inputs.append(tensor)
     asked = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": binary}}).encode()
-    return asked + data, {"inference_header_content_length": str(len(asked))} if binary else {}
+    return asked + data, {LENGTH: str(len(asked))} if binary else {}
 
 
 def infer(served: Served, binary: bool) -> Numbers:
@@ -231,18 +223,20 @@ OF_NUMBERS: dict[str, Callable[[Served], Numbers]] = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_same_rows_get_the_same_bits_by_every_protocol(name: str) -> None:
-    served = Served(name)
-    ways = WAYS | (BY_NAME if served.named else {}) | (OF_NUMBERS if served.numeric else {})
-    expected = ways["classify, lists"](served)
-    assert expected.shape[0] == len(served.rows)
+    asked = Served(name)
+    ways = WAYS | (BY_NAME if asked.named else {}) | (OF_NUMBERS if asked.numeric else {})
+    expected = ways["classify, lists"](asked)
+    assert expected.shape[0] == len(asked.rows)
     for way, ask in ways.items():
-        assert ask(served).tobytes() == expected.tobytes(), way
+        assert ask(asked).tobytes() == expected.tobytes(), way
+
+
+ROWS = Served("iris").rows
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "raw deflate", "gzip in two members"])
 def test_a_packed_body_is_the_same_body(coding: str) -> None:
-    served = Served("iris")
-    body = json.dumps({"instances": served.rows}).encode()
+    body = json.dumps({"instances": ROWS}).encode()
     raw = zlib.compressobj(wbits=-15)
     packed = {
         "gzip": gzip.compress(body),
@@ -251,8 +245,7 @@ def test_a_packed_body_is_the_same_body(coding: str) -> None:
         "gzip in two members": gzip.compress(body[:50]) + gzip.compress(body[50:]),
     }[coding]
     header = "gzip" if "gzip" in coding else "deflate"
-    expected = served.post("/classify", body)
-    assert served.post("/classify", packed, content_encoding=header).body == expected.body
+    assert post("/classify", packed, content_encoding=header) == post("/classify", body)
 
 
 @pytest.mark.parametrize(
@@ -260,61 +253,49 @@ def test_a_packed_body_is_the_same_body(coding: str) -> None:
     [("gzip, deflate", "gzip"), ("deflate", "deflate"), ("gzip;q=0, deflate;q=0.5", "deflate"), ("br", "")],
 )
 def test_an_answer_is_packed_on_request(accept: str, coding: str) -> None:
-    served = Served("iris")
-    plain = served.post("/classify", {"instances": served.rows})
-    packed = served.post("/classify", {"instances": served.rows}, accept_encoding=accept)
+    plain = post("/classify", {"instances": ROWS})
+    packed = post("/classify", {"instances": ROWS}, accept_encoding=accept)
     assert packed.headers.get("content-encoding", "") == coding
     unpack: Any = {"gzip": gzip.decompress, "deflate": zlib.decompress, "": bytes}[coding]
     assert unpack(packed.body) == plain.body
-    small = served.post("/classify", {"instance": served.rows[0]}, accept_encoding=accept)
-    assert "content-encoding" not in small.headers
+    assert "content-encoding" not in post("/classify", {"instance": ROWS[0]}, accept_encoding=accept).headers
 
 
-@pytest.mark.parametrize("bomb", [gzip.compress(bytes(50_000_000)), zlib.compress(bytes(50_000_000))])
-def test_a_body_that_unpacks_to_too_much_is_refused_before_it_does(bomb: bytes) -> None:
-    coding = "gzip" if bomb[:1] == b"\x1f" else "deflate"
-    answer = Served("iris").app(Request("POST", "/v2/models/iris/infer", bomb, {"content-encoding": coding}))
-    assert answer.status == 413
-    assert (
-        json.loads(answer.body)["error"] == "the body unpacks to more than 6000000 bytes, which is the most"
-    )
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_body_that_unpacks_to_too_much_is_refused_before_it_does(coding: str) -> None:
+    packed = (gzip if coding == "gzip" else zlib).compress(bytes(50_000_000))
+    answer = post("/v2/models/iris/infer", packed, content_encoding=coding)
+    assert refusal(answer, 413) == "the body unpacks to more than 6000000 bytes, which is the most"
+
+
+ELEVEN = [[1, 2, 3, 4]] * 11
+TENSOR = {"name": "x", "shape": [11, 4], "datatype": "INT8", "data": [1] * 44}
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "headers"),
+    ("path", "body", "kind"),
     [
-        ("/classify", b"5,2,3,4\n" * 11, {"content-type": "text/csv"}),
-        ("/classify", b"[1,2,3,4]\n" * 11, {"content-type": "application/jsonlines"}),
-        ("/v1/models/iris:predict", json.dumps({"instances": [[1, 2, 3, 4]] * 11}).encode(), {}),
-        ("/invocations", json.dumps({"inputs": [[1, 2, 3, 4]] * 11}).encode(), {}),
-        (
-            "/v2/models/iris/infer",
-            json.dumps(
-                {"inputs": [{"name": "x", "shape": [11, 4], "datatype": "INT8", "data": [1] * 44}]}
-            ).encode(),
-            {},
-        ),
+        ("/classify", "5,2,3,4\n" * 11, "text/csv"),
+        ("/classify", "[1,2,3,4]\n" * 11, media.LINES),
+        ("/v1/models/iris:predict", {"instances": ELEVEN}, ""),
+        ("/invocations", {"inputs": ELEVEN}, ""),
+        ("/v2/models/iris/infer", {"inputs": [TENSOR]}, ""),
     ],
 )
-def test_the_row_limit_holds_for_every_protocol(path: str, body: bytes, headers: dict[str, str]) -> None:
-    app = Served("iris", MAX_ROWS="10").app
-    answer = app(Request("POST", path, body, headers))
-    assert answer.status == 413
-    assert json.loads(answer.body)["error"].startswith("there are 11 rows; the most in one request is 10")
-    assert app(Request("POST", path, b"x" * 6_000_001, headers)).status == 413
+def test_the_limits_are_settings_and_hold_for_every_protocol(path: str, body: Any, kind: str) -> None:
+    app = served(MAX_ROWS="10", MAX_BODY_BYTES="500")
+    told = refusal(post(path, body, app, content_type=kind), 413)
+    assert told == "there are 11 rows; the most in one request is 10: drop a file instead"
+    told = refusal(post(path, "x" * 501, app, content_type=kind), 413)
+    assert told == "the body has 501 bytes; the most is 500"
 
 
 def test_without_a_model_every_protocol_is_unready_and_the_server_lives() -> None:
-    def away(uri: str) -> bytes:
-        raise OSError
-
-    app = routes.app(lookup.OneModel("any", away), from_environment({"MODEL_URI": "s3://any/thing"}))
-    assert app(Request("GET", "/v2/health/live")).status == 200
+    away = served(b"{}")
+    assert get("/v2/health/live", away).status == 200
     for path in ("/v2/health/ready", "/ping", "/health", "/v1/models/default"):
-        assert app(Request("GET", path)).status >= 500
+        assert get(path, away).status == 503
 
 
 def test_a_404_says_where_to_look() -> None:
-    answer = Served("iris").app(Request("GET", "/v3"))
-    assert answer.status == 404
-    assert "/openapi.json" in json.loads(answer.body)["error"]
+    assert "/openapi.json" in refusal(get("/v3"), 404)
