@@ -3,9 +3,9 @@
 from functools import partial
 
 from thimble import settings
-from thimble.files import events, retries
+from thimble.files import events
 from thimble.files.jobs import Options
-from thimble.files.pipeline import Pipeline, Splitting
+from thimble.files.pipeline import Pipeline, SplitPolicy
 from thimble.registry import lookup
 from thimble.split import execution
 
@@ -16,6 +16,6 @@ _pipeline = Pipeline(
     models=partial(lookup.for_key, _models),
     results_uri=_settings.results_uri,
     options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
-    splitting=Splitting(_settings.split_bytes, _start) if _settings.workflow_arn else None,
+    splitting=SplitPolicy(_settings.split_bytes, _start) if _settings.workflow_arn else None,
 )
-handler = events.handler(_pipeline.classify, partial(retries.postpone, _settings.retry_seconds))
+handler = events.handler(_pipeline.classify, partial(events.postpone, _settings.retry_seconds))

@@ -16,13 +16,17 @@ from urllib.request import Request, urlopen
 
 import pytest
 from hypothesis import settings
+from obstore.store import MemoryStore
 
+from thimble import store
 from thimble.errors import ThimbleError
 from thimble_infra.build import BUILT, ROOT, lambda_python
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+MEMORY = MemoryStore()  # what memory:// names
+store.OPENERS["memory"] = lambda host, path: (MEMORY, path)
 collect_ignore = ["clients", "policies", "rehearsal"]  # need more than .venv: make test-clients, ...
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as deployed; threads that spin slow each other down
 settings.register_profile("wide", max_examples=500)  # of `make test-wide`; 100 otherwise

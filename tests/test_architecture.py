@@ -24,7 +24,7 @@ FUNCTIONS = ROOT / "functions"
 ENTRIES = ("api", "files", "workflow")
 # Each imports only from those before it.
 LAYERS = (
-    *("errors", "spelling", "encodings", "legible"),
+    *("errors", "spelling", "encodings", "threads", "legible"),
     *(
         f"inference.{name}"
         for name in (
@@ -55,12 +55,11 @@ LAYERS = (
     *("web.options", "web.tables", "web.tensors", "web.bodies", "web.codings", "web.media"),
     *("settings", "telemetry", "drift.recent", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
-    *("files.events", "files.retries", "files.streams", "files.uploads", "files.jobs", "files.raw_keys"),
-    "files.pipeline",
+    *(f"files.{name}" for name in ("events", "streams", "uploads", "jobs", "multipart", "pipeline")),
     *(
         f"split.{name}"
         for name in (
-            *("ranges", "divided", "plan", "range_task", "multipart", "joining"),
+            *("ranges", "plan", "range_task"),
             *("assemble", "tasks", "execution"),
         )
     ),

@@ -17,7 +17,7 @@ from thimble.errors import InvalidFile, InvalidInput
 from thimble.files import streams
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import formats, quotes
-from thimble.tables.blocks import Format
+from thimble.tables.blocks import Format, parts
 from thimble.tables.csv import Delimited
 from thimble.tables.dialect import Dialect, Tokens
 from thimble.tables.formats import Given
@@ -54,8 +54,9 @@ def part(
             yield data[at : at + size]
 
     tally, rejected = streams.Tally(3), io.BytesIO()
-    blocks = streams.blocks(form, pieces(), start, stop, form.first_line)
-    result = b"".join(streams.pieces(form, streams.answers(form, blocks), rejected, tally))
+    result = b"".join(
+        streams.result_pieces(form, parts(form, pieces(), start, stop, form.first_line), rejected, tally)
+    )
     return result, [json.loads(line) for line in rejected.getvalue().splitlines()], tally
 
 

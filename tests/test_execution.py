@@ -12,7 +12,7 @@ import pytest
 
 from thimble.files import events
 from thimble.files.jobs import Job
-from thimble.files.pipeline import Pipeline, Splitting
+from thimble.files.pipeline import Pipeline, SplitPolicy
 from thimble.inference.classifier import load
 from thimble.split import execution
 
@@ -44,7 +44,7 @@ def workflow(states: "SFNClient") -> str:
 @pytest.fixture
 def pipeline(s3: "S3Client", workflow: str) -> Pipeline:
     s3.put_object(Bucket="thimble-inbox", Key="a b.csv", Body=ROWS)
-    splitting = Splitting(100, lambda job: execution.start(workflow, job))
+    splitting = SplitPolicy(100, lambda job: execution.start(workflow, job))
     return Pipeline(lambda key: IRIS, "s3://thimble-results", splitting=splitting)
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_does_not_finish_in_time_is_handed_over(
         started.append(job)
         return "name"
 
-    small = replace(pipeline, splitting=Splitting(1 << 20, start))
+    small = replace(pipeline, splitting=SplitPolicy(1 << 20, start))
     handed = small.classify("thimble-inbox", "a b.csv", deadline=time.monotonic() - 1)
     assert handed is not None
     assert handed["workflow"] == "name"

@@ -24,7 +24,7 @@ from sklearn.svm import LinearSVC
 from thimble.errors import UnprocessableRows
 from thimble.files import streams
 from thimble.inference.classifier import Classifier, load
-from thimble.tables import formats, parquet, rows
+from thimble.tables import blocks, formats, parquet, rows
 from thimble.tables.answers import answers
 from thimble.web import tables
 from thimble.web.media import Media, delimited
@@ -77,10 +77,8 @@ def through(
         parts = form.parts()
     else:
         form = formats.find(formats.named(key), data, True, classifier)
-        parts = streams.answers(
-            form, streams.blocks(form, _pieces(data, form.body, size), form.body, 1 << 40, form.first_line)
-        )
-    result = b"".join(streams.pieces(form, parts, rejected, tally))
+        parts = blocks.parts(form, _pieces(data, form.body, size), form.body, 1 << 40, form.first_line)
+    result = b"".join(streams.result_pieces(form, parts, rejected, tally))
     tally.reconcile()
     return form.opening + result + form.closing, [
         json.loads(line) for line in rejected.getvalue().splitlines()

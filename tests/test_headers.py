@@ -19,6 +19,7 @@ from thimble.errors import InvalidFile, InvalidInput, UnprocessableRows
 from thimble.files import streams
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import formats, parquet
+from thimble.tables.blocks import parts
 from thimble.tables.formats import Given
 from thimble.web.media import delimited
 from thimble_model import export
@@ -54,8 +55,8 @@ def dropped(text: str, classifier: Classifier, header: str = "") -> tuple[int, l
     """A file's predictions, its reasons, and how many lines its result has."""
     data, rejected, tally = text.encode(), io.BytesIO(), streams.Tally(2)
     form: Any = formats.find(formats.named("a.csv"), data, True, classifier, Given(header=header))
-    blocks = streams.blocks(form, iter([data[form.body :]]), form.body, 1 << 40, form.first_line)
-    result = form.opening + b"".join(streams.pieces(form, streams.answers(form, blocks), rejected, tally))
+    found = parts(form, [data[form.body :]], form.body, 1 << 40, form.first_line)
+    result = form.opening + b"".join(streams.result_pieces(form, found, rejected, tally))
     reasons = [json.loads(line)["reason"] for line in rejected.getvalue().splitlines()]
     return tally.predictions, reasons, len(result.splitlines())
 

@@ -16,7 +16,7 @@ from thimble.files import streams
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import formats, uniform
 from thimble.tables.appending import Appending
-from thimble.tables.blocks import Block
+from thimble.tables.blocks import Block, parts
 from thimble.tables.jsonlines import JsonLines
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
@@ -37,8 +37,8 @@ def classified(
             yield data[at : at + size]
 
     tally, rejected = streams.Tally(3), io.BytesIO()
-    blocks = streams.blocks(form, pieces(), form.body, len(data), form.first_line)
-    result = b"".join(streams.pieces(form, streams.answers(form, blocks), rejected, tally))
+    found = parts(form, pieces(), form.body, len(data), form.first_line)
+    result = b"".join(streams.result_pieces(form, found, rejected, tally))
     tally.reconcile()
     return form.opening + result + form.closing, [
         json.loads(line) for line in rejected.getvalue().splitlines()

@@ -91,7 +91,6 @@ def labels(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def results(data: bytes, extension: str, model: bytes) -> tuple[bytes, bytes]:
     """What one function makes of a file, and what many make of its ranges."""
-    store.MEMORY = MemoryStore()
     inbox, key, classifier = MemoryStore(), f"a.{extension}", load(model)
     obstore.put(inbox, key, data)
     pipeline = Pipeline(lambda key: classifier, "memory:///", buckets=lambda name: inbox)
@@ -109,7 +108,7 @@ def results(data: bytes, extension: str, model: bytes) -> tuple[bytes, bytes]:
 
 
 def lies(path: str) -> bytes:
-    return bytes(obstore.get(store.MEMORY, path).bytes())
+    return bytes(obstore.get(store.object_store("memory:///")[0], path).bytes())
 
 
 @pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])

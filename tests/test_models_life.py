@@ -211,7 +211,7 @@ def test_a_file_is_classified_by_one_version_from_its_first_byte_to_its_last(
         put(folder, next(numbers))
         return found
 
-    pipeline = Pipeline(chosen, "s3://thimble-results", block_bytes=1 << 16)
+    pipeline = Pipeline(chosen, "s3://thimble-results")
     summary = pipeline.classify("thimble-inbox", "iris/a.csv")
     assert summary is not None
     assert summary["model"] == {"name": "iris", "digest": first}

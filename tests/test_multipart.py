@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.errors import InvalidFile
-from thimble.split import multipart
+from thimble.files import multipart
 
 LEAST, MOST = multipart.LEAST, multipart.MOST
 SIZES = st.sampled_from([0, 1, LEAST - 1, LEAST, LEAST + 1, 2 * LEAST, MOST, MOST + 1, 2 * MOST + LEAST])

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import sys
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -43,11 +44,11 @@ def stored(frame: pl.DataFrame, **options: Any) -> bytes:
 
 
 def classified(
-    data: bytes, classifier: Classifier = IRIS, groups: tuple[int, int | None] = (0, None)
+    data: bytes, classifier: Classifier = IRIS, groups: tuple[int, int] = (0, sys.maxsize)
 ) -> tuple[bytes, list[dict[str, Any]]]:
     form = parquet.opened(len(data), lambda start, stop: data[start:stop], classifier)
     tally, rejected = streams.Tally(len(classifier.heads[0].classes)), io.BytesIO()
-    result = b"".join(streams.pieces(form, form.parts(*groups), rejected, tally))
+    result = b"".join(streams.result_pieces(form, form.parts(*groups), rejected, tally))
     tally.reconcile()
     return form.opening + result + form.closing, [
         json.loads(line) for line in rejected.getvalue().splitlines()

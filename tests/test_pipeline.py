@@ -18,6 +18,7 @@ from thimble.files import streams, uploads
 from thimble.files.jobs import Options
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import Classifier, load
+from thimble.tables import blocks
 
 ROOT = Path(__file__).parents[1]
 IRIS = load((ROOT / "model" / "iris.json").read_bytes())
@@ -30,7 +31,7 @@ class Bench:
     """An inbox and results in memory, and the pipeline between them."""
 
     def __init__(self, results_uri: str, **options: Any) -> None:
-        self.inbox, self.results = MemoryStore(), store.MEMORY
+        self.inbox, self.results = MemoryStore(), store.object_store("memory:///")[0]
         self.model = IRIS
         self.on_model: Callable[[], None] = lambda: None
         self.pipeline = Pipeline(self.models, results_uri, buckets=lambda name: self.inbox, **options)
@@ -58,8 +59,8 @@ class Bench:
 @pytest.fixture
 def bench() -> Iterator[Bench]:
     yield Bench("memory:///")
-    for path in [found["path"] for found in obstore.list(store.MEMORY).collect()]:
-        obstore.delete(store.MEMORY, path)
+    for path in [found["path"] for found in obstore.list(store.object_store("memory:///")[0]).collect()]:
+        obstore.delete(store.object_store("memory:///")[0], path)
 
 
 def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench) -> None:
@@ -266,7 +267,8 @@ def test_a_large_result_goes_up_in_parts_and_is_the_same(
     bench.put(data)
     bench.classify()
     whole = bench.get(f"{KEY}/result.csv")
-    small = Bench("memory:///", block_bytes=10_000)
+    small = Bench("memory:///")
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 10_000)
     monkeypatch.setattr(uploads, "PART_BYTES", 100_000)
     small.put(data, "again.csv")
     small.classify("again.csv")

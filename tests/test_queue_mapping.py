@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from thimble.errors import Unavailable
-from thimble.files import events, retries
+from thimble.files import events
 from thimble_infra import aws
 from thimble_infra.queue_mapping import QueueMapping, failed_ids, fate
 
@@ -105,7 +105,7 @@ def test_what_keeps_failing_ends_among_the_dead_letters_and_stops_nobody(
         if key == "poison.csv":
             raise Unavailable("the store failed")
 
-    lines = drain(sqs, s3_server, events.handler(classify, partial(retries.postpone, (0,))))
+    lines = drain(sqs, s3_server, events.handler(classify, partial(events.postpone, (0,))))
     assert sorted(keys) == ["good.csv"] + ["poison.csv"] * aws.ATTEMPTS
     assert "attempt 5 of 5; given up" in next(line for line in lines if "given up" in line)
     assert waiting(sqs, s3_server, aws.QUEUE) == 0

@@ -33,7 +33,7 @@ import pytest
 
 from tests.cloudformation import TEMPLATE, transformed
 from thimble.errors import Unavailable
-from thimble.files import retries, streams, uploads
+from thimble.files import events, streams, uploads
 from thimble.inference.document import digest
 from thimble.registry import pointer
 from thimble.split import execution, joining, multipart
@@ -302,13 +302,13 @@ def deployed(moto_server: str, aws_environment: dict[str, str]) -> Iterator[Depl
         # moto would hand messages to a function of its own; `poll` takes them.
         patch.setattr("moto.awslambda.models.LambdaBackend.send_sqs_batch", lambda *about: False)
         execution._client.cache_clear()
-        retries._client.cache_clear()
+        events._client.cache_clear()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of each kind that moto does not make
             create(found)
         yield found
         execution._client.cache_clear()
-        retries._client.cache_clear()
+        events._client.cache_clear()
     server.shutdown()
     server.server_close()
     thread.join()

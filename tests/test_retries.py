@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from thimble.files import retries
+from thimble.files import events
 from thimble_infra import aws
 from thimble_infra.invocation import Context
 from thimble_infra.queue_mapping import QueueMapping
@@ -35,7 +35,7 @@ def sqs(s3_server: str) -> "SQSClient":
     aws.create_resources(s3_server)
     client = boto3.client("sqs")
     client.purge_queue(QueueUrl=aws.queue_url(s3_server))  # of S3's test event
-    retries._client.cache_clear()
+    events._client.cache_clear()
     boto3.client("s3").put_object(Bucket=aws.INBOX, Key="iris.csv", Body=b"5.1,3.5,1.4,0.2\n")
     return client
 
@@ -115,4 +115,4 @@ def test_a_file_whose_queue_cannot_be_told_is_reported_as_failed(
     QueueMapping(sqs, aws.queue_url(s3_server), told, lambda line: None).take(wait=0)
     assert answers == [{"batchItemFailures": [{"itemIdentifier": hidden().id}]}]
     assert hidden().visible_at / 1000 - time.time() > 5 * FUNCTION["Timeout"]
-    retries._client.cache_clear()
+    events._client.cache_clear()

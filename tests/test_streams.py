@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from thimble.errors import InvalidFile
-from thimble.files.streams import source
+from thimble.store import current
 
 keys = st.text(
     st.sampled_from("ab./% +~é\t\n\x7f\\:*?") | st.characters(codec="utf-8"), min_size=1, max_size=8
@@ -28,7 +28,7 @@ def test_a_key_is_read_as_it_is_or_refused(key: str) -> None:
     except ValueError:
         kept = False
     if kept:
-        assert source(store, key).size == 1
+        assert current(store, key).size == 1
     else:
         with pytest.raises(InvalidFile, match="cannot be read"):
-            source(store, key)
+            current(store, key)

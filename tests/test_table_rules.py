@@ -57,10 +57,12 @@ def dropped(
     pipeline = Pipeline(lambda key: model, f"memory:///{folder}", buckets=lambda name: inbox)
     summary = pipeline.classify("inbox", key)
     assert summary is not None
-    written = {found["path"]: b"" for found in obstore.list(store.MEMORY, folder).collect()}
+    written = {
+        found["path"]: b"" for found in obstore.list(store.object_store("memory:///")[0], folder).collect()
+    }
     for path in written:
-        written[path] = bytes(obstore.get(store.MEMORY, path).bytes())
-    obstore.delete(store.MEMORY, list(written))
+        written[path] = bytes(obstore.get(store.object_store("memory:///")[0], path).bytes())
+    obstore.delete(store.object_store("memory:///")[0], list(written))
     if "result" not in summary:
         return summary, b"", []
     rejections = written[summary["rejected"]].splitlines()

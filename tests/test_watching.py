@@ -19,7 +19,7 @@ from thimble import settings, telemetry
 from thimble.drift import recent
 from thimble.errors import Unavailable
 from thimble.files import events
-from thimble.files.pipeline import Pipeline, Splitting
+from thimble.files.pipeline import Pipeline, SplitPolicy
 from thimble.inference.classifier import load
 from thimble.inference.document import digest
 from thimble.registry import canary, pointer
@@ -133,7 +133,7 @@ def files() -> None:
         return inbox
 
     pipeline = Pipeline(lambda key: load(IRIS), results, buckets=buckets)
-    splitting = replace(pipeline, splitting=Splitting(0, lambda job: "an execution"))
+    splitting = replace(pipeline, splitting=SplitPolicy(0, lambda job: "an execution"))
     for work, bucket, key in (
         (pipeline, "inbox", "good.csv"),
         (pipeline, "inbox", "bad.csv"),

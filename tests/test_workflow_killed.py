@@ -15,9 +15,9 @@ import botocore.client
 import obstore
 import pytest
 
+from thimble.files import multipart
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
-from thimble.split import multipart
 from thimble.split.tasks import Workflow, handler
 
 if TYPE_CHECKING:
@@ -138,5 +138,5 @@ def test_killed_at_any_call_it_leaves_a_whole_result_and_a_retry_mends_all(
         assert (bench.get("result.csv"), bench.get("rejections.jsonl")) == results[1]
         summary = json.loads(bench.get("summary.json"))
         assert (summary["rows"], summary["rejections"]) == (16, 2)
-        assert bench.pipeline.job("thimble-inbox", KEY).standing() == summary
+        assert bench.pipeline.job("thimble-inbox", KEY).finished_summary() == summary
     assert at > 50  # kills

@@ -12,12 +12,11 @@ import pytest
 from moto.s3.exceptions import MalformedXML
 from moto.s3.responses import S3Response
 
-from thimble import store
-from thimble.files import streams
+from thimble.errors import Late
+from thimble.files import multipart, streams
 from thimble.files.pipeline import Pipeline
-from thimble.files.streams import Late
 from thimble.inference.classifier import load
-from thimble.split import joining, multipart, plan
+from thimble.split.plan import PartsFolder
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -131,7 +130,7 @@ def test_an_assembly_whose_time_is_over_goes_on_where_it_was(
         if 3 <= len(checks) < 9:
             raise Late
 
-    monkeypatch.setattr(joining, "COPIES", 1)
+    monkeypatch.setattr(multipart, "COPIES", 1)
     monkeypatch.setattr(streams, "check_time", check_time)
     answer = small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900))
     assert answer["outcome"] == "repair"
@@ -178,11 +177,11 @@ def test_a_folder_of_more_parts_than_s3_removes_at_once_is_removed_whole(
         return delete(self, *about)
 
     monkeypatch.setattr(S3Response, "_bucket_response_delete_keys", checked)
-    folder = plan.Folder(store.bucket("thimble-parts"), "a.csv/digest")
+    folder = PartsFolder("s3://thimble-parts/a.csv/digest")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda k: folder.put(f"{k:06d}.json", b"{}"), range(1001)))
+        list(pool.map(lambda k: folder.write(f"{k:06d}.json", b"{}"), range(1001)))
     folder.store.put("a.csv/digest2/000000.json", b"{}")
-    assert len(folder.listed()) == 1001
+    assert len(folder.keys()) == 1001
     folder.remove()
     assert sorted(asked) == [1, 1000]
     [left] = s3.list_objects_v2(Bucket="thimble-parts")["Contents"]

@@ -11,8 +11,11 @@ ThimbleError
 │   ├── UnsupportedMediaType a body of a type that is not read here
 │   ├── NotAcceptable        no type of answer that the caller takes
 │   └── InvalidFile          a file that cannot be read as its format at all
-└── Unavailable              ours to change: no model, or the store is away
-    └── NoDefaultModel       what answers where no model is named was not published yet
+├── Unavailable              ours to change: no model, or the store is away
+│   └── NoDefaultModel       what answers where no model is named was not published yet
+├── Overwritten              an object changed since it was opened
+│   └── Gone                 there is no such object, or not any more
+└── Late                     the time that a function has is over
 """
 
 import re
@@ -70,6 +73,18 @@ class Unavailable(ThimbleError):
 
 class NoDefaultModel(Unavailable):
     """The model that answers where none is named is not there: nobody has published it yet."""
+
+
+class Overwritten(ThimbleError):
+    """An object is no longer what it was when it was opened."""
+
+
+class Gone(Overwritten):
+    """There is no such object, or not any more."""
+
+
+class Late(ThimbleError):
+    """The time that a function has is over."""
 
 
 def shortened(text: str, most: int) -> str:

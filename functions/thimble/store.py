@@ -6,17 +6,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotModifiedError, PreconditionError
-from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
+from obstore.store import LocalStore, ObjectStore, S3Store
 
-from thimble.errors import Unavailable
+from thimble.errors import Gone, InvalidFile, Overwritten, Unavailable
 
 if TYPE_CHECKING:
-    from obstore import UpdateVersion
+    from obstore import GetOptions, UpdateVersion
     from obstore.store import BackoffConfig, S3Config, S3CredentialProvider
 
 TIMEOUT = timedelta(seconds=10)  # of one request to S3
@@ -30,31 +30,41 @@ FOUND_BY_OBSTORE = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 )
 
-MEMORY = MemoryStore()  # what memory:// names: one store of this process, for tests
+KEY_BYTES = 1024  # of a key in UTF-8: S3 takes none that is longer
+READ_BLOCKS = 4  # with one request
+BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
+READ_AHEAD = 3  # requests, and the one that is waited for
 
 
-def object_store(uri: str) -> tuple[ObjectStore, str]:
-    """The store and the key that a URI names: s3://bucket/key, file:///path or memory:///key.
+Opened = tuple[ObjectStore, str]  # and a key in it
+
+
+def object_store(uri: str) -> Opened:
+    """The store and the key that a URI names: s3://bucket/key or file:///path.
 
     S3's credentials, region and endpoint come from the usual environment variables.
     """
     scheme, _, rest = uri.partition(":")
     host, _, path = rest.removeprefix("//").partition("/")
-    if scheme == "s3" and host:
-        return bucket(host), path
-    if scheme == "file" and not host:
-        return _local(f"/{path}")
-    if scheme == "memory":
-        return MEMORY, path
-    raise Unavailable(f"{uri!r} is neither s3://bucket/key nor file:///path")
+    opened = OPENERS[scheme](host, path) if scheme in OPENERS else None
+    if opened is None:
+        raise Unavailable(f"{uri!r} is neither s3://bucket/key nor file:///path")
+    return opened
 
 
-def _local(quoted: str) -> tuple[LocalStore, str]:
+def _s3(host: str, path: str) -> Opened | None:
+    return (bucket(host), path) if host else None
+
+
+def _local(host: str, quoted: str) -> Opened | None:
     from pathlib import Path  # no Lambda function has its models on a disk
     from urllib.parse import unquote
 
-    path = Path(unquote(quoted))
-    return LocalStore(path.parent), path.name
+    path = Path(unquote(f"/{quoted}"))
+    return None if host else (LocalStore(path.parent), path.name)
+
+
+OPENERS: dict[str, Callable[[str, str], Opened | None]] = {"s3": _s3, "file": _local}
 
 
 def bucket(name: str) -> S3Store:
@@ -93,6 +103,70 @@ def read(uri: str) -> bytes:
         raise Unavailable(f"{uri} cannot be read") from error
 
 
+def fits(key: str) -> bool:
+    """Return whether S3 takes a key of this length."""
+    return len(key.encode()) <= KEY_BYTES
+
+
+def is_plain(key: str) -> bool:
+    """Return whether a key reaches obstore's store unchanged: S3 takes more than its paths do."""
+    return not {"", ".", ".."} & set(key.split("/")) and not any(c < " " or c == "\x7f" for c in key)
+
+
+class ObjectVersion(NamedTuple):
+    """One version of one object: reads are pinned to the ETag seen first."""
+
+    store: ObjectStore
+    path: str
+    size: int
+    etag: str | None
+    version: str | None = None
+    on_read: Callable[[int], object] = int  # is told how many bytes
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Raise Overwritten if the object is no longer what it was."""
+        stop = min(stop, self.size)
+        if start >= stop:
+            return b""
+        options: GetOptions = {"range": (start, stop)}
+        if self.etag:
+            options["if_match"] = self.etag
+        try:
+            data = bytes(obstore.get(self.store, self.path, options=options).bytes())
+        except (PreconditionError, FileNotFoundError) as error:
+            raise Overwritten(f"{self.path} changed while it was read") from error
+        self.on_read(len(data))
+        return data
+
+    def head(self, size: int) -> tuple[bytes, bool]:
+        return self.read(0, size), self.size <= size
+
+    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from start to stop, read ahead, then those that follow."""
+        from thimble.tables.blocks import BLOCK_BYTES  # only here: the API reads no streams
+        from thimble.threads import ahead
+
+        step = READ_BLOCKS * BLOCK_BYTES
+        starts = range(start, min(stop, self.size), step)
+        for data in ahead((partial(self.read, at, min(at + step, stop)) for at in starts), READ_AHEAD):
+            yield from (data[at : at + BLOCK_BYTES] for at in range(0, len(data), BLOCK_BYTES))
+        for at in range(stop, self.size, BEYOND_BYTES):
+            yield self.read(at, at + BEYOND_BYTES)
+
+
+def current(store: ObjectStore, path: str) -> ObjectVersion:
+    """Return the object as it is now; raise Gone if there is none, InvalidFile for a key that is no path."""
+    if not is_plain(path):
+        raise InvalidFile(
+            f"{path!r} cannot be read: a part of the key is empty or dots, or it has control characters"
+        )
+    try:
+        meta = obstore.head(store, path)
+    except FileNotFoundError as error:
+        raise Gone(f"there is no {path}") from error
+    return ObjectVersion(store, path, meta["size"], meta["e_tag"], meta["version"])
+
+
 Found = tuple[bytes, str | None]
 
 
@@ -102,12 +176,12 @@ class Folder:
     A client is made when first needed, and kept: the second request takes the first one's connection.
     """
 
-    def __init__(self, uri: str, opening: Callable[[str], tuple[ObjectStore, str]] = object_store) -> None:
+    def __init__(self, uri: str, opening: Callable[[str], Opened] = object_store) -> None:
         self.uri = uri
         self._opening = opening
 
     @cached_property
-    def _opened(self) -> tuple[ObjectStore, str]:
+    def _opened(self) -> Opened:
         store, prefix = self._opening(self.uri)
         return store, prefix.strip("/")
 
@@ -119,16 +193,20 @@ class Folder:
         prefix = self._opened[1]
         return f"{prefix}/{path}" if prefix else path
 
+    @property
+    def store(self) -> ObjectStore:
+        return self._opened[0]
+
     def get(self, path: str) -> Found:
         """An object and its ETag; FileNotFoundError if there is none."""
         with self._answering(path):
-            found = obstore.get(self._opened[0], self.key(path))
+            found = obstore.get(self.store, self.key(path))
             return bytes(found.bytes()), found.meta["e_tag"]
 
     def changed(self, path: str, etag: str) -> Found | None:
         """The same, or None while it is still what had that ETag."""
         with self._answering(path), suppress(NotModifiedError):
-            found = obstore.get(self._opened[0], self.key(path), options={"if_none_match": etag})
+            found = obstore.get(self.store, self.key(path), options={"if_none_match": etag})
             return bytes(found.bytes()), found.meta["e_tag"]
         return None
 
@@ -137,20 +215,44 @@ class Folder:
         with self._answering(path):
             try:
                 mode: Literal["create"] | UpdateVersion = "create" if etag is None else {"e_tag": etag}
-                obstore.put(self._opened[0], self.key(path), data, mode=mode, use_multipart=False)
+                obstore.put(self.store, self.key(path), data, mode=mode, use_multipart=False)
                 return True
             except (AlreadyExistsError, PreconditionError):
                 return False
 
+    def read(self, path: str) -> bytes | None:
+        """An object, or None if there is none."""
+        try:
+            return self.get(path)[0]
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, data: bytes) -> str:
+        """Write an object, whatever was there; its key."""
+        with self._answering(path):
+            obstore.put(self.store, self.key(path), data)
+        return self.key(path)
+
+    def keys(self) -> list[str]:
+        """The keys of all that lies below."""
+        with self._answering(""):
+            return [meta["path"] for meta in obstore.list(self.store, self.key("")).collect()]
+
+    def remove(self) -> None:
+        """Remove all that lies below."""
+        if keys := self.keys():
+            with self._answering(""):
+                obstore.delete(self.store, keys)
+
     def folders(self) -> list[str]:
         with self._answering(""):
-            found = obstore.list_with_delimiter(self._opened[0], self._opened[1] or None)
+            found = obstore.list_with_delimiter(self.store, self._opened[1] or None)
             return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
 
     def files(self, folder: str) -> list[tuple[str, datetime]]:
         """The paths of a folder's objects, newest first, each with its time."""
         with self._answering(folder):
-            found = obstore.list_with_delimiter(self._opened[0], self.key(folder))["objects"]
+            found = obstore.list_with_delimiter(self.store, self.key(folder))["objects"]
             listed = [
                 (f"{folder}/{item['path'].rpartition('/')[2]}", item["last_modified"]) for item in found
             ]

@@ -12,12 +12,11 @@ import orjson
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from thimble import store
-from thimble.errors import InvalidInput, InvalidModel
-from thimble.files import streams
-from thimble.files.jobs import Options, Paths, Summary, under
-from thimble.files.streams import Source
+from thimble.errors import Gone, InvalidInput, InvalidModel
+from thimble.files.jobs import Options, Paths, Summary, result_paths
 from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
+from thimble.store import ObjectVersion
 from thimble.tables.formats import named
 from thimble_infra import buckets, drop_report
 from thimble_infra.drop_report import Outcome
@@ -174,7 +173,7 @@ class Outputs:
 
     def paths(self, found: Input) -> Paths:
         folder = f"{self.folder}/{found.name}".lstrip("/")
-        return self.alone or under(folder, named(found.name).extension)
+        return self.alone or result_paths(folder, named(found.name).extension)
 
     def shown(self, path: str) -> str:
         return f"{self.root}/{path}" if self.root.startswith("s3://") else str(Path(self.root, path))
@@ -208,13 +207,13 @@ def _check_name(outputs: Outputs, inputs: Sequence[Input]) -> None:
         )
 
 
-def _source(found: Input) -> Source:
+def _source(found: Input) -> ObjectVersion:
     try:
         if not isinstance(found.store, S3Store):
-            return streams.source(found.store, found.path)
+            return store.current(found.store, found.path)
         with buckets.answering(found.store.config["bucket"], found.store.config.get("endpoint")):
-            return streams.source(found.store, found.path)
-    except streams.Gone:
+            return store.current(found.store, found.path)
+    except Gone:
         raise InvalidInput(f"{found.shown} is gone") from None
 
 

@@ -22,7 +22,8 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from thimble.errors import InvalidInput, Unavailable
-from thimble.files.jobs import fits, under
+from thimble.files.jobs import result_paths
+from thimble.store import fits
 from thimble.tables.formats import named
 from thimble_infra import aws, drop_report, inputs
 from thimble_infra.buckets import Place, connect, endpoint_of, first_line, is_local, place
@@ -100,7 +101,7 @@ def _check_key(key: str) -> None:
         raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
         raise InvalidInput(f"{key!r} has a character that is no text: rename the file")
-    if not all(map(fits, astuple(under(key, named(key).extension)))):
+    if not all(map(fits, astuple(result_paths(key, named(key).extension)))):
         raise InvalidInput(f"{key!r} is too long: S3 takes keys of 1,024 bytes, with what results add to it")
 
 
@@ -146,7 +147,7 @@ def drop(
 
 
 def _placed(file: Dropped, answers: Place, output: Path) -> Placed:
-    paths = under(answers.key(file.key), named(file.key).extension)
+    paths = result_paths(answers.key(file.key), named(file.key).extension)
     return Placed(str(file.path), [str(output / path) for path in astuple(paths)])
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from obstore.store import LocalStore, ObjectStore
 from thimble.errors import InvalidFile, Unavailable
 from thimble.files import pipeline
 from thimble.files.jobs import Job, Options, Paths, Summary
-from thimble.files.streams import Source
 from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
-from thimble.split import assemble, divided, range_task, ranges
-from thimble.split.plan import Folder, Plan, Report
+from thimble.split import assemble, range_task, ranges, tasks
+from thimble.split.plan import PartsFolder, Plan, Report
 from thimble.split.ranges import Range
+from thimble.store import ObjectVersion
 from thimble_infra.buckets import first_line
 
 RANGE_BYTES = 32 << 20  # of a file that several share; a smaller one is not worth it
@@ -40,14 +40,14 @@ class Task:
     """All of a job but the model, which each process has loaded."""
 
     place: str
-    source: Source
+    source: ObjectVersion
     results: ObjectStore
     paths: Paths
     options: Options
 
-    def job(self, model: Classifier, on_read: Callable[[int], object], workers: int | None = None) -> Job:
-        source = replace(self.source, on_read=on_read)
-        return Job(self.place, source, model, self.results, self.paths, self.options, workers=workers)
+    def job(self, model: Classifier, on_read: Callable[[int], object], **threads: int) -> Job:
+        source = self.source._replace(on_read=on_read)
+        return Job(self.place, source, model, self.results, self.paths, self.options, **threads)
 
 
 class Process:
@@ -89,9 +89,9 @@ def _whole(task: Task) -> Summary:
         return pipeline.run(Process.job(task))
 
 
-def _range(task: Task, plan: Plan, folder: Folder, part: Range) -> Report:
+def _range(task: Task, plan: Plan, folder: PartsFolder, part: Range) -> Report:
     with _named(task):
-        return range_task.classified(Process.job(task), plan, folder, part, math.inf)
+        return range_task.classify(Process.job(task), plan, folder, part, math.inf)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Pool:
         job = task.job(self.model, on_read=int)
         if task.source.size < 2 * RANGE_BYTES or not job.splittable:
             return self.processes.submit(_whole, task).result()
-        return job.standing() or self._shared(task, job)
+        return job.finished_summary() or self._shared(task, job)
 
     def _shared(self, task: Task, job: Job) -> Summary:
         started = time.monotonic()
@@ -128,27 +128,25 @@ class Pool:
                 outcome = self._outcome(task, job, folder)
             except InvalidFile as error:
                 outcome = {"error": str(error)}
-        return job.conclude(outcome, time.monotonic() - started)
+        return job.write_summary(outcome, time.monotonic() - started)
 
-    def _outcome(self, task: Task, job: Job, folder: Folder) -> Summary:
-        head = divided.head(job)
-        shared = divided.opened(job, head)
-        plan = Plan(job.identity, shared.form.name, head, shared.bounds(RANGE_BYTES), time.time())
+    def _outcome(self, task: Task, job: Job, folder: PartsFolder) -> Summary:
+        plan = tasks.planned(job, RANGE_BYTES, time.time())
         done: dict[int, Report] = {}
         again = ranges.planned(plan.bounds)
         while again:
             calls = [self.processes.submit(_range, task, plan, folder, part) for part in again]
             done |= {report.index: report for report in map(Future.result, calls)}
             right, again = ranges.checked(plan.bounds, done)
-        return assemble.assembled(job, plan, folder, right, math.inf)
+        return assemble.assemble(job, plan, folder, right, math.inf)
 
 
 @contextmanager
-def _folder(results: ObjectStore) -> Iterator[Folder]:
+def _folder(results: ObjectStore) -> Iterator[PartsFolder]:
     """For parts; beside the results, if they are here: there is room for them."""
     beside = results.prefix if isinstance(results, LocalStore) else None
     with tempfile.TemporaryDirectory(prefix=".thimble-", dir=beside) as path:
-        yield Folder(LocalStore(Path(path)), "parts")
+        yield PartsFolder(f"{Path(path).as_uri()}/parts")
 
 
 def usual() -> int:

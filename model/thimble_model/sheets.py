@@ -21,15 +21,15 @@ import polars as pl
 
 from thimble import encodings
 from thimble.errors import InvalidFile
-from thimble.files import streams
 from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import formats, parquet, textcells
-from thimble.tables.blocks import Answered, Block, Format
+from thimble.tables.blocks import BLOCK_BYTES, Answered, Block, Once, in_blocks
 from thimble.tables.compression import BY_EXTENSION
 from thimble.tables.csv import Delimited
+from thimble.tables.jsonlines import JsonLines
 from thimble.tables.values import MISSING
 from thimble_model.frames import Table
 
@@ -169,7 +169,7 @@ class Sheet:
         form, blocks = self._blocks(reader)
         yield from map(form.classify, blocks)
 
-    def _begun(self, features: Sequence[Feature]) -> tuple[Format | None, Block | None]:
+    def _begun(self, features: Sequence[Feature]) -> tuple[Delimited | JsonLines | None, Block | None]:
         """The format, and the first block; neither of Parquet."""
         reader = _reader(features)
         try:
@@ -181,16 +181,16 @@ class Sheet:
         except InvalidFile as error:
             raise self._refusal(error) from None
 
-    def _blocks(self, reader: Reader) -> tuple[Format, Iterator[Block]]:
+    def _blocks(self, reader: Reader) -> tuple[Delimited | JsonLines, Iterator[Block]]:
         pieces: Iterator[bytes] = (
-            self.data[at : at + streams.BLOCK_BYTES] for at in range(0, len(self.data), streams.BLOCK_BYTES)
+            self.data[at : at + BLOCK_BYTES] for at in range(0, len(self.data), BLOCK_BYTES)
         )
         if self.name.compression is not None:
             pieces = self.name.compression.decompress(pieces)
-        head, whole, pieces = streams.peeked(pieces, formats.HEAD_BYTES)
-        form = formats.find(self.name, head, whole, reader, HEADER)
-        body = streams.skipped(pieces, form.body)
-        return form, streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
+        source = Once(pieces)
+        form = formats.find(self.name, *source.head(formats.HEAD_BYTES), reader, HEADER)
+        body = source.stream(form.body, sys.maxsize)
+        return form, in_blocks(form, body, form.body, sys.maxsize, form.first_line)
 
     @property
     def _is_parquet(self) -> bool:

@@ -49,9 +49,9 @@ def ranges(models: Path, file: Path, out: Path) -> Job:
     """
     from obstore.store import LocalStore
 
+    from thimble.files import multipart
     from thimble.files.pipeline import Pipeline
     from thimble.inference import classifier
-    from thimble.split import joining
     from thimble.split.ranges import Range
     from thimble.split.tasks import Workflow
 
@@ -59,7 +59,7 @@ def ranges(models: Path, file: Path, out: Path) -> Job:
     model = classifier.load(document)
     pipeline = Pipeline(lambda key: model, out.as_uri(), buckets=lambda name: LocalStore(file.parent))
     workflow = Workflow(pipeline, lambda key, digest: document, (out / "parts").as_uri(), RANGE_BYTES)
-    joining.join = lambda folder, pieces, results, path, deadline: None
+    multipart.join = lambda pieces, results, path, memory, deadline: None
 
     def job() -> int:
         planned = workflow.plan("bench", file.name, math.inf)

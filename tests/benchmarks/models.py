@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+from obstore.store import MemoryStore
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import telemetry
@@ -72,7 +73,8 @@ def name(number: int) -> str:
 @cache
 def published(count: int) -> Folder:
     """Iris, so many times, each with weights of its own."""
-    folder = Folder(f"memory:///benchmark-{count}/models")
+    memory = MemoryStore()
+    folder = Folder(f"benchmark-{count}/models", lambda path: (memory, path))
     iris: dict[str, Any] = json.loads((Path(__file__).parents[2] / "model" / "iris.json").read_bytes())
     del iris["examples"]
     rng = np.random.default_rng(0)

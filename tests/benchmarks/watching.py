@@ -17,11 +17,11 @@ from typing import Any
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import settings
 from thimble.drift import recent
-from thimble.files import streams
 from thimble.inference.classifier import Classifier, load
 from thimble.registry.lookup import OneModel
 from thimble.registry.published import Serving
 from thimble.tables import formats
+from thimble.tables.blocks import in_blocks
 from thimble.web import gateway, routes
 from thimble.web.app import App
 from thimble.web.service import Service
@@ -93,7 +93,7 @@ def _requests(classifier: Classifier, body: str, times: int) -> Figure:
 
 def _file(classifier: Classifier, data: bytes) -> Figure:
     form = formats.find(formats.named("x.csv"), data[:65536], False, classifier, formats.Given())
-    blocks = list(streams.blocks(form, [data[form.body :]], form.body, sys.maxsize, form.first_line))
+    blocks = list(in_blocks(form, [data[form.body :]], form.body, sys.maxsize, form.first_line))
     records = sum(len(block.ends) for block in blocks)
 
     def work() -> None:

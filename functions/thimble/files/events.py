@@ -1,12 +1,17 @@
-"""What S3 announces, alone or through SQS, and what is to be done again."""
+"""What S3 announces, alone or through SQS, and when a message that failed comes again: soon, then ever later.
+
+Without a pause of our own it would come after the queue's visibility timeout, which has to outlast a function
+that is still at it. boto3 is imported when the first message fails, and never where none does.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_plus
 
 import orjson
@@ -14,14 +19,25 @@ import orjson
 from thimble import telemetry
 from thimble.drift import recent
 
+if TYPE_CHECKING:
+    from botocore.config import _RetryDict
+    from mypy_boto3_sqs.client import SQSClient
+
 Event = dict[str, Any]
-Classify = Callable[
-    [str, str, float], Event | None
-]  # an object by bucket and key, until time.monotonic() says so
+# Of an object, by bucket and key, until time.monotonic() says that the time is over.
+Classify = Callable[[str, str, float], Event | None]
 
 Postpone = Callable[[Event], None]  # a message that failed, until it may come again
 
+
+class Context(Protocol):
+    """Lambda's context, as far as it is used."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
 MARGIN = 15  # seconds to say that the time is over
+SQS_TIMEOUT = 2  # seconds of one try, of two: the function's time may be nearly over
 
 
 @dataclass(frozen=True)
@@ -34,7 +50,7 @@ class Announced:
 
 
 def announced(notification: Event) -> Iterator[Announced]:
-    """The files of an S3 notification: none in its test event, and a console's folder marker is none."""
+    """Yield the files of an S3 notification. A test event has none; a folder marker is no file."""
     for record in notification.get("Records", []):
         if record.get("eventSource") != "aws:s3" or not record["eventName"].removeprefix("s3:").startswith(
             "ObjectCreated"
@@ -46,18 +62,18 @@ def announced(notification: Event) -> Iterator[Announced]:
             yield Announced(s3["bucket"]["name"], key, s3["object"].get("eTag"))
 
 
-def deadline(context: Any) -> float:
-    """When a function has to come to its end, by time.monotonic(); never, where Lambda does not say."""
+def deadline(context: Context | None) -> float:
+    """Return when a function has to end, by time.monotonic(); never, if Lambda does not say."""
     if context is None:
         return math.inf
-    return time.monotonic() + float(context.get_remaining_time_in_millis()) / 1000 - MARGIN
+    return time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN
 
 
-def handler(classify: Classify, postpone: Postpone) -> Callable[[Event, Any], Event]:
+def handler(classify: Classify, postpone: Postpone) -> Callable[[Event, Context | None], Event]:
     """Return the Lambda handler. SQS is told which messages failed, so that only they come again, after a
     pause; S3's own event fails as a whole."""
 
-    def handle(event: Event, context: Any = None) -> Event:
+    def handle(event: Event, context: Context | None = None) -> Event:
         until = deadline(context)
         try:
             messages = [
@@ -87,7 +103,7 @@ def _succeeds(message: Event, classify: Classify, until: float) -> bool:
 
 
 def _postpone(message: Event, postpone: Postpone) -> None:
-    """Whatever keeps a message from coming again soon, it is reported as failed, and comes again later."""
+    """Let a message come again soon. If that fails, it comes again after the visibility timeout."""
     try:
         postpone(message)
     except Exception:
@@ -109,8 +125,8 @@ def _take(notification: Event, classify: Classify, until: float) -> None:
 
 
 def report(key: str, summary: Event | None) -> None:
-    """Log and count what became of a file. Why it was refused stands in its summary alone: a reason may quote
-    the file, and the log holds no data. Only a key too long for a summary is a reason for the log."""
+    """Log and count what became of a file. A reason may quote the file, so it stands in the summary only. If
+    the key is too long for a summary, the log has it."""
     if summary is None:
         telemetry.logger.warning("the file is gone", key=key)
     elif "workflow" in summary:
@@ -126,3 +142,31 @@ def report(key: str, summary: Event | None) -> None:
         telemetry.logger.info("the file was classified", key=key, **counts)
         if summary.get("drift"):
             recent.log(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])
+
+
+def postpone(seconds: Sequence[int], message: Event) -> None:
+    """Hide a message for the pause that follows its attempt; the last pause follows all further attempts."""
+    attempt = int(message["attributes"]["ApproximateReceiveCount"])
+    client = _client()
+    client.change_message_visibility(
+        QueueUrl=_url(client, message["eventSourceARN"]),
+        ReceiptHandle=message["receiptHandle"],
+        VisibilityTimeout=seconds[min(attempt, len(seconds)) - 1],
+    )
+
+
+def _url(client: SQSClient, arn: str) -> str:
+    """A queue's URL, where the client sends its requests."""
+    account, name = arn.split(":")[4:]
+    return f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}"
+
+
+@cache
+def _client() -> SQSClient:
+    import boto3
+    from botocore.config import Config
+
+    retries: _RetryDict = {"mode": "standard", "total_max_attempts": 2}
+    return boto3.client(
+        "sqs", config=Config(connect_timeout=SQS_TIMEOUT, read_timeout=SQS_TIMEOUT, retries=retries)
+    )

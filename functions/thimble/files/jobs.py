@@ -1,5 +1,5 @@
-"""A file job: which input, which model, which place for the result; how it is told apart from another job,
-and how it ends. Not how the records are classified, which one function or many may do.
+"""A file job: an input, a model and a place for the result. Its identity, its summary and its end are here;
+one function or many classify the records.
 """
 
 from __future__ import annotations
@@ -7,40 +7,32 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 import obstore
 import orjson
 from obstore.store import ObjectStore
 
-from thimble import legible
+from thimble import legible, store
 from thimble.drift import counting, report
-from thimble.errors import InvalidFile
-from thimble.files import streams
-from thimble.files.streams import Overwritten, Source, Tally
+from thimble.errors import InvalidFile, Overwritten
+from thimble.files.streams import Tally, processors
 from thimble.inference.classifier import Classifier
+from thimble.store import KEY_BYTES, ObjectVersion, fits
 from thimble.tables import added, answers, formats
-from thimble.tables.blocks import Format, Result
+from thimble.tables.blocks import Reader, Result, Source
 
 Summary = dict[str, Any]
 
 RESULTS_VERSION = (
-    2  # raised when the same input, model and options give other bytes: what lies there is made again
+    2  # raise it when the same input, model and options give other bytes: old results are redone
 )
-
-
-KEY_BYTES = 1024  # of a key in UTF-8: S3 takes none that is longer
-
-
-def fits(key: str) -> bool:
-    """Return whether S3 takes a key of this length."""
-    return len(key.encode()) <= KEY_BYTES
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a result depends on beside input and model."""
+    """What a result depends on, apart from the input and the model."""
 
     max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
     delimiter: str = ""  # of CSV and TSV; empty: found
@@ -48,7 +40,7 @@ class Options:
     header: str = ""  # of CSV and TSV: present or absent; empty: found
 
     def __post_init__(self) -> None:
-        """InvalidInput for what cannot be a delimiter, a quote, or said of a header."""
+        """Raise InvalidInput for an impossible delimiter, quote or header."""
         _ = self.given
 
     @property
@@ -65,8 +57,8 @@ class Paths:
     summary: str
 
 
-def under(folder: str, extension: str) -> Paths:
-    """In a folder of the input's own name: no two inputs share one."""
+def result_paths(folder: str, extension: str) -> Paths:
+    """Return the paths in a folder that has the input's own name, so that no two inputs share one."""
     return Paths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
 
 
@@ -75,17 +67,16 @@ class Job:
     """One version of an input, one model, one place for the result."""
 
     bucket: str
-    source: Source
+    source: ObjectVersion
     classifier: Classifier
     results: ObjectStore
     paths: Paths
     options: Options
-    block_bytes: int = streams.BLOCK_BYTES
-    workers: int | None = None  # threads; as many as there are processors
+    workers: int = field(default_factory=processors)  # threads
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a result is a function of, as its summary says it."""
+        """Everything that decides the bytes of the result, as the summary says it."""
         source = self.source
         return {
             "input": {
@@ -122,12 +113,12 @@ class Job:
 
     @property
     def splittable(self) -> bool:
-        """Whether a function can begin in the middle of the input."""
+        """Whether a function can start in the middle of the input."""
         return self.name.compression is None and self.name.format in ("csv", "tsv", "jsonl", "parquet")
 
-    def format(self, head: bytes, whole: bool) -> Format:
-        """Of an input that begins with `head`, unpacked; InvalidFile if there is none."""
-        return formats.find(self.name, head, whole, self.classifier, self.options.given)
+    def opened(self, source: Source, head: int = formats.HEAD_BYTES) -> Reader:
+        """Return the input's reader; InvalidFile if its first `head` bytes are no table for the model."""
+        return formats.opened(self.name, source, self.classifier, self.options.given, head)
 
     def tally(self) -> Tally:
         return Tally(len(added.class_names(self.classifier)), counting.none(self.classifier.reference))
@@ -152,9 +143,9 @@ class Job:
         found = f"{tally.rejections:,} of {tally.rows:,} records were rejected"
         return f"{found}, and at most a share of {most:g} may be"
 
-    def standing(self) -> Summary | None:
-        """The summary of this very job, if it is done and what it made still lies there."""
-        summary = _summary(self._lying() or b"")
+    def finished_summary(self) -> Summary | None:
+        """Return the summary of this very job, if the job is done and its result is still there."""
+        summary = _summary(self._stored_summary() or b"")
         if summary is None or any(summary.get(key) != value for key, value in self.identity.items()):
             return None
         if "result" not in summary:
@@ -166,22 +157,24 @@ class Job:
             return None
         return summary if found == summary["result_etag"] else None
 
-    def conclude(self, outcome: Summary, seconds: float) -> Summary:
-        """Write the summary; Overwritten if the input is no longer what the outcome is of. One whose key is
+    def write_summary(self, outcome: Summary, seconds: float) -> Summary:
+        """Write the summary, last of all; Overwritten if the input changed meanwhile. A summary whose key is
         too long for S3 is marked as unwritten."""
-        self.look_again()
+        self.check_unchanged()
         if "rejected" not in outcome:
-            self.make_way(kept=())
+            self.remove_former(kept=())
         summary = {**self.identity, **outcome, "seconds": round(seconds, 3)}
         if not fits(self.paths.summary):
             return {**summary, "unwritten": True}
-        obstore.put(self.results, self.paths.summary, legible.dumps(summary))
+        obstore.put(self.results, self.paths.summary, dumps(summary))
         return summary
 
-    def make_way(self, kept: Collection[str]) -> None:
-        """Remove the summary of before, then what lies beside it and will not be written again: no summary
-        ever stands beside bytes that it does not speak of."""
-        data = self._lying()
+    def remove_former(self, kept: Collection[str]) -> None:
+        """Remove the former summary, then the former objects that will not be written again.
+
+        So a summary never lies beside bytes that it does not describe.
+        """
+        data = self._stored_summary()
         former = self._former(data, kept)
         if data is not None:
             obstore.delete(self.results, self.paths.summary)
@@ -189,13 +182,13 @@ class Job:
             with suppress(FileNotFoundError):
                 obstore.delete(self.results, path)
 
-    def look_again(self) -> None:
-        """Overwritten if the input is no longer what it was."""
-        if streams.source(self.source.store, self.source.path).etag != self.source.etag:
+    def check_unchanged(self) -> None:
+        """Raise Overwritten if the input is no longer what it was."""
+        if store.current(self.source.store, self.source.path).etag != self.source.etag:
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
 
-    def _lying(self) -> bytes | None:
-        """What lies where the summary belongs."""
+    def _stored_summary(self) -> bytes | None:
+        """Return what lies where the summary belongs."""
         if not fits(self.paths.summary):
             return None
         try:
@@ -204,13 +197,15 @@ class Job:
             return None
 
     def _former(self, data: bytes | None, kept: Collection[str]) -> list[str]:
-        """What an earlier version of the input left behind, and this one will not write: what its summary
-        names; without a summary, as after a kill, what lies in the folder that is the job's own. What is of
-        another input, whose result lay there, is not ours to remove."""
+        """List what an earlier version of the input left behind, and this one will not write.
+
+        The former summary names it. Without a summary, as after a kill, it is what lies in the job's own
+        folder. The result of another input stays.
+        """
         paths = {"result": self.paths.result, "rejected": self.paths.rejections}
         if data is None:
             folder = self.paths.summary.rpartition("/")[0]
-            former = paths if self.paths == under(folder, self.name.extension) else {}
+            former = paths if self.paths == result_paths(folder, self.name.extension) else {}
         else:
             earlier = _summary(data) or {"input": {}}
             ours = all(
@@ -220,8 +215,13 @@ class Job:
         return [path for kind, path in former.items() if kind not in kept and fits(path)]
 
 
+def dumps(summary: Summary) -> bytes:
+    """Return a summary as it is stored, for people to read."""
+    return legible.dumps(summary)
+
+
 def _summary(data: bytes) -> Summary | None:
-    """None if it is no summary of ours."""
+    """Parse a summary of ours; None for anything else."""
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:

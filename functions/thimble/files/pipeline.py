@@ -1,95 +1,98 @@
-"""Files in, results out: a file is done here, or, if it is large, handed over to those who do it in ranges.
+"""Classify a file in this function, or start the workflow for a large one.
 
-A result is a function of the input's bytes, the model's digest and the options, so doing it twice does no
-harm. It appears under its key only after the counts reconcile and the input is what it was; the summary,
-written last, says which bytes, which model and which result belong together. What is read is pinned by its
-ETag, and the input is looked at once more at the end: whichever event came first or last, the newest version
-is what the result is of.
+A result depends on the input's bytes, the model's digest and the options alone, so doing it twice does no
+harm. It appears only after the counts reconcile and the input is still what it was. The summary is written
+last. It says which bytes, which model and which result belong together. Reads are pinned to the ETag seen
+first, and the input is looked at again at the end: whatever the order of the events, the result is of the
+newest version.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from thimble import store
-from thimble.errors import InvalidFile, Unavailable
-from thimble.files import raw_keys, streams
-from thimble.files.jobs import Job, Options, Summary, under
-from thimble.files.streams import Gone, Late, Overwritten, Source
+from thimble.errors import Gone, InvalidFile, Late, Overwritten, Unavailable
+from thimble.files import streams
+from thimble.files.jobs import Job, Options, Summary, dumps, result_paths
 from thimble.files.uploads import Upload
 from thimble.inference.classifier import Classifier
-from thimble.tables import formats, parquet
-from thimble.tables.blocks import Part, Result
+from thimble.store import ObjectVersion
+from thimble.tables import formats
+from thimble.tables.blocks import Once, Reader
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
+NO_PLAIN_KEY = (
+    "the key is no plain path (a part of it is empty, . or .., or it has a control character), "
+    "and only plain ones are read: upload the file under another name"
+)
 
 T = TypeVar("T")
 
 
 def run(job: Job, deadline: float = math.inf) -> Summary:
-    """The summary, written if it was not there already; Late if that is not done by the deadline."""
-    if standing := job.standing():
-        return standing
+    """Classify a file and return its summary, unless it is done already; Late if the deadline comes first."""
+    if finished := job.finished_summary():
+        return finished
     started = time.monotonic()
     try:
         outcome = _classified(job, deadline)
     except InvalidFile as error:
         outcome = {"error": str(error)}
-    return job.conclude(outcome, time.monotonic() - started)
+    return job.write_summary(outcome, time.monotonic() - started)
 
 
 def _classified(job: Job, deadline: float) -> Summary:
     job.check_keys()
-    tally = job.tally()
-    form, parts = _opened(job)
+    tally, reader = job.tally(), _whole(job)
+    parts = reader.parts(reader.body, sys.maxsize, reader.first_line, job.workers)
     with (
         Upload(job.results, job.paths.result, job.name.compression) as result,
         Upload(job.results, job.paths.rejections) as rejected,
     ):
-        result.write(form.opening)
-        for piece in streams.pieces(form, streams.in_time(parts, deadline), rejected, tally):
+        result.write(reader.opening)
+        for piece in streams.result_pieces(reader, streams.until_deadline(parts, deadline), rejected, tally):
             result.write(piece)
-        result.write(form.closing)
+        result.write(reader.closing)
         tally.reconcile()
-        job.look_again()
-        counts, error = job.counts(form, tally), job.too_many_rejected(tally)
-        job.make_way(kept=("rejected",) if error else ("rejected", "result"))
+        job.check_unchanged()
+        counts, error = job.counts(reader, tally), job.too_many_rejected(tally)
+        job.remove_former(kept=("rejected",) if error else ("rejected", "result"))
         rejected.finish()
         if error:
             return {**counts, "error": error}
         return {**counts, "result": job.paths.result, "result_etag": result.finish()}
 
 
-def _opened(job: Job) -> tuple[Result, Iterator[Part]]:
-    """The input's format, and what becomes of its records."""
-    name, source = job.name, job.source
-    if name.format == "parquet" and name.compression is None:
-        table = parquet.opened(source.size, source.read, job.classifier)
-        return table, table.parts()
-    pieces = streams.chunks(source, 0, source.size, job.block_bytes)
-    if name.compression is not None:
-        pieces = name.compression.decompress(pieces)
-    head, whole, pieces = streams.peeked(pieces, formats.HEAD_BYTES)
-    form = job.format(head, whole)
-    body = streams.skipped(pieces, form.body)
-    blocks = streams.blocks(form, body, form.body, sys.maxsize, form.first_line)
-    return form, streams.answers(form, blocks, job.workers)
+def _whole(job: Job) -> Reader:
+    """Open a whole input, to be read once."""
+    if job.name.format == "parquet" and job.name.compression is None:
+        return job.opened(job.source)
+    pieces = job.source.stream(0, job.source.size)
+    if job.name.compression is not None:
+        pieces = job.name.compression.decompress(pieces)
+    return job.opened(Once(pieces))
 
 
 @dataclass(frozen=True)
-class Splitting:
-    """From which size on a file is handed over, and to whom."""
+class SplitPolicy:
+    """From which size on a file is split, and what starts the workflow."""
 
     above: int  # bytes
-    start: Callable[[Job], str]  # the name of what was started, or is at it already
+    start: Callable[[Job], str]  # returns the name of the execution, new or running
 
 
 @dataclass(frozen=True)
@@ -99,42 +102,38 @@ class Pipeline:
     models: Callable[[str], Classifier]  # the model for an input's key
     results_uri: str
     options: Options = Options()  # noqa: RUF009
-    block_bytes: int = streams.BLOCK_BYTES
     buckets: Callable[[str], ObjectStore] = store.bucket
-    splitting: Splitting | None = None
+    splitting: SplitPolicy | None = None
 
     def classify(self, bucket: str, key: str, deadline: float = math.inf) -> Summary | None:
-        """The summary of what became of an object; None if there is no such object (any more).
+        """Return the summary of an object; None if there is no such object (any more).
 
-        A file that is refused has a summary too; one that is handed over has none yet, and what stands for it
-        says to whom. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
+        A file that is refused has a summary too. One that is handed over has none yet: the answer names the
+        execution. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
         """
-        if not streams.addressable(key) and self.results_uri.startswith("s3://"):
-            return raw_keys.refuse(bucket, key, self.results_uri)
-        return self.settled(bucket, key, lambda job: self.done(job, deadline))
+        if not store.is_plain(key) and self.results_uri.startswith("s3://"):
+            return _refuse_key(bucket, key, self.results_uri)
+        return self.retry_overwritten(bucket, key, lambda job: self.classify_job(job, deadline))
 
-    def settled(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:
-        """What comes of the work on an object as it is now, tried again if it is overwritten meanwhile."""
+    def retry_overwritten(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:
+        """Run `work` on the object's current version; retry if it is overwritten meanwhile."""
         gone = False
         for _ in range(ATTEMPTS):
             try:
                 return work(self.job(bucket, key))
             except Overwritten as overwritten:
                 gone = isinstance(overwritten, Gone)
-            except (
-                BaseError,
-                FileNotFoundError,
-            ) as error:  # not found: a bucket, an upload, but not the input
+            except (BaseError, FileNotFoundError) as error:  # not found: a bucket, an upload, not the input
                 raise Unavailable(f"the store failed at {key}") from error
         if gone:
             return None
         raise Unavailable(f"{key} is overwritten faster than it can be read")
 
     def job(self, bucket: str, key: str) -> Job:
-        source = streams.source(self.buckets(bucket), key)
+        source = store.current(self.buckets(bucket), key)
         return self.job_of(bucket, source, self.models(key), self.options)
 
-    def job_of(self, bucket: str, source: Source, classifier: Classifier, options: Options) -> Job:
+    def job_of(self, bucket: str, source: ObjectVersion, classifier: Classifier, options: Options) -> Job:
         key = source.path
         results, prefix = store.object_store(f"{self.results_uri.rstrip('/')}/")
         folder = f"{prefix.strip('/')}/{key}".lstrip("/")
@@ -143,16 +142,15 @@ class Pipeline:
             source=source,
             classifier=classifier,
             results=results,
-            paths=under(folder, formats.named(key).extension),
+            paths=result_paths(folder, formats.named(key).extension),
             options=options,
-            block_bytes=self.block_bytes,
         )
 
-    def done(self, job: Job, deadline: float) -> Summary:
-        """Here, or handed over; a file that is too much for one function, and nobody else's, is refused."""
+    def classify_job(self, job: Job, deadline: float) -> Summary:
+        """Classify the file here, or start the workflow; refuse it if neither can finish in time."""
         splitting = self.splitting if job.splittable else None
         if splitting is not None and job.source.size > splitting.above:
-            return job.standing() or _handed_over(job, splitting)
+            return job.finished_summary() or _handed_over(job, splitting)
         started = time.monotonic()
         try:
             return run(job, deadline)
@@ -160,10 +158,10 @@ class Pipeline:
             if splitting is not None:
                 return _handed_over(job, splitting)
             seconds = time.monotonic() - started
-            return job.conclude({"error": _too_slow(job, seconds)}, seconds)
+            return job.write_summary({"error": _too_slow(job, seconds)}, seconds)
 
 
-def _handed_over(job: Job, splitting: Splitting) -> Summary:
+def _handed_over(job: Job, splitting: SplitPolicy) -> Summary:
     return {**job.identity, "workflow": splitting.start(job)}
 
 
@@ -172,3 +170,34 @@ def _too_slow(job: Job, seconds: float) -> str:
     if not job.splittable:
         advice += ", or the same as plain CSV, TSV, JSON Lines or Parquet, which many functions can share"
     return f"the file was not done in the {seconds:.0f} s that one function has: {advice}"
+
+
+def _refuse_key(bucket: str, key: str, results_uri: str) -> Summary | None:
+    """Write the summary of a file whose key obstore does not reach; None if there is no such object. boto3
+    sends a key as it is, so the summary lies under the input's own name."""
+    client = _s3()
+    try:
+        found = client.head_object(Bucket=bucket, Key=key)
+    except client.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return None
+        raise
+    given = {
+        "bucket": bucket,
+        "key": key,
+        "version": found.get("VersionId"),
+        "etag": found["ETag"],
+        "bytes": found["ContentLength"],
+    }
+    summary = {"input": given, "error": NO_PLAIN_KEY, "seconds": 0.0}
+    results = urlsplit(results_uri)
+    prefix = results.path.strip("/")
+    path = f"{prefix}/{key}/summary.json" if prefix else f"{key}/summary.json"
+    client.put_object(Bucket=results.netloc, Key=path, Body=dumps(summary))
+    return summary
+
+
+def _s3() -> S3Client:
+    import boto3  # only here: few functions meet such a key
+
+    return boto3.client("s3", region_name=os.environ.get("AWS_REGION"))

@@ -18,7 +18,7 @@ UPLOADS = 2  # parts in flight: they fill a function's network, and more of them
 
 
 class Upload:
-    """An object written piece by piece, which nobody sees before it is finished; unfinished, it is given up.
+    """An object written piece by piece. Nobody sees it before it is finished; an unfinished one is aborted.
 
     More than one part's worth goes up in parts, in a thread of its own, while the next is being made.
     """
@@ -52,7 +52,7 @@ class Upload:
         return len(data)
 
     def finish(self) -> str | None:
-        """Make it visible; its ETag."""
+        """Make the object visible and return its ETag."""
         self._finished = True
         if self._uploading is None:
             data = b"".join(self._compressed(self._held))
@@ -77,7 +77,7 @@ class Upload:
         return pieces if self._compression is None else self._compression.compress(pieces)
 
     def _feed(self, data: bytes | None) -> None:
-        """Wait until the thread takes it, or has failed: `finish` raises what it failed of."""
+        """Wait until the thread takes it, or has failed: then `finish` raises the reason."""
         while self._uploading is not None and not self._uploading.done():
             with contextlib.suppress(Full):
                 self._queue.put(data, timeout=0.1)

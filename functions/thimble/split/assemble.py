@@ -1,4 +1,4 @@
-"""The ranges' reports, results and rejections put together as those of the file."""
+"""Join the ranges' results and rejections to those of the file."""
 
 from __future__ import annotations
 
@@ -9,33 +9,35 @@ from functools import partial
 from itertools import accumulate
 
 from thimble.errors import Unavailable
-from thimble.files import streams
+from thimble.files import multipart
 from thimble.files.jobs import Job, Summary
-from thimble.files.streams import LongRecord
+from thimble.files.multipart import Piece
 from thimble.files.uploads import Upload
-from thimble.split import divided, joining
-from thimble.split.joining import Piece
-from thimble.split.plan import Folder, Plan, Report
+from thimble.split.plan import PartsFolder, Plan, Report
+from thimble.tables.blocks import BLOCK_BYTES, LongRecord
+from thimble.threads import ahead
 
 LINE = re.compile(rb'^\{"line":(\d+)', re.MULTILINE)  # how a rejection begins
 READ_AHEAD = 15  # pieces of rejections
 
 
-def assembled(job: Job, plan: Plan, folder: Folder, reports: Sequence[Report], deadline: float) -> Summary:
-    """What the summary says, the result being written, by reports that follow one another. Only the last of
-    them may be of a refusal."""
-    shared, tally = divided.opened(job, plan.head), job.tally()
+def assemble(
+    job: Job, plan: Plan, folder: PartsFolder, reports: Sequence[Report], deadline: float
+) -> Summary:
+    """Write the result and the rejections, and return what the summary says. The reports follow one another;
+    only the last may be of a refusal."""
+    reader, tally = job.opened(job.source, plan.head), job.tally()
     lines = [report.counts["lines"] for report in reports]
-    before = [*accumulate(lines, initial=(shared.first_line or 1) - 1)]
+    before = [*accumulate(lines, initial=reader.first_line - 1)]
     if reports and reports[-1].error:
         return {"error": _absolute(reports[-1], before[-2])}
     for report in reports:
         tally.include(report.counts)
-        shared.follow(bytes.fromhex(report.closing))
+        reader.follow(bytes.fromhex(report.closing))
     tally.reconcile()
-    job.look_again()
-    counts, error = job.counts(shared.form, tally), job.too_many_rejected(tally)
-    job.make_way(kept=("rejected",) if error else ("rejected", "result"))
+    job.check_unchanged()
+    counts, error = job.counts(reader, tally), job.too_many_rejected(tally)
+    job.remove_former(kept=("rejected",) if error else ("rejected", "result"))
     with Upload(job.results, job.paths.rejections) as rejected:
         for data in _rejections(folder, reports, before):
             rejected.write(data)
@@ -44,8 +46,9 @@ def assembled(job: Job, plan: Plan, folder: Folder, reports: Sequence[Report], d
         raise Unavailable(f"there is no time to join results after {rejected.size} bytes of rejections")
     if error:
         return {**counts, "error": error}
-    pieces: list[Piece] = [shared.form.opening, *(report.result for report in reports), shared.form.closing]
-    etag = joining.join(folder, pieces, job.results, job.paths.result, deadline)
+    results = (folder.version(report.result) for report in reports)
+    pieces: list[Piece] = [reader.opening, *results, reader.closing]
+    etag = multipart.join(pieces, job.results, job.paths.result, folder, deadline)
     return {**counts, "result": job.paths.result, "result_etag": etag}
 
 
@@ -53,25 +56,25 @@ def _absolute(report: Report, lines_before: int) -> str:
     return report.error if report.error_line is None else str(LongRecord(lines_before + report.error_line))
 
 
-def _rejections(folder: Folder, reports: Sequence[Report], before: Sequence[int]) -> Iterator[bytes]:
-    """Their lines, with the numbers that they have in the file."""
+def _rejections(folder: PartsFolder, reports: Sequence[Report], before: Sequence[int]) -> Iterator[bytes]:
+    """Yield the rejections, with the line numbers that they have in the file."""
 
     def read(report: Report, lines: int, at: int) -> tuple[int, bytes]:
-        return lines, joining.read(folder, report.rejected, at, at + streams.BLOCK_BYTES)
+        return lines, folder.version(report.rejected).read(at, at + BLOCK_BYTES)
 
     calls = (
         partial(read, report, lines, at)
         for report, lines in zip(reports, before, strict=False)
-        for at in range(0, report.rejected.size, streams.BLOCK_BYTES)
+        for at in range(0, report.rejected.size, BLOCK_BYTES)
     )
     rest = b""
-    for lines, data in streams.ahead(calls, READ_AHEAD):
+    for lines, data in ahead(calls, READ_AHEAD):
         whole, newline, rest = (rest + data).rpartition(b"\n")
         yield renumbered(whole + newline, lines)
 
 
 def renumbered(rejections: bytes, lines_before: int) -> bytes:
-    """Whole lines, with that many lines of the file before those that they count."""
+    """Add the lines before a range to the line numbers of its rejections."""
     if not lines_before:
         return rejections
     return LINE.sub(lambda found: b'{"line":%d' % (int(found[1]) + lines_before), rejections)

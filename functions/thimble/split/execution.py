@@ -1,4 +1,4 @@
-"""Handing a file over to the state machine, once: an execution is named after its job.
+"""Start the state machine once for a job: the execution is named after the job.
 
 boto3 is imported when the first file is handed over, and never by a function that hands over none.
 """
@@ -19,9 +19,9 @@ ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
 def start(workflow_arn: str, job: Job) -> str:
-    """The name of the execution that does a job: one that is at it already, or a new one.
+    """Return the name of the job's execution: one that is running, or a new one.
 
-    Names are unique for 90 days. After an execution that ended and left no summary, the next one's name has a
+    Names are unique for 90 days. After an execution that ended without a summary, the next one's name has a
     number: -2, -3, ...
     """
     attempt, name = 1, job.digest
@@ -32,7 +32,7 @@ def start(workflow_arn: str, job: Job) -> str:
 
 
 def _started(workflow_arn: str, name: str, event: dict[str, str]) -> bool:
-    """False if an execution of that name is over."""
+    """Start an execution; False if one of that name is over."""
     client = _client()
     try:
         client.start_execution(stateMachineArn=workflow_arn, name=name, input=orjson.dumps(event).decode())

@@ -1,5 +1,5 @@
-"""What the functions that share a file hand to each other: a folder with the plan, the model's document, and
-of each range its result, its rejections and, written last, its report.
+"""The folder of a job that many functions share: the plan, the model's document, and of each range the
+result, the rejections and, written last, the report.
 """
 
 from __future__ import annotations
@@ -9,22 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import obstore
 import orjson
-from obstore.store import ObjectStore
 
-from thimble.files.jobs import fits
+from thimble.files.jobs import Summary
 from thimble.files.uploads import Upload
 from thimble.split import ranges
 from thimble.split.ranges import Range
+from thimble.store import Folder, ObjectVersion, fits
 
 AT_ONCE = 32  # small objects
-LONGEST_NAME = "/999999-99999999999999.rejections"  # of a part: its range, and the byte where it begins
+LONGEST_NAME = "999999-99999999999999.rejections"  # of a part: its range, and the byte where it begins
 
 
 @dataclass(frozen=True)
 class Plan:
-    identity: dict[str, Any]  # the job's
+    identity: Summary  # the job's
     format: str
     head: int  # bytes that tell the format
     bounds: list[int]
@@ -33,7 +32,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Stored:
-    """One version of an object, to be read; or nothing."""
+    """One version of an object in the folder; or nothing."""
 
     path: str = ""
     size: int = 0
@@ -52,7 +51,7 @@ class Report:
     start: int  # of its first record
     stop: int  # before which its last record begins
     end: int | None  # of its last record; none if the file is to be refused
-    counts: dict[str, Any]
+    counts: dict[str, Any]  # Tally.counts
     result: Stored = NOTHING
     rejected: Stored = NOTHING
     closing: str = ""  # hex
@@ -64,37 +63,34 @@ class Report:
         return part.round == 0 or (self.start, self.stop) == (part.start, part.stop)
 
 
-@dataclass(frozen=True)
-class Folder:
-    store: ObjectStore
-    path: str
+class PartsFolder(Folder):
+    """The folder of one job. A part is named after its range."""
+
+    @property
+    def path(self) -> str:
+        return self.key("").rstrip("/")
 
     @property
     def fits(self) -> bool:
         """Whether S3 takes the keys of all parts."""
-        return fits(self.path + LONGEST_NAME)
+        return fits(self.key(LONGEST_NAME))
 
-    def put(self, name: str, data: Any) -> str:
-        """Bytes, or what becomes JSON; the path."""
-        path = f"{self.path}/{name}"
-        obstore.put(self.store, path, data if isinstance(data, bytes) else orjson.dumps(data))
-        return path
-
-    def get(self, name: str) -> bytes | None:
-        try:
-            return bytes(obstore.get(self.store, f"{self.path}/{name}").bytes())
-        except FileNotFoundError:
-            return None
+    def dump(self, name: str, value: object) -> str:
+        """Write a value as JSON; the key."""
+        return self.write(name, orjson.dumps(value))
 
     def upload(self, name: str) -> Upload:
-        return Upload(self.store, f"{self.path}/{name}")
+        return Upload(self.store, self.key(name))
+
+    def version(self, stored: Stored) -> ObjectVersion:
+        return ObjectVersion(self.store, stored.path, stored.size, stored.etag)
 
     def plan(self) -> Plan | None:
-        data = self.get("plan.json")
+        data = self.read("plan.json")
         return None if data is None else Plan(**orjson.loads(data))
 
     def report(self, index: int) -> Report | None:
-        data = self.get(f"{index:06d}.json")
+        data = self.read(report_name(index))
         if data is None:
             return None
         fields = orjson.loads(data)
@@ -109,12 +105,12 @@ class Folder:
             return {report.index: report for report in found if report is not None}
 
     def missing(self, plan: Plan) -> list[Range]:
-        there = {meta["path"] for meta in self.listed()}
-        return [r for r in ranges.planned(plan.bounds) if f"{self.path}/{r.index:06d}.json" not in there]
+        """The ranges without a report."""
+        there = set(self.keys())
+        return [
+            part for part in ranges.planned(plan.bounds) if self.key(report_name(part.index)) not in there
+        ]
 
-    def listed(self) -> list[Any]:
-        return list(obstore.list(self.store, f"{self.path}/").collect())
 
-    def remove(self) -> None:
-        if paths := [meta["path"] for meta in self.listed()]:
-            obstore.delete(self.store, paths)
+def report_name(index: int) -> str:
+    return f"{index:06d}.json"

@@ -1,20 +1,17 @@
-"""One function's share of a file: a range, classified into the folder."""
+"""Classify one range of a file into the job's folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
-from thimble.errors import InvalidFile, Unavailable
+from thimble.errors import InvalidFile, Late, Unavailable
 from thimble.files import streams
 from thimble.files.jobs import Job
-from thimble.files.streams import Late, LongRecord, Tally
-from thimble.split import divided, ranges
-from thimble.split.divided import Divided
-from thimble.split.plan import Folder, Plan, Report, Stored
+from thimble.split import ranges
+from thimble.split.plan import PartsFolder, Plan, Report, Stored
 from thimble.split.ranges import Range
-from thimble.tables.blocks import Part
+from thimble.tables.blocks import LongRecord, Part, Reader
 
 TANGLED = (
     "where records begin cannot be told from within the file, whose quoted fields hold newlines, and what is "
@@ -22,45 +19,48 @@ TANGLED = (
 )
 
 
-def classified(job: Job, plan: Plan, folder: Folder, part: Range, deadline: float) -> Report:
-    """The report, not written yet. What would refuse the file is reported like a result."""
-    shared, tally = divided.opened(job, plan.head), job.tally()
-    part_from = asdict(part) | {"start": shared.begin(part)}
-    parts = streams.in_time(shared.parts(part_from["start"], part.stop), deadline)
+def classify(job: Job, plan: Plan, folder: PartsFolder, part: Range, deadline: float) -> Report:
+    """Write a range's result and rejections, and return its report: of an error too that refuses the file."""
+    reader, tally = job.opened(job.source, plan.head), job.tally()
+    guessed = part.index > 0 and part.round == 0
+    start = reader.first_record(part.start, part.stop) if guessed else part.start
+    parts = streams.until_deadline(reader.parts(start, part.stop, 1, job.workers), deadline)
+    report = Report(part.index, part.round, start, part.stop, end=None, counts={})
     try:
-        return Report(**part_from, **_written(shared, parts, tally, folder, _name(part_from)))
+        report = _written(reader, parts, tally, folder, report)
     except LongRecord as error:
-        return Report(**part_from, end=None, counts=tally.counts, error=str(error), error_line=error.line)
+        report = replace(report, error=str(error), error_line=error.line)
     except InvalidFile as error:
-        return Report(**part_from, end=None, counts=tally.counts, error=str(error))
+        report = replace(report, error=str(error))
     except Late:
         if part.round <= ranges.GUESSES:
             raise Unavailable(
                 f"range {part.index} takes more time than one function has: lower RANGE_BYTES"
             ) from None
-        return Report(**part_from, end=None, counts=tally.counts, error=TANGLED)
-
-
-def _name(part: dict[str, int]) -> str:
-    """With where it begins: what a wrong guess left never passes for what is right."""
-    return f"{part['index']:06d}-{part['start']}"
+        report = replace(report, error=TANGLED)
+    return replace(report, counts=tally.counts)
 
 
 def _written(
-    shared: Divided, parts: Iterator[Part], tally: Tally, folder: Folder, name: str
-) -> dict[str, Any]:
-    """A report's further fields."""
-    with (
-        folder.upload(f"{name}.result") as result,
-        folder.upload(f"{name}.rejections") as rejected,
-    ):
-        for piece in streams.pieces(shared.form, parts, rejected, tally):
+    reader: Reader, parts: Iterator[Part], tally: streams.Tally, folder: PartsFolder, report: Report
+) -> Report:
+    """Write the objects of a range. Their names hold where it begins: a wrong guess is never taken for it."""
+    name, end = f"{report.index:06d}-{report.start}", report.start
+
+    def followed() -> Iterator[Part]:
+        nonlocal end
+        for part in parts:
+            end = part.end
+            yield part
+
+    with folder.upload(f"{name}.result") as result, folder.upload(f"{name}.rejections") as rejected:
+        for piece in streams.result_pieces(reader, followed(), rejected, tally):
             result.write(piece)
         tally.reconcile()
-        return {
-            "end": shared.end,
-            "counts": tally.counts,
-            "rejected": Stored(rejected.path, rejected.size, rejected.finish()),
-            "result": Stored(result.path, result.size, result.finish()),
-            "closing": shared.form.closing.hex(),
-        }
+        return replace(
+            report,
+            end=end,
+            rejected=Stored(rejected.path, rejected.size, rejected.finish()),
+            result=Stored(result.path, result.size, result.finish()),
+            closing=reader.closing.hex(),
+        )

@@ -6,20 +6,28 @@ cut into blocks of any size, anywhere between records, and its answers put toget
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from thimble.errors import InvalidFile
 from thimble.inference.reference import Counts
+from thimble.threads import ahead
 
 Positions = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
+BLOCK_BYTES = 1 << 20  # and what is made of them: as much as stays in a processor's cache
 MAX_RECORD_BYTES = 1 << 20  # of one record, and of one quoted field; more is no table's row
+HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
+LOOK_BYTES = 64 << 10  # in which the next record is looked for; more, if it is not there
+MOST_RANGES = 9000  # an S3 upload has 10,000 parts
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Block:
     data: bytes
     ends: Positions  # where each record's newline stands, the last one at the end of the data
     first_line: int  # the physical line, from 1, on which the data begin
+    end: int = field(default=0, kw_only=True)  # where in the file the record after these begins
 
     @cached_property
     def starts(self) -> Positions:
@@ -132,6 +141,7 @@ class Part:
     records: int
     lines: int
     answered: Answered
+    end: int  # where in the file the record after these begins; of Parquet, which row group is the next
 
 
 class Result(Protocol):
@@ -155,25 +165,193 @@ class Result(Protocol):
         """Known only after the last part."""
 
 
-class Format(Result, Protocol):
-    """A file's format, found from its name and first bytes: what the whole-file path and a range share."""
+class Reader(Result, Protocol):
+    """A file that is opened: all of it, or a range of it, becomes parts.
+
+    A position is a byte of text, or the number of a row group of Parquet.
+    """
 
     @property
     def body(self) -> int:
-        """Where the records begin, in bytes."""
+        """The position of the first record."""
 
     @property
     def first_line(self) -> int:
         """The physical line, from 1, on which the records begin."""
 
+    def bounds(self, size: int) -> list[int]:
+        """Return where ranges of about `size` bytes begin, and where the last one ends."""
+
+    def first_record(self, start: int, stop: int) -> int:
+        """Return where the first record of a range most likely begins."""
+
+    def parts(self, start: int, stop: int, first_line: int, workers: int) -> Iterator[Part]:
+        """Classify the records that begin in [start, stop), where one begins at start.
+
+        Lines are counted from `first_line` on; the rows of Parquet keep their numbers.
+        """
+
+    def follow(self, closing: bytes) -> None:
+        """Let the parts that come next follow those of a reader with this closing."""
+
+
+class Source(Protocol):
+    """The bytes of a file, in any order or only from the first to the last."""
+
+    @property
+    def size(self) -> int: ...
+
+    def head(self, size: int) -> tuple[bytes, bool]:
+        """Return the first `size` bytes or more, and whether they are all."""
+
+    def read(self, start: int, stop: int) -> bytes: ...
+
+    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+        """Yield the bytes from start to stop, then those that follow, for as long as anyone asks."""
+
+
+class Format(Result, Protocol):
+    """What a format of text says of its bytes; `Text` makes a reader of it."""
+
+    @property
+    def source(self) -> Source: ...
+
+    @property
+    def body(self) -> int: ...
+
     def plain(self, data: bytes) -> bytes:
-        """The file's bytes, one for one, with \\n as what ends a line: what the following take."""
+        """Return the file's bytes, one for one, with \\n as what ends a line: what the following take."""
 
     def cut(self, data: bytes, final: bool) -> Positions:
-        """Where the newline of each whole record of the data stands; data begin with a record."""
+        """Return where the newline of each whole record stands. The data begin with a record."""
 
     def complete(self, data: bytes) -> bytes:
-        """The file's last record with the newline that it may lack."""
+        """Return the file's last record with the newline that it may lack."""
+
+    def second_record(self, look: bytes, final: bool) -> int | None:
+        """Return where a record most likely begins in bytes that begin anywhere; None if they do not tell.
+        Their first byte is not asked about."""
 
     def classify(self, block: Block) -> Answered:
         """Answer every record or say why not."""
+
+
+class Once:
+    """The source of a file that is read from its first byte to its last, as a compressed one has to be."""
+
+    size = 0  # which nobody knows
+
+    def __init__(self, pieces: Iterable[bytes] = ()) -> None:
+        self._pieces = iter(pieces)
+
+    def head(self, size: int) -> tuple[bytes, bool]:
+        held, length = [], 0
+        for piece in self._pieces:
+            held.append(piece)
+            length += len(piece)
+            if length >= size:
+                break
+        whole = length < size
+        self._pieces = chain(held, self._pieces)
+        return b"".join(held), whole
+
+    def read(self, start: int, stop: int) -> bytes:
+        raise NotImplementedError("a stream is not read out of order")
+
+    def stream(self, start: int, stop: int) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if start < len(piece):
+                yield piece[start:]
+            start = max(start - len(piece), 0)
+
+
+class Text:
+    """What makes a format of text a reader of files: a range of it is a stream with an offset."""
+
+    def bounds(self: Format, size: int) -> list[int]:
+        start, stop = self.body, self.source.size
+        size = max(size, -((start - stop) // MOST_RANGES))
+        return [*(range(start, stop, size) or [start]), max(stop, start)]
+
+    def first_record(self: Format, start: int, stop: int) -> int:
+        at = start - 1
+        for size in (LOOK_BYTES, 8 * LOOK_BYTES, HEAD_BYTES):
+            look = self.plain(self.source.read(at, at + size))
+            found = self.second_record(look, final=at + size >= self.source.size)
+            if found is not None:
+                return at + found
+        return min(stop, self.source.size)  # within a record that is too long
+
+    def second_record(self, look: bytes, final: bool) -> int | None:
+        newline = look.find(b"\n")
+        return newline + 1 if newline >= 0 else None
+
+    def parts(self: Format, start: int, stop: int, first_line: int, workers: int) -> Iterator[Part]:
+        if start >= stop:
+            return iter(())
+        return parts(self, self.source.stream(start, stop), start, stop, first_line, workers)
+
+    def follow(self, closing: bytes) -> None:
+        """Text has no end but its last line's."""
+
+
+class LongRecord(InvalidFile):
+    """A record that is none."""
+
+    def __init__(self, line: int) -> None:
+        super().__init__(f"the record that begins on line {line} is longer than {MAX_RECORD_BYTES} bytes")
+        self.line = line
+
+
+def parts(
+    form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int, workers: int = 1
+) -> Iterator[Part]:
+    """Classify the records of a stream; the workers do several blocks at once."""
+
+    def part(block: Block) -> Part:
+        return Part(len(block.ends), block.lines, form.classify(block), block.end)
+
+    blocks = in_blocks(form, pieces, start, stop, first_line)
+    return ahead((partial(part, block) for block in blocks), workers)
+
+
+def in_blocks(
+    form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int
+) -> Iterator[Block]:
+    """Yield the records that begin in [start, stop), where one begins at start, a block a piece."""
+    rest, at, line = b"", start, first_line
+    for piece, final in _with_last(map(form.plain, pieces)):
+        data = rest + piece
+        size = at + len(data)
+        if final and data and not data.endswith(b"\n"):
+            data = form.complete(data)
+        ends = form.cut(data, final)
+        ends = ends[: int(np.searchsorted(ends, stop - at - 1)) + 1]
+        used = int(ends[-1]) + 1 if len(ends) else 0
+        _check_lengths(data, ends, len(data) if at + used < stop else used, line)
+        rest, at = data[used:], at + used
+        if used:
+            block = Block(data[:used], ends, line, end=min(at, size))
+            yield block
+            line += block.lines
+        if at >= stop:
+            break
+
+
+def _check_lengths(data: bytes, ends: Positions, seen: int, line: int) -> None:
+    """Raise LongRecord for the first that is too long. What is seen after the whole records begins another,
+    too long for certain when no quoted field within the limit can still be open in it."""
+    long = np.diff(ends, prepend=-1, append=seen - 1 - MAX_RECORD_BYTES) > MAX_RECORD_BYTES
+    if long.any():
+        begin = 0 if long[0] else int(ends[np.argmax(long) - 1]) + 1
+        raise LongRecord(line + data.count(b"\n", 0, begin))
+
+
+def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield each piece, and whether it is the last."""
+    waiting: bytes | None = None
+    for piece in pieces:
+        if waiting is not None:
+            yield waiting, False
+        waiting = piece
+    yield waiting or b"", True

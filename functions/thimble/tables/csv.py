@@ -6,7 +6,8 @@ feature cells of a whole block are read at once; a record that does not read is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,17 @@ from thimble.inference.head import Label, label_text
 from thimble.inference.predictions import Predictions
 from thimble.tables import added, text_columns, textcells
 from thimble.tables.appending import Appending, guarded
-from thimble.tables.blocks import Answered, Block, Flags, Positions, Rejections
+from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, Text
 from thimble.tables.columns import Columns
 from thimble.tables.dialect import Dialect, Tokens
 
 BLANKS = b" \t\r"
+GUESSED_RECORDS = 64  # that are looked at, to tell where records begin
 EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
 
 
 @dataclass(frozen=True)
-class Delimited:
+class Delimited(Text):
     """One file's layout."""
 
     name: str
@@ -42,6 +44,7 @@ class Delimited:
     closing: bytes = b""
     returned: bool = False  # its lines end with \r alone
     left_out: tuple[tuple[str, str], ...] = ()
+    source: Source = field(default_factory=Once)
 
     @property
     def width(self) -> int:
@@ -55,6 +58,28 @@ class Delimited:
 
     def complete(self, data: bytes) -> bytes:
         return data + self.dialect.newline
+
+    def second_record(self, look: bytes, final: bool) -> int | None:
+        """After a newline, but for quoted fields: the bytes are read as if they began outside of one, and
+        inside, and the way that makes the better records is believed."""
+        quote = self.dialect.quote
+        if not quote or quote not in look:
+            return super().second_record(look, final)
+        ways = [self._begun(opening + look, final) for opening in (b"x", quote)]
+        found = [way for way in ways if way is not None]
+        return max(found, key=itemgetter(1))[0] if found else None
+
+    def _begun(self, data: bytes, final: bool) -> tuple[int, int] | None:
+        """Where the second record begins, less the opening put before; how good the next ones look."""
+        ends = self.cut(data, final)[: GUESSED_RECORDS + 1]
+        if not len(ends):
+            return None
+        records = data[int(ends[0]) + 1 : int(ends[-1]) + 1]
+        block = Block(records, ends[1:] - ends[0] - 1, 0)
+        tokens = Tokens(self.dialect, records)
+        stray = np.array([self.dialect.quote in record for record in tokens.bare.split(b"\n")[:-1]], np.bool_)
+        fits = ((tokens.widths == self.width) & ~stray) | block.blank
+        return int(ends[0]), int(fits.sum()) - int((~fits).sum())
 
     def classify(self, block: Block) -> Answered:
         rejections = Rejections()

@@ -11,19 +11,20 @@ all        `records` (blocks in, answered blocks out), `matching` and `columns` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thimble import encodings
 from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
-from thimble.tables import json_array, jsonlines, layout
-from thimble.tables.blocks import MAX_RECORD_BYTES, Format
+from thimble.tables import json_array, jsonlines, layout, parquet
+from thimble.tables.blocks import HEAD_BYTES, Reader, Source
 from thimble.tables.compression import BY_EXTENSION, Compression
+from thimble.tables.csv import Delimited
 from thimble.tables.dialect import Given
+from thimble.tables.jsonlines import JsonLines
 
-__all__ = ["EXTENSIONS", "HEAD_BYTES", "Given", "Name", "find", "named"]
+__all__ = ["EXTENSIONS", "HEAD_BYTES", "Given", "Name", "find", "named", "opened"]
 
-HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
 EXTENSIONS = {
     ".csv": "csv",
     ".txt": "csv",
@@ -68,7 +69,18 @@ def _split(name: str) -> tuple[str, str]:
     return (stem, dot + extension) if dot else (name, "")
 
 
-def find(name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND) -> Format:
+def opened(
+    name: Name, source: Source, classifier: Classifier, given: Given = FOUND, head: int = HEAD_BYTES
+) -> Reader:
+    """The reader of a file, found from its first `head` bytes; InvalidFile if there is none."""
+    if name.format == "parquet" and name.compression is None:
+        return parquet.opened(source.size, source.read, classifier)
+    return replace(find(name, *source.head(head), classifier, given), source=source)
+
+
+def find(
+    name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND
+) -> Delimited | JsonLines:
     """The format of a file that begins with `head` (all of it if `whole`); InvalidFile if there is none."""
     if not name.format:
         known = ", ".join([*EXTENSIONS, *BY_EXTENSION])

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ from thimble.inference.predictions import Predictions
 from thimble.tables import added, text_columns, uniform
 from thimble.tables.answers import column_names
 from thimble.tables.appending import BOM, Appending
-from thimble.tables.blocks import Answered, Block, Flags, Positions, Rejections
+from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, Text
 from thimble.tables.columns import Columns
 from thimble.tables.textcells import shown
 from thimble.tables.values import fitting, kind
@@ -45,7 +45,7 @@ class Pairs(list[tuple[str, Any]]):
 
 
 @dataclass(frozen=True)
-class JsonLines:
+class JsonLines(Text):
     """One file's format. Nothing of it has to be found but where the first line begins."""
 
     classifier: Classifier
@@ -56,6 +56,7 @@ class JsonLines:
     joint: bytes = b""
     closing: bytes = b""
     left_out: tuple[tuple[str, str], ...] = ()
+    source: Source = field(default_factory=Once)
 
     def plain(self, data: bytes) -> bytes:
         return data

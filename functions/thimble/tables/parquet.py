@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.features import WANTED, Feature, normal, spelled
 from thimble.inference.predictions import Predictions
 from thimble.tables import added, matching, text_columns, thrift
-from thimble.tables.blocks import Answered, Part
+from thimble.tables.blocks import MOST_RANGES, Answered, Part
 from thimble.tables.columns import Columns
 from thimble.tables.thrift import Struct, Value
 from thimble.tables.values import not_finite, text
@@ -175,6 +176,8 @@ class Parquet:
     name: str = "parquet"
     opening: bytes = MAGIC
     joint: bytes = b""
+    body: int = 0
+    first_line: int = 1
     left_out: tuple[tuple[str, str], ...] = ()
     written: list[Struct] = field(default_factory=list)
 
@@ -187,13 +190,30 @@ class Parquet:
         for group in footer(len(closing), lambda start, stop: closing[start:stop]).groups:
             self.written.append(moved(group, self._end - extent(group)[0]))
 
-    def parts(self, first: int = 0, last: int | None = None) -> Iterator[Part]:
-        """The row groups from first to last, slice by slice."""
-        row = 1 + sum(group[GROUP_ROWS].value for group in self.footer.groups[:first])
-        for group in self.footer.groups[first:last]:
+    def bounds(self, size: int) -> list[int]:
+        """Ranges of whole row groups, each closed when it has the size."""
+        extents = [stop - start for start, stop in map(extent, self.footer.groups)]
+        size = max(size, -(-sum(extents) // MOST_RANGES))
+        found, held = [0], 0
+        for k, length in enumerate(extents[:-1], 1):
+            held += length
+            if held >= size:
+                found.append(k)
+                held = 0
+        return [*found, len(extents)]
+
+    def first_record(self, start: int, stop: int) -> int:
+        return start
+
+    def parts(
+        self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1, workers: int = 1
+    ) -> Iterator[Part]:
+        """Slice by slice, one after the other: polars keeps all processors busy."""
+        row = first_line + sum(group[GROUP_ROWS].value for group in self.footer.groups[:start])
+        for k, group in enumerate(self.footer.groups[start:stop], start + 1):
             with self._opened(group) as rows:
                 for at, frame in self._slices(rows, group, row):
-                    yield self._part(frame, row + at)
+                    yield self._part(frame, row + at, k)
             row += group[GROUP_ROWS].value
 
     def _slices(self, rows: pl.LazyFrame, group: Struct, row: int) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -203,7 +223,7 @@ class Parquet:
         if row_bytes * n <= WHOLE_BYTES:
             rows = _collected(rows, row, n).lazy()
         step = max(LEAST_ROWS, min(SLICE_ROWS, SLICE_BYTES // row_bytes))
-        for at in range(0, n, step):
+        for at in range(0, max(n, 1), step):  # of no rows too, which are a part with an end
             height = min(step, n - at)
             yield at, _collected(rows.slice(at, height), row + at, height)
 
@@ -234,7 +254,7 @@ class Parquet:
             file.flush()
             yield pl.scan_parquet(file.name)
 
-    def _part(self, frame: pl.DataFrame, row: int) -> Part:
+    def _part(self, frame: pl.DataFrame, row: int, end: int) -> Part:
         rejected: dict[int, bytes] = {}
 
         def reject(i: int, reason: str) -> None:
@@ -250,7 +270,7 @@ class Parquet:
             classes=added.counts(self.classifier, predictions),
             observed=observed,
         )
-        return Part(frame.height, 0, answered)
+        return Part(frame.height, 0, answered, end)
 
     def _columns(self, frame: pl.DataFrame) -> Columns:
         columns = Columns.empty(self.classifier, frame.height)
