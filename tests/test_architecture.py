@@ -24,7 +24,7 @@ FUNCTIONS = ROOT / "functions"
 ENTRIES = ("api", "files", "workflow")
 # Each imports only from those before it.
 LAYERS = (
-    *("errors", "spelling", "encodings", "threads", "legible"),
+    *("errors", "spelling", "encodings", "threads"),
     *(
         f"inference.{name}"
         for name in (

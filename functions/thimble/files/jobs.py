@@ -14,7 +14,7 @@ import obstore
 import orjson
 from obstore.store import ObjectStore
 
-from thimble import legible, store
+from thimble import store
 from thimble.drift import counting, report
 from thimble.errors import InvalidFile, Overwritten
 from thimble.files.streams import Tally, processors
@@ -217,7 +217,7 @@ class Job:
 
 def dumps(summary: Summary) -> bytes:
     """Return a summary as it is stored, for people to read."""
-    return legible.dumps(summary)
+    return orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _summary(data: bytes) -> Summary | None:
