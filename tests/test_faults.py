@@ -8,10 +8,14 @@ queue does, deliver again what failed, is done here.
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
+import signal
 import socket
 import struct
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -448,6 +452,52 @@ def test_a_call_that_always_fails_is_given_up_and_mended_later(
     spoiling.plans()
     assert spoiling.deliver()
     assert spoiling.left() == calm
+
+
+RUN = """
+import json, sys
+import files
+from thimble.files import uploads
+uploads.PART_BYTES = 2048
+files.handler(json.load(sys.stdin), None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "after"), [("PUT part", False), ("POST complete", False), ("POST complete", True)]
+)
+def test_killed_while_a_result_goes_up_in_parts_it_leaves_a_whole_one_and_a_retry_mends_all(
+    behind: Behind, small_parts: None, kind: str, after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, which nothing can catch: test_killed.py has all other calls."""
+    newer = FILE + b"99,5.1,3.5,4.4,0.2\n"
+    left = []
+    for data in (newer, FILE):
+        behind.drop(data)
+        assert behind.deliver()
+        left.append(behind.left())
+    behind.drop(newer)
+    behind.plans(kind, "killed", False)
+    path = {"PYTHONPATH": str(ROOT / "functions"), "POLARS_MAX_THREADS": "1"}
+    function = subprocess.Popen(
+        [sys.executable, "-c", RUN], env=os.environ | path, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+
+    def killed(call: Proxy, body: bytes) -> None:
+        if after:
+            call.forwarded(body)
+        function.kill()
+        call.reset()
+
+    monkeypatch.setitem(FAULTS, "killed", killed)
+    function.communicate(json.dumps(behind.event).encode(), timeout=60)
+    assert function.returncode == -signal.SIGKILL
+    found = behind.left()
+    assert found[0] in (left[0][0], left[1][0])
+    assert found[2] is None or found in left
+    behind.plans()
+    assert behind.deliver()
+    assert behind.left() == left[0]
 
 
 REFRESHES = [

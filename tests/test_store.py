@@ -1,12 +1,16 @@
-"""An object is read from where its URI says, or it is Unavailable."""
+"""An object is read from where its URI says, and its key as it is; or a sentence says why not."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import obstore
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from obstore.store import MemoryStore
 
-from thimble.errors import Unavailable
-from thimble.store import read
+from thimble.errors import InvalidFile, Unavailable
+from thimble.store import current, read
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -63,3 +67,29 @@ def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
         read((tmp_path / "none.json").as_uri())
     with pytest.raises(Unavailable):
         read((tmp_path / "no folder" / "none.json").as_uri())
+
+
+KEYS = st.text(
+    st.sampled_from("ab./% +~é\t\n\x7f\\:*?") | st.characters(codec="utf-8"), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(key=KEYS)
+@example("/lead.csv")
+@example("a//b.csv")
+@example("a/../b.csv")
+@example("./b.csv")
+@example("tab\t.csv")
+def test_a_key_is_read_as_it_is_or_refused(key: str) -> None:
+    store = MemoryStore()
+    try:
+        obstore.put(store, key, b"1")
+        kept = [meta["path"] for meta in obstore.list(store).collect()] == [key]
+    except ValueError:
+        kept = False
+    if kept:
+        assert current(store, key).size == 1
+    else:
+        with pytest.raises(InvalidFile, match="cannot be read"):
+            current(store, key)

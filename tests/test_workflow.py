@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
+from tests import states
 from thimble import store
 from thimble.errors import MalformedBody, Unavailable
 from thimble.files.jobs import Options
@@ -43,7 +44,7 @@ class Bench:
         self.workflow = Workflow(
             self.pipeline, lambda key, digest: DOCUMENT, "memory:///parts", range_bytes=range_bytes
         )
-        self.call = handler(self.workflow)
+        self.handler = handler(self.workflow)
         self.calls = 0
 
     def put(self, data: bytes, key: str) -> None:
@@ -55,20 +56,13 @@ class Bench:
         except FileNotFoundError:
             return None
 
+    def call(self, event: dict[str, Any]) -> dict[str, Any]:
+        self.calls += event["task"] == "classify"
+        return self.handler(event, None)
+
     def execute(self, key: str) -> str:
-        """What infra/workflow.asl.json does."""
-        while (planned := self.call({"task": "plan", "bucket": "inbox", "key": key}, None))[
-            "outcome"
-        ] == "split":
-            assembled = {"outcome": "repair", "manifest": planned["manifest"]}
-            while assembled["outcome"] == "repair":
-                for item in json.loads(self.get(assembled["manifest"]["Key"]) or b""):
-                    assert self.call(item, None) == {}
-                    self.calls += 1
-                assembled = self.call({"task": "assemble", "folder": planned["folder"]}, None)
-            if assembled["outcome"] == "done":
-                return "done"
-        return str(planned["outcome"])
+        answers = states.execute(self.call, lambda path: self.get(path) or b"", "inbox", key)
+        return str(answers[-1]["outcome"])
 
     def outcome(self, key: str, root: str = "") -> tuple[bytes | None, bytes | None, dict[str, Any]]:
         """Result, rejections and summary, but for what may differ."""
@@ -249,7 +243,7 @@ NEWER = HEADER + b"9,6.3,3.3,6.0,2.5\n" * 20
 
 
 def plan(bench: Bench, key: str = "a.csv") -> dict[str, Any]:
-    return bench.call({"task": "plan", "bucket": "inbox", "key": key}, None)
+    return bench.call({"task": "plan", "bucket": "inbox", "key": key})
 
 
 def items(bench: Bench, answer: dict[str, Any]) -> list[dict[str, Any]]:
@@ -258,7 +252,7 @@ def items(bench: Bench, answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def assemble(bench: Bench, planned: dict[str, Any]) -> dict[str, Any]:
-    return bench.call({"task": "assemble", "folder": planned["folder"]}, None)
+    return bench.call({"task": "assemble", "folder": planned["folder"]})
 
 
 def test_what_is_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,12 +261,12 @@ def test_what_is_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None
     planned = plan(bench)
     ranges = items(bench, planned)
     for item in ranges[:2]:
-        bench.call(item, None)
+        bench.call(item)
     later = plan(bench)
     assert later["folder"] == planned["folder"]
     assert items(bench, later) == ranges[2:]
     before = {path: obstore.head(bench.outside, path)["e_tag"] for path in bench.listed()}
-    bench.call(ranges[0], None)
+    bench.call(ranges[0])
     assert before == {path: obstore.head(bench.outside, path)["e_tag"] for path in bench.listed()}
     bench.finish("a.csv")
     assert plan(bench) == {"outcome": "done"}
@@ -291,7 +285,7 @@ def test_missing_ranges_are_classified_after_all() -> None:
     bench.put(ROWS, "a.csv")
     planned = plan(bench)
     for item in items(bench, planned)[::2]:
-        bench.call(item, None)
+        bench.call(item)
     answer = assemble(bench, planned)
     assert answer["outcome"] == "repair"
     assert [item["index"] for item in items(bench, answer)] == [1, 3]
@@ -307,7 +301,7 @@ def test_an_overwrite_in_between_is_noticed(when: int) -> None:
     for k, item in enumerate(items(bench, planned)):
         if k == when:
             bench.put(NEWER, "a.csv")
-        assert bench.call(item, None) == {}
+        assert bench.call(item) == {}
     bench.put(NEWER, "a.csv")
     assert assemble(bench, planned) == {"outcome": "again"}
     assert bench.check(NEWER, "a.csv")["rows"] == 20
@@ -320,7 +314,7 @@ def test_a_file_that_is_gone_is_nothing_to_do() -> None:
     planned = plan(bench)
     obstore.delete(bench.inbox, "a.csv")
     for item in items(bench, planned):
-        assert bench.call(item, None) == {}
+        assert bench.call(item) == {}
     assert assemble(bench, planned) == {"outcome": "again"}
     assert plan(bench) == {"outcome": "gone"}
     assert bench.listed() == []
@@ -359,7 +353,7 @@ def test_what_an_earlier_program_planned_is_planned_again(monkeypatch: pytest.Mo
     planned = plan(bench)
     monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 3)
     for item in items(bench, planned):
-        assert bench.call(item, None) == {}
+        assert bench.call(item) == {}
     assert not [path for path in bench.listed() if path.endswith(".result")]
     assert assemble(bench, planned) == {"outcome": "again"}
     assert bench.finish("a.csv")["results_version"] == 3
@@ -382,7 +376,7 @@ def test_what_is_no_table_is_refused_by_the_planner() -> None:
 
 def test_an_event_that_is_no_task_says_so() -> None:
     with pytest.raises(MalformedBody, match="none of plan, classify and assemble"):
-        Bench().call({"task": "dance"}, None)
+        Bench().call({"task": "dance"})
 
 
 def test_a_range_that_is_too_much_for_a_function_fails_and_says_what_to_do() -> None:
@@ -398,7 +392,7 @@ def test_a_file_whose_records_cannot_be_told_apart_in_time_is_refused() -> None:
     bench.put(ROWS, "a.csv")
     planned = plan(bench)
     for item in items(bench, planned):
-        bench.call(item, None)
+        bench.call(item)
     rest = Range(0, len(HEADER), len(ROWS), GUESSES + 1)
     bench.workflow.classify(planned["folder"], rest, deadline=0)
     assert assemble(bench, planned) == {"outcome": "done"}

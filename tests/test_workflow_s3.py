@@ -3,12 +3,12 @@
 import json
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from moto.s3 import models
 from moto.s3.exceptions import MalformedXML
 from moto.s3.responses import S3Response
 
@@ -17,6 +17,8 @@ from thimble.files import multipart, streams
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
 from thimble.split.plan import PartsFolder
+from thimble_infra import aws
+from thimble_infra.invocation import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 IRIS = (ROOT / "model" / "iris.json").read_bytes()
 HEADER = b"note,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
-KIB, MIB = 1 << 10, 1 << 20
+KIB = 1 << 10
+CONTEXT = Context("workflow", 900)
 KEY = "large files/50% + caf\u00e9.csv"
 
 Handler = Callable[..., dict[str, Any]]
@@ -32,24 +35,15 @@ Handler = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def handler(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Handler:
-    return entry(s3, monkeypatch, 12 * MIB)
-
-
-@pytest.fixture
-def small_handler(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Handler:
-    """With an S3 that takes parts of 5 KiB."""
+    """functions/workflow.py as Lambda loads it, with an S3 that takes parts of 5 KiB, not MiB."""
+    assert multipart.LEAST == models.S3_UPLOAD_PART_MIN_SIZE
     monkeypatch.setattr(multipart, "LEAST", 5 * KIB)
-    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 5 * KIB)
-    return entry(s3, monkeypatch, 12 * KIB)
-
-
-def entry(s3: "S3Client", monkeypatch: pytest.MonkeyPatch, range_bytes: int) -> Handler:
-    """functions/workflow.py as Lambda loads it."""
+    monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", 5 * KIB)
     s3.put_object(Bucket="thimble-models", Key="model.json", Body=IRIS)
     monkeypatch.setenv("MODEL_URI", "s3://thimble-models/model.json")
     monkeypatch.setenv("RESULTS_URI", "s3://thimble-results")
     monkeypatch.setenv("PARTS_URI", "s3://thimble-parts")
-    monkeypatch.setenv("RANGE_BYTES", str(range_bytes))
+    monkeypatch.setenv("RANGE_BYTES", str(12 * KIB))
     spec = spec_from_file_location("workflow_entry", ROOT / "functions" / "workflow.py")
     assert spec is not None
     assert spec.loader is not None
@@ -60,18 +54,8 @@ def entry(s3: "S3Client", monkeypatch: pytest.MonkeyPatch, range_bytes: int) -> 
     return handle
 
 
-class Lambda:
-    """Lambda's context, as far as we look."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(self.seconds * 1000)
-
-
 def rows(size: int, good: bool) -> bytes:
-    """About that many bytes of records: long notes, so that few records make many bytes."""
+    """About that many bytes of records."""
     row = b"x" * 200 + (b",5.1,3.5,1.4,0.2\n" if good else b",5.1,bad,1.4,0.2\n")
     return row * (size // len(row))
 
@@ -88,10 +72,10 @@ def single(s3: "S3Client", data: bytes) -> tuple[bytes, bytes]:
 
 def plan_and_classify(s3: "S3Client", handler: Handler) -> dict[str, Any]:
     """The planner's answer, all ranges being classified."""
-    planned = handler({"task": "plan", "bucket": "thimble-inbox", "key": KEY}, Lambda(900))
+    planned = handler({"task": "plan", "bucket": "thimble-inbox", "key": KEY}, CONTEXT)
     assert planned["manifest"]["Bucket"] == "thimble-parts"
     for item in manifest(s3, planned):
-        assert handler(item, Lambda(900)) == {}
+        assert handler(item, CONTEXT) == {}
     return planned
 
 
@@ -104,11 +88,11 @@ def manifest(s3: "S3Client", answer: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_large_and_small_parts_are_joined_by_s3(s3: "S3Client", handler: Handler) -> None:
-    data = HEADER + rows(13 * MIB, True) + rows(11 * MIB, False) + rows(14 * MIB, True)
+    data = HEADER + rows(13 * KIB, True) + rows(11 * KIB, False) + rows(14 * KIB, True)
     s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
     planned = plan_and_classify(s3, handler)
     assert (planned["outcome"], planned["ranges"]) == ("split", 4)
-    assert handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {"outcome": "done"}
+    assert handler({"task": "assemble", "folder": planned["folder"]}, CONTEXT) == {"outcome": "done"}
     assert (get(s3, "result.csv"), get(s3, "rejections.jsonl")) == single(s3, data)
     etag = s3.head_object(Bucket="thimble-results", Key=f"{KEY}/result.csv")["ETag"]
     assert etag.endswith('-5"')  # header and some gathered, the rest copied, a small one gathered, two copied
@@ -118,11 +102,11 @@ def test_large_and_small_parts_are_joined_by_s3(s3: "S3Client", handler: Handler
 
 
 def test_an_assembly_whose_time_is_over_goes_on_where_it_was(
-    s3: "S3Client", small_handler: Handler, monkeypatch: pytest.MonkeyPatch
+    s3: "S3Client", handler: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = HEADER + rows(40 * KIB, True)
     s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
-    planned = plan_and_classify(s3, small_handler)
+    planned = plan_and_classify(s3, handler)
     checks = []
 
     def check_time(deadline: float) -> None:
@@ -132,34 +116,28 @@ def test_an_assembly_whose_time_is_over_goes_on_where_it_was(
 
     monkeypatch.setattr(multipart, "COPIES", 1)
     monkeypatch.setattr(streams, "check_time", check_time)
-    answer = small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900))
+    answer = handler({"task": "assemble", "folder": planned["folder"]}, CONTEXT)
     assert answer["outcome"] == "repair"
-    assert [small_handler(item, Lambda(900)) for item in manifest(s3, answer)] == [{}]
+    assert [handler(item, CONTEXT) for item in manifest(s3, answer)] == [{}]
     checks = [0.0] * 9
-    assert small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {
-        "outcome": "done"
-    }
+    assert handler({"task": "assemble", "folder": planned["folder"]}, CONTEXT) == {"outcome": "done"}
     assert len(checks) == 9 + 3  # of five parts, the three that were not copied
     assert get(s3, "result.csv") == single(s3, data)[0]
 
 
-def test_a_part_that_is_lost_is_made_again(s3: "S3Client", small_handler: Handler) -> None:
+def test_a_part_that_is_lost_is_made_again(s3: "S3Client", handler: Handler) -> None:
     data = HEADER + rows(26 * KIB, True)
     s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
-    planned = plan_and_classify(s3, small_handler)
+    planned = plan_and_classify(s3, handler)
     (lost,) = (
         found["Key"]
         for found in s3.list_objects_v2(Bucket="thimble-parts")["Contents"]
         if "/000001-" in found["Key"] and found["Key"].endswith(".result")
     )
     s3.delete_object(Bucket="thimble-parts", Key=lost)
-    assert small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {
-        "outcome": "again"
-    }
-    planned = plan_and_classify(s3, small_handler)
-    assert small_handler({"task": "assemble", "folder": planned["folder"]}, Lambda(900)) == {
-        "outcome": "done"
-    }
+    assert handler({"task": "assemble", "folder": planned["folder"]}, CONTEXT) == {"outcome": "again"}
+    planned = plan_and_classify(s3, handler)
+    assert handler({"task": "assemble", "folder": planned["folder"]}, CONTEXT) == {"outcome": "done"}
     assert get(s3, "result.csv") == single(s3, data)[0]
 
 
@@ -178,8 +156,9 @@ def test_a_folder_of_more_parts_than_s3_removes_at_once_is_removed_whole(
 
     monkeypatch.setattr(S3Response, "_bucket_response_delete_keys", checked)
     folder = PartsFolder("s3://thimble-parts/a.csv/digest")
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda k: folder.write(f"{k:06d}.json", b"{}"), range(1001)))
+    moto = models.s3_backends[aws.ACCOUNT]["aws"]
+    for k in range(1001):
+        moto.put_object("thimble-parts", f"a.csv/digest/{k:06d}.json", b"{}")
     folder.store.put("a.csv/digest2/000000.json", b"{}")
     assert len(folder.keys()) == 1001
     folder.remove()
