@@ -33,10 +33,10 @@ import pytest
 
 from tests.cloudformation import TEMPLATE, transformed
 from thimble.errors import Unavailable
-from thimble.files import events, streams, uploads
+from thimble.files import events, multipart, uploads
 from thimble.inference.document import digest
 from thimble.registry import pointer
-from thimble.split import execution, joining, multipart
+from thimble.split import execution, multipart
 from thimble_infra import queue_mapping
 from thimble_infra.build import ROOT
 from thimble_infra.invocation import Context
@@ -502,14 +502,14 @@ def resumes_a_join(stack: Deployed) -> None:
     assemble = {"task": "assemble", "folder": planned["folder"]}
     with small_parts():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(joining.Copying, "_part", no_time)
+            patch.setattr(multipart.Copying, "_part", no_time)
             assert stack.call("WorkflowFunction", assemble)["outcome"] == "repair"
         assert stack.call("WorkflowFunction", assemble) == {"outcome": "done"}
     assert stack.result("flowers.csv/result.csv").count(b"\n") == 301
 
 
 def no_time(*about: Any) -> None:
-    raise streams.Late("no time")
+    raise Late("no time")
 
 
 def removes_what_an_earlier_version_left(stack: Deployed) -> None:

@@ -219,6 +219,9 @@ class Format(Result, Protocol):
     @property
     def body(self) -> int: ...
 
+    @property
+    def first_line(self) -> int: ...
+
     def plain(self, data: bytes) -> bytes:
         """Return the file's bytes, one for one, with \\n as what ends a line: what the following take."""
 
