@@ -32,11 +32,11 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.cloudformation import TEMPLATE, transformed
-from thimble.errors import Unavailable
+from thimble.errors import Late, Unavailable
 from thimble.files import events, multipart, uploads
 from thimble.inference.document import digest
 from thimble.registry import pointer
-from thimble.split import execution, multipart
+from thimble.split import execution
 from thimble_infra import queue_mapping
 from thimble_infra.build import ROOT
 from thimble_infra.invocation import Context
