@@ -23,7 +23,7 @@ from thimble.settings import from_environment
 from thimble.store import Folder
 from thimble.web import gateway, routes
 from thimble_infra import publishing
-from thimble_infra.publishing import carry_out, publication, publish
+from thimble_infra.publishing import publication, publish
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -95,18 +95,6 @@ def test_while_versions_are_published_every_answer_is_of_exactly_one(folder: Fol
         assert found == expected[body["model"]["digest"]]
     assert answers[-1][1]["model"]["digest"] == last
     assert len({body["model"]["digest"] for _, body in answers}) > 3
-
-
-def test_the_answer_changes_within_the_refresh_time_and_back_again(folder: Folder) -> None:
-    first = put(folder, 1)
-    classify = door(MODEL_REFRESH_SECONDS="0.2")
-    assert classify()[1]["model"] == {"name": "iris", "digest": first}
-    second = put(folder, 2)
-    time.sleep(1.3)  # the refresh time, and the second's grace within which requests do not wait for the look
-    assert classify()[1]["model"]["digest"] == second
-    carry_out(folder, publishing.rollback(folder, "iris", None))
-    time.sleep(1.3)
-    assert classify()[1]["model"]["digest"] == first
 
 
 def test_models_and_versions_are_addressed_in_a_request(folder: Folder) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -156,20 +157,20 @@ def at_once(message: Any) -> None:
 Line = dict[str, Any]
 
 
-@pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[Line]:
+@pytest.fixture(scope="module")
+def lines() -> list[Line]:
     """What requests and files write, every kind of them once."""
-    monkeypatch.setattr(recent, "MINUTE", 0.0)
     logged = io.StringIO()
     [handler] = telemetry.logger.handlers
-    monkeypatch.setattr(handler, "stream", logged)
-    for traffic in (requests, versions, files):
-        traffic()
-    written = capsys.readouterr().out + logged.getvalue()
-    return [json.loads(line) for line in written.splitlines()]
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(logged):
+        patched.setattr(recent, "MINUTE", 0.0)
+        patched.setattr(handler, "stream", logged)
+        for traffic in (requests, versions, files):
+            traffic()
+    return [json.loads(line) for line in logged.getvalue().splitlines()]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def emitted(lines: list[Line]) -> set[Metric]:
     """What is written in the embedded metric format."""
     found = set()

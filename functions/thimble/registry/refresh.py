@@ -3,8 +3,8 @@
 In a thread, since a look may load a new model: that takes as long as the model is large, and requests go on
 with the value known. A Lambda function is frozen between requests, and the thread with it. So a request that
 finds the value more than GRACE over its time waits for the look, though never longer than PATIENCE. Under
-steady traffic no request waits. After an idle time the first one does, for a conditional GET. While the store
-is away, one a refresh time does. Ages are of the wall clock: a frozen function's other clocks may stand still.
+steady traffic no request waits. After an idle time the first one does, for a conditional GET; while the store
+is away, one a refresh time does. Ages are of the wall clock: a frozen function's others may stand still.
 """
 
 from __future__ import annotations
