@@ -1,4 +1,4 @@
-"""Loaded models within a number of bytes: the one that was not asked for longest makes room."""
+"""Loaded models within a number of bytes: the least recently used one makes room."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SHARED = (type, type(sys), str, bytes, int, float, bool, type(None))  # nothing 
 
 
 class Cache:
-    """Of two loads of one key the later stays. A model larger than the whole bound is kept alone: it has to
-    answer, and reading it again for every request would help nobody."""
+    """A model larger than the whole limit is kept alone: it has to answer, and loading it for every request
+    would be slower. If a key is loaded twice, the later load stays."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -46,7 +46,7 @@ class Cache:
 
 
 def weight(root: Any) -> int:
-    """The bytes of memory that an object and all that only hangs on it take: a walk, not a guess."""
+    """Return the bytes of memory of an object and of everything that it holds, counted object by object."""
     total, seen, waiting = 0, {id(root)}, [root]
     while waiting:
         value = waiting.pop()
@@ -59,7 +59,7 @@ def weight(root: Any) -> int:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """What a value holds; not its class, its module or a function's globals, which all models share."""
+    """Yield what a value holds, but not its class, its module or a function's globals: models share them."""
     if isinstance(value, SHARED):
         return
     if isinstance(value, np.ndarray):

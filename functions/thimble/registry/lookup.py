@@ -1,4 +1,4 @@
-"""Models by name and version, for whoever classifies: all ask a `Models`, whatever is behind it."""
+"""Models by name and version: every caller asks a `Models`, one document or a registry behind it."""
 
 from __future__ import annotations
 
@@ -18,27 +18,26 @@ from thimble.settings import Settings
 
 
 class Models(Protocol):
-    """What answers. Raises NotFound for what was never published, Unavailable or InvalidModel for what
-    cannot be had now."""
+    """The models that answer. NotFound: never published; Unavailable, InvalidModel: not to be had now."""
 
     def get(self, name: str = "", version: str = "") -> Classifier:
-        """A name's model, or the default; its current version, or the one asked for."""
+        """Return a name's model, or the default, in its current version or the one asked for."""
 
     def serving(self, name: str = "", version: str = "") -> Serving:
-        """The same with what is on trial beside it; beside a version that was asked for there is nothing."""
+        """Return the same with the version on trial; there is none beside a version that was asked for."""
 
     def document(self, name: str = "", version: str = "") -> bytes:
-        """The very bytes of its document."""
+        """Return the bytes of its document, unchanged."""
 
     def names(self) -> list[str]:
-        """Of all models, sorted."""
+        """Return the names of all models, sorted."""
 
     def versions(self, name: str) -> list[str]:
-        """Digests, newest first."""
+        """Return a model's digests, newest first."""
 
 
 def models(settings: Settings, folder: store.Folder | None = None) -> Models:
-    """What the environment names: one document, or a registry, whose folder may be open already."""
+    """Return what the environment names: one document, or a registry, whose folder may be open."""
     if settings.model_uri or not settings.models_uri:
         return OneModel(settings.model_uri)
     return Registry(
@@ -57,7 +56,7 @@ def warm(models: Models) -> None:
 
 
 def name_for(models: Models, key: str) -> str:
-    """The model that an object's first folder names, if there is one; otherwise the default, ""."""
+    """Return the model that an object's first folder names, if there is one; otherwise "", the default."""
     folder, slash, _ = key.partition("/")
     if not slash:
         return ""
@@ -73,8 +72,8 @@ def for_key(models: Models, key: str) -> Classifier:
 
 
 class OneModel:
-    """One document at a URI, without a registry: read when first asked for, then kept; a failure is tried
-    again at the next call. It answers to its own name and to `default`."""
+    """One document at a URI, without a registry: loaded when first asked for, and kept. After a failure, the
+    next call tries again. It answers to its own name and to `default`."""
 
     def __init__(self, uri: str, read: Callable[[str], bytes] = store.read) -> None:
         self.uri = uri

@@ -1,4 +1,4 @@
-"""The registry: all models that were published into a folder, by name and version."""
+"""The registry: the models published into a folder, by name and version."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ MOST_FOLLOWED = 10_000  # names whose pointer is remembered
 
 
 class Serving(NamedTuple):
-    """What answers a request: one version, and perhaps another that is on trial beside it."""
+    """What answers a request: one version, and perhaps another on trial beside it."""
 
     classifier: Classifier
     candidate: Classifier | None = None
-    trial: Trial | None = None  # what the candidate is there for
+    trial: Trial | None = None  # what the candidate is used for
 
 
 class _Known(NamedTuple):
-    """What a look at a pointer found, and which versions came of it."""
+    """What a look at a pointer found, and the versions that it led to."""
 
     pointer: Pointer
     etag: str | None
@@ -41,7 +41,7 @@ class _Known(NamedTuple):
 
 
 class Registry:
-    """Each model is loaded on first use, and kept while there is room."""
+    """Loads each model on first use, and keeps it while there is room."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Registry:
                 self._count_refused()
 
     def _is_published(self, name: str) -> bool:
-        """Whether there is any version, if not the one that is wanted."""
+        """Whether the model has any version, if not the one that is wanted."""
         try:
             self._folder.get(pointer.current(name))
         except FileNotFoundError:
@@ -119,7 +119,7 @@ class Registry:
         return name, version or (self.pin if name == self.default else "")
 
     def _known_names(self) -> list[str]:
-        """Without asking the store: the names that were asked for before, and the default."""
+        """Return the default and the names asked for before: no store is asked."""
         return [self.default, *self._followed]
 
     def _digest(self, name: str, version: str) -> str:
@@ -162,8 +162,8 @@ class Registry:
         return found
 
     def _look(self, name: str, known: _Known | None) -> _Known:
-        """A new pointer is followed once all that it names is loaded and proven; until then, and where it is
-        refused, what is known goes on."""
+        """Follow a new pointer once its versions are loaded and proven. Until then, and if they are refused,
+        the versions known go on."""
         try:
             found = self._changed(pointer.current(name), known)
         except FileNotFoundError:
@@ -197,7 +197,7 @@ class Registry:
         return _Known(to, etag, version, candidate, tuple(refused))
 
     def _first_sound(self, name: str, versions: tuple[str, ...]) -> tuple[str, ...]:
-        """The first version that loads, and after it those that do not."""
+        """Return the first version that loads, and after it those refused before."""
         refused: list[str] = []
         for version in versions:
             try:
@@ -222,7 +222,7 @@ class Registry:
         )
 
     def _count_refused(self) -> None:
-        """Once a look, so that an alarm stays on as long as a refused version is the current one."""
+        """Count refusals once a look, so that an alarm stays on as long as a refused version is current."""
         try:
             while True:
                 self._refused.popleft()
@@ -232,6 +232,6 @@ class Registry:
 
 
 def load_as(data: bytes, name: str) -> Classifier:
-    """A document under the name that it was published under, which its own may differ from."""
+    """Load a document under the name that it was published under; its own may be another."""
     classifier = load(data)
     return classifier._replace(document=classifier.document._replace(name=name))

@@ -1,4 +1,4 @@
-"""Requests, responses and routes as plain values, and the one place where an error gets its status."""
+"""Requests and responses as plain values, and the one place where an error gets its status."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ STATUS: dict[type[Exception], int] = {
     Exception: 500,
 }
 MAX_MESSAGE = 400
-MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx says nothing of our insides
-WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet as it is
-MAX_CARRIED_BYTES = 6 << 20  # of an answer as JSON text, headers and all: Lambda fails beyond
-FEW_BYTES = 1_000_000  # of an answer's body: as JSON text it has six times as many at most
-ASKED_HEADERS = (  # of a browser's request: bodies, the protocols, AWS's signature, its SDK for browsers
+MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx gives no details
+WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet uncompressed
+MAX_CARRIED_BYTES = 6 << 20  # of an answer as JSON text, with its headers: Lambda refuses more
+FEW_BYTES = 1_000_000  # of an answer's body: JSON text makes six times as many of it at most
+ASKED_HEADERS = (  # that a browser may send: of bodies, the protocols, AWS's signature and its SDK
     "accept, content-type, content-encoding, inference-header-content-length, "
     "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, "
     "authorization, x-amz-date, x-amz-security-token, x-amz-content-sha256, "
@@ -48,7 +48,7 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}  # names in lower case
     query: Mapping[str, str] = {}
     request_id: str = ""
-    doubled: tuple[str, ...] = ()  # the query's parameters that are there more than once
+    doubled: tuple[str, ...] = ()  # parameters that the query has more than once
 
 
 class Response(NamedTuple):
@@ -60,9 +60,9 @@ class Response(NamedTuple):
 
     @property
     def carried(self) -> dict[str, Any]:
-        """The answer as Lambda carries it to API Gateway; what is not UTF-8 goes in base64."""
+        """Return the answer as Lambda gives it to API Gateway; a body that is not UTF-8 in base64."""
         headers = dict(self.headers)
-        if self.status != 204:  # a HEAD's answer has no body, but its type
+        if self.status != 204:  # the answer to HEAD has no body, but has its type
             headers["content-type"] = self.content_type
         try:
             body, encoded = self.body.decode(), False
@@ -72,14 +72,14 @@ class Response(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What answers a method of a path, and which options it knows by name."""
+    """What answers a method of a path, and the names of the options that it takes."""
 
     handler: Callable[[Request], Response]
     parameters: tuple[str, ...] = ()  # of the query
     headers: tuple[str, ...] = ()  # of those that ask for something
 
 
-Failure = Callable[[int, str], Response]  # an error in a protocol's own words: status and sentence
+Failure = Callable[[int, str], Response]  # writes an error, a status and a sentence, as a protocol does
 
 
 class Resource(NamedTuple):
@@ -159,8 +159,8 @@ class App:
 
 
 def _check_options(request: Request, operation: Operation) -> None:
-    """InvalidInput unless the operation knows every parameter, and every header that asks for something;
-    none may be empty, no parameter there twice."""
+    """InvalidInput for a parameter, or a header of a protocol, that the operation does not take, for an empty
+    one, and for a parameter that is there twice."""
     for name, value in request.query.items():
         if not name.lower().startswith(SIGNED):
             options.check("parameter", name, value, operation.parameters, "this path")
@@ -172,12 +172,12 @@ def _check_options(request: Request, operation: Operation) -> None:
 
 
 def _methods(resource: Resource) -> str:
-    """What a path takes; HEAD wherever GET is."""
+    """Return the methods that a path takes; HEAD wherever GET is."""
     return ", ".join(resource.operations).replace("GET", "GET, HEAD")
 
 
 def _preflight(resource: Resource | None) -> Response:
-    """A browser's question before its request, which itself is told if there is no such path."""
+    """Answer what a browser asks before its request, on an unknown path too: its request gets the 404."""
     methods = _methods(resource) if resource else "GET, HEAD, POST"
     return Response(204, headers={"access-control-allow-methods": methods})
 
@@ -189,7 +189,7 @@ def _not_allowed(resource: Resource) -> Response:
 
 
 def _packed(response: Response, accepted: str) -> Response:
-    """The answer in a content coding, where that is asked for and worth it."""
+    """Return the answer in a content coding, if the caller accepts one and it is worth it."""
     if not accepted or len(response.body) < WORTH_PACKING or response.status >= 400:
         return response
     from thimble.web import codings
@@ -202,7 +202,7 @@ def _packed(response: Response, accepted: str) -> Response:
 
 
 def _check_size(response: Response) -> None:
-    """Many rows of many classes: what Lambda would not carry is the caller's to split, no error of ours."""
+    """TooLarge for an answer that Lambda refuses: the caller has to send fewer rows."""
     if len(response.body) <= FEW_BYTES:
         return
     size = carried_bytes(response.carried)
@@ -213,12 +213,12 @@ def _check_size(response: Response) -> None:
 
 
 def carried_bytes(answer: dict[str, Any]) -> int:
-    """Count an answer's bytes as Lambda does: of the JSON that its runtime client writes, in UTF-8."""
+    """Count an answer's bytes as Lambda does: in the JSON that its runtime client writes, in UTF-8."""
     return len(json.dumps(answer, ensure_ascii=False).encode())
 
 
 def error_response(error: Exception, shape: Failure = failure) -> Response:
-    """The status of the error's class; a 4xx says what to change, a 5xx goes to the log."""
+    """Answer an error by the status of its class. A 4xx says what to change; a 5xx only goes to the log."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status >= 500:
         _count_failure(error)
@@ -226,16 +226,16 @@ def error_response(error: Exception, shape: Failure = failure) -> Response:
 
 
 def _count_failure(error: Exception) -> None:
-    """Log an error of ours, and count it, as Lambda does not count one that is answered: the count brings the
-    former version back. That nobody has published a model yet is no version's fault."""
+    """Log an error of ours and count it: the count rolls a deployment back, and Lambda does not count errors
+    that are answered. It is no fault of a deployment that no model was published yet."""
     telemetry.exception(str(error))
     if not isinstance(error, errors.NoDefaultModel):
         telemetry.count(ServerErrors=1)
 
 
 def shortened(sentence: str) -> str:
-    """A sentence may name what the caller sent: a key of a megabyte is not sent back whole, and half of a
-    surrogate pair, which JSON can spell and UTF-8 cannot, comes back as its escape."""
+    """Return a sentence that can be sent: it may name a key of a megabyte, or half of a surrogate pair, which
+    JSON can spell and UTF-8 cannot."""
     return errors.shortened(sentence, MAX_MESSAGE).encode("utf-8", "backslashreplace").decode()
 
 

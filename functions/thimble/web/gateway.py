@@ -1,4 +1,4 @@
-"""API Gateway's HTTP API, payload 2.0: its event ends here, and its answer begins here."""
+"""API Gateway's HTTP API, payload 2.0: its event in, its answer out. No other module knows Lambda."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thimble.web.app import Request, Response, error_response
 
 
 def handler(app: Callable[[Request], Response]) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """The Lambda handler of an application."""
+    """Return the Lambda handler of an application."""
 
     def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
@@ -43,7 +43,7 @@ def _request(event: dict[str, Any]) -> Request:
 
 
 def _doubled(query: str, names: int) -> tuple[str, ...]:
-    """The parameters that are there more than once: the event has their values as one, with commas."""
+    """Return the parameters that are there more than once: the event joins their values with commas."""
     if query.count("&") < max(names, 1):
         return ()
     from urllib.parse import parse_qsl

@@ -1,7 +1,7 @@
-"""What a request may say beside its rows: parameters, headers and keys, by the names that a route knows.
+"""The options of a request beside its rows: parameters, headers and keys, checked by name.
 
-A name that nobody knows is refused, with the one that it may be meant for: whoever is answered without the
-option that he asked for is answered wrongly.
+An unknown name is refused, with a known one that is close to it: an answer without the option asked for is
+a wrong answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def check_keys(
     path: str = "the body",
     elsewhere: Collection[str] = (),
 ) -> None:
-    """MalformedBody for a key that nobody knows, or that belongs elsewhere: among the query's parameters."""
+    """MalformedBody for an unknown key, or for one that is a parameter of the query."""
     for name in body:
         if name in elsewhere:
             raise MalformedBody(f"{path} has {name}, which is a parameter: send it in the URL, ?{name}=")
@@ -49,21 +49,21 @@ def check_keys(
 
 
 def check_close(body: Mapping[str, Any], known: Collection[str], path: str) -> None:
-    """MalformedBody for a key that is close to a known one. Others, which clients add, are let be."""
+    """MalformedBody for an unknown key that is close to a known one. Others are ignored: clients add some."""
     for name in body:
         if name not in known and (told := _hint(name, known)):
             raise MalformedBody(f"{path} has an unknown key {_quoted(name)}{told}")
 
 
 def check_one_source(body: Iterable[str]) -> None:
-    """MalformedBody if the rows come twice."""
+    """MalformedBody if the body has rows under two keys."""
     found = [key for key in ROWS if key in body]
     if len(found) > 1:
         raise MalformedBody(f"the body has both {found[0]} and {found[1]}; send one")
 
 
 def check_none(body: Mapping[str, Any], key: str) -> None:
-    """MalformedBody if options are there where there are none to choose."""
+    """MalformedBody if there is any option under the key: none can be chosen there."""
     found = body.get(key)
     if found is not None and not isinstance(found, dict):
         raise MalformedBody(f"{key} is {kind(found)}, not an object")
@@ -72,7 +72,7 @@ def check_none(body: Mapping[str, Any], key: str) -> None:
 
 
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
-    """Whether an option is on; None if nothing is said."""
+    """Return whether an option is on; None if it is not there."""
     found = options.get(name)
     if found is not None and not isinstance(found, bool):
         raise MalformedBody(f"{name} of {path} is {kind(found)}, not true or false")
@@ -80,7 +80,7 @@ def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
 
 
 def _quoted(name: str) -> str:
-    """A name that somebody sent, so that the sentence around it stays whole."""
+    """Return a name in quotes, shortened so that the sentence around it stays whole."""
     return f'"{name}"' if len(name) <= LONGEST else f'"{name[:LONGEST]}..."'
 
 

@@ -1,7 +1,6 @@
-"""V1: what TensorFlow Serving, KServe's V1 and Vertex AI's prediction containers speak.
+"""V1, the protocol of TensorFlow Serving, KServe's V1 and Vertex AI's prediction containers.
 
-Rows come as `instances` and are answered by `predictions`; columns come as `inputs` and are answered by
-`outputs`.
+Rows are sent as `instances` and answered as `predictions`, columns as `inputs` and `outputs`.
 """
 
 from __future__ import annotations
