@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.web.app import FEW_BYTES, MAX_CARRIED_BYTES, Response, carried_bytes
@@ -21,7 +21,6 @@ def marshal() -> Any:
 
 
 @given(TELLING | st.text(), st.dictionaries(TELLING, TELLING, max_size=3))
-@settings(max_examples=200, deadline=None)
 def test_a_text_weighs_what_the_runtime_client_writes(
     marshal: Any, text: str, headers: dict[str, str]
 ) -> None:
@@ -34,7 +33,6 @@ def test_a_text_weighs_what_the_runtime_client_writes(
 
 
 @given(st.binary(max_size=100))
-@settings(max_examples=200, deadline=None)
 def test_bytes_weigh_what_they_have_in_base64(marshal: Any, body: bytes) -> None:
     answer = Response(200, b"\xff" + body).carried
     assert answer["isBase64Encoded"]

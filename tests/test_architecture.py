@@ -146,7 +146,7 @@ def test_every_module_has_its_place_in_the_order() -> None:
 
 
 def modules_in(folder: Path) -> set[str]:
-    found = {path for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+    found = {path for path in folder.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
     return {path.stem for path in found if not path.name.startswith("__")}
 
 

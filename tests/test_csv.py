@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thimble.errors import InvalidFile, InvalidInput
@@ -193,7 +193,6 @@ def _split(record: bytes, dialect: Dialect) -> list[str]:
     return [record[a + 1 : b].decode() for a, b in pairwise(bounds)]
 
 
-@settings(max_examples=500)
 @given(TANGLED)
 @example('a"b,"c,d",e"f\n"g""h",i\n""",\n"\n1,"2')
 @example('"a""b,""c\n1,2\n')
@@ -402,7 +401,6 @@ def test_a_stray_quote_costs_only_its_own_record() -> None:
     assert reasons(data) == [(4, 'the record opens a " that is never closed')]
 
 
-@settings(max_examples=200)
 @given(st.lists(st.sampled_from(['"a', 'a"', '"a""', '"a"', "a", '"a\nb"', '"a"b']), min_size=1, max_size=6))
 def test_a_strict_reader_finds_as_many_rows_in_the_result_as_were_answered(notes: list[str]) -> None:
     data = HEADER + "".join(f"{note},5,3,1,1\n" for note in notes).encode()
@@ -474,13 +472,11 @@ def files(draw: st.DrawFn) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-@settings(max_examples=200, deadline=None)
 @given(files(), st.integers(1, 40))
 def test_the_size_of_blocks_changes_nothing(data: bytes, size: int) -> None:
     assert classified(data, size) == classified(data)
 
 
-@settings(max_examples=200, deadline=None)
 @given(files(), st.data())
 def test_a_range_gives_exactly_its_part_of_the_whole(data: bytes, draw: st.DataObject) -> None:
     whole, rejected = classified(data)
@@ -497,7 +493,6 @@ def test_a_range_gives_exactly_its_part_of_the_whole(data: bytes, draw: st.DataO
     assert found == [line["record"] for line in rejected]
 
 
-@settings(max_examples=100, deadline=None)
 @given(files())
 def test_every_record_becomes_one_prediction_or_one_rejection(data: bytes) -> None:
     result, rejected = classified(data)

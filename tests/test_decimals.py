@@ -3,7 +3,7 @@
 import re
 
 import numpy as np
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thimble.tables.decimals import SHAPES, Decimals
@@ -22,7 +22,6 @@ def read(*cells: bytes) -> list[float | None]:
     return [None if none else value for value, none in zip(values.tolist(), doubtful.tolist(), strict=True)]
 
 
-@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=SHAPES))
 @example(["0", "-0", "-0.0", ".5", "5.", ".", "-", ""])
 @example(["1/5", "1:5", "1.5", "..5", "1.2.3", "--5"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from thimble.errors import InvalidModel
@@ -151,7 +151,6 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(key=st.sampled_from([*sorted(document()), "examples", "training", "decision"]), value=json_values)
 def test_any_value_in_any_field_is_read_or_refused(key: str, value: Any) -> None:
     with contextlib.suppress(InvalidModel):
@@ -166,7 +165,6 @@ PREPROCESSING: dict[str, Any] = {
 }
 
 
-@settings(max_examples=500, deadline=None)
 @given(key=st.sampled_from(sorted(PREPROCESSING)), value=json_values | json_values.map(lambda v: [v]))
 @example(key="steps", value=None)
 @example(key="steps", value=True)
@@ -178,7 +176,6 @@ def test_any_value_in_any_field_of_preprocessing_is_read_or_refused(key: str, va
         load(json.dumps(document(preprocessing=PREPROCESSING | {key: value})).encode())
 
 
-@settings(max_examples=300, deadline=None)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidModel):

@@ -180,7 +180,6 @@ def overflows(fitted: Any, row: pd.DataFrame) -> bool:
 
 @settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -108,7 +108,7 @@ CELLS = {
 TABLES = st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TABLES, st.integers(1, 30), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
 def test_a_csv_gets_the_answers_of_the_other_door(
     table: list[dict[str, Any]], size: int, quoting: Any
@@ -126,7 +126,7 @@ def test_a_csv_gets_the_answers_of_the_other_door(
         assert probabilities(row) == answer["probabilities"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TABLES, st.integers(1, 60), st.booleans())
 def test_json_lines_get_the_answers_of_the_other_door(
     table: list[dict[str, Any]], size: int, ascii_only: bool
@@ -141,7 +141,7 @@ def test_json_lines_get_the_answers_of_the_other_door(
         assert probabilities(json.loads(line)) == answer["probabilities"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(TABLES, st.sampled_from([pl.String, pl.Categorical]))
 def test_parquet_gets_the_answers_of_the_other_door(table: list[dict[str, Any]], dtype: Any) -> None:
     schema = {"island": pl.String, "sex": pl.String, "bill": pl.Float64, "mass": pl.Float64}

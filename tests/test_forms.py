@@ -106,7 +106,7 @@ def test_a_column_that_the_model_never_reads_may_hold_anything(name: str) -> Non
     assert document["examples"] == without["examples"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=5), st.sampled_from([*COLUMNS])

@@ -55,7 +55,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["document", "request", "file", "key", "packed", "alone"])
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(data=damaged())
 def test_any_bytes_are_answered_or_refused(targets: dict[str, Any], name: str, data: bytes) -> None:
     targets["TARGETS"][name](data)

@@ -133,7 +133,6 @@ NUMBER_TEXTS = st.text(st.sampled_from('0123456789+-.eEtruNaIfin" []{}'), max_si
 )
 
 
-@settings(deadline=None)
 @given(st.lists(NUMBER_TEXTS, min_size=1, max_size=12))
 @example(["1", "01", "1.", ".5", "+1", "1e5", "-0", "-0.0", "1e400", '"1"', "1 ", "1,2", "1}", "5e-324"])
 def test_whole_blocks_and_single_lines_agree_on_every_text(texts: list[str]) -> None:
@@ -146,7 +145,6 @@ def test_whole_blocks_and_single_lines_agree_on_every_text(texts: list[str]) -> 
             assert column.tobytes() == np.array(form._carefully(block.record(i))).tobytes()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))
 def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
     form = JsonLines(IRIS)
@@ -205,7 +203,6 @@ CHANGES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     rows=st.lists(st.lists(st.decimals(0, 99, places=1), min_size=4, max_size=4), min_size=1, max_size=6),
     extra=st.sampled_from([{}, {"id": "7"}, {"note": '"a b"'}]),
@@ -264,7 +261,6 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(LINES, min_size=1, max_size=12), st.booleans(), st.integers(1, 60))
 def test_the_size_of_blocks_changes_nothing(lines: list[str], ended: bool, size: int) -> None:
     data = ("\n".join([LINE, *lines]) + ("\n" if ended else "")).encode()
@@ -310,7 +306,7 @@ def test_a_json_file_may_hold_json_lines() -> None:
     assert classified(data, key="file.json") == classified(data)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.recursive(

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.inference.arrays import FloatArray
@@ -40,7 +40,6 @@ def test_a_row_gets_the_same_bits_alone_and_in_every_position(
         assert alone.tobytes() == np.ascontiguousarray(together[:, [j]]).tobytes()
 
 
-@settings(max_examples=300, deadline=None)
 @given(data=st.data(), shape=st.sampled_from(SHAPES))
 def test_any_subset_in_any_order_gets_the_same_bits(data: st.DataObject, shape: tuple[int, ...]) -> None:
     net = random_network(shape)
@@ -51,7 +50,6 @@ def test_any_subset_in_any_order_gets_the_same_bits(data: st.DataObject, shape: 
     assert np.ascontiguousarray(actual).tobytes() == np.ascontiguousarray(expected).tobytes()
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     inputs=st.integers(1, 300), hidden=st.integers(1, 150), classes=st.integers(1, 40), at=st.integers(0, 99)
 )

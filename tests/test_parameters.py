@@ -37,7 +37,7 @@ def test_a_parameter_says_what_it_has_to_be_and_its_default_is_that(name: str) -
 
 @pytest.mark.parametrize("name", WHOLE)
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_whole_number_is_taken_within_the_bounds_that_are_said(name: str, data: Any) -> None:
     least, most = WHOLE[name]
     number = data.draw(
@@ -66,19 +66,17 @@ def test_a_number_that_the_stack_takes_the_functions_take(name: str, variable: s
 
 
 @given(st.from_regex(PARAMETERS["MaxRejectedShare"]["AllowedPattern"], fullmatch=True))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_share_that_the_stack_takes_the_functions_take(share: str) -> None:
     from_environment({"MAX_REJECTED_SHARE": share})
 
 
 @given(st.text(max_size=110) | st.from_regex(pointer.NAME, fullmatch=True))
-@settings(max_examples=100, deadline=None)
 def test_the_name_of_a_model_is_what_the_registry_takes_for_one(name: str) -> None:
     assert (refused("ModelName", name) is None) == bool(pointer.NAME.fullmatch(name))
 
 
 @given(st.text("0123456789abcdefgA-", max_size=70) | st.from_regex(pointer.VERSION, fullmatch=True))
-@settings(max_examples=100, deadline=None)
 def test_a_version_is_what_the_registry_takes_for_one(version: str) -> None:
     assert (refused("ModelVersion", version) is None) == (
         not version or bool(pointer.VERSION.fullmatch(version))

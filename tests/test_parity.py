@@ -91,7 +91,7 @@ networks = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     estimator=networks,
     n=st.integers(1, 200),
@@ -103,7 +103,7 @@ def test_any_network_on_any_rows(estimator: Any, n: int, seed: int, scale: float
     assert_parity(load(export(estimator)), estimator, X)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(estimator=networks, n=st.integers(1, 2100), seed=st.integers(0, 2**32 - 1))
 def test_a_row_gets_the_same_bits_alone_in_company_and_in_any_position(
     estimator: Any, n: int, seed: int

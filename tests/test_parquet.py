@@ -138,7 +138,7 @@ def test_any_numeric_column_is_a_feature(dtype: Any) -> None:
     assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 60), st.integers(1, 20), st.sets(st.integers(0, 60)), st.data())
 def test_row_groups_classified_apart_are_those_of_the_whole(
     n: int, rows: int, bad: set[int], draw: st.DataObject

@@ -373,7 +373,7 @@ def parts(value: Any) -> Iterator[Any]:
 REFUSALS = ("not finite", "more than 20000 columns", "a row; the most is", "leaves zeros as they are")
 
 
-@settings(max_examples=settings().max_examples // 8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 8, suppress_health_check=list(HealthCheck))
 @given(
     case=pipelines(),
     seed=st.integers(0, 2**32 - 1),

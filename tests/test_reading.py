@@ -290,7 +290,7 @@ def test_without_names_the_features_are_the_columns_in_order(tmp_path: Path) -> 
 CODES = st.text(st.sampled_from("019ANae./-"), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(CODES, min_size=2, max_size=6, unique=True),
     st.sampled_from(["table.csv", "table.jsonl", "table.parquet"]),

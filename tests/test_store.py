@@ -74,7 +74,7 @@ KEYS = st.text(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(key=KEYS)
 @example("/lead.csv")
 @example("a//b.csv")

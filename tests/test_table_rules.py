@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 from sklearn.linear_model import LogisticRegression
@@ -277,7 +277,6 @@ RECORD = st.tuples(*[ODD] * len(COLUMNS)).map(lambda values: dict(zip(COLUMNS, v
 TABLE = st.lists(RECORD, min_size=1, max_size=6)
 
 
-@settings(max_examples=150, deadline=None)
 @given(TABLE, st.sampled_from(["csv", "jsonl", "json"]))
 def test_a_record_alone_and_in_a_block_become_the_same(table: list[dict[str, Any]], form: str) -> None:
     if form != "csv":

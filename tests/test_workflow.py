@@ -145,7 +145,7 @@ def tables(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(tables(), st.sampled_from(["a.csv", "a.tsv"]), st.integers(3, 150))
 def test_a_table_comes_out_the_same_however_it_is_split(data: bytes, key: str, size: int) -> None:
     Bench(size).check(data, key)
@@ -157,7 +157,7 @@ OBJECTS = st.fixed_dictionaries({name: st.sampled_from([5.1, 3, "x", None]) for 
 LINES = OBJECTS | st.sampled_from(["", "  ", "{", "[1]", '{"a": "\\n"}', "\u00e9"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(LINES, min_size=1, max_size=12), st.booleans(), st.integers(20, 400))
 def test_json_lines_come_out_the_same_however_they_are_split(
     lines: list[str], ended: bool, size: int
@@ -167,7 +167,7 @@ def test_json_lines_come_out_the_same_however_they_are_split(
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 60), st.integers(1, 20), st.sets(st.integers(0, 60)), st.integers(1, 9000))
 def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: set[int], size: int) -> None:
     columns = {name: [None if i in bad else i % 7 + k / 10 for i in range(n)] for k, name in enumerate(NAMES)}
@@ -177,7 +177,7 @@ def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: 
     assert summary["rejections"] == len([i for i in bad if i < n])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(tables(), st.integers(3, 150), st.integers(20, 70))
 def test_a_record_that_is_too_long_refuses_the_file_with_its_line(data: bytes, size: int, limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
