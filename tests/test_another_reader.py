@@ -34,7 +34,7 @@ from sklearn.preprocessing import (
 )
 
 from thimble.inference.classifier import load
-from thimble.inference.steps import VOCABULARY
+from thimble.inference.steps import OPS
 from thimble.tables import rows
 from thimble_model import export
 from thimble_model.frames import json_rows
@@ -233,7 +233,7 @@ STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
 
 
 def test_the_reader_knows_every_step() -> None:
-    assert set(STEPS) == set(VOCABULARY)
+    assert set(STEPS) == set(OPS)
 
 
 RNG = np.random.default_rng(3)

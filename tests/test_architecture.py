@@ -28,17 +28,8 @@ LAYERS = (
     *(
         f"inference.{name}"
         for name in (
-            *("strict_json", "arrays", "cost", "fields", "network", "normal", "features"),
-            *(
-                "predictions",
-                "head",
-                "outputs",
-                "document",
-                "steps",
-                "preprocessing",
-                "reference",
-                "classifier",
-            ),
+            *("strict_json", "arrays", "cost", "fields", "network", "normal", "features", "predictions"),
+            *("head", "outputs", "reference", "steps", "preprocessing", "document", "classifier"),
         )
     ),
     *("drift.counting", "drift.waiting", "drift.report"),

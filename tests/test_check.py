@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner, Result
 
-from thimble.inference.steps import VOCABULARY
+from thimble.inference.steps import OPS
 from thimble_infra.cli import app
 from thimble_model import export
 from thimble_model.check import check, facts, sparkline
@@ -245,7 +245,7 @@ def test_a_name_that_would_read_as_several_is_quoted(tmp_path: Path) -> None:
 
 
 def test_every_step_has_words() -> None:
-    assert set(WORDS) == set(VOCABULARY)
+    assert set(WORDS) == set(OPS.values())
 
 
 def test_check_ends_well_on_a_good_document(files: Path) -> None:

@@ -72,12 +72,12 @@ def test_what_costs_as_much_as_it_may_is_taken() -> None:
 
 def test_the_parts_of_a_document_add_up() -> None:
     network = hidden(10, 3)
-    assert load(orjson.dumps(network)).cost == Cost(
+    assert load(orjson.dumps(network)).document.cost == Cost(
         1_000 + 3 * 10 + 64 * 10 + 10 * 1 + 64, 3 + 2 + (10 + 3) + 1
     )
     step = reading(5, op="impute", values=[0] * 5)
     found = load(orjson.dumps(prepared(step, reading(2, op="require"))))
-    assert found.cost == Cost(16 * 5 + 16 * 2 + 1_000 + 1 + 64, 6 + (5 + 5) + 2 + (1 + 1) + 1)
+    assert found.document.cost == Cost(16 * 5 + 16 * 2 + 1_000 + 1 + 64, 6 + (5 + 5) + 2 + (1 + 1) + 1)
 
 
 def peak_of(classifier: Classifier, rows: int) -> int:
@@ -159,7 +159,7 @@ def test_a_model_that_would_be_refused_is_not_exported() -> None:
 def test_a_check_says_what_a_row_costs() -> None:
     data = (ROOT / "model/iris.json").read_bytes()
     lines = dict(facts(check(data)))
-    found = load(data).cost
+    found = load(data).document.cost
     assert lines["Cost"] == f"{found.multiplications:,} multiplications and {found.numbers:,} numbers a row"
 
 

@@ -52,7 +52,7 @@ def test_the_committed_iris_document_is_what_the_command_writes() -> None:
     """Up to the last bits, which another CPU's matrix products may round otherwise during the training."""
     committed, made = (parse(data) for data in ((ROOT / "model/iris.json").read_bytes(), export(IRIS, X, Y)))
     assert committed.heads[0].classes == ("setosa", "versicolor", "virginica") == made.heads[0].classes
-    assert committed.feature_names_in == tuple(X.columns) == made.feature_names_in
+    assert committed.schema.names == tuple(X.columns) == made.schema.names
     kept, new = (found.outputs[0].scorer for found in (committed, made))
     assert isinstance(kept, Network)
     assert isinstance(new, Network)
@@ -120,10 +120,10 @@ def test_the_time_of_the_training_is_in_universal_time() -> None:
 
 def test_feature_names_come_from_the_estimator_or_else_from_the_data() -> None:
     nameless = LogisticRegression(max_iter=1000).fit(X.to_numpy(), Y)
-    assert parse(export(IRIS)).feature_names_in == tuple(X.columns)
-    assert parse(export(nameless, X)).feature_names_in == tuple(X.columns)
-    assert parse(export(nameless, X.to_numpy())).feature_names_in is None
-    assert parse(export(nameless)).feature_names_in is None
+    assert parse(export(IRIS)).schema.names == tuple(X.columns)
+    assert parse(export(nameless, X)).schema.names == tuple(X.columns)
+    assert parse(export(nameless, X.to_numpy())).schema.names is None
+    assert parse(export(nameless)).schema.names is None
 
 
 def test_columns_in_another_order_are_found_by_name() -> None:
@@ -272,7 +272,7 @@ def test_the_data_teams_own_documents_load_unchanged() -> None:
         *HISTORY,
     }
     assert document.outputs[0].scorer.card["activation"] == "relu"
-    assert (document.feature_names_in, document.name) == (None, "")
+    assert (document.schema.names, document.name) == (None, "")
     predicted = load(data).predict(X.to_numpy().T).outputs[0].labels
     assert (predicted == pd.factorize(Y)[0]).mean() > 0.95
     assert document.history["n_iter"] == len(document.history["loss_curve"])

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from thimble.errors import InvalidModel
 from thimble.inference.classifier import load
 from thimble.inference.document import KEYS
-from thimble.inference.steps import VOCABULARY
+from thimble.inference.steps import OPS
 from thimble.inference.steps.arithmetic import FUNCTIONS
 from thimble_model.estimators import CLASSIFIERS
 from thimble_model.transformers import NESTS, TRANSFORMERS
@@ -326,7 +326,7 @@ def test_the_schema_knows_every_step() -> None:
     steps = {
         one["properties"]["op"]["const"]: set(one["properties"]) for one in SCHEMA["$defs"]["step"]["oneOf"]
     }
-    assert steps == {op: {"op", *keys} for op, (_, keys) in VOCABULARY.items()}
+    assert steps == {op: {"op", *kind.KEYS} for op, kind in OPS.items()}
     functions = next(
         one for one in SCHEMA["$defs"]["step"]["oneOf"] if one["properties"]["op"]["const"] == "function"
     )
@@ -335,7 +335,7 @@ def test_the_schema_knows_every_step() -> None:
 
 def test_the_readme_explains_every_step() -> None:
     readme = (ROOT / "model/README.md").read_text()
-    assert [op for op in VOCABULARY if f"| `{op}` |" not in readme] == []
+    assert [op for op in OPS if f"| `{op}` |" not in readme] == []
 
 
 def test_the_readme_names_all_that_exports() -> None:

@@ -64,7 +64,8 @@ from sklearn.svm import SVC, LinearSVC
 from thimble.errors import UnprocessableRows
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.normal import inverse_normal
-from thimble.inference.steps.curves import HIGHEST, LOWEST
+from thimble.inference.steps import OPS
+from thimble.inference.steps.curves import HIGHEST, LOWEST, Bins
 from thimble.tables import rows
 from thimble.tables.answers import answers
 from thimble_model import Unsupported, export
@@ -107,8 +108,9 @@ def exported(estimator: Any, X: pd.DataFrame, y: Any = LABELS) -> tuple[Classifi
 
 
 def steps_of(classifier: Classifier) -> list[str]:
-    preprocessing = classifier.document.preprocessing or {}
-    return [step["op"] for step in preprocessing.get("steps", [])]
+    ops = {kind: op for op, kind in OPS.items()}
+    preprocessing = classifier.document.preprocessing
+    return [ops[type(step)] for step, _ in preprocessing.steps] if preprocessing else []
 
 
 TRANSFORMERS: list[Any] = [
@@ -522,7 +524,7 @@ class TestFolding:
         loaded, fitted = exported(make_pipeline(StandardScaler(), LogisticRegression()), X)
         assert steps_of(loaded) == ["scale"]
         assert loaded.document.preprocessing is not None
-        assert loaded.document.preprocessing["steps"][0]["columns"] == [0]
+        assert loaded.document.preprocessing.steps[0][0].columns == [0]
         assert parity(loaded, fitted, X).worst <= 1e-15
 
     def test_nothing_folds_through_what_is_not_affine(self) -> None:
@@ -537,8 +539,9 @@ class TestFolding:
         )
         loaded, _ = exported(pipeline, NUMBERS)
         assert loaded.document.preprocessing is not None
-        (bins,) = loaded.document.preprocessing["steps"]
-        assert len(bins["columns"]) == len(bins["edges"]) == 1
+        [(bins, _)] = loaded.document.preprocessing.steps
+        assert isinstance(bins, Bins)
+        assert len(bins.columns) == len(bins.edges) == 1
 
 
 class TestRejections:

@@ -176,7 +176,7 @@ def banner(
 ) -> str:
     """Lines to copy, with rows that the model at hand knows."""
     document = classifier.document
-    rows = document.examples.rows if document.examples else ((0.0,) * document.n_features_in,)
+    rows = document.examples.rows if document.examples else ((0.0,) * classifier.n_features,)
     return f"""
 Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {classifier.n_features} features, \
 {len(classifier.heads[0].classes)} classes
@@ -188,7 +188,7 @@ Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {class
   Published are {", ".join(names)}.
 
   Drop a file (CSV, JSON, JSON Lines, Parquet): {_thimble(s3_url)} drop FILE.csv. For example:
-    {_thimble(s3_url)} drop {_example_file(folder, document.feature_names_in, rows)}
+    {_thimble(s3_url)} drop {_example_file(folder, classifier.feature_names, rows)}
 
   The functions' log: {log or "here"}
   Ctrl-C stops everything.

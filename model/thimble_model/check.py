@@ -81,9 +81,10 @@ def _require_same(kind: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None
 def example_table(document: Document) -> Table | None:
     if document.examples is None:
         return None
-    table = pd.DataFrame(document.examples.rows, columns=document.feature_names_in)
+    schema = document.schema
+    table = pd.DataFrame(document.examples.rows, columns=schema.names)
     numeric = [
-        column for column, feature in zip(table.columns, document.features, strict=True) if feature.numeric
+        column for column, feature in zip(table.columns, schema.features, strict=True) if feature.numeric
     ]
     return table.astype(dict.fromkeys(numeric, np.float64))
 
@@ -100,7 +101,7 @@ def card(found: Check) -> Grid:
 
 def facts(found: Check) -> list[tuple[str, str]]:
     """The card's lines: a title and a text each, those that the document can fill."""
-    classifier, document, price = found.classifier, found.classifier.document, found.classifier.cost
+    classifier, document, price = found.classifier, found.classifier.document, found.classifier.document.cost
     prepared = [("", line) for line in described(document)]
     lines = [
         ("Model", document.name or "(no name)"),

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from thimble.inference import preprocessing
+import numpy as np
+
 from thimble.inference.document import Document
+from thimble.inference.steps.arithmetic import (
+    Constant,
+    Function,
+    Impute,
+    Linear,
+    Normalize,
+    Product,
+    Require,
+    Scale,
+)
+from thimble.inference.steps.categories import Encode, OneHot
+from thimble.inference.steps.columns import Step, listed
+from thimble.inference.steps.curves import Bins, Interpolate, Power, Quantiles
 
 MOST_NAMES = 4
 MOST_VALUES = 6
 
 PLAIN = re.compile(r"(?! )[^,\"\x00-\x1f\x7f-\x9f]+(?<! )")  # reads as one name among others
-
-Step = Mapping[str, Any]
 
 
 def quoted(name: str) -> str:
@@ -25,23 +37,20 @@ def quoted(name: str) -> str:
 
 def described(document: Document) -> list[str]:
     """What happens to the features before they reach the network, in the order in which it happens."""
-    raw = document.preprocessing
-    if raw is None:
+    program, features = document.preprocessing, document.schema.features
+    if program is None:
         return []
-    names = [quoted(name) for name in preprocessing.read(raw, document.features).names]
-    steps = raw.get("steps", [])
-    lines = [f"{_columns(step, names)}: {WORDS[step['op']](step)}" for step in steps]
-    direct = [names[i] for i in raw["outputs"] if i < len(document.features)]
+    names = [quoted(name) for name in program.names]
+    lines = [f"{_columns(step, names)}: {WORDS[type(step)](step)}" for step, _ in program.steps]
+    direct = [names[i] for i in listed(program.outputs) if i < len(features)]
     as_they_are = [f"{_enumerated(direct, MOST_NAMES)}: as they are"] if direct else []
-    unused = [quoted(feature.name) for feature in document.features if feature.type == "unused"]
+    unused = [quoted(feature.name) for feature in features if feature.type == "unused"]
     ignored = [f"{_enumerated(unused, MOST_NAMES)}: not looked at"] if unused else []
     return [*lines, *as_they_are, *ignored]
 
 
 def _columns(step: Step, names: Sequence[str]) -> str:
-    read = [*step.get("columns", ()), *step.get("left", ()), *step.get("right", ())]
-    read += [step["column"]] if "column" in step else []
-    return _enumerated(list(dict.fromkeys(names[i] for i in read)), MOST_NAMES) or "every row"
+    return _enumerated(list(dict.fromkeys(names[i] for i in step.columns)), MOST_NAMES) or "every row"
 
 
 def _enumerated(texts: Sequence[str], most: int) -> str:
@@ -50,100 +59,100 @@ def _enumerated(texts: Sequence[str], most: int) -> str:
     return f"{', '.join(texts[: most - 1])} and {len(texts) - most + 1} more"
 
 
-def _numbers(values: Sequence[Any]) -> str:
-    return _enumerated([_value(value) for value in values], MOST_VALUES)
+def _numbers(values: Any) -> str:
+    """Of an array of any shape."""
+    return _enumerated([_value(value) for value in np.ravel(values).tolist()], MOST_VALUES)
 
 
-def _value(value: Any) -> str:
-    if value is None:
+def _value(value: str | float | None) -> str:
+    if value is None or value != value:
         return "missing"
     return quoted(value) if isinstance(value, str) else f"{value:.6g}"
 
 
-def _impute(step: Step) -> str:
-    absent = f"{_value(step['missing'])}" if "missing" in step else "missing values"
-    return f"{absent} replaced by {_numbers(step['values'])}"
+def _impute(step: Impute) -> str:
+    absent = "missing values" if step.missing is None else _value(step.missing)
+    return f"{absent} replaced by {_numbers(step.values)}"
 
 
-def _encode(step: Step) -> str:
-    unknown = "others rejected" if "unknown" not in step else f"others {_value(step['unknown'])}"
-    codes = step.get("codes", range(len(step["categories"])))
-    pairs = [f"{_value(c)} = {_value(code)}" for c, code in zip(step["categories"], codes, strict=True)]
+def _encode(step: Encode) -> str:
+    unknown = "others rejected" if step.unknown is None else f"others {_value(step.unknown)}"
+    pairs = [f"{_value(category)} = {_value(code)}" for category, code in step.codes.items()]
     return f"coded {_enumerated(pairs, MOST_VALUES)}; {unknown}"
 
 
-def _one_hot(step: Step) -> str:
-    return f"codes to {sum(step['sizes'])} columns of 0 and 1"
+def _one_hot(step: OneHot) -> str:
+    return f"codes to {step.width} columns of 0 and 1"
 
 
-def _bins(step: Step) -> str:
-    counts = sorted({len(edges) + 1 for edges in step["edges"]})
+def _bins(step: Bins) -> str:
+    counts = sorted({len(edges) + 1 for edges in step.edges})
     return f"cut into {' or '.join(map(str, counts))} bins"
 
 
-def _scale(step: Step) -> str:
-    words = {
-        "subtract": "minus",
-        "divide": "divided by",
-        "multiply": "times",
-        "add": "plus",
-        "minimum": "at least",
-        "maximum": "at most",
-    }
-    return ", ".join(f"{word} {_numbers(step[key])}" for key, word in words.items() if key in step)
+SCALING = {
+    "subtract": "minus",
+    "divide": "divided by",
+    "multiply": "times",
+    "add": "plus",
+    "minimum": "at least",
+    "maximum": "at most",
+}
 
 
-def _linear(step: Step) -> str:
-    return f"{len(step['intercepts'])} weighted sums"
+def _scale(step: Scale) -> str:
+    return ", ".join(f"{SCALING[key]} {_numbers(values)}" for key, values in step.operations)
 
 
-def _normalize(step: Step) -> str:
-    if step["norm"] == "sum":
-        return "each divided by their sum"
-    return f"each row to unit norm ({step['norm']})"
+def _linear(step: Linear) -> str:
+    return f"{step.width} weighted sums"
 
 
-def _product(step: Step) -> str:
-    return f"{len(step['left'])} products of two columns"
+def _normalize(step: Normalize) -> str:
+    return "each divided by their sum" if step.norm == "sum" else f"each row to unit norm ({step.norm})"
 
 
-def _constant(step: Step) -> str:
-    return f"a column of {_numbers(step['values'])}"
+def _product(step: Product) -> str:
+    return f"{step.width} products of two columns"
 
 
-def _quantiles(step: Step) -> str:
-    return f"ranked among {len(step['quantiles'][0])} quantiles, {step['distribution']}"
+def _constant(step: Constant) -> str:
+    return f"a column of {_numbers(step.values)}"
 
 
-def _power(step: Step) -> str:
-    return f"{step['method']} with lambda {_numbers(step['lambdas'])}"
+def _quantiles(step: Quantiles) -> str:
+    return f"ranked among {len(step.quantiles[0])} quantiles, {step.distribution}"
 
 
-def _interpolate(step: Step) -> str:
+def _power(step: Power) -> str:
+    return f"{step.method} with lambda {_numbers(step.lambdas)}"
+
+
+def _interpolate(step: Interpolate) -> str:
     return "interpolated between known points"
 
 
-def _function(step: Step) -> str:
-    return f"{step['name']}(x)"
+def _function(step: Function) -> str:
+    return f"{step.name}(x)"
 
 
-def _require(step: Step) -> str:
+def _require(step: Require) -> str:
     return "rows without a number here rejected"
 
 
-WORDS = {
-    "impute": _impute,
-    "encode": _encode,
-    "one_hot": _one_hot,
-    "bins": _bins,
-    "scale": _scale,
-    "linear": _linear,
-    "normalize": _normalize,
-    "product": _product,
-    "constant": _constant,
-    "quantiles": _quantiles,
-    "power": _power,
-    "interpolate": _interpolate,
-    "function": _function,
-    "require": _require,
+WORDS: Mapping[type[Step], Callable[[Any], str]] = {
+    Impute: _impute,
+    Encode: _encode,
+    OneHot: _one_hot,
+    Bins: _bins,
+    Scale: _scale,
+    Linear: _linear,
+    Normalize: _normalize,
+    Product: _product,
+    Constant: _constant,
+    Quantiles: _quantiles,
+    Power: _power,
+    Interpolate: _interpolate,
+    Function: _function,
+    Require: _require,
 }

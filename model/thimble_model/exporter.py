@@ -16,6 +16,8 @@ from sklearn.metrics import log_loss
 from thimble.errors import InvalidInput, InvalidModel
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
+from thimble.inference.preprocessing import Preprocessing
+from thimble.inference.steps.categories import Encode
 from thimble_model.estimators import best, heads_of, history, require_fitted
 from thimble_model.forms import type_of
 from thimble_model.frames import (
@@ -189,11 +191,8 @@ def made_rows(classifier: Classifier) -> Table:
     return pd.DataFrame(columns)
 
 
-def _known_values(preprocessing: Mapping[str, Any] | None) -> dict[int, list[Any]]:
+def _known_values(preprocessing: Preprocessing | None) -> dict[int, list[Any]]:
     """Of features that are categories, values that the model knows."""
-    steps = preprocessing.get("steps", []) if preprocessing else []
-    return {
-        step["column"]: [category for category in step["categories"] if category is not None]
-        for step in steps
-        if step["op"] == "encode" and any(category is not None for category in step["categories"])
-    }
+    encoders = [step for step, _ in preprocessing.steps if isinstance(step, Encode)] if preprocessing else []
+    known = {step.columns[0]: [value for value in step.codes if value is not None] for step in encoders}
+    return {column: values for column, values in known.items() if values}

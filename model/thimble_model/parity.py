@@ -18,6 +18,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.document import Document
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
+from thimble.inference.steps.curves import Interpolate
 from thimble_model.frames import Table, columns, estimator_input
 from thimble_model.unsupported import Unsupported, first_line
 
@@ -58,10 +59,9 @@ def tolerance(document: Document, estimator: Any) -> float:
 
 def _steepest(document: Document) -> float:
     """How much the steepest curve (isotonic calibration) magnifies the rounding of the score put on it."""
-    steps = document.preprocessing.get("steps", []) if document.preprocessing else []
     slopes = [0.0]
-    for step in steps:
-        for x, y in zip(step["x"], step["y"], strict=True) if step["op"] == "interpolate" else ():
+    for step, _ in document.preprocessing.steps if document.preprocessing else ():
+        for x, y in step.points if isinstance(step, Interpolate) else ():
             rises = np.diff(y) / np.maximum(np.diff(x), np.finfo(np.float64).tiny)
             slopes.append(float((np.abs(rises) * np.maximum(1.0, np.abs(x[1:]))).max(initial=0.0)))
     return max(slopes)

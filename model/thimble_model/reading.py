@@ -17,7 +17,6 @@ from thimble import spelling
 from thimble.errors import InvalidFile, InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
-from thimble.inference.features import read as features_from
 from thimble.inference.head import label_text
 from thimble.tables import textcells
 from thimble.tables.headers import IDENTIFIERS
@@ -111,7 +110,20 @@ def _taken(
     heads = heads_of(program, estimator, program.features(), ())
     keys = document_keys(program, heads[0].inputs)
     nulls = {names[i]: null for i, null in program.nulls.items()}
-    return features_from(tuple(names), keys, len(names)), nulls
+    return _features(names, keys or {"types": ["number"] * len(names), "missing": [], "steps": []}), nulls
+
+
+def _features(names: Sequence[str], preprocessing: Mapping[str, Any]) -> tuple[Feature, ...]:
+    """What a document with this preprocessing takes."""
+    known: dict[int, set[str]] = {}
+    for step in preprocessing["steps"]:
+        if step["op"] == "encode":
+            texts = (category for category in step["categories"] if isinstance(category, str))
+            known.setdefault(step["column"], set()).update(texts)
+    return tuple(
+        Feature(name, type_, i in preprocessing["missing"] or type_ == "unused", frozenset(known.get(i, ())))
+        for i, (name, type_) in enumerate(zip(names, preprocessing["types"], strict=True))
+    )
 
 
 Classes = Sequence[Any]

@@ -23,7 +23,7 @@ from thimble import encodings
 from thimble.errors import InvalidFile
 from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
-from thimble.inference.features import Feature
+from thimble.inference.features import Feature, Schema
 from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import formats, parquet, textcells
 from thimble.tables.blocks import BLOCK_BYTES, Answered, Block, Once, in_blocks
@@ -63,8 +63,8 @@ NOTHING = _answering_nothing()
 
 
 def _reader(features: Sequence[Feature]) -> Reader:
-    names = tuple(feature.name for feature in features)
-    document = NOTHING.document._replace(features=tuple(features), feature_names_in=names)
+    schema = Schema(tuple(features), True, NOTHING.document.schema.answer_columns)
+    document = NOTHING.document._replace(schema=schema)
     reader = Reader(*NOTHING._replace(document=document))
     reader.blocks = []
     return reader

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from thimble.errors import InvalidModel
-from thimble.inference import cost, features, network, reference
+from thimble.inference import features, network
 from thimble.inference.arrays import FloatArray
-from thimble.inference.cost import Cost
 from thimble.inference.document import Document, digest, parse
 from thimble.inference.features import Feature
 from thimble.inference.head import Head
@@ -26,9 +25,6 @@ EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers 
 class Classifier(NamedTuple):
     document: Document
     digest: str
-    preprocessing: Preprocessing | None
-    reference: Reference | None  # what it was trained on, to measure drift against
-    cost: Cost  # of a row
     chunk: int  # how many rows are evaluated at once
 
     @property
@@ -37,15 +33,23 @@ class Classifier(NamedTuple):
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        return self.document.features
+        return self.document.schema.features
 
     @property
     def n_features(self) -> int:
-        return len(self.document.features)
+        return len(self.document.schema.features)
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        return self.document.feature_names_in
+        return self.document.schema.names
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        return self.document.preprocessing
+
+    @property
+    def reference(self) -> Reference | None:
+        return self.document.reference
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -86,39 +90,9 @@ class Classifier(NamedTuple):
 def load(data: bytes) -> Classifier:
     """A document's bytes, ready to answer; InvalidModel if malformed, or if it fails its own examples."""
     document = parse(data)
-    preprocessing = _preprocessing(document)
-    price = _cost(document, preprocessing)
-    cost.check(price, "The model")
-    classifier = Classifier(
-        document=document,
-        digest=digest(data),
-        preprocessing=preprocessing,
-        reference=reference.read(document),
-        cost=price,
-        chunk=network.rows_at_once(price.numbers),
-    )
+    classifier = Classifier(document, digest(data), network.rows_at_once(document.cost.numbers))
     _prove(classifier)
     return classifier
-
-
-def _cost(document: Document, preprocessing: Preprocessing | None) -> Cost:
-    """Of a row: the preprocessing, then every output beside it, all of whose answers are kept."""
-    outputs = document.outputs
-    scorers = [output.scorer.cost for output in outputs]
-    kept = sum(len(output.head.classes) for output in outputs)
-    before = preprocessing.cost if preprocessing else Cost(0, document.n_features_in)
-    own = Cost(cost.OUTPUT * len(outputs), before.numbers + kept)
-    return cost.in_turn((before, own, cost.beside(cost.in_turn(scorers), own.numbers)))
-
-
-def _preprocessing(document: Document) -> Preprocessing | None:
-    if document.preprocessing is None:
-        return None
-    from thimble.inference import (
-        preprocessing,
-    )  # all its steps, which a cold start of a model without them is spared
-
-    return preprocessing.read(document.preprocessing, document.features)
 
 
 def _prove(classifier: Classifier) -> None:

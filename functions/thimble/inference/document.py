@@ -11,18 +11,23 @@ written before there was a format: read as version 1, with whatever other keys i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from thimble.errors import InvalidModel
-from thimble.inference import features, outputs, strict_json
+from thimble.inference import cost, features, outputs, reference, strict_json
 from thimble.inference.arrays import FloatArray
-from thimble.inference.features import Feature
-from thimble.inference.fields import check_count, indices, items, matrix, shown, typed
+from thimble.inference.cost import Cost
+from thimble.inference.features import Feature, Schema
+from thimble.inference.fields import Fields, items, shown
 from thimble.inference.head import Head
 from thimble.inference.outputs import Output
+from thimble.inference.reference import Reference
+
+if TYPE_CHECKING:
+    from thimble.inference.preprocessing import Preprocessing
 
 FORMAT = "thimble"
 FORMAT_VERSION = 1
@@ -30,7 +35,6 @@ FORMAT_VERSION = 1
 MAX_BYTES = 64 * 2**20
 MAX_MEMORY = 256 * 2**20  # of the values of its JSON
 MAX_EXAMPLES = 1000
-MAX_STEPS = 2_000
 
 HISTORY = (
     "t",
@@ -55,24 +59,20 @@ KEYS = frozenset(
 class Examples(NamedTuple):
     """Rows with the probabilities that the model must give them."""
 
-    rows: tuple[tuple[float, ...], ...]
+    rows: tuple[tuple[float | str | None, ...], ...]
     probabilities: FloatArray  # (n_examples, n_classes)
 
 
 class Document(NamedTuple):
     name: str
-    features: tuple[Feature, ...]
-    feature_names_in: tuple[str, ...] | None
-    preprocessing: Mapping[str, Any] | None  # thimble.inference.preprocessing reads it
+    schema: Schema
+    preprocessing: Preprocessing | None
     outputs: tuple[Output, ...]  # one, or in a multi-output model several
     examples: Examples | None
-    reference: Mapping[str, Any] | None  # thimble.inference.reference reads it
+    reference: Reference | None  # what the model was trained on, to measure drift against
     history: Mapping[str, Any]
     training: Mapping[str, Any]
-
-    @property
-    def n_features_in(self) -> int:
-        return len(self.features)
+    cost: Cost  # of a row
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -86,25 +86,30 @@ def digest(data: bytes) -> str:
 
 def parse(data: bytes) -> Document:
     """Read and check a document; InvalidModel begins with the path of the field that is wrong."""
-    raw = _decode(data)
-    _check_format(raw)
-    found = outputs.parse(raw)
+    fields = Fields(_decode(data))
+    _check_format(fields)
+    found = outputs.parse(fields)
+    heads = [output.head for output in found]
     n_inputs = found[0].scorer.n_inputs
-    preprocessing = _preprocessing(raw, n_inputs)
-    n_features = len(preprocessing["types"]) if preprocessing else n_inputs
-    check_count(raw, "n_features_in", n_features)
-    names = features.names(raw, n_features)
-    taken = features.read(names, preprocessing, n_features)
+    known = features.parse(fields, n_inputs)
+    program = _preprocessing(fields.nested("preprocessing"), known, n_inputs)
+    fields.check_count("n_features_in", len(known))
+    if program is not None:
+        known = tuple(
+            feature._replace(categories=program.categories.get(i, frozenset()))
+            for i, feature in enumerate(known)
+        )
+    counts = fields.nested("reference")
     return Document(
-        name=typed(raw, "name", str, ""),
-        features=taken,
-        feature_names_in=names,
-        preprocessing=preprocessing,
+        name=fields.text("name", ""),
+        schema=Schema(known, bool(known[0].name), tuple(name for head in heads for name in head.columns)),
+        preprocessing=program,
         outputs=found,
-        examples=_examples(raw, taken, sum(len(output.head.classes) for output in found)),
-        reference=_reference(raw),
-        history={key: raw[key] for key in HISTORY if key in raw},
-        training=typed(raw, "training", dict, {}),
+        examples=_examples(fields.nested("examples"), known, sum(len(head.classes) for head in heads)),
+        reference=None if counts is None else reference.parse(counts, known, heads),
+        history={key: fields.raw[key] for key in HISTORY if key in fields},
+        training=fields.json("training"),
+        cost=_cost(len(known), program, found),
     )
 
 
@@ -132,74 +137,57 @@ def _decode(data: bytes) -> dict[str, Any]:
     return raw
 
 
-def _check_format(raw: dict[str, Any]) -> None:
-    if "format" not in raw and "format_version" not in raw:
+def _check_format(fields: Fields) -> None:
+    if "format" not in fields and "format_version" not in fields:
         return
-    if raw.get("format") != FORMAT:
-        raise InvalidModel(f"format is {shown(raw.get('format'))}; this reads {FORMAT!r}")
-    version = raw.get("format_version")
+    found, version = fields.raw.get("format"), fields.raw.get("format_version")
+    if found != FORMAT:
+        raise InvalidModel(f"format is {shown(found)}; this reads {FORMAT!r}")
     if isinstance(version, bool) or version != FORMAT_VERSION:
         raise InvalidModel(f"format_version is {shown(version)}; this reads version {FORMAT_VERSION}")
-    for key in raw:
-        if key not in KEYS:
-            raise InvalidModel(f"{shown(key)} is no key of format version {FORMAT_VERSION}")
+    fields.require_known(KEYS, f"format version {FORMAT_VERSION}")
 
 
-def _preprocessing(raw: dict[str, Any], fan_in: int) -> dict[str, Any] | None:
-    """Its outline: a type a feature, a list of steps, and as many outputs as the network has inputs."""
-    found = raw.get("preprocessing")
-    if found is None:
+def _preprocessing(fields: Fields | None, known: tuple[Feature, ...], n_inputs: int) -> Preprocessing | None:
+    if fields is None:
         return None
-    if not isinstance(found, dict):
-        raise InvalidModel("preprocessing is not an object")
-    for key in found:
-        if key not in ("types", "missing", "steps", "outputs"):
-            raise InvalidModel(f"preprocessing.{shown(key)} is no key of it")
-    types = items(found.get("types"), "preprocessing.types")
-    for i, type_ in enumerate(types):
-        if type_ not in features.TYPES:
-            raise InvalidModel(
-                f"preprocessing.types[{i}] is {shown(type_)}; known are {', '.join(features.TYPES)}"
-            )
-    if "missing" in found and found["missing"] != []:
-        indices(found["missing"], "preprocessing.missing", len(types))
-    steps = found.get("steps", [])
-    if not isinstance(steps, list) or len(steps) > MAX_STEPS:
-        raise InvalidModel(f"preprocessing.steps is not a list of at most {MAX_STEPS} steps")
-    outputs = items(found.get("outputs"), "preprocessing.outputs")
-    if len(outputs) != fan_in:
-        raise InvalidModel(f"preprocessing.outputs has {len(outputs)} columns; coefs[0] has {fan_in} rows")
-    return found
+    from thimble.inference import preprocessing  # with all its steps: few cold starts need them
+
+    return preprocessing.parse(fields, known, n_inputs)
 
 
-def _reference(raw: dict[str, Any]) -> dict[str, Any] | None:
-    return None if raw.get("reference") is None else typed(raw, "reference", dict, None)
+def _cost(n_features: int, program: Preprocessing | None, found: Sequence[Output]) -> Cost:
+    """Of a row: the preprocessing, then every output beside it, all of whose answers are kept."""
+    kept = sum(len(output.head.classes) for output in found)
+    before = program.cost if program else Cost(0, n_features)
+    own = Cost(cost.OUTPUT * len(found), before.numbers + kept)
+    scorers = cost.in_turn(output.scorer.cost for output in found)
+    price = cost.in_turn((before, own, cost.beside(scorers, own.numbers)))
+    cost.check(price, "The model")
+    return price
 
 
-def _examples(raw: dict[str, Any], taken: tuple[Feature, ...], n_classes: int) -> Examples | None:
-    examples = raw.get("examples")
-    if examples is None:
+def _examples(fields: Fields | None, known: tuple[Feature, ...], n_classes: int) -> Examples | None:
+    if fields is None:
         return None
-    if not isinstance(examples, dict):
-        raise InvalidModel("examples is not an object with rows and probabilities")
-    rows = _example_rows(examples, "rows", len(taken))
-    probabilities = _example_rows(examples, "probabilities", n_classes)
-    if len(rows) != len(probabilities):
+    rows = _example_rows(fields, "rows", len(known))
+    n_probabilities = len(_example_rows(fields, "probabilities", n_classes))
+    if len(rows) != n_probabilities:
         raise InvalidModel(
-            f"examples.probabilities has {len(probabilities)} rows; examples.rows has {len(rows)}"
+            f"examples.probabilities has {n_probabilities} rows; examples.rows has {len(rows)}"
         )
     for i, row in enumerate(rows):
-        for j, (feature, value) in enumerate(zip(taken, row, strict=True)):
+        for j, (feature, value) in enumerate(zip(known, row, strict=True)):
             if not feature.takes(value):
                 raise InvalidModel(f"examples.rows[{i}][{j}] is not {features.WANTED[feature.type]}")
-    return Examples(tuple(map(tuple, rows)), matrix(probabilities, "examples.probabilities"))
+    return Examples(tuple(map(tuple, rows)), fields.matrix("probabilities", len(rows)))
 
 
-def _example_rows(examples: dict[str, Any], key: str, width: int) -> list[list[Any]]:
-    rows = items(examples.get(key), f"examples.{key}")
+def _example_rows(fields: Fields, key: str, width: int) -> list[list[Any]]:
+    rows, path = fields.items(key), fields.at(key)
     if len(rows) > MAX_EXAMPLES:
-        raise InvalidModel(f"examples.{key} has {len(rows)} rows; the most is {MAX_EXAMPLES}")
+        raise InvalidModel(f"{path} has {len(rows)} rows; the most is {MAX_EXAMPLES}")
     for i, row in enumerate(rows):
-        if len(items(row, f"examples.{key}[{i}]")) != width:
-            raise InvalidModel(f"examples.{key}[{i}] has {len(row)} values; {width} are needed")
+        if len(items(row, f"{path}[{i}]")) != width:
+            raise InvalidModel(f"{path}[{i}] has {len(row)} values; {width} are needed")
     return rows

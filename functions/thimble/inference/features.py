@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble.errors import InvalidModel
-from thimble.inference.fields import check_distinct, is_finite, items, shown
+from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 
 TYPES = ("number", "text", "boolean", "unused")
 WANTED = {"number": "a number", "text": "a string", "boolean": "true or false"}
@@ -35,19 +35,53 @@ class Feature(NamedTuple):
         return is_finite(value) if self.type == "number" else value in (True, False)
 
 
-def names(raw: dict[str, Any], n_features: int) -> tuple[str, ...] | None:
-    """None of a model that was fitted on a plain matrix."""
-    found = raw.get("feature_names_in")
-    if found is None:
-        return None
-    for i, name in enumerate(items(found, "feature_names_in")):
+class Schema(NamedTuple):
+    """All that a table has to know of a model."""
+
+    features: tuple[Feature, ...]
+    named: bool  # a model that was fitted on a plain matrix knows its features by position alone
+    answer_columns: tuple[str, ...]  # of a file's result: no feature has one of these names
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        return tuple(feature.name for feature in self.features) if self.named else None
+
+
+def parse(fields: Fields, n_inputs: int) -> tuple[Feature, ...]:
+    """The features of a document; without preprocessing they are numbers, and none may be missing."""
+    preprocessing = fields.nested("preprocessing")
+    types, missing = _types(preprocessing) if preprocessing else (["number"] * n_inputs, frozenset[int]())
+    return tuple(
+        Feature(name, type_, i in missing or type_ == "unused")
+        for i, (name, type_) in enumerate(zip(_names(fields, len(types)), types, strict=True))
+    )
+
+
+def _types(preprocessing: Fields) -> tuple[list[str], frozenset[int]]:
+    """A type a feature, and the features that may be missing."""
+    types = preprocessing.items("types")
+    for i, type_ in enumerate(types):
+        if type_ not in TYPES:
+            raise InvalidModel(
+                f"{preprocessing.at('types')}[{i}] is {shown(type_)}; known are {', '.join(TYPES)}"
+            )
+    if preprocessing.raw.get("missing", []) == []:
+        return types, frozenset()
+    return types, frozenset(preprocessing.indices("missing", len(types)).tolist())
+
+
+def _names(fields: Fields, n_features: int) -> list[str]:
+    if fields.raw.get("feature_names_in") is None:
+        return [""] * n_features
+    found = fields.items("feature_names_in")
+    for i, name in enumerate(found):
         if not isinstance(name, str) or not name:
             raise InvalidModel(f"feature_names_in[{i}] is {shown(name)}, not a name")
     check_distinct(found, "feature_names_in")
     _check_forms(found)
     if len(found) != n_features:
         raise InvalidModel(f"feature_names_in has {len(found)} names; the model takes {n_features} features")
-    return tuple(found)
+    return found
 
 
 def _check_forms(names: list[str]) -> None:
@@ -74,29 +108,6 @@ def spelled(found: Iterable[str], known: Iterable[str]) -> list[str]:
     """Names as the model spells them, where only the Unicode form differs; others as they are."""
     spelling = {normal(name): name for name in known}
     return [spelling.get(normal(name), name) for name in found]
-
-
-def read(
-    names: tuple[str, ...] | None, preprocessing: dict[str, Any] | None, n_features: int
-) -> tuple[Feature, ...]:
-    """A model without preprocessing takes numbers only, and none may be missing."""
-    types = preprocessing["types"] if preprocessing else ["number"] * n_features
-    missing = set(preprocessing.get("missing", ()) if preprocessing else ())
-    known = _categories(preprocessing or {})
-    return tuple(
-        Feature(name, type_, i in missing or type_ == "unused", known.get(i, frozenset()))
-        for i, (name, type_) in enumerate(zip(names or [""] * n_features, types, strict=True))
-    )
-
-
-def _categories(preprocessing: dict[str, Any]) -> dict[int, frozenset[str]]:
-    """Of the features that are encoded, their texts; whether a step is sound is `preprocessing`'s to say."""
-    found: dict[int, set[str]] = {}
-    for step in preprocessing.get("steps", ()):
-        match step:
-            case {"op": "encode", "column": int(column), "categories": [*categories]}:
-                found.setdefault(column, set()).update(text for text in categories if isinstance(text, str))
-    return {column: frozenset(texts) for column, texts in found.items()}
 
 
 def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:

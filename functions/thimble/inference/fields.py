@@ -1,9 +1,9 @@
-"""The fields of a JSON object as arrays and names; InvalidModel begins with the path of what is wrong."""
+"""One JSON object's keys, each typed and bounded; InvalidModel begins with the path of what is wrong."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,6 +15,155 @@ from thimble.errors import InvalidModel, shortened
 from thimble.inference.arrays import FloatArray
 
 MAX_WIDTH = 100_000  # of any list
+MAX_COUNT = 2**53
+
+
+class Fields:
+    """The object at `path`, which is "" for the document itself."""
+
+    def __init__(self, value: Any, path: str = "") -> None:
+        if not isinstance(value, dict):
+            raise InvalidModel(f"{path} is not an object")
+        self.raw: dict[str, Any] = value
+        self.path = path
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.raw
+
+    def at(self, key: str) -> str:
+        """The path of a key."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def require_known(self, known: Collection[str], owner: str) -> None:
+        for key in self.raw:
+            if key not in known:
+                raise InvalidModel(f"{self.at(shown(key))} is not a key of {owner}")
+
+    def value(self, key: str) -> Any:
+        if key not in self.raw:
+            raise InvalidModel(f"{self.at(key)} is missing")
+        return self.raw[key]
+
+    def nested(self, key: str) -> Fields | None:
+        """None where there is no such key, or null."""
+        found = self.raw.get(key)
+        return None if found is None else Fields(found, self.at(key))
+
+    def json(self, key: str) -> dict[str, Any]:
+        """An object that is passed on as it is; empty if there is no such key."""
+        found: dict[str, Any] = self._typed(key, dict, {})
+        return found
+
+    def text(self, key: str, default: str) -> str:
+        found: str = self._typed(key, str, default)
+        return found
+
+    def flag(self, key: str, default: bool) -> bool:
+        found: bool = self._typed(key, bool, default)
+        return found
+
+    def _typed(self, key: str, kind: type, default: Any) -> Any:
+        value = self.raw.get(key, default)
+        if not isinstance(value, kind):
+            raise InvalidModel(f"{self.at(key)} is {shown(value)}, not {KINDS[kind]}")
+        return value
+
+    def choice(self, key: str, known: Collection[str], default: str | None = None) -> str:
+        value = self.value(key) if default is None else self.raw.get(key, default)
+        if not isinstance(value, str) or value not in known:
+            raise InvalidModel(f"{self.at(key)} is {shown(value)}; known are {', '.join(known)}")
+        return value
+
+    def items(self, key: str) -> list[Any]:
+        return items(self.value(key), self.at(key))
+
+    def items_of_length(self, key: str, length: int) -> list[Any]:
+        found = self.items(key)
+        self.check_length(key, len(found), length)
+        return found
+
+    def nested_each(self, key: str) -> list[Fields]:
+        return [Fields(value, f"{self.at(key)}[{i}]") for i, value in enumerate(self.items(key))]
+
+    def vector(self, key: str, length: int | None = None) -> FloatArray:
+        found = vector(self.value(key), self.at(key))
+        self.check_length(key, len(found), len(found) if length is None else length)
+        return found
+
+    def column(self, key: str, length: int | None = None) -> FloatArray:
+        """A vector as (length, 1)."""
+        return self.vector(key, length)[:, np.newaxis]
+
+    def vectors(self, key: str, length: int) -> tuple[FloatArray, ...]:
+        """So many vectors of any length."""
+        lists = self.items_of_length(key, length)
+        return tuple(vector(values, f"{self.at(key)}[{i}]") for i, values in enumerate(lists))
+
+    def ascending(self, key: str, length: int, shortest: int = 1) -> tuple[FloatArray, ...]:
+        """So many vectors, each in ascending order."""
+        found = self.vectors(key, length)
+        for i, values in enumerate(found):
+            if len(values) < shortest or (np.diff(values) < 0).any():
+                raise InvalidModel(
+                    f"{self.at(key)}[{i}] is not {shortest} or more numbers in ascending order"
+                )
+        return found
+
+    def matrix(self, key: str, rows: int) -> FloatArray:
+        found = matrix(self.value(key), self.at(key))
+        self.check_length(key, len(found), rows)
+        return found
+
+    def number(self, key: str) -> float | None:
+        """A number, NaN for null, None if there is no such key."""
+        return _number(self.raw[key], self.at(key)) if key in self.raw else None
+
+    def finite(self, key: str) -> float | None:
+        """A number, None if there is no such key."""
+        return float(vector([self.raw[key]], self.at(key))[0]) if key in self.raw else None
+
+    def numbers(self, key: str, length: int) -> list[float]:
+        """So many numbers, NaN for null; 0, 1, 2, ... if there is no such key."""
+        if key not in self.raw:
+            return [float(i) for i in range(length)]
+        found = [_number(value, f"{self.at(key)}[{i}]") for i, value in enumerate(self.items(key))]
+        self.check_length(key, len(found), length)
+        return found
+
+    def indices(self, key: str, below: int) -> NDArray[np.intp]:
+        return indices(self.value(key), self.at(key), below)
+
+    def index(self, key: str, below: int) -> int:
+        return int(indices([self.value(key)], self.at(key), below)[0])
+
+    def sizes(self, key: str, length: int) -> NDArray[np.intp]:
+        """So many counts of columns, zero among them or not."""
+        found = self.indices(key, MAX_WIDTH)
+        self.check_length(key, len(found), length)
+        if not found.any() or found.sum() > MAX_WIDTH:
+            raise InvalidModel(f"{self.at(key)} is {found.sum()} columns in all")
+        return found
+
+    def count(self, key: str) -> int:
+        return _count(self.value(key), self.at(key))
+
+    def counts(self, key: str, length: int, owners: str) -> NDArray[np.int64]:
+        values = self.items(key)
+        if len(values) != length:
+            raise InvalidModel(f"{self.at(key)} has {len(values)} counts for {length} {owners}")
+        return np.array([_count(value, f"{self.at(key)}[{i}]") for i, value in enumerate(values)], np.int64)
+
+    def check_count(self, key: str, actual: int) -> None:
+        """A count that the weights say too is checked where it is present."""
+        if key in self.raw and (isinstance(self.raw[key], bool) or self.raw[key] != actual):
+            raise InvalidModel(f"{self.at(key)} is {shown(self.raw[key])}; the weights say {actual}")
+
+    def check_length(self, key: str, found: int, wanted: int) -> None:
+        if found != wanted:
+            raise InvalidModel(f"{self.at(key)} has {found} entries; {wanted} are needed")
+
+
+KINDS = {str: "a string", dict: "an object", bool: "true or false"}
 
 
 def items(value: Any, path: str) -> list[Any]:
@@ -29,7 +178,7 @@ def items(value: Any, path: str) -> list[Any]:
 
 
 def vector(value: Any, path: str) -> FloatArray:
-    """Finite float64; booleans, which numpy would take for numbers, are none."""
+    """Finite float64; booleans, which numpy would take for numbers, are refused."""
     values = items(value, path)
     if not set(map(type, values)) <= {int, float}:
         i = next(i for i, number in enumerate(values) if type(number) not in (int, float))
@@ -68,17 +217,6 @@ def _matrix_at_once(rows: list[Any]) -> FloatArray | None:
     return numbers if np.isfinite(numbers).all() else None
 
 
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(_float(value))
-
-
 def indices(value: Any, path: str, below: int) -> NDArray[np.intp]:
     """Distinct or not, each from 0 to below."""
     found = items(value, path)
@@ -88,22 +226,7 @@ def indices(value: Any, path: str, below: int) -> NDArray[np.intp]:
     return np.array(found, dtype=np.intp)
 
 
-def choice(raw: dict[str, Any], key: str, known: Collection[str], default: str | None, path: str = "") -> str:
-    if key not in raw and default is None:
-        raise InvalidModel(f"{path}{key} is missing")
-    value = raw.get(key, default)
-    if not isinstance(value, str) or value not in known:
-        raise InvalidModel(f"{path}{key} is {shown(value)}; known are {', '.join(known)}")
-    return value
-
-
-def check_count(raw: dict[str, Any], key: str, actual: int, path: str = "") -> None:
-    """A count that the weights say too is checked where it is present."""
-    if key in raw and (isinstance(raw[key], bool) or raw[key] != actual):
-        raise InvalidModel(f"{path}{key} is {shown(raw[key])}; the weights say {actual}")
-
-
-def check_distinct(values: list[Any], path: str) -> None:
+def check_distinct(values: Sequence[Any], path: str) -> None:
     if len(set(values)) == len(values):
         return
     seen = set()
@@ -113,14 +236,8 @@ def check_distinct(values: list[Any], path: str) -> None:
         seen.add(value)
 
 
-KINDS = {str: "a string", dict: "an object", bool: "true or false"}
-
-
-def typed(raw: dict[str, Any], key: str, kind: type, default: Any, path: str = "") -> Any:
-    value = raw.get(key, default)
-    if not isinstance(value, kind):
-        raise InvalidModel(f"{path}{key} is {shown(value)}, not {KINDS[kind]}")
-    return value
+def is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(_float(value))
 
 
 def shown(value: Any) -> str:
@@ -130,3 +247,22 @@ def shown(value: Any) -> str:
     except TypeError:
         text = str(value)
     return shortened(text, 60)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _number(value: Any, path: str) -> float:
+    if value is not None and not is_finite(value):
+        raise InvalidModel(f"{path} is not a number")
+    return math.nan if value is None else float(value)
+
+
+def _count(value: Any, path: str) -> int:
+    if type(value) is not int or not 0 <= value < MAX_COUNT:
+        raise InvalidModel(f"{path} is {shown(value)}, not a count")
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray, all_finite
-from thimble.inference.fields import check_count, check_distinct, choice, is_finite, items, shown, typed
+from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 from thimble.inference.network import OUT_ACTIVATIONS
 from thimble.inference.predictions import Scores
 
@@ -24,7 +24,8 @@ NORMALIZATIONS = ("uniform", "zero")
 class Head(NamedTuple):
     """The meaning of one output."""
 
-    name: str  # "" unless there are several
+    name: str  # "" of the one output of most models
+    prefix: str  # of its columns in a file; "" unless there are several outputs
     classes: tuple[Label, ...]
     texts: tuple[str, ...]  # the classes as text: JSON keys, CSV cells and headers
     multilabel: bool
@@ -36,6 +37,13 @@ class Head(NamedTuple):
     @property
     def has_probabilities(self) -> bool:
         return self.decision != "scores"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
+        one, each = ("probability", "p") if self.has_probabilities else ("score", "score")
+        first = ("labels",) if self.multilabel else ("label", one)
+        return tuple(self.prefix + name for name in (*first, *(f"{each}_{text}" for text in self.texts)))
 
     def decide(self, raw: FloatArray, n: int) -> tuple[Scores, dict[int, str]]:
         """The answers to the first n rows of a scorer's numbers, and the rows that get none. `raw`,
@@ -85,26 +93,33 @@ def label_text(label: Label) -> str:
     return label if isinstance(label, str) else orjson.dumps(label).decode()
 
 
-def parse(raw: dict[str, Any], path: str, name: str, n_outputs: int) -> Head:
+def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
     """The head of an output whose scorer gives `n_outputs` numbers; InvalidModel says what is wrong."""
-    classes = _classes(raw, path)
-    out_activation = choice(raw, "out_activation", OUT_ACTIVATIONS, None, path)
-    decision = choice(raw, "decision", DECISIONS, "probabilities", path)
-    normalize = choice(raw, "normalize", NORMALIZATIONS, None, path) if "normalize" in raw else None
-    check_count(raw, "n_outputs", n_outputs, path)
+    classes = _classes(fields)
+    out_activation = fields.choice("out_activation", OUT_ACTIVATIONS)
+    decision = fields.choice("decision", DECISIONS, "probabilities")
+    normalize = fields.choice("normalize", NORMALIZATIONS) if "normalize" in fields else None
+    fields.check_count("n_outputs", n_outputs)
     if decision == "scores" and (out_activation, normalize) != ("identity", None):
-        raise InvalidModel(f"{path}decision is scores; then out_activation is identity and normalize absent")
+        raise InvalidModel(
+            f"{fields.at('decision')} is scores; then out_activation is identity and normalize absent"
+        )
     several_logistic = out_activation == "logistic" and n_outputs > 1 and normalize is None
-    multilabel = typed(raw, "multilabel", bool, several_logistic, path)
+    multilabel = fields.flag("multilabel", several_logistic)
     if n_outputs == 1 and out_activation != "softmax" and not multilabel and normalize is None:
         if len(classes) != 2:
-            raise InvalidModel(f"{path}classes has {len(classes)} labels; one output tells two apart")
+            raise InvalidModel(
+                f"{fields.at('classes')} has {len(classes)} labels; one output tells two apart"
+            )
     elif n_outputs != len(classes):
-        raise InvalidModel(f"{path}classes has {len(classes)} labels; the last layer has {n_outputs} outputs")
+        raise InvalidModel(
+            f"{fields.at('classes')} has {len(classes)} labels; the last layer has {n_outputs} outputs"
+        )
     if multilabel != several_logistic and (out_activation == "softmax" or normalize or not multilabel):
-        raise InvalidModel(f"{path}multilabel is {shown(multilabel)}, but the outputs say otherwise")
+        raise InvalidModel(f"{fields.at('multilabel')} is {shown(multilabel)}, but the outputs say otherwise")
     return Head(
         name=name,
+        prefix=prefix,
         classes=classes,
         texts=tuple(map(label_text, classes)),
         multilabel=multilabel,
@@ -115,17 +130,14 @@ def parse(raw: dict[str, Any], path: str, name: str, n_outputs: int) -> Head:
     )
 
 
-def _classes(raw: dict[str, Any], path: str) -> tuple[Label, ...]:
-    if "classes" not in raw:
-        raise InvalidModel(f"{path}classes is missing")
-    classes = items(raw["classes"], f"{path}classes")
-    kinds = set(map(type, classes))
+def _classes(fields: Fields) -> tuple[Label, ...]:
+    path, classes = fields.at("classes"), fields.items("classes")
     for i, label in enumerate(classes):
-        if not isinstance(label, str) and not isinstance(label, bool) and not is_finite(label):
-            raise InvalidModel(f"{path}classes[{i}] is neither a string nor a number nor a boolean")
-    if len(kinds) > 1:
-        raise InvalidModel(f"{path}classes has labels of several types")
-    check_distinct(classes, f"{path}classes")
+        if not isinstance(label, str | bool) and not is_finite(label):
+            raise InvalidModel(f"{path}[{i}] is neither a string nor a number nor a boolean")
+    if len(set(map(type, classes))) > 1:
+        raise InvalidModel(f"{path} has labels of several types")
+    check_distinct(classes, path)
     if len(classes) < 2:
-        raise InvalidModel(f"{path}classes has one label only; a classifier needs two")
+        raise InvalidModel(f"{path} has one label only; a classifier needs two")
     return tuple(classes)

@@ -10,6 +10,7 @@ products as narrow as one or two. Larger blocks make a row alone dearer and many
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from thimble.errors import InvalidModel
 from thimble.inference import cost
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
-from thimble.inference.fields import check_count, choice, items, matrix, vector
+from thimble.inference.fields import Fields, matrix, vector
 
 KEYS = ("coefs", "intercepts", "activation", "n_layers")
 MAX_LAYERS = 64
@@ -163,40 +164,38 @@ def _blocks(columns: FloatArray) -> FloatArray:
     return np.lib.stride_tricks.as_strided(columns, (rows // BLOCK, k, BLOCK), (BLOCK * item, stride, item))
 
 
-def parse(raw: dict[str, Any], path: str) -> Network:
+def parse(fields: Fields) -> Network:
     """The network of an output; InvalidModel says what is wrong with it."""
-    coefs = _coefs(raw, path)
-    intercepts = _intercepts(raw, coefs, path)
-    check_count(raw, "n_layers", len(coefs) + 1, path)
-    return Network.of(coefs, intercepts, choice(raw, "activation", ACTIVATIONS, "relu", path))
+    coefs = _coefs(fields)
+    intercepts = _intercepts(fields, coefs)
+    fields.check_count("n_layers", len(coefs) + 1)
+    return Network.of(coefs, intercepts, fields.choice("activation", ACTIVATIONS, "relu"))
 
 
-def _coefs(raw: dict[str, Any], path: str) -> tuple[FloatArray, ...]:
-    coefs = [matrix(layer, f"{path}coefs[{i}]") for i, layer in enumerate(_layers(raw, "coefs", path))]
-    for i in range(1, len(coefs)):
-        rows, outputs = coefs[i].shape[0], coefs[i - 1].shape[1]
-        if rows != outputs:
-            raise InvalidModel(f"{path}coefs[{i}] has {rows} rows; the layer before it has {outputs} outputs")
+def _coefs(fields: Fields) -> tuple[FloatArray, ...]:
+    path = fields.at("coefs")
+    coefs = [matrix(layer, f"{path}[{i}]") for i, layer in enumerate(_layers(fields, "coefs"))]
+    for i, (before, W) in enumerate(pairwise(coefs), 1):
+        if len(W) != before.shape[1]:
+            raise InvalidModel(
+                f"{path}[{i}] has {len(W)} rows; the layer before it has {before.shape[1]} outputs"
+            )
     return tuple(coefs)
 
 
-def _intercepts(raw: dict[str, Any], coefs: tuple[FloatArray, ...], path: str) -> tuple[FloatArray, ...]:
-    layers = _layers(raw, "intercepts", path)
+def _intercepts(fields: Fields, coefs: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
+    path, layers = fields.at("intercepts"), _layers(fields, "intercepts")
     if len(layers) != len(coefs):
-        raise InvalidModel(f"{path}intercepts has {len(layers)} layers, coefs has {len(coefs)}")
-    intercepts = tuple(vector(layer, f"{path}intercepts[{i}]") for i, layer in enumerate(layers))
+        raise InvalidModel(f"{path} has {len(layers)} layers, coefs has {len(coefs)}")
+    intercepts = tuple(vector(layer, f"{path}[{i}]") for i, layer in enumerate(layers))
     for i, (b, W) in enumerate(zip(intercepts, coefs, strict=True)):
         if len(b) != W.shape[1]:
-            raise InvalidModel(
-                f"{path}intercepts[{i}] has {len(b)} numbers; coefs[{i}] has {W.shape[1]} columns"
-            )
+            raise InvalidModel(f"{path}[{i}] has {len(b)} numbers; coefs[{i}] has {W.shape[1]} columns")
     return intercepts
 
 
-def _layers(raw: dict[str, Any], key: str, path: str) -> list[Any]:
-    if key not in raw:
-        raise InvalidModel(f"{path}{key} is missing")
-    layers = items(raw[key], f"{path}{key}")
+def _layers(fields: Fields, key: str) -> list[Any]:
+    layers = fields.items(key)
     if len(layers) > MAX_LAYERS:
-        raise InvalidModel(f"{path}{key} has {len(layers)} layers; the most is {MAX_LAYERS}")
+        raise InvalidModel(f"{fields.at(key)} has {len(layers)} layers; the most is {MAX_LAYERS}")
     return layers

@@ -10,7 +10,7 @@ from thimble.errors import InvalidModel
 from thimble.inference import head, network
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
-from thimble.inference.fields import items, shown, typed
+from thimble.inference.fields import Fields, shown
 from thimble.inference.head import Head
 
 
@@ -45,7 +45,7 @@ class Family(NamedTuple):
     """The scorers of one kind in a document."""
 
     keys: tuple[str, ...]  # beside the head's
-    parse: Callable[[dict[str, Any], str], Scorer]
+    parse: Callable[[Fields], Scorer]
 
 
 FAMILIES: Mapping[str, Family] = {  # by the key that an output has one of
@@ -54,32 +54,29 @@ FAMILIES: Mapping[str, Family] = {  # by the key that an output has one of
 KEYS = (*head.KEYS, *(key for family in FAMILIES.values() for key in family.keys))
 
 
-def parse(raw: dict[str, Any]) -> tuple[Output, ...]:
+def parse(fields: Fields) -> tuple[Output, ...]:
     """The outputs of a document; InvalidModel says what is wrong with one."""
-    if "outputs" not in raw:
-        return (_output(raw, "", ""),)
+    if "outputs" not in fields:
+        return (_output(fields, "", ""),)
     for key in KEYS:
-        if key in raw:
+        if key in fields:
             raise InvalidModel(f"{key} stands beside outputs; it belongs in each of them")
+    several = fields.nested_each("outputs")
     outputs: list[Output] = []
     taken: set[str] = set()
-    for i, output in enumerate(items(raw["outputs"], "outputs")):
-        if not isinstance(output, dict):
-            raise InvalidModel(f"outputs[{i}] is not an object")
-        for key in output:
-            if key not in KEYS and key != "name":
-                raise InvalidModel(f"outputs[{i}].{shown(key)} is no key of an output")
-        name = typed(output, "name", str, "", f"outputs[{i}].")
-        outputs.append(_output(output, f"outputs[{i}].", name))
+    for output in several:
+        output.require_known((*KEYS, "name"), "an output")
+        name = output.text("name", "")
         if not name or name in taken:
-            raise InvalidModel(f"outputs[{i}].name is {shown(name)}; each needs its own")
+            raise InvalidModel(f"{output.at('name')} is {shown(name)}; each needs its own")
         taken.add(name)
-        if outputs[i].scorer.n_inputs != outputs[0].scorer.n_inputs:
-            raise InvalidModel(f"outputs[{i}].coefs[0] has other rows than outputs[0].coefs[0]")
+        outputs.append(_output(output, name, f"{name}." if len(several) > 1 else ""))
+        if outputs[-1].scorer.n_inputs != outputs[0].scorer.n_inputs:
+            raise InvalidModel(f"{output.at('coefs')}[0] has other rows than outputs[0].coefs[0]")
     return tuple(outputs)
 
 
-def _output(raw: dict[str, Any], path: str, name: str) -> Output:
-    family = FAMILIES[next((key for key in FAMILIES if key in raw), "coefs")]
-    scorer = family.parse(raw, path)
-    return Output(head.parse(raw, path, name, scorer.n_outputs), scorer)
+def _output(fields: Fields, name: str, prefix: str) -> Output:
+    family = FAMILIES[next((key for key in FAMILIES if key in fields), "coefs")]
+    scorer = family.parse(fields)
+    return Output(head.parse(fields, name, prefix, scorer.n_outputs), scorer)

@@ -11,16 +11,21 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel, shortened
-from thimble.inference import cost, fields, steps
+from thimble.inference import cost, steps
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import Cost
 from thimble.inference.features import Feature
+from thimble.inference.fields import Fields
 from thimble.inference.network import BLOCK
-from thimble.inference.steps.columns import Selection, Step, Table, selection
-from thimble.inference.steps.missing import no_number
+from thimble.inference.steps.arithmetic import no_number
+from thimble.inference.steps.categories import Encode
+from thimble.inference.steps.columns import Selection, Step, StepFields, Table, selection
 
+KEYS = ("types", "missing", "steps", "outputs")
+MAX_STEPS = 2_000
 MAX_COLUMNS = 20_000
 LONGEST_NAME = 80  # of a computed column
 
@@ -47,6 +52,16 @@ class Preprocessing(NamedTuple):
                 self._reject(table)
         return numbers[self.outputs], table.rejected
 
+    @property
+    def categories(self) -> Mapping[int, frozenset[str]]:
+        """The texts that the model knows, of each feature that is encoded."""
+        found: dict[int, frozenset[str]] = {}
+        for step, _ in self.steps:
+            if isinstance(step, Encode):
+                [column], texts = step.columns, {text for text in step.codes if isinstance(text, str)}
+                found[column] = found.get(column, frozenset()) | texts
+        return found
+
     def _reject(self, table: Table) -> None:
         """Infinity in any column, and a number still missing where the network needs one."""
         needed = np.zeros((self.width, 1), np.bool_)
@@ -58,40 +73,52 @@ class Preprocessing(NamedTuple):
         return f"{self.names[column]}: the value is too large for the model"
 
 
-def read(raw: Mapping[str, Any], known: Sequence[Feature]) -> Preprocessing:
-    """The program of a document that was read; InvalidModel says what is wrong with it."""
-    texts = frozenset(i for i, feature in enumerate(known) if not feature.numeric)
+def parse(fields: Fields, features: Sequence[Feature], n_inputs: int) -> Preprocessing:
+    """The program of a document whose network takes `n_inputs`; InvalidModel says what is wrong with it."""
+    fields.require_known(KEYS, "preprocessing")
+    texts = frozenset(i for i, feature in enumerate(features) if not feature.numeric)
+    names = [feature.name or f"feature {i}" for i, feature in enumerate(features)]
     program: list[tuple[Step, slice]] = []
     spent = Cost()
-    names = [feature.name or f"feature {i}" for i, feature in enumerate(known)]
-    for i, step in enumerate(raw.get("steps", ())):
-        path = f"preprocessing.steps[{i}]"
-        read_step = steps.read(step, path, len(names), texts, names)
-        if len(names) + read_step.width > MAX_COLUMNS:
+    for i, raw in enumerate(_steps(fields)):
+        path = f"{fields.at('steps')}[{i}]"
+        step = steps.parse(StepFields(raw, path, names, texts))
+        if len(names) + step.width > MAX_COLUMNS:
             raise InvalidModel(f"{path} makes more than {MAX_COLUMNS} columns")
-        program.append((read_step, slice(len(names), len(names) + read_step.width)))
-        spent = cost.in_turn((spent, read_step.cost))
+        program.append((step, slice(len(names), len(names) + step.width)))
+        spent = cost.in_turn((spent, step.cost))
         cost.check(cost.beside(spent, len(names)), path)
-        names += _names(step, names, read_step.width)
-    outputs = fields.indices(raw.get("outputs"), "preprocessing.outputs", len(names))
-    if texts & set(outputs.tolist()):
-        raise InvalidModel("preprocessing.outputs has a column that is not of numbers")
+        names += _names(step, names)
     return Preprocessing(
-        numbers=tuple(i for i, feature in enumerate(known) if feature.numeric),
+        numbers=tuple(i for i, feature in enumerate(features) if feature.numeric),
         steps=tuple(program),
-        outputs=selection(outputs),
+        outputs=selection(_outputs(fields, len(names), texts, n_inputs)),
         width=len(names),
         names=tuple(names),
         cost=cost.beside(spent, len(names)),
     )
 
 
-def _names(step: dict[str, Any], names: list[str], width: int) -> list[str]:
+def _steps(fields: Fields) -> list[Any]:
+    found = fields.raw.get("steps", [])
+    if not isinstance(found, list) or len(found) > MAX_STEPS:
+        raise InvalidModel(f"{fields.at('steps')} is not a list of at most {MAX_STEPS} steps")
+    return found
+
+
+def _outputs(fields: Fields, width: int, texts: frozenset[int], n_inputs: int) -> NDArray[np.intp]:
+    found, path = fields.indices("outputs", width), fields.at("outputs")
+    if len(found) != n_inputs:
+        raise InvalidModel(f"{path} has {len(found)} columns; coefs[0] has {n_inputs} rows")
+    if not texts.isdisjoint(found.tolist()):
+        raise InvalidModel(f"{path} has a column that is not of numbers")
+    return found
+
+
+def _names(step: Step, names: Sequence[str]) -> list[str]:
     """What people call the columns that a step appends: by the features that they come from."""
-    read_columns = [*step.get("columns", ()), *step.get("left", ()), *step.get("right", ())]
-    if "column" in step:
-        read_columns.append(step["column"])
-    if len(read_columns) == width:
-        return [names[column] for column in read_columns]
-    distinct = islice(dict.fromkeys(names[column] for column in read_columns), LONGEST_NAME)
-    return [shortened(", ".join(name[: LONGEST_NAME + 1] for name in distinct), LONGEST_NAME)] * width
+    if len(step.columns) == step.width:
+        return [names[column] for column in step.columns]
+    distinct = islice(dict.fromkeys(names[column] for column in step.columns), LONGEST_NAME)
+    name = ", ".join(name[: LONGEST_NAME + 1] for name in distinct)
+    return [shortened(name, LONGEST_NAME)] * step.width

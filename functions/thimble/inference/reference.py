@@ -6,7 +6,7 @@ were. No row of the training data is in it. No dataclasses: making one costs a c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
-from thimble.inference.document import Document
 from thimble.inference.features import Feature
-from thimble.inference.fields import items, shown, vector
+from thimble.inference.fields import Fields, shown
 from thimble.inference.head import Head
 
 Counts = NDArray[np.int64]
@@ -76,107 +75,78 @@ class Reference:
         return {k: found for k, found in enumerate(self.features) if isinstance(found, Categories)}
 
 
-def read(document: Document) -> Reference | None:
+def parse(fields: Fields, features: Sequence[Feature], heads: Sequence[Head]) -> Reference:
     """The reference of a document; InvalidModel says what is wrong with it."""
-    raw = document.reference
-    if raw is None:
-        return None
-    _check_keys(raw, "reference", "rows", "features", "outputs")
-    rows = _count(raw["rows"], "reference.rows")
-    features = _list(raw["features"], "reference.features", len(document.features), "features")
-    outputs = _list(raw["outputs"], "reference.outputs", len(document.outputs), "outputs")
+    fields.require_known(("rows", "features", "outputs"), "reference")
+    rows = fields.count("rows")
+    of_features = _each(fields, "features", len(features))
+    of_outputs = _each(fields, "outputs", len(heads))
     return Reference(
         rows=rows,
         features=tuple(
-            _feature(value, f"reference.features[{i}]", feature, rows)
-            for i, (value, feature) in enumerate(zip(features, document.features, strict=True))
+            None if value is None else _feature(value, f"{fields.at('features')}[{i}]", feature, rows)
+            for i, (value, feature) in enumerate(zip(of_features, features, strict=True))
         ),
         outputs=tuple(
-            _predicted(value, f"reference.outputs[{i}]", output.head, rows)
-            for i, (value, output) in enumerate(zip(outputs, document.outputs, strict=True))
+            _predicted(Fields(value, f"{fields.at('outputs')}[{i}]"), head, rows)
+            for i, (value, head) in enumerate(zip(of_outputs, heads, strict=True))
         ),
     )
 
 
-def _feature(value: Any, path: str, feature: Feature, rows: int) -> Numbers | Categories | None:
-    if value is None:
-        return None
+def _each(fields: Fields, key: str, length: int) -> list[Any]:
+    found = fields.items(key)
+    if len(found) != length:
+        raise InvalidModel(f"{fields.at(key)} has {len(found)} entries; the model has {length} {key}")
+    return found
+
+
+def _feature(value: Any, path: str, feature: Feature, rows: int) -> Numbers | Categories:
     if feature.type == "unused":
         raise InvalidModel(f"{path} is of a feature that the model does not use; null belongs there")
-    found = _numbers(value, path) if feature.numeric else _categories(value, path)
+    fields = Fields(value, path)
+    found = _numbers(fields) if feature.numeric else _categories(fields)
     _check_total(found.total, path, rows)
     return found
 
 
-def _numbers(raw: Any, path: str) -> Numbers:
-    _check_keys(raw, path, "edges", "counts", "missing")
-    edges = vector(raw["edges"], f"{path}.edges")
+def _numbers(fields: Fields) -> Numbers:
+    fields.require_known(("edges", "counts", "missing"), "a number's counts")
+    edges, path = fields.vector("edges"), fields.at("edges")
     steps = np.diff(edges)
     if not 2 <= len(edges) <= MAX_BINS + 1:
-        raise InvalidModel(f"{path}.edges has {len(edges)} numbers; it takes 2 to {MAX_BINS + 1}")
+        raise InvalidModel(f"{path} has {len(edges)} numbers; it takes 2 to {MAX_BINS + 1}")
     if not (steps > 0).all() and (len(steps) > 1 or steps[0] < 0):
-        raise InvalidModel(f"{path}.edges[{int(np.argmin(steps > 0)) + 1}] is not above the edge before it")
-    counts = _counts(raw["counts"], f"{path}.counts", len(edges) - 1, "bins")
-    return Numbers(edges, counts, _count(raw["missing"], f"{path}.missing"))
+        raise InvalidModel(f"{path}[{int(np.argmin(steps > 0)) + 1}] is not above the edge before it")
+    return Numbers(edges, fields.counts("counts", len(edges) - 1, "bins"), fields.count("missing"))
 
 
-def _categories(raw: Any, path: str) -> Categories:
-    _check_keys(raw, path, "categories", "counts", "other", "missing")
-    names = items(raw["categories"], f"{path}.categories")
+def _categories(fields: Fields) -> Categories:
+    fields.require_known(("categories", "counts", "other", "missing"), "a text's counts")
+    names, path = fields.items("categories"), fields.at("categories")
     if len(names) > MAX_BINS:
-        raise InvalidModel(f"{path}.categories has {len(names)} entries; the most is {MAX_BINS}")
+        raise InvalidModel(f"{path} has {len(names)} entries; the most is {MAX_BINS}")
     distinct: set[str] = set()
     for i, name in enumerate(names):
         if not isinstance(name, str) or name in distinct:
-            raise InvalidModel(f"{path}.categories[{i}] is {shown(name)}; each is a string of its own")
+            raise InvalidModel(f"{path}[{i}] is {shown(name)}; each is a string of its own")
         distinct.add(name)
-    counts = _counts(raw["counts"], f"{path}.counts", len(names), "categories")
-    other, missing = (_count(raw[key], f"{path}.{key}") for key in ("other", "missing"))
-    return Categories(tuple(names), counts, other, missing)
+    counts = fields.counts("counts", len(names), "categories")
+    return Categories(tuple(names), counts, fields.count("other"), fields.count("missing"))
 
 
-def _predicted(raw: Any, path: str, head: Head, rows: int) -> Predicted:
-    _check_keys(raw, path, "classes", "winning")
-    classes = _counts(raw["classes"], f"{path}.classes", len(head.classes), "classes")
-    winning = _numbers(raw["winning"], f"{path}.winning")
-    _check_total(winning.total, f"{path}.winning", rows)
+def _predicted(fields: Fields, head: Head, rows: int) -> Predicted:
+    fields.require_known(("classes", "winning"), "an output's counts")
+    classes, path = fields.counts("classes", len(head.classes), "classes"), fields.at("classes")
+    winning = _numbers(Fields(fields.value("winning"), fields.at("winning")))
+    _check_total(winning.total, fields.at("winning"), rows)
     if not head.multilabel:
-        _check_total(int(classes.sum()), f"{path}.classes", rows)
+        _check_total(int(classes.sum()), path, rows)
     elif classes.max() > rows:
-        raise InvalidModel(f"{path}.classes[{int(classes.argmax())}] is more than reference.rows")
+        raise InvalidModel(f"{path}[{int(classes.argmax())}] is more than reference.rows")
     return Predicted(classes, winning)
-
-
-def _check_keys(raw: Any, path: str, *keys: str) -> None:
-    if not isinstance(raw, Mapping):
-        raise InvalidModel(f"{path} is not an object")
-    for key in keys:
-        if key not in raw:
-            raise InvalidModel(f"{path}.{key} is missing")
-    for key in raw:
-        if key not in keys:
-            raise InvalidModel(f"{path}.{shown(key)} is no key of it")
 
 
 def _check_total(total: int, path: str, rows: int) -> None:
     if total != rows:
         raise InvalidModel(f"{path} counts {total} rows; reference.rows is {rows}")
-
-
-def _list(value: Any, path: str, length: int, of: str) -> list[Any]:
-    if len(items(value, path)) != length:
-        raise InvalidModel(f"{path} has {len(value)} entries; the model has {length} {of}")
-    return list(value)
-
-
-def _counts(value: Any, path: str, length: int, of: str) -> Counts:
-    values = items(value, path)
-    if len(values) != length:
-        raise InvalidModel(f"{path} has {len(values)} counts for {length} {of}")
-    return np.array([_count(count, f"{path}[{i}]") for i, count in enumerate(values)], np.int64)
-
-
-def _count(value: Any, path: str) -> int:
-    if type(value) is not int or not 0 <= value < 2**53:
-        raise InvalidModel(f"{path} is {shown(value)}, not a count")
-    return value

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head, Label
 from thimble.inference.predictions import Predictions, Scores
-from thimble.tables.answers import label_sets, output_columns, output_prefix
+from thimble.tables.answers import label_sets
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Numbers:
 def columns(classifier: Classifier, predictions: Predictions) -> Iterator[Labels | Numbers]:
     """In the order in which they are written."""
     for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
-        names = iter(output_columns(classifier, head))
+        names = iter(head.columns)
         yield Labels(next(names), head, *_labels(head, scores))
         for name, values in zip(names, _numbers(head, scores), strict=True):
             yield Numbers(name, pl.Series(name, values))
@@ -53,7 +53,7 @@ def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64
 
 def class_names(classifier: Classifier) -> list[str]:
     """What the counts are of."""
-    return [output_prefix(classifier, head) + text for head in classifier.heads for text in head.texts]
+    return [head.prefix + text for head in classifier.heads for text in head.texts]
 
 
 def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:

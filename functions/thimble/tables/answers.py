@@ -65,27 +65,14 @@ def label_sets(head: Head, scores: Scores) -> list[list[Any]]:
 
 def column_names(classifier: Classifier) -> tuple[str, ...]:
     """What a file's result calls the answer: no feature may have one of these names."""
-    return tuple(name for head in classifier.heads for name in output_columns(classifier, head))
-
-
-def output_columns(classifier: Classifier, head: Head) -> tuple[str, ...]:
-    """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
-    one, each = ("probability", "p") if head.has_probabilities else ("score", "score")
-    first = ("labels",) if head.multilabel else ("label", one)
-    prefix = output_prefix(classifier, head)
-    return tuple(prefix + name for name in (*first, *(f"{each}_{text}" for text in head.texts)))
-
-
-def output_prefix(classifier: Classifier, head: Head) -> str:
-    """Of several outputs, each has its own name before its columns."""
-    return "" if len(classifier.heads) == 1 else f"{head.name}."
+    return classifier.document.schema.answer_columns
 
 
 def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[Any]]:
     """Lists over the rows: each output's labels and probabilities, and the classes in the order of these."""
     found: dict[str, list[Any]] = {}
     for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
-        prefix = output_prefix(classifier, head)
+        prefix = head.prefix
         if head.multilabel:
             found[f"{prefix}labels"] = label_sets(head, scores)
         else:

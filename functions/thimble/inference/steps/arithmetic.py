@@ -9,9 +9,8 @@ import numpy as np
 from thimble.errors import InvalidModel
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray, all_finite
-from thimble.inference.cost import Cost
-from thimble.inference.steps.columns import Step, Table, selection
-from thimble.inference.steps.keys import Keys
+from thimble.inference.cost import Cost, elementwise
+from thimble.inference.steps.columns import Step, StepFields, Table, selection
 
 SCALING = {
     "subtract": np.subtract,
@@ -23,61 +22,75 @@ SCALING = {
 }
 
 
-def scale(keys: Keys) -> Step:
+class Scale(Step):
     """The operations of SCALING, as far as given, in their order."""
-    columns = keys.columns()
-    found = ((operation, keys.optional(key, len(columns))) for key, operation in SCALING.items())
-    operations = [(operation, values) for operation, values in found if values is not None]
-    if not operations:
-        raise InvalidModel(f"{keys.path} has none of {', '.join(SCALING)}")
-    reads = selection(columns)
 
-    def fill(table: Table, out: FloatArray) -> None:
-        x = table.numbers[reads]
-        for operation, values in operations:
-            x = operation(x, values, out=out)
+    KEYS = ("columns", *SCALING)
 
-    return Step(
-        len(columns), fill, cost.elementwise(len(columns), len(columns), cost.COLUMN * len(operations))
-    )
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        n = len(columns)
+        self.operations = [(key, fields.column(key, n)) for key in SCALING if key in fields]
+        if not self.operations:
+            raise InvalidModel(f"{fields.path} has none of {', '.join(SCALING)}")
+        self.reads = selection(columns)
+        self._declare([columns], n, elementwise(n, n, cost.COLUMN * len(self.operations)))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        x = table.numbers[self.reads]
+        for key, values in self.operations:
+            x = SCALING[key](x, values, out=out)
 
 
-def linear(keys: Keys) -> Step:
+class Linear(Step):
     """Weighted sums of the columns; where one is missing, there is none."""
-    columns = keys.columns()
-    weights = np.ascontiguousarray(keys.matrix("coefs", len(columns)).T)  # (width, k)
-    reads, biases = selection(columns), network.repeated(keys.vector("intercepts", len(weights)).ravel())
 
-    def fill(table: Table, out: FloatArray) -> None:
-        x = table.numbers[reads]
-        network.affine(weights, biases, x, out)
+    KEYS = ("columns", "coefs", "intercepts")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        self.weights = np.ascontiguousarray(fields.matrix("coefs", len(columns)).T)  # (width, k)
+        width = len(self.weights)
+        self.biases = network.repeated(fields.vector("intercepts", width))
+        self.reads = selection(columns)
+        read = Cost(cost.COLUMN * len(columns))
+        multiplied = cost.product([(len(columns), width)], cost.COLUMN)
+        self._declare([columns], width, cost.in_turn((read, multiplied)))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        x = table.numbers[self.reads]
+        network.affine(self.weights, self.biases, x, out)
         if not all_finite(x):  # BLAS may take 0 times NaN for 0
             out[:, np.isnan(x).any(axis=0)] = np.nan
 
-    multiplied = cost.product([(len(columns), len(weights))], cost.COLUMN)
-    read = Cost(cost.COLUMN * len(columns))
-    return Step(len(weights), fill, cost.in_turn((read, multiplied)))
 
-
-def product(keys: Keys) -> Step:
+class Product(Step):
     """left[i] times right[i]."""
-    left, right = keys.columns("left"), keys.columns("right")
-    keys.check_length("right", len(right), len(left))
-    a, b = selection(left), selection(right)
 
-    def fill(table: Table, out: FloatArray) -> None:
-        np.multiply(table.numbers[a], table.numbers[b], out=out)
+    KEYS = ("left", "right")
 
-    return Step(len(left), fill, cost.elementwise(2 * len(left), len(left)))
+    def __init__(self, fields: StepFields) -> None:
+        left, right = fields.columns("left"), fields.columns("right")
+        n = len(left)
+        fields.check_length("right", len(right), n)
+        self.left, self.right = selection(left), selection(right)
+        self._declare([left, right], n, elementwise(2 * n, n))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        np.multiply(table.numbers[self.left], table.numbers[self.right], out=out)
 
 
-def constant(keys: Keys) -> Step:
-    values = keys.vector("values")
+class Constant(Step):
+    """The same numbers for every row."""
 
-    def fill(table: Table, out: FloatArray) -> None:
-        out[:] = values
+    KEYS = ("values",)
 
-    return Step(len(values), fill, cost.elementwise(0, len(values)))
+    def __init__(self, fields: StepFields) -> None:
+        self.values = fields.column("values")
+        self._declare([], len(self.values), elementwise(0, len(self.values)))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        out[:] = self.values
 
 
 NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {  # (k, n) to (n,)
@@ -88,22 +101,63 @@ NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {  # (k, n) to (n,)
 }
 
 
-def normalize(keys: Keys) -> Step:
+class Normalize(Step):
     """Each row divided by its norm over the columns. Where that is zero, or below `smallest`, the row stays,
     or is spread evenly."""
-    columns, name = keys.columns(), keys.choice("norm", NORMS)
-    reads, norm, smallest = selection(columns), NORMS[name], keys.finite("smallest")
 
-    def fill(table: Table, out: FloatArray) -> None:
-        x = table.numbers[reads]
-        norms = norm(x)
-        zero = norms == 0 if smallest is None else norms < smallest
+    KEYS = ("columns", "norm", "smallest")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        n = len(columns)
+        self.norm, self.smallest = fields.choice("norm", NORMS), fields.finite("smallest")
+        self.reads = selection(columns)
+        self._declare([columns], n, elementwise(2 * n, n))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        x = table.numbers[self.reads]
+        norms = NORMS[self.norm](x)
+        zero = norms == 0 if self.smallest is None else norms < self.smallest
         norms[zero] = 1.0
         np.divide(x, norms, out=out)
-        if name == "sum":
+        if self.norm == "sum":
             out[:, zero] = 1.0 / len(out)
 
-    return Step(len(columns), fill, cost.elementwise(2 * len(columns), len(columns)))
+
+class Impute(Step):
+    """x, or its column's value where x is missing, or where it equals `missing`."""
+
+    KEYS = ("columns", "values", "missing")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        n = len(columns)
+        self.values, self.missing = fields.column("values", n), fields.finite("missing")
+        self.reads = selection(columns)
+        self._declare([columns], n, elementwise(n, n))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        out[:] = table.numbers[self.reads]
+        absent = np.isnan(out) if self.missing is None else out == self.missing
+        np.copyto(out, self.values, where=absent)
+
+
+class Require(Step):
+    """A missing number here rejects the row."""
+
+    KEYS = ("columns",)
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        self.reads, self.names = selection(columns), [fields.names[column] for column in columns]
+        self._declare([columns], 0, elementwise(len(columns), 0))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        table.reject_where(np.isnan(table.numbers[self.reads]), lambda i: no_number(self.names[i]))
+
+
+def no_number(name: str) -> str:
+    return f"{name}: the preprocessing makes no number of it"
 
 
 def _logistic(x: FloatArray) -> FloatArray:
@@ -112,47 +166,29 @@ def _logistic(x: FloatArray) -> FloatArray:
     return z
 
 
+NUMPY = (
+    *("abs", "sign", "negative", "floor", "ceil", "trunc", "rint", "square", "sqrt", "cbrt"),
+    *("exp", "exp2", "expm1", "log", "log2", "log10", "log1p"),
+    *("sin", "cos", "tan", "arcsin", "arccos", "arctan"),
+    *("sinh", "cosh", "tanh", "arcsinh", "arccosh", "arctanh"),
+)
 FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "logistic": _logistic,
     "relu": lambda x: np.maximum(x, 0.0),
-    "abs": np.abs,
-    "sign": np.sign,
-    "negative": np.negative,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "trunc": np.trunc,
-    "rint": np.rint,
-    "square": np.square,
-    "sqrt": np.sqrt,
-    "cbrt": np.cbrt,
-    "exp": np.exp,
-    "exp2": np.exp2,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log2": np.log2,
-    "log10": np.log10,
-    "log1p": np.log1p,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "arcsin": np.arcsin,
-    "arccos": np.arccos,
-    "arctan": np.arctan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "arcsinh": np.arcsinh,
-    "arccosh": np.arccosh,
-    "arctanh": np.arctanh,
+    **{name: getattr(np, name) for name in NUMPY},
 }
 
 
-def function(keys: Keys) -> Step:
+class Function(Step):
     """One of FUNCTIONS, element by element."""
-    columns, compute = keys.columns(), FUNCTIONS[keys.choice("name", FUNCTIONS)]
-    reads = selection(columns)
 
-    def fill(table: Table, out: FloatArray) -> None:
-        out[:] = compute(table.numbers[reads])
+    KEYS = ("columns", "name")
 
-    return Step(len(columns), fill, cost.elementwise(len(columns), len(columns), cost.FUNCTION))
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        n = len(columns)
+        self.name, self.reads = fields.choice("name", FUNCTIONS), selection(columns)
+        self._declare([columns], n, elementwise(n, n, cost.FUNCTION))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        out[:] = FUNCTIONS[self.name](table.numbers[self.reads])

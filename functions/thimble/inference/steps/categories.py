@@ -4,78 +4,120 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from itertools import repeat
+from typing import cast
 
 import numpy as np
 
+from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import FUNCTION, Cost, elementwise
-from thimble.inference.steps.columns import Step, Table, selection
-from thimble.inference.steps.keys import Keys
+from thimble.inference.fields import is_finite
+from thimble.inference.steps.columns import Step, StepFields, Table, selection
 
 MOST_SHOWN, LONGEST_SHOWN = 10, 40  # categories in a sentence, and characters of one
-LOOKUP = Cost(FUNCTION, 2)
+
+Category = str | float | None
 
 
-def encode(keys: Keys) -> Step:
-    """The code of x in a table; one that is not in it gets the code `unknown`, or rejects the row."""
-    column = keys.feature("column")
-    is_text = column in keys.texts
-    categories = keys.categories("categories", text=is_text)
-    codes = dict(zip(categories, keys.numbers("codes", len(categories)), strict=True))
-    encoder = _encode_text if is_text else _encode_numbers
-    return encoder(column, keys.names[column], codes, keys.number("unknown"))
+class Encode(Step):
+    """The code of x in a table; a value that is not in it gets the code `unknown`, or rejects the row."""
+
+    KEYS = ("column", "categories", "codes", "unknown")
+
+    def __init__(self, fields: StepFields) -> None:
+        column = fields.index("column", len(fields.names))
+        self.is_text = column in fields.texts
+        categories = _categories(fields, self.is_text)
+        self.codes = dict(zip(categories, fields.numbers("codes", len(categories)), strict=True))
+        self.unknown = fields.number("unknown")
+        coder = _Texts if self.is_text else _Numbers
+        self.coder = coder(column, fields.names[column], self.codes, self.unknown)
+        self._declare([np.array([column])], 1, Cost(FUNCTION, 2))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        self.coder.fill(table, out[0])
 
 
-def _encode_text(feature: int, name: str, codes: dict[str | None, float], unknown: float | None) -> Step:
+def _categories(fields: StepFields, text: bool) -> list[Category]:
+    """Distinct strings or distinct numbers; one may be null."""
+    path, found = fields.at("categories"), fields.items("categories")
+    for i, category in enumerate(found):
+        fits = isinstance(category, str) if text else is_finite(category)
+        if category is not None and not fits:
+            raise InvalidModel(f"{path}[{i}] is not {'a string' if text else 'a number'}, as the column is")
+    if len(set(found)) < len(found):
+        raise InvalidModel(f"{path} has a category twice")
+    return found
+
+
+class _Texts:
     """None among the categories is a missing text."""
-    known = [text for text in codes if text is not None]
-    refusal, alike = _refusal(name, map(repr, known), len(known)), cache(partial(_by_reading, known))
 
-    def reason(text: str | None) -> str:
-        if text is None:
-            return f"{name} is missing"
-        near = alike().get(_reading(text))
-        return refusal if near is None else f"{refusal}; {_likeness(text, near)}"
+    def __init__(
+        self, feature: int, name: str, codes: Mapping[Category, float], unknown: float | None
+    ) -> None:
+        self.feature, self.name, self.codes = feature, name, codes
+        self.unknown = math.inf if unknown is None else unknown
+        self.known = [cast(str, category) for category in codes if category is not None]
+        self.refusal = _refusal(name, map(repr, self.known), len(self.known))
 
-    def fill(table: Table, out: FloatArray) -> None:
-        values = table.features[feature]
-        found = out[0, : table.rows]
-        out[0, table.rows :] = 0.0
-        found[:] = list(map(codes.get, values, repeat(math.inf if unknown is None else unknown)))
-        if unknown is None:
+    def fill(self, table: Table, out: FloatArray) -> None:
+        values = table.features[self.feature]
+        found = out[: table.rows]
+        out[table.rows :] = 0.0
+        found[:] = list(map(self.codes.get, values, repeat(self.unknown)))
+        if self.unknown == math.inf:
             for row in np.flatnonzero(np.isinf(found)).tolist():
-                table.reject(row, reason(values[row]))
+                table.reject(row, self._reason(values[row]))
                 found[row] = 0.0
 
-    return Step(1, fill, LOOKUP)
+    def _reason(self, text: str | None) -> str:
+        if text is None:
+            return f"{self.name} is missing"
+        near = self._by_reading.get(_reading(text))
+        return self.refusal if near is None else f"{self.refusal}; {_likeness(text, near)}"
+
+    @cached_property
+    def _by_reading(self) -> dict[str, str]:
+        """The categories that are short enough to be shown, by how they read; of several the first."""
+        found: dict[str, str] = {}
+        for text in self.known:
+            if len(text) <= LONGEST_SHOWN:
+                found.setdefault(_reading(text), text)
+        return found
 
 
-def _encode_numbers(column: int, name: str, codes: dict[float | None, float], unknown: float | None) -> Step:
-    missing = codes.pop(None, None)
-    numbers = sorted(number for number in codes if number is not None)
-    refusal = _refusal(name, (f"{number!r}".removesuffix(".0") for number in numbers), len(numbers))
-    known, known_codes = np.array(numbers, np.float64), np.array([codes[number] for number in numbers])
+class _Numbers:
+    """None among the categories is a missing number."""
 
-    def fill(table: Table, out: FloatArray) -> None:
-        x = table.numbers[column]
+    def __init__(
+        self, column: int, name: str, codes: Mapping[Category, float], unknown: float | None
+    ) -> None:
+        self.column, self.name, self.unknown = column, name, unknown
+        self.missing = codes.get(None)
+        numbers = sorted(cast(float, category) for category in codes if category is not None)
+        self.refusal = _refusal(name, (f"{number!r}".removesuffix(".0") for number in numbers), len(numbers))
+        self.known = np.array(numbers, np.float64)
+        self.codes = np.array([codes[number] for number in numbers])
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        x = table.numbers[self.column]
         absent = np.isnan(x)
         found = np.zeros(len(x), np.bool_)
-        out[0] = 0.0 if unknown is None else unknown
-        if len(known):
-            at = np.minimum(np.searchsorted(known, x), len(known) - 1)
-            found = known[at] == x
-            np.copyto(out[0], known_codes[at], where=found)
-        if missing is not None:
-            np.copyto(out[0], missing, where=absent)
+        out[:] = 0.0 if self.unknown is None else self.unknown
+        if len(self.known):
+            at = np.minimum(np.searchsorted(self.known, x), len(self.known) - 1)
+            found = self.known[at] == x
+            np.copyto(out, self.codes[at], where=found)
+        if self.missing is not None:
+            np.copyto(out, self.missing, where=absent)
             found |= absent
-        if unknown is None and not found.all():
+        if self.unknown is None and not found.all():
             for row in np.flatnonzero(~found).tolist():
-                table.reject(row, f"{name} is missing" if absent[row] else refusal)
-
-    return Step(1, fill, LOOKUP)
+                table.reject(row, f"{self.name} is missing" if absent[row] else self.refusal)
 
 
 def _refusal(name: str, known: Iterable[str], n: int) -> str:
@@ -88,15 +130,6 @@ def _refusal(name: str, known: Iterable[str], n: int) -> str:
 def _reading(text: str) -> str:
     """What texts have in common that people read alike: whatever their case, spaces and Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _by_reading(known: Iterable[str]) -> dict[str, str]:
-    """The categories that are short enough to be shown, by how they read; of several the first."""
-    found: dict[str, str] = {}
-    for text in known:
-        if len(text) <= LONGEST_SHOWN:
-            found.setdefault(_reading(text), text)
-    return found
 
 
 DIFFERENCES: dict[str, Callable[[str], str]] = {
@@ -112,16 +145,20 @@ def _likeness(text: str, near: str) -> str:
     return f"it is {near!r} but for its {alone[0] if alone else 'case, spaces or Unicode form'}"
 
 
-def one_hot(keys: Keys) -> Step:
+class OneHot(Step):
     """For each column and each code from 0 up a column: 1 where x is the code; of NaN no code."""
-    columns = keys.columns()
-    sizes = keys.sizes("sizes", len(columns))
-    once, reads = selection(columns), selection(np.repeat(columns, sizes))  # as often as there are codes
-    codes = np.concatenate([np.arange(size, dtype=np.float64) for size in sizes])[:, np.newaxis]
 
-    def fill(table: Table, out: FloatArray) -> None:
-        np.equal(table.numbers[reads], codes, out=out)
-        if not all_finite(table.numbers[once]):
-            np.copyto(out, np.nan, where=np.isnan(table.numbers[reads]))
+    KEYS = ("columns", "sizes")
 
-    return Step(len(codes), fill, elementwise(len(columns) + len(codes), len(codes)))
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        sizes = fields.sizes("sizes", len(columns))
+        self.once, self.reads = selection(columns), selection(np.repeat(columns, sizes))  # once a code
+        self.codes = np.concatenate([np.arange(size, dtype=np.float64) for size in sizes])[:, np.newaxis]
+        width = len(self.codes)
+        self._declare([columns], width, elementwise(len(columns) + width, width))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        np.equal(table.numbers[self.reads], self.codes, out=out)
+        if not all_finite(table.numbers[self.once]):
+            np.copyto(out, np.nan, where=np.isnan(table.numbers[self.reads]))

@@ -1,4 +1,4 @@
-"""The table that steps read and fill, and what a step is.
+"""The table that steps read and fill, what a step is, and what one reads of a document.
 
 A table is one matrix, features along the first axis and rows along the last. A step works on whole columns,
 one element at a time or along the features, so that what a row gets depends on nothing but the row. A missing
@@ -7,14 +7,17 @@ number is NaN.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
+from thimble.inference.fields import Fields
 
 Selection = slice | NDArray[np.intp]
 
@@ -32,17 +35,56 @@ class Table(NamedTuple):
             self.rejected.setdefault(row, sentence)
 
     def reject_where(self, wrong: NDArray[np.bool_], sentence: Callable[[int], str]) -> None:
-        """The rows with a fault, (k, rows), each with the sentence of its first one."""
+        """Reject the rows with a fault, (k, rows), each with the sentence of its first one."""
         for row in np.flatnonzero(wrong.any(axis=0)).tolist():
             self.reject(row, sentence(int(wrong[:, row].argmax())))
 
 
-class Step(NamedTuple):
-    """Appends `width` columns: `fill(table, out)` computes them into `out`, (width, rows)."""
+class StepFields(Fields):
+    """The keys of one step. `names` are those of the columns before it, `texts` the columns that hold text,
+    which only `encode` reads."""
 
+    def __init__(self, value: Any, path: str, names: Sequence[str], texts: frozenset[int]) -> None:
+        super().__init__(value, path)
+        self.names = names
+        self.texts = texts
+
+    def columns(self, key: str = "columns") -> NDArray[np.intp]:
+        found = self.indices(key, len(self.names))
+        listed = found.tolist()
+        if not self.texts.isdisjoint(listed):
+            i, column = next((i, column) for i, column in enumerate(listed) if column in self.texts)
+            raise InvalidModel(f"{self.at(key)}[{i}] is column {column}, which holds no numbers")
+        return found
+
+
+class Step(ABC):
+    """An op with what a document says of it: it reads `columns` and appends `width` columns."""
+
+    KEYS: ClassVar[tuple[str, ...]]  # beside `op`
+
+    columns: list[int]
     width: int
-    fill: Callable[[Table, FloatArray], None]
     cost: Cost  # of a row
+
+    @abstractmethod
+    def __init__(self, fields: StepFields) -> None:
+        """Read the keys; InvalidModel says what is wrong with them."""
+
+    def _declare(self, columns: Sequence[NDArray[np.intp]], width: int, cost: Cost) -> None:
+        self.columns = [column for part in columns for column in part.tolist()]
+        self.width = width
+        self.cost = cost
+
+    @abstractmethod
+    def fill(self, table: Table, out: FloatArray) -> None:
+        """Compute the columns into `out`, (width, rows)."""
+
+
+def listed(selection: Selection) -> list[int]:
+    if isinstance(selection, slice):
+        return list(range(selection.start, selection.stop))
+    return list(map(int, selection))
 
 
 def selection(columns: NDArray[np.intp]) -> Selection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +12,33 @@ from thimble.errors import InvalidModel
 from thimble.inference import cost
 from thimble.inference.arrays import FloatArray
 from thimble.inference.normal import inverse_normal
-from thimble.inference.steps.columns import Step, Table
-from thimble.inference.steps.keys import Keys
+from thimble.inference.steps.columns import Step, StepFields, Table
 
 
-def _each(
-    columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], Any]], price: int = cost.CURVE
-) -> Step:
+class Curves(Step):
     """A curve a column; of NaN no curve makes a number."""
-    pairs = list(zip(columns.tolist(), curves, strict=True))
 
-    def fill(table: Table, out: FloatArray) -> None:
-        for row, (column, curve) in zip(out, pairs, strict=True):
+    def _draw(
+        self, columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], FloatArray]], price: int
+    ) -> None:
+        self.curves = list(zip(columns.tolist(), curves, strict=True))
+        n = len(self.curves)
+        self._declare([columns], n, cost.elementwise(n, n, price))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        for row, (column, curve) in zip(out, self.curves, strict=True):
             row[:] = curve(table.numbers[column])
 
-    return Step(len(pairs), fill, cost.elementwise(len(pairs), len(pairs), price))
 
-
-def bins(keys: Keys) -> Step:
+class Bins(Curves):
     """How many edges are at or below x."""
-    columns = keys.columns()
-    edges = keys.ascending("edges", len(columns))
-    return _each(columns, [partial(_bin, e) for e in edges])
+
+    KEYS = ("columns", "edges")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        self.edges = fields.ascending("edges", len(columns))
+        self._draw(columns, [partial(_bin, edges) for edges in self.edges], cost.CURVE)
 
 
 def _bin(edges: FloatArray, x: FloatArray) -> FloatArray:
@@ -42,14 +46,19 @@ def _bin(edges: FloatArray, x: FloatArray) -> FloatArray:
     return np.where(np.isnan(x), x, np.searchsorted(edges, x, side="right"))
 
 
-def interpolate(keys: Keys) -> Step:
+class Interpolate(Curves):
     """Straight lines between the points (x, y), constant outside."""
-    columns = keys.columns()
-    xs, ys = keys.ascending("x", len(columns)), keys.vectors("y", len(columns))
-    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
-        if len(x) != len(y):
-            raise InvalidModel(f"{keys.path}.y[{i}] has {len(y)} numbers; x has {len(x)}")
-    return _each(columns, [partial(_interpolated, x, y) for x, y in zip(xs, ys, strict=True)])
+
+    KEYS = ("columns", "x", "y")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        xs, ys = fields.ascending("x", len(columns)), fields.vectors("y", len(columns))
+        for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            if len(x) != len(y):
+                raise InvalidModel(f"{fields.at('y')}[{i}] has {len(y)} numbers; x has {len(x)}")
+        self.points = tuple(zip(xs, ys, strict=True))
+        self._draw(columns, [partial(_interpolated, x, y) for x, y in self.points], cost.CURVE)
 
 
 def _interpolated(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
@@ -57,12 +66,17 @@ def _interpolated(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
     return np.where(np.isnan(x), x, np.interp(x, xs, ys)) if len(xs) == 1 else np.interp(x, xs, ys)
 
 
-def quantiles(keys: Keys) -> Step:
+class Quantiles(Curves):
     """The rank of x among the quantiles, as a share or as a standard normal variable."""
-    columns = keys.columns()
-    rank = RANKS[keys.choice("distribution", RANKS)]
-    known = keys.ascending("quantiles", len(columns), shortest=2)
-    return _each(columns, [partial(rank, q, np.linspace(0, 1, len(q))) for q in known], cost.RANK)
+
+    KEYS = ("columns", "quantiles", "distribution")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        self.distribution = fields.choice("distribution", RANKS)
+        self.quantiles = fields.ascending("quantiles", len(columns), shortest=2)
+        rank = RANKS[self.distribution]
+        self._draw(columns, [partial(rank, q, np.linspace(0, 1, len(q))) for q in self.quantiles], cost.RANK)
 
 
 def _mean_rank(q: FloatArray, ranks: FloatArray, x: FloatArray) -> FloatArray:
@@ -91,11 +105,16 @@ def _normal_rank(q: FloatArray, ranks: FloatArray, x: FloatArray) -> FloatArray:
 RANKS = {"uniform": _uniform_rank, "normal": _normal_rank}
 
 
-def power(keys: Keys) -> Step:
-    columns = keys.columns()
-    curve = POWERS[keys.choice("method", POWERS)]
-    lambdas = keys.vector("lambdas", len(columns))
-    return _each(columns, [partial(curve, float(lmbda)) for lmbda in lambdas[:, 0]])
+class Power(Curves):
+    """The power transform that makes a column more like a normal distribution."""
+
+    KEYS = ("columns", "method", "lambdas")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        self.method = fields.choice("method", POWERS)
+        self.lambdas = fields.vector("lambdas", len(columns)).tolist()
+        self._draw(columns, [partial(POWERS[self.method], lmbda) for lmbda in self.lambdas], cost.CURVE)
 
 
 def _yeo_johnson(lmbda: float, x: FloatArray) -> FloatArray:

@@ -13,7 +13,6 @@ from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
-from thimble.tables.answers import output_prefix
 from thimble.web import options
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
 from thimble.web.service import Classified
@@ -66,9 +65,9 @@ def chosen(
 
 
 def _available_outputs(answered: Classified) -> dict[str, RequestedOutput]:
-    classifier, known = answered.classifier, {}
-    for head, scores in zip(classifier.heads, answered.predictions.outputs, strict=True):
-        labels, numbers = _names(classifier, head)
+    known = {}
+    for head, scores in zip(answered.classifier.heads, answered.predictions.outputs, strict=True):
+        labels, numbers = _names(head)
         known[labels] = RequestedOutput(head, scores, True)
         known[numbers] = RequestedOutput(head, scores, False)
     return known
@@ -89,10 +88,9 @@ def _asked_for(
     return tensor, binary if chosen is None else chosen
 
 
-def _names(classifier: Classifier, head: Head) -> tuple[str, str]:
-    prefix = output_prefix(classifier, head)
+def _names(head: Head) -> tuple[str, str]:
     labels = "labels" if head.multilabel else "label"
-    return prefix + labels, prefix + ("probabilities" if head.has_probabilities else "scores")
+    return head.prefix + labels, head.prefix + ("probabilities" if head.has_probabilities else "scores")
 
 
 @lru_cache(maxsize=64)
@@ -108,11 +106,11 @@ def _labels(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Valu
 
 def metadata(classifier: Classifier) -> list[dict[str, Any]]:
     """What can be asked for, before anything is."""
-    return [tensor for head in classifier.heads for tensor in _described(classifier, head)]
+    return [tensor for head in classifier.heads for tensor in _described(head)]
 
 
-def _described(classifier: Classifier, head: Head) -> list[dict[str, Any]]:
-    first, numbers = _names(classifier, head)
+def _described(head: Head) -> list[dict[str, Any]]:
+    first, numbers = _names(head)
     width, labels = len(head.classes), {"parameters": {"labels": list(head.classes)}}
     if head.multilabel:
         return [described(first, "BOOL", -1, width) | labels, described(numbers, "FP64", -1, width) | labels]
