@@ -38,7 +38,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 REFUSED = [
     (
-        {"preprocessing": {"types": ["number"], "steps": None, "outputs": [0, 0]}},
+        {"preprocessing": {"types": ["number"] * 2, "steps": None, "outputs": [0, 0]}},
         "preprocessing.steps is not a list of at most 2000 steps",
     ),
     ({"format": "pickle"}, "format is \"pickle\"; this reads 'thimble'"),

@@ -144,7 +144,7 @@ def test_without_training_data_there_is_no_reference() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ((), 3, "reference is 3, not an object"),
+        ((), 3, "reference is not an object"),
         (("rows",), -1, "reference.rows is -1, not a count"),
         (("rows",), 345, "reference.features[0] counts 344 rows; reference.rows is 345"),
         (("more",), 1, 'reference."more" is not a key of reference'),

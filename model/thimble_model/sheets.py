@@ -63,7 +63,8 @@ NOTHING = _answering_nothing()
 
 
 def _reader(features: Sequence[Feature]) -> Reader:
-    schema = Schema(tuple(features), True, NOTHING.document.schema.answer_columns)
+    names = tuple(feature.name for feature in features)
+    schema = Schema(tuple(features), names, NOTHING.document.schema.answer_columns)
     document = NOTHING.document._replace(schema=schema)
     reader = Reader(*NOTHING._replace(document=document))
     reader.blocks = []

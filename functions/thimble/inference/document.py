@@ -95,14 +95,11 @@ def parse(data: bytes) -> Document:
     program = _preprocessing(fields.nested("preprocessing"), known, n_inputs)
     fields.check_count("n_features_in", len(known))
     if program is not None:
-        known = tuple(
-            feature._replace(categories=program.categories.get(i, frozenset()))
-            for i, feature in enumerate(known)
-        )
+        known = program.with_categories(known)
     counts = fields.nested("reference")
     return Document(
         name=fields.text("name", ""),
-        schema=Schema(known, bool(known[0].name), tuple(name for head in heads for name in head.columns)),
+        schema=Schema.of(known, answers=[name for head in heads for name in head.columns]),
         preprocessing=program,
         outputs=found,
         examples=_examples(fields.nested("examples"), known, sum(len(head.classes) for head in heads)),

@@ -39,12 +39,13 @@ class Schema(NamedTuple):
     """All that a table has to know of a model."""
 
     features: tuple[Feature, ...]
-    named: bool  # a model that was fitted on a plain matrix knows its features by position alone
+    names: tuple[str, ...] | None  # None of a model that was fitted on a plain matrix
     answer_columns: tuple[str, ...]  # of a file's result: no feature has one of these names
 
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        return tuple(feature.name for feature in self.features) if self.named else None
+    @classmethod
+    def of(cls, features: Sequence[Feature], answers: Sequence[str]) -> Schema:
+        names = tuple(feature.name for feature in features)
+        return cls(tuple(features), names if any(names) else None, tuple(answers))
 
 
 def parse(fields: Fields, n_inputs: int) -> tuple[Feature, ...]:

@@ -6,7 +6,7 @@ go into the network is said last. Nothing is nested, so a pipeline of any shape 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -52,15 +52,16 @@ class Preprocessing(NamedTuple):
                 self._reject(table)
         return numbers[self.outputs], table.rejected
 
-    @property
-    def categories(self) -> Mapping[int, frozenset[str]]:
-        """The texts that the model knows, of each feature that is encoded."""
-        found: dict[int, frozenset[str]] = {}
+    def with_categories(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
+        """The features with the texts that the model knows of each."""
+        known: dict[int, frozenset[str]] = {}
         for step, _ in self.steps:
             if isinstance(step, Encode):
                 [column], texts = step.columns, {text for text in step.codes if isinstance(text, str)}
-                found[column] = found.get(column, frozenset()) | texts
-        return found
+                known[column] = known.get(column, frozenset()) | texts
+        return tuple(
+            feature._replace(categories=known.get(i, frozenset())) for i, feature in enumerate(features)
+        )
 
     def _reject(self, table: Table) -> None:
         """Infinity in any column, and a number still missing where the network needs one."""
