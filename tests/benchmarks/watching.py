@@ -45,7 +45,7 @@ def cases() -> Iterator[Case]:
     for name, example in examples.EXAMPLES.items():
         X, y, estimator = example()
         watched = load(export(estimator, X, y))
-        bare = watched._replace(reference=None)
+        bare = watched._replace(document=watched.document._replace(reference=None))
         table = X.sample(20_000, replace=True, random_state=0)
         for rows, times in REQUESTS.items():
             body = json.dumps({"instances": json_rows(watched.features, table[:rows])})
