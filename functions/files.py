@@ -4,7 +4,7 @@ from functools import partial
 
 from thimble import settings
 from thimble.files import events
-from thimble.files.jobs import Options
+from thimble.files.jobs import FileOptions
 from thimble.files.pipeline import Pipeline, SplitPolicy
 from thimble.registry import lookup
 from thimble.split import execution
@@ -15,7 +15,7 @@ _start = partial(execution.start, _settings.workflow_arn)
 _pipeline = Pipeline(
     models=partial(lookup.for_key, _models),
     results_uri=_settings.results_uri,
-    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
+    options=FileOptions(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
     splitting=SplitPolicy(_settings.split_bytes, _start) if _settings.workflow_arn else None,
 )
 handler = events.handler(_pipeline.classify, partial(events.postpone, _settings.retry_seconds))

@@ -3,7 +3,7 @@
 from functools import partial
 
 from thimble import settings
-from thimble.files.jobs import Options
+from thimble.files.jobs import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.registry import lookup
 from thimble.split import tasks
@@ -13,7 +13,7 @@ _models = lookup.models(_settings)
 _pipeline = Pipeline(
     models=partial(lookup.for_key, _models),
     results_uri=_settings.results_uri,
-    options=Options(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
+    options=FileOptions(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
 )
 _workflow = tasks.Workflow(
     _pipeline,

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from thimble.errors import InvalidInput
-from thimble.files.jobs import Options
+from thimble.files.jobs import FileOptions
 from thimble_infra import classifying, drift_files, drift_page
 from thimble_infra.cli import app
 from thimble_model.examples import EXAMPLES
@@ -25,7 +25,7 @@ TABLE: Any = EXAMPLES["penguins"]()[0]
 def classify(folder: Path, output: str, table: Any, name: str = "rows.csv", model: str = "penguins") -> None:
     table.to_csv(folder / name, index=False)
     path = str(ROOT / f"model/{model}.json")
-    classifying.classify([str(folder / name)], output=output, model=path, options=Options())
+    classifying.classify([str(folder / name)], output=output, model=path, options=FileOptions())
 
 
 def invoke(*arguments: str) -> str:

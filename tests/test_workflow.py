@@ -18,7 +18,7 @@ from obstore.store import MemoryStore
 from tests import states
 from thimble import store
 from thimble.errors import MalformedBody, Unavailable
-from thimble.files.jobs import Options
+from thimble.files.jobs import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
 from thimble.split.plan import Report
@@ -332,7 +332,7 @@ def test_the_model_of_the_plan_classifies_every_range() -> None:
 
 
 def test_too_many_rejections_fail_the_file_in_the_same_words() -> None:
-    bench = Bench(100, options=Options(max_rejected_share=0.3))
+    bench = Bench(100, options=FileOptions(max_rejected_share=0.3))
     summary = bench.check(ROWS, "a.csv")
     assert summary["error"] == "9 of 27 records were rejected, and at most a share of 0.3 may be"
 
@@ -361,11 +361,11 @@ def test_what_an_earlier_program_planned_is_planned_again(monkeypatch: pytest.Mo
 
 def test_what_is_said_of_the_header_holds_for_every_range() -> None:
     rows = b"5.1,3.5,1.4,0.2\n" * 20
-    assert Bench(options=Options(header="absent")).check(rows, "a.csv")["predictions"] == 20
+    assert Bench(options=FileOptions(header="absent")).check(rows, "a.csv")["predictions"] == 20
     names = b",".join(name.encode() for name in NAMES) + b"\n"
-    summary = Bench(options=Options(header="absent")).check(names + rows, "b.csv")
+    summary = Bench(options=FileOptions(header="absent")).check(names + rows, "b.csv")
     assert (summary["predictions"], summary["rejections"]) == (20, 1)
-    assert "the header lacks" in Bench(options=Options(header="present")).check(rows, "c.csv")["error"]
+    assert "the header lacks" in Bench(options=FileOptions(header="present")).check(rows, "c.csv")["error"]
 
 
 def test_what_is_no_table_is_refused_by_the_planner() -> None:

@@ -13,7 +13,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 
 from thimble import store
 from thimble.errors import Gone, InvalidInput, InvalidModel
-from thimble.files.jobs import Options, Paths, Summary, result_paths
+from thimble.files.jobs import FileOptions, ResultPaths, Summary, result_paths
 from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
 from thimble.store import ObjectVersion
@@ -80,7 +80,7 @@ def classify(
     *,
     output: str,
     model: str,
-    options: Options,
+    options: FileOptions,
     processes: int | None = None,
     endpoint_url: str | None = None,
 ) -> bool:
@@ -159,7 +159,7 @@ class Outputs:
     root: str
     endpoint_url: str | None
     folder: str = ""  # in a bucket
-    alone: Paths | None = None
+    alone: ResultPaths | None = None
 
     @cached_property
     def store(self) -> ObjectStore:
@@ -171,7 +171,7 @@ class Outputs:
             raise InvalidInput(f"{self.root} is to be a folder, and there is a file in its place")
         return LocalStore(Path(self.root).absolute(), mkdir=True)
 
-    def paths(self, found: Input) -> Paths:
+    def paths(self, found: Input) -> ResultPaths:
         folder = f"{self.folder}/{found.name}".lstrip("/")
         return self.alone or result_paths(folder, named(found.name).extension)
 
@@ -189,7 +189,7 @@ def _outputs(output: str, endpoint_url: str | None, alone: bool) -> Outputs:
     path = Path(output)
     if not alone or path.is_dir() or output.endswith("/"):
         return Outputs(output, None)
-    beside = Paths(path.name, f"{path.name}.rejections.jsonl", f"{path.name}.summary.json")
+    beside = ResultPaths(path.name, f"{path.name}.rejections.jsonl", f"{path.name}.summary.json")
     return Outputs(str(path.parent), None, alone=beside)
 
 

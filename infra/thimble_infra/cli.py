@@ -258,10 +258,10 @@ def classify(
       thimble classify iris.csv -o answers.csv --model model/iris.json
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
-    from thimble.files.jobs import Options
+    from thimble.files.jobs import FileOptions
     from thimble_infra import classifying
 
-    options = Options(max_rejected_share, delimiter, quote, header)
+    options = FileOptions(max_rejected_share, delimiter, quote, header)
     if not classifying.classify(
         files, output=output, model=model, options=options, processes=processes, endpoint_url=endpoint_url
     ):

@@ -21,7 +21,7 @@ from obstore.store import LocalStore, ObjectStore
 
 from thimble.errors import InvalidFile, Unavailable
 from thimble.files import pipeline
-from thimble.files.jobs import Job, Options, Paths, Summary
+from thimble.files.jobs import FileOptions, Job, ResultPaths, Summary
 from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
 from thimble.split import assemble, range_task, ranges, tasks
@@ -42,8 +42,8 @@ class Task:
     place: str
     source: ObjectVersion
     results: ObjectStore
-    paths: Paths
-    options: Options
+    paths: ResultPaths
+    options: FileOptions
 
     def job(self, model: Classifier, on_read: Callable[[int], object], **threads: int) -> Job:
         source = self.source._replace(on_read=on_read)

@@ -1,6 +1,6 @@
-"""Door two: from S3's notification to a result, its rejections and its summary.
+"""Door two: from S3's event to a result, its rejections and its summary.
 
-events     what S3 announces;  `pipeline` one file by one function;  `jobs` what a result is a function of
-streams    blocks in, answered blocks out;  `uploads` the result, seen when it is whole
-formats    what a file is read and written as
+events     what S3 announces;  `pipeline` one file by one function;  `jobs` a job's identity, summary and end
+streams    answered parts on their way to the result;  `uploads` an object, seen when it is whole
+multipart  pieces joined to one object
 """

@@ -31,7 +31,7 @@ RESULTS_VERSION = (
 
 
 @dataclass(frozen=True)
-class Options:
+class FileOptions:
     """What a result depends on, apart from the input and the model."""
 
     max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
@@ -49,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Paths:
+class ResultPaths:
     """Where a result, its rejections and its summary lie."""
 
     result: str
@@ -57,9 +57,9 @@ class Paths:
     summary: str
 
 
-def result_paths(folder: str, extension: str) -> Paths:
+def result_paths(folder: str, extension: str) -> ResultPaths:
     """Return the paths in a folder that has the input's own name, so that no two inputs share one."""
-    return Paths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
+    return ResultPaths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Job:
     source: ObjectVersion
     classifier: Classifier
     results: ObjectStore
-    paths: Paths
-    options: Options
+    paths: ResultPaths
+    options: FileOptions
     workers: int = field(default_factory=processors)  # threads
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Summary:
         """Everything that decides the bytes of the result, as the summary says it."""
         source = self.source
         return {

@@ -24,7 +24,7 @@ from obstore.store import ObjectStore
 from thimble import store
 from thimble.errors import Gone, InvalidFile, Late, Overwritten, Unavailable
 from thimble.files import streams
-from thimble.files.jobs import Job, Options, Summary, dumps, result_paths
+from thimble.files.jobs import FileOptions, Job, Summary, dumps, result_paths
 from thimble.files.uploads import Upload
 from thimble.inference.classifier import Classifier
 from thimble.store import ObjectVersion
@@ -101,7 +101,7 @@ class Pipeline:
 
     models: Callable[[str], Classifier]  # the model for an input's key
     results_uri: str
-    options: Options = Options()  # noqa: RUF009
+    options: FileOptions = FileOptions()  # noqa: RUF009
     buckets: Callable[[str], ObjectStore] = store.bucket
     splitting: SplitPolicy | None = None
 
@@ -133,7 +133,7 @@ class Pipeline:
         source = store.current(self.buckets(bucket), key)
         return self.job_of(bucket, source, self.models(key), self.options)
 
-    def job_of(self, bucket: str, source: ObjectVersion, classifier: Classifier, options: Options) -> Job:
+    def job_of(self, bucket: str, source: ObjectVersion, classifier: Classifier, options: FileOptions) -> Job:
         key = source.path
         results, prefix = store.object_store(f"{self.results_uri.rstrip('/')}/")
         folder = f"{prefix.strip('/')}/{key}".lstrip("/")

@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Full, Queue
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import obstore
 from obstore.store import ObjectStore
 
 from thimble.tables.compression import Compression
+
+if TYPE_CHECKING:
+    from obstore import PutResult
 
 PART_BYTES = 8 << 20  # S3 takes 10,000 parts of at least 5 MiB
 UPLOADS = 2  # parts in flight: they fill a function's network, and more of them only wait in memory
@@ -29,7 +32,7 @@ class Upload:
         self._held: list[bytes] = []
         self._queue: Queue[bytes | None] = Queue(maxsize=1)
         self._pool = ThreadPoolExecutor(1)
-        self._uploading: Future[Any] | None = None
+        self._uploading: Future[PutResult] | None = None
         self._finished = False
 
     def __enter__(self) -> Self:

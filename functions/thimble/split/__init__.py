@@ -1,6 +1,6 @@
 """A large file shared by many functions: planned, classified range by range, assembled to the same bytes.
 
-workflow   the three tasks of the state machine;  `handover` starts it
-divided    an input by ranges: `ranges` says where they begin, `share` is one function's
-parts      the folder in which they meet;  `assembly`, `joining` and `multipart` make one result of them
+tasks      the three tasks of the state machine;  `execution` starts it
+plan       the folder in which the functions meet;  `ranges` says which ranges are right
+range_task one function's range;  `assemble` joins them
 """

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from thimble import store, telemetry
 from thimble.errors import InvalidFile, Late, MalformedBody, Overwritten, Unavailable
 from thimble.files import events
-from thimble.files.jobs import Job, Options, Summary
+from thimble.files.events import Context
+from thimble.files.jobs import FileOptions, Job, Summary
 from thimble.files.pipeline import Pipeline
 from thimble.inference import document
 from thimble.inference.classifier import Classifier
@@ -121,7 +122,7 @@ class Workflow:
         given = plan.identity["input"]
         bucket, inbox = given["bucket"], self.pipeline.buckets(given["bucket"])
         source = ObjectVersion(inbox, given["key"], given["bytes"], given["etag"], given["version"])
-        options = Options(**plan.identity["options"])
+        options = FileOptions(**plan.identity["options"])
         job = self.pipeline.job_of(bucket, source, self._classifier(plan, folder), options)
         if job.identity != plan.identity:
             raise Overwritten(f"{source.path} was planned by another program")
@@ -173,10 +174,10 @@ def _outcome(
         return {"error": str(error)}
 
 
-def handler(workflow: Workflow) -> Callable[[Answer, Any], Answer]:
+def handler(workflow: Workflow) -> Callable[[Answer, Context | None], Answer]:
     """Return the Lambda handler. Each event names its task."""
 
-    def handle(event: Answer, context: Any = None) -> Answer:
+    def handle(event: Answer, context: Context | None = None) -> Answer:
         until = events.deadline(context)
         try:
             match event:

@@ -211,7 +211,7 @@ class Source(Protocol):
 
 
 class Format(Result, Protocol):
-    """What a format of text says of its bytes; `Text` makes a reader of it."""
+    """What a format of text says of its bytes; `TextReader` makes a reader of it."""
 
     @property
     def source(self) -> Source: ...
@@ -268,7 +268,7 @@ class Once:
             start = max(start - len(piece), 0)
 
 
-class Text:
+class TextReader:
     """What makes a format of text a reader of files: a range of it is a stream with an offset."""
 
     def bounds(self: Format, size: int) -> list[int]:

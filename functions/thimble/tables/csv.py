@@ -19,7 +19,7 @@ from thimble.inference.head import Label, label_text
 from thimble.inference.predictions import Predictions
 from thimble.tables import added, text_columns, textcells
 from thimble.tables.appending import Appending, guarded
-from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, Text
+from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, TextReader
 from thimble.tables.columns import Columns
 from thimble.tables.dialect import Dialect, Tokens
 
@@ -29,7 +29,7 @@ EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, an
 
 
 @dataclass(frozen=True)
-class Delimited(Text):
+class Delimited(TextReader):
     """One file's layout."""
 
     name: str

@@ -29,7 +29,7 @@ from thimble.inference.predictions import Predictions
 from thimble.tables import added, text_columns, uniform
 from thimble.tables.answers import column_names
 from thimble.tables.appending import BOM, Appending
-from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, Text
+from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, TextReader
 from thimble.tables.columns import Columns
 from thimble.tables.textcells import shown
 from thimble.tables.values import fitting, kind
@@ -45,7 +45,7 @@ class Pairs(list[tuple[str, Any]]):
 
 
 @dataclass(frozen=True)
-class JsonLines(Text):
+class JsonLines(TextReader):
     """One file's format. Nothing of it has to be found but where the first line begins."""
 
     classifier: Classifier
