@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -87,6 +88,18 @@ def s3(s3_server: str) -> "S3Client":
     for bucket in BUCKETS:
         client.create_bucket(Bucket=bucket)
     return client
+
+
+@pytest.fixture
+def entry(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[..., Any]]:
+    """`entry("files")` is functions/files.py as Lambda loads it, with the environment as it is then: the iris
+    model, results and parts in S3."""
+    document = (ROOT / "model" / "iris.json").read_bytes()
+    s3.put_object(Bucket="thimble-models", Key="model.json", Body=document)
+    monkeypatch.setenv("MODEL_URI", "s3://thimble-models/model.json")
+    monkeypatch.setenv("RESULTS_URI", "s3://thimble-results")
+    monkeypatch.setenv("PARTS_URI", "s3://thimble-parts")
+    return lambda name: runpy.run_path(str(ROOT / "functions" / f"{name}.py"))["handler"]
 
 
 @dataclass(frozen=True)

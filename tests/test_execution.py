@@ -15,6 +15,7 @@ from thimble.files.jobs import Job
 from thimble.files.pipeline import Pipeline, SplitPolicy
 from thimble.inference.classifier import load
 from thimble.split import execution
+from thimble_infra.invocation import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -103,16 +104,9 @@ def test_what_is_small_or_cannot_be_split_is_done_here(
     assert executions(states, workflow) == []
 
 
-class Lambda:
-    """Lambda's context, as far as we look."""
-
-    def __init__(self, seconds: float) -> None:
-        self.get_remaining_time_in_millis = lambda: int(seconds * 1000)
-
-
 def test_a_handler_has_until_lambda_ends_it() -> None:
     assert events.deadline(None) == math.inf
-    assert 880 < events.deadline(Lambda(900)) - time.monotonic() < 890
+    assert 880 < events.deadline(Context("files", 900)) - time.monotonic() < 890
 
 
 def test_a_file_that_does_not_finish_in_time_is_handed_over(

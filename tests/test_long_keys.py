@@ -1,7 +1,6 @@
 """S3 takes keys of 1,024 bytes, and a result's is longer than its input's: one too long is refused, once."""
 
 import json
-import runpy
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -46,18 +45,9 @@ def strict_s3(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> "S3Client":
 
 
 @pytest.fixture
-def entry(strict_s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Entry:
-    """An entry of functions/ as Lambda loads it."""
-    document = (ROOT / "model" / "iris.json").read_bytes()
-    strict_s3.put_object(Bucket="thimble-models", Key="model.json", Body=document)
-    for name, value in (
-        ("MODEL_URI", "s3://thimble-models/model.json"),
-        ("RESULTS_URI", "s3://thimble-results"),
-        ("PARTS_URI", "s3://thimble-parts"),
-        ("RANGE_BYTES", "5000"),
-    ):
-        monkeypatch.setenv(name, value)
-    return lambda name: runpy.run_path(str(ROOT / "functions" / f"{name}.py"))["handler"]
+def strict_entry(strict_s3: "S3Client", entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Entry:
+    monkeypatch.setenv("RANGE_BYTES", "5000")
+    return entry
 
 
 def key_of(size: int, letter: str) -> str:
@@ -102,10 +92,10 @@ def drop(s3: "S3Client", key: str, entry: Entry, function: str) -> None:
 @pytest.mark.parametrize(("letter", "function"), [("☃", "files"), ("ż", "workflow")])
 @pytest.mark.parametrize("size", [900, MOST - REJECTIONS])
 def test_a_key_whose_results_have_room_is_classified(
-    strict_s3: "S3Client", entry: Entry, size: int, letter: str, function: str
+    strict_s3: "S3Client", strict_entry: Entry, size: int, letter: str, function: str
 ) -> None:
     key = key_of(size, letter)
-    drop(strict_s3, key, entry, function)
+    drop(strict_s3, key, strict_entry, function)
     assert results(strict_s3, key) == ["rejections.jsonl", "result.csv", "summary.json"]
     assert summary(strict_s3, key)["predictions"] == 1000
     assert strict_s3.list_objects_v2(Bucket="thimble-parts")["KeyCount"] == 0
@@ -114,10 +104,10 @@ def test_a_key_whose_results_have_room_is_classified(
 @pytest.mark.parametrize(("letter", "function"), [("☃", "files"), ("x", "workflow")])
 @pytest.mark.parametrize("size", [MOST - REJECTIONS + 1, MOST - SUMMARY])
 def test_a_key_whose_results_have_no_room_is_refused_in_its_summary(
-    strict_s3: "S3Client", entry: Entry, size: int, letter: str, function: str
+    strict_s3: "S3Client", strict_entry: Entry, size: int, letter: str, function: str
 ) -> None:
     key = key_of(size, letter)
-    drop(strict_s3, key, entry, function)
+    drop(strict_s3, key, strict_entry, function)
     assert results(strict_s3, key) == ["summary.json"]
     assert summary(strict_s3, key)["error"] == (
         f"the key of {size:,} bytes is too long: its results are named after it, and S3 takes no name of "
@@ -129,7 +119,7 @@ def test_a_key_whose_results_have_no_room_is_refused_in_its_summary(
 @pytest.mark.parametrize("size", [MOST - SUMMARY + 1, MOST])
 def test_a_key_without_room_for_a_summary_is_refused_in_the_log_and_the_metrics(
     strict_s3: "S3Client",
-    entry: Entry,
+    strict_entry: Entry,
     size: int,
     letter: str,
     function: str,
@@ -138,7 +128,7 @@ def test_a_key_without_room_for_a_summary_is_refused_in_the_log_and_the_metrics(
 ) -> None:
     telemetry.flush()
     key = key_of(size, letter)
-    drop(strict_s3, key, entry, function)
+    drop(strict_s3, key, strict_entry, function)
     assert results(strict_s3, key) == []
     [record] = [record for record in caplog.records if record.name == "thimble"]
     assert record.message == "the file was refused, and has no summary"

@@ -86,15 +86,6 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
     assert json.loads(bench.get(f"{KEY}/rejections.jsonl"))["line"] == 3
 
 
-def test_results_may_lie_under_a_prefix(bench: Bench) -> None:
-    prefixed = Bench("memory:///all/results/")
-    prefixed.put(ROWS)
-    summary = prefixed.pipeline.classify("inbox", KEY)
-    assert summary is not None
-    assert summary["result"] == f"all/results/{KEY}/result.csv"
-    assert sorted(prefixed.listed())[0].startswith(f"all/results/{KEY}/")
-
-
 def test_a_compressed_file_comes_back_compressed(bench: Bench) -> None:
     bench.put(ROWS)
     bench.classify()
@@ -174,14 +165,6 @@ def test_another_version_or_model_or_option_is_another_result(bench: Bench) -> N
     headless = Bench("memory:///", options=FileOptions(header="absent"))
     headless.put(ROWS)
     assert headless.classify()["error"].startswith("there is no header")
-
-
-def test_a_late_event_of_an_older_version_finds_the_newest(bench: Bench) -> None:
-    bench.put(ROWS)
-    bench.put(HEADER + b"9,6.3,3.3,6.0,2.5\n")
-    newest = bench.classify()
-    assert newest["rows"] == 1
-    assert bench.classify() == newest
 
 
 def test_an_overwrite_while_it_is_read_is_noticed(bench: Bench) -> None:

@@ -1,9 +1,7 @@
 """The deployed entry of large files against a server that speaks S3: what S3 copies, and what is gathered."""
 
 import json
-import sys
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,24 +32,13 @@ Handler = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def handler(s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> Handler:
-    """functions/workflow.py as Lambda loads it, with an S3 that takes parts of 5 KiB, not MiB."""
+def handler(entry: Callable[[str], Handler], monkeypatch: pytest.MonkeyPatch) -> Handler:
+    """With an S3 that takes parts of 5 KiB, not MiB."""
     assert vars(models)["S3_UPLOAD_PART_MIN_SIZE"] == multipart.LEAST
     monkeypatch.setattr(multipart, "LEAST", 5 * KIB)
     monkeypatch.setattr(models, "S3_UPLOAD_PART_MIN_SIZE", 5 * KIB)
-    s3.put_object(Bucket="thimble-models", Key="model.json", Body=IRIS)
-    monkeypatch.setenv("MODEL_URI", "s3://thimble-models/model.json")
-    monkeypatch.setenv("RESULTS_URI", "s3://thimble-results")
-    monkeypatch.setenv("PARTS_URI", "s3://thimble-parts")
     monkeypatch.setenv("RANGE_BYTES", str(12 * KIB))
-    spec = spec_from_file_location("workflow_entry", ROOT / "functions" / "workflow.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "workflow_entry", module)
-    spec.loader.exec_module(module)
-    handle: Handler = module.handler
-    return handle
+    return entry("workflow")
 
 
 def rows(size: int, good: bool) -> bytes:
