@@ -5,6 +5,7 @@ one function or many classify the records.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field
@@ -17,7 +18,7 @@ from obstore.store import ObjectStore
 from thimble import store
 from thimble.drift import counting, report
 from thimble.errors import InvalidFile, Overwritten
-from thimble.files.streams import Tally, processors
+from thimble.files.streams import Tally
 from thimble.inference.classifier import Classifier
 from thimble.store import KEY_BYTES, ObjectVersion, fits
 from thimble.tables import added, answers, formats
@@ -60,6 +61,11 @@ class ResultPaths:
 def result_paths(folder: str, extension: str) -> ResultPaths:
     """Return the paths in a folder that has the input's own name, so that no two inputs share one."""
     return ResultPaths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
+
+
+def processors() -> int:
+    """Return how many this process may use. More blocks at once would push each other out of the cache."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,19 @@ class Job:
     def tally(self) -> Tally:
         return Tally(len(added.class_names(self.classifier)), counting.none(self.classifier.reference))
 
-    def counts(self, form: Result, tally: Tally) -> Summary:
+    def settled(self, form: Result, tally: Tally) -> Summary:
+        """Return what the summary says of the records, with an error if too many were rejected.
+
+        First check that no record is lost and the input is unchanged. Then remove what an earlier version
+        left, but for what will be written now.
+        """
+        tally.reconcile()
+        self.check_unchanged()
+        counts, error = self._counts(form, tally), self._too_many_rejected(tally)
+        self.remove_former(kept=("rejected",) if error else ("rejected", "result"))
+        return {**counts, "error": error} if error else counts
+
+    def _counts(self, form: Result, tally: Tally) -> Summary:
         left_out = {"left_out": dict(form.left_out)} if form.left_out else {}
         return {
             "format": form.name,
@@ -136,7 +154,7 @@ class Job:
             **left_out,
         }
 
-    def too_many_rejected(self, tally: Tally) -> str | None:
+    def _too_many_rejected(self, tally: Tally) -> str | None:
         most = self.options.max_rejected_share
         if tally.rejections <= most * tally.rows:
             return None

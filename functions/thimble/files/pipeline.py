@@ -67,13 +67,10 @@ def _classified(job: Job, deadline: float) -> Summary:
         for piece in streams.result_pieces(reader, streams.until_deadline(parts, deadline), rejected, tally):
             result.write(piece)
         result.write(reader.closing)
-        tally.reconcile()
-        job.check_unchanged()
-        counts, error = job.counts(reader, tally), job.too_many_rejected(tally)
-        job.remove_former(kept=("rejected",) if error else ("rejected", "result"))
+        counts = job.settled(reader, tally)
         rejected.finish()
-        if error:
-            return {**counts, "error": error}
+        if "error" in counts:
+            return counts
         return {**counts, "result": job.paths.result, "result_etag": result.finish()}
 
 

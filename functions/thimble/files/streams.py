@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeVar
@@ -64,11 +63,6 @@ class Tally:
                 f"of {self.records} records, {self.predictions} were answered, {self.rejections} rejected "
                 f"and {self.blank} blank: one was lost"
             )
-
-
-def processors() -> int:
-    """Return how many this process may use. More blocks at once would push each other out of the cache."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def until_deadline(things: Iterable[T], deadline: float) -> Iterator[T]:

@@ -34,18 +34,15 @@ def assemble(
     for report in reports:
         tally.include(report.counts)
         reader.follow(bytes.fromhex(report.closing))
-    tally.reconcile()
-    job.check_unchanged()
-    counts, error = job.counts(reader, tally), job.too_many_rejected(tally)
-    job.remove_former(kept=("rejected",) if error else ("rejected", "result"))
+    counts = job.settled(reader, tally)
     with Upload(job.results, job.paths.rejections) as rejected:
         for data in _rejections(folder, reports, before):
             rejected.write(data)
         rejected.finish()
     if time.monotonic() > deadline:
         raise Unavailable(f"there is no time to join results after {rejected.size} bytes of rejections")
-    if error:
-        return {**counts, "error": error}
+    if "error" in counts:
+        return counts
     results = (folder.version(report.result) for report in reports)
     pieces: list[Piece] = [reader.opening, *results, reader.closing]
     etag = multipart.join(pieces, job.results, job.paths.result, folder, deadline)
