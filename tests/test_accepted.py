@@ -200,14 +200,14 @@ def test_a_class_of_another_library_is_named_with_its_module() -> None:
 
 CITIES = ["Köln", "Bonn", "New York", "Zürich"]
 LIKE = {
-    "bonn": "it is 'Bonn' but for its case",
-    "BONN": "it is 'Bonn' but for its case",
-    " Bonn": "it is 'Bonn' but for its spaces",
-    "New  York": "it is 'New York' but for its spaces",
-    "New\u00a0York ": "it is 'New York' but for its spaces",
-    "Ko\u0308ln": "it is 'Köln' but for its Unicode form",
-    "\uff22onn": "it is 'Bonn' but for its Unicode form",
-    " ko\u0308LN": "it is 'Köln' but for its case, spaces or Unicode form",
+    "bonn": "it differs from 'Bonn' only in case",
+    "BONN": "it differs from 'Bonn' only in case",
+    " Bonn": "it differs from 'Bonn' only in spaces",
+    "New  York": "it differs from 'New York' only in spaces",
+    "New\u00a0York ": "it differs from 'New York' only in spaces",
+    "Ko\u0308ln": "it differs from 'Köln' only in Unicode form",
+    "\uff22onn": "it differs from 'Bonn' only in Unicode form",
+    " ko\u0308LN": "it differs from 'Köln' only in case, spaces or Unicode form",
     "Berlin": "",
     "secret": "",
 }
@@ -220,7 +220,7 @@ def test_a_category_that_is_nearly_known_is_said_to_be(city: str, likeness: str)
     found = load(export(fitted, table))
     [sentence] = found.predict([[city]]).rejected.values()
     known = ", ".join(map(repr, sorted(CITIES)))
-    assert sentence == f"city is no category that the model knows ({known})" + (
+    assert sentence == f"city is not a category that the model knows ({known})" + (
         f"; {likeness}" if likeness else ""
     )
     assert city not in sentence
@@ -230,8 +230,8 @@ def test_of_many_categories_the_near_one_is_named_all_the_same() -> None:
     table = pd.DataFrame({"city": [f"City {i % 30}" for i in range(N)]})
     fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(table, WHICH)
     found = load(export(fitted, table)).predict([["city 7", "City 7", "elsewhere"]])
-    near = "it is 'City 7' but for its case"
-    sentence = "city is no category that the model knows"
+    near = "it differs from 'City 7' only in case"
+    sentence = "city is not a category that the model knows"
     assert found.rejected == {0: f"{sentence}; {near}", 2: sentence}
 
 
@@ -245,7 +245,7 @@ def test_large_numbers_are_told_apart_in_a_sentence() -> None:
 
 @pytest.mark.parametrize("most", range(4, 90))
 def test_a_message_is_cut_between_words(most: int) -> None:
-    text = "island is no category that the model knows ('Biscoe', 'Dream'); say which, or train again"
+    text = "island is not a category that the model knows ('Biscoe', 'Dream'); say which, or train again"
     found = shortened(text, most)
     assert len(found) <= most
     kept = found.removesuffix("...")

@@ -41,10 +41,10 @@ REFUSED = [
         {"preprocessing": {"types": ["number"] * 2, "steps": None, "outputs": [0, 0]}},
         "preprocessing.steps is not a list of at most 2000 steps",
     ),
-    ({"format": "pickle"}, "format is \"pickle\"; this reads 'thimble'"),
-    ({"format": ...}, "format is null; this reads 'thimble'"),
-    ({"format_version": 2}, "format_version is 2; this reads version 1"),
-    ({"format_version": True}, "format_version is true; this reads version 1"),
+    ({"format": "pickle"}, "format is \"pickle\"; only 'thimble' can be read"),
+    ({"format": ...}, "format is null; only 'thimble' can be read"),
+    ({"format_version": 2}, "format_version is 2; only version 1 can be read"),
+    ({"format_version": True}, "format_version is true; only version 1 can be read"),
     ({"preprocesing": []}, '"preprocesing" is not a key of format version 1'),
     ({"coefs": ...}, "coefs is missing"),
     ({"coefs": {}}, "coefs is not a list"),
@@ -65,18 +65,18 @@ REFUSED = [
     ({"n_features_in": 3}, "n_features_in is 3; the weights say 2"),
     ({"n_layers": 2}, "n_layers is 2; the weights say 3"),
     ({"n_outputs": 1}, "n_outputs is 1; the weights say 3"),
-    ({"activation": "swish"}, 'activation is "swish"; known are identity, logistic, relu, tanh'),
-    ({"activation": ["relu"]}, 'activation is ["relu"]; known are'),
+    ({"activation": "swish"}, 'activation is "swish"; use one of identity, logistic, relu, tanh'),
+    ({"activation": ["relu"]}, 'activation is ["relu"]; use one of'),
     ({"out_activation": ...}, "out_activation is missing"),
-    ({"decision": "maybe"}, 'decision is "maybe"; known are probabilities, logits'),
+    ({"decision": "maybe"}, 'decision is "maybe"; use one of probabilities, logits'),
     ({"classes": ...}, "classes is missing"),
     ({"classes": ["a", "b"]}, "classes has 2 labels; the last layer has 3 outputs"),
-    ({"classes": ["a", "b", "a"]}, 'classes[2] is "a" a second time'),
+    ({"classes": ["a", "b", "a"]}, 'classes[2] repeats "a"'),
     ({"classes": ["a", "b", 3]}, "classes has labels of several types"),
     ({"classes": ["a", "b", None]}, "classes[2] is neither a string nor a number nor a boolean"),
     ({"classes": ["a"]}, "classes has one label only"),
     ({"feature_names_in": ["x"]}, "feature_names_in has 1 names; the model takes 2 features"),
-    ({"feature_names_in": ["x", "x"]}, 'feature_names_in[1] is "x" a second time'),
+    ({"feature_names_in": ["x", "x"]}, 'feature_names_in[1] repeats "x"'),
     ({"feature_names_in": ["x", 1]}, "feature_names_in[1] is 1, not a name"),
     ({"name": 3}, "name is 3, not a string"),
     ({"training": []}, "training is [], not an object"),
@@ -199,7 +199,7 @@ def nested(depth: int) -> Any:
     ids=["nested", "surrogate", "integer"],
 )
 def test_what_no_answer_could_repeat_is_refused(keys: dict[str, Any], reason: str) -> None:
-    with pytest.raises(InvalidModel, match=f"holds what no answer could repeat: .*{reason}"):
+    with pytest.raises(InvalidModel, match=f"has a value that no answer can contain: .*{reason}"):
         parse(json.dumps(document(**keys)).encode())
 
 

@@ -345,7 +345,7 @@ def test_no_step_makes_a_number_of_a_missing_one_unasked(step: dict[str, Any]) -
         "preprocessing": {"types": ["number"] * 2, "missing": [0], "steps": [step], "outputs": [2]},
     }
     found = load(orjson.dumps(document)).predict([np.array([np.nan, 0.5]), np.array([1.0, 1.0])])
-    assert found.rejected[0].endswith("the preprocessing makes no number of it")
+    assert found.rejected[0].endswith("is not a number after preprocessing")
     assert 1 not in found.rejected or step.get("name") == "arccosh"  # of 0.5
 
 

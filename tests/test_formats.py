@@ -211,7 +211,7 @@ def test_a_missing_number_may_be_written_in_many_ways(missing: str) -> None:
         ("Dream,,40,4000", "sex is empty"),
         ("Dream,m,x,4000", 'bill is "x", not a number'),
         ("Dream,m,inf,4000", 'bill is "inf", not a number'),
-        ("Dream,q,40,4000", "sex is no category that the model knows ('f', 'm')"),
+        ("Dream,q,40,4000", "sex is not a category that the model knows ('f', 'm')"),
         ("Dream,m,40,1e308", "mass"),
     ],
 )
@@ -233,7 +233,7 @@ def test_a_value_that_does_not_fit_is_rejected_by_name(line: str, reason: str, s
         ({"sex": 5}, "sex is a number, not a string"),
         ({"island": True}, "island is a boolean, not a string"),
         ({"bill": "40"}, 'bill is "40", not a number'),
-        ({"sex": "q"}, "sex is no category that the model knows ('f', 'm')"),
+        ({"sex": "q"}, "sex is not a category that the model knows ('f', 'm')"),
     ],
 )
 def test_a_json_value_of_another_kind_is_rejected_by_name(change: dict[str, Any], reason: str) -> None:

@@ -152,7 +152,7 @@ def test_what_the_pipeline_does_not_know_is_rejected_by_name_or_answered_as_it_s
         with caught.value as refusal:
             assert refusal.code == 422
             sentence = json.load(refusal)["error"]
-        assert sentence.startswith(f"instances[0]: {island} is no category that the model knows (")
+        assert sentence.startswith(f"instances[0]: {island} is not a category that the model knows (")
         assert "'Dream'" in sentence
         assert "Atlantis" not in sentence
     else:

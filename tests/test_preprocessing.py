@@ -570,7 +570,7 @@ class TestRejections:
         found = penguins.predict(
             rows.columns(penguins, [self.ROW, {**self.ROW, "island": "Atlantis"}, self.ROW])
         )
-        sentence = "island is no category that the model knows ('Biscoe', 'Dream', 'Torgersen')"
+        sentence = "island is not a category that the model knows ('Biscoe', 'Dream', 'Torgersen')"
         assert found.rejected == {1: sentence}
         with pytest.raises(UnprocessableRows, match=f"^{re.escape(f'instances[1]: {sentence}')}$"):
             rows.refuse(found.rejected)
@@ -578,9 +578,9 @@ class TestRejections:
     @pytest.mark.parametrize(
         ("known", "odd", "sentence"),
         [
-            ([1.0, 2.5] * 8, 3.0, "size is no category that the model knows (1, 2.5)"),
-            (list("abcdefghijklmnop"), "q", "size is no category that the model knows"),
-            (["a", "b" * 50] * 8, "q", "size is no category that the model knows"),
+            ([1.0, 2.5] * 8, 3.0, "size is not a category that the model knows (1, 2.5)"),
+            (list("abcdefghijklmnop"), "q", "size is not a category that the model knows"),
+            (["a", "b" * 50] * 8, "q", "size is not a category that the model knows"),
         ],
     )
     def test_a_few_short_categories_are_named(self, known: list[Any], odd: Any, sentence: str) -> None:

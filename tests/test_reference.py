@@ -155,7 +155,7 @@ def test_without_training_data_there_is_no_reference() -> None:
         (("features", 0, "edges"), [1], 'reference.features[0]."edges" is not a key of a text\'s counts'),
         (("features", 1, "edges", 0), 99, "reference.features[1].edges[1] is not above the edge before it"),
         (("features", 1, "edges", 2), None, "reference.features[1].edges[2] is not a number"),
-        (("features", 1, "edges"), [1], "reference.features[1].edges has 1 numbers; it takes 2 to 65"),
+        (("features", 1, "edges"), [1], "reference.features[1].edges has 1 numbers; 2 to 65 are needed"),
         (("features", 1, "counts", 3), 1.5, "reference.features[1].counts[3] is 1.5, not a count"),
         (("features", 1, "counts"), [344], "reference.features[1].counts has 1 counts for 10 bins"),
         (("features", 1, "missing"), True, "reference.features[1].missing is true, not a count"),

@@ -57,7 +57,7 @@ KEYS = frozenset(
 
 
 class Examples(NamedTuple):
-    """Rows with the probabilities that the model must give them."""
+    """Rows, and the probabilities that the model must compute for them."""
 
     rows: tuple[tuple[float | str | None, ...], ...]
     probabilities: FloatArray  # (n_examples, n_classes)
@@ -130,7 +130,7 @@ def _decode(data: bytes) -> dict[str, Any]:
     try:
         orjson.dumps([[[[raw]]]])  # answers and the model's card repeat parts of it, a few levels deeper
     except TypeError as error:
-        raise InvalidModel(f"The document holds what no answer could repeat: {error}") from None
+        raise InvalidModel(f"The document has a value that no answer can contain: {error}") from None
     return raw
 
 
@@ -139,9 +139,9 @@ def _check_format(fields: Fields) -> None:
         return
     found, version = fields.raw.get("format"), fields.raw.get("format_version")
     if found != FORMAT:
-        raise InvalidModel(f"format is {shown(found)}; this reads {FORMAT!r}")
+        raise InvalidModel(f"format is {shown(found)}; only {FORMAT!r} can be read")
     if isinstance(version, bool) or version != FORMAT_VERSION:
-        raise InvalidModel(f"format_version is {shown(version)}; this reads version {FORMAT_VERSION}")
+        raise InvalidModel(f"format_version is {shown(version)}; only version {FORMAT_VERSION} can be read")
     fields.require_known(KEYS, f"format version {FORMAT_VERSION}")
 
 
@@ -154,7 +154,7 @@ def _preprocessing(fields: Fields | None, known: tuple[Feature, ...], n_inputs: 
 
 
 def _cost(n_features: int, program: Preprocessing | None, found: Sequence[Output]) -> Cost:
-    """Of a row: the preprocessing, then every output beside it, all of whose answers are kept."""
+    """The cost of a row: the preprocessing, then each output in turn. All answers are kept in memory."""
     kept = sum(len(output.head.classes) for output in found)
     before = program.cost if program else Cost(0, n_features)
     own = Cost(cost.OUTPUT * len(found), before.numbers + kept)

@@ -15,7 +15,7 @@ WANTED = {"number": "a number", "text": "a string", "boolean": "true or false"}
 
 
 class Feature(NamedTuple):
-    """What a model takes in a column: numbers, text, booleans (as 0 and 1), or anything, which it ignores."""
+    """An input column of a model: numbers, text, booleans (as 0 and 1), or values that it ignores."""
 
     name: str  # "" in a model without names
     type: str  # of TYPES
@@ -27,7 +27,7 @@ class Feature(NamedTuple):
         return self.type in ("number", "boolean")
 
     def takes(self, value: Any) -> bool:
-        """Whether a JSON value fits."""
+        """Tell whether a JSON value fits."""
         if value is None or self.type == "unused":
             return self.missing
         if self.type == "text":
@@ -36,7 +36,7 @@ class Feature(NamedTuple):
 
 
 class Schema(NamedTuple):
-    """All that a table has to know of a model."""
+    """What a reader of tables must know about a model."""
 
     features: tuple[Feature, ...]
     names: tuple[str, ...] | None  # None of a model that was fitted on a plain matrix
@@ -49,7 +49,7 @@ class Schema(NamedTuple):
 
 
 def parse(fields: Fields, n_inputs: int) -> tuple[Feature, ...]:
-    """The features of a document; without preprocessing they are numbers, and none may be missing."""
+    """Read the features of a document. Without preprocessing they are numbers, and none may be missing."""
     preprocessing = fields.nested("preprocessing")
     types, missing = _types(preprocessing) if preprocessing else (["number"] * n_inputs, frozenset[int]())
     return tuple(
@@ -59,12 +59,12 @@ def parse(fields: Fields, n_inputs: int) -> tuple[Feature, ...]:
 
 
 def _types(preprocessing: Fields) -> tuple[list[str], frozenset[int]]:
-    """A type a feature, and the features that may be missing."""
+    """Read the type of each feature, and which features may be missing."""
     types = preprocessing.items("types")
     for i, type_ in enumerate(types):
         if type_ not in TYPES:
             raise InvalidModel(
-                f"{preprocessing.at('types')}[{i}] is {shown(type_)}; known are {', '.join(TYPES)}"
+                f"{preprocessing.at('types')}[{i}] is {shown(type_)}; use one of {', '.join(TYPES)}"
             )
     if preprocessing.raw.get("missing", []) == []:
         return types, frozenset()
@@ -86,18 +86,16 @@ def _names(fields: Fields, n_features: int) -> list[str]:
 
 
 def _check_forms(names: list[str]) -> None:
-    """InvalidModel for two names that look the same: composed and decomposed letters."""
+    """Refuse two names that look the same: composed and decomposed letters."""
     seen: set[str] = set()
     for i, name in enumerate(names):
         if normal(name) in seen:
-            raise InvalidModel(
-                f"feature_names_in[{i}] is {shown(name)} a second time, in another Unicode form"
-            )
+            raise InvalidModel(f"feature_names_in[{i}] repeats {shown(name)} in another Unicode form")
         seen.add(normal(name))
 
 
 def normal(name: str) -> str:
-    """A name in Unicode's normal form C, in which names are matched."""
+    """Return a name in Unicode's normal form C, in which names are matched."""
     if name.isascii():
         return name
     import unicodedata  # which few models need: a cold start is spared it
@@ -106,7 +104,7 @@ def normal(name: str) -> str:
 
 
 def spelled(found: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Names as the model spells them, where only the Unicode form differs; others as they are."""
+    """Replace names that differ from a known one only in Unicode form by the known one."""
     spelling = {normal(name): name for name in known}
     return [spelling.get(normal(name), name) for name in found]
 

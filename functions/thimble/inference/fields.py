@@ -45,12 +45,12 @@ class Fields:
         return self.raw[key]
 
     def nested(self, key: str) -> Fields | None:
-        """None where there is no such key, or null."""
+        """Return None if the key is absent or null."""
         found = self.raw.get(key)
         return None if found is None else Fields(found, self.at(key))
 
     def json(self, key: str) -> dict[str, Any]:
-        """An object that is passed on as it is; empty if there is no such key."""
+        """An object that is passed on as it is; empty if the key is absent."""
         found: dict[str, Any] = self._typed(key, dict, {})
         return found
 
@@ -71,7 +71,7 @@ class Fields:
     def choice(self, key: str, known: Collection[str], default: str | None = None) -> str:
         value = self.value(key) if default is None else self.raw.get(key, default)
         if not isinstance(value, str) or value not in known:
-            raise InvalidModel(f"{self.at(key)} is {shown(value)}; known are {', '.join(known)}")
+            raise InvalidModel(f"{self.at(key)} is {shown(value)}; use one of {', '.join(known)}")
         return value
 
     def items(self, key: str) -> list[Any]:
@@ -95,12 +95,12 @@ class Fields:
         return self.vector(key, length)[:, np.newaxis]
 
     def vectors(self, key: str, length: int) -> tuple[FloatArray, ...]:
-        """So many vectors of any length."""
+        """`length` vectors, each of any length."""
         lists = self.items_of_length(key, length)
         return tuple(vector(values, f"{self.at(key)}[{i}]") for i, values in enumerate(lists))
 
     def ascending(self, key: str, length: int, shortest: int = 1) -> tuple[FloatArray, ...]:
-        """So many vectors, each in ascending order."""
+        """`length` vectors, each in ascending order."""
         found = self.vectors(key, length)
         for i, values in enumerate(found):
             if len(values) < shortest or (np.diff(values) < 0).any():
@@ -115,15 +115,15 @@ class Fields:
         return found
 
     def number(self, key: str) -> float | None:
-        """A number, NaN for null, None if there is no such key."""
+        """A number, or NaN for null; None if the key is absent."""
         return _number(self.raw[key], self.at(key)) if key in self.raw else None
 
     def finite(self, key: str) -> float | None:
-        """A number, None if there is no such key."""
+        """A finite number; None if the key is absent."""
         return float(vector([self.raw[key]], self.at(key))[0]) if key in self.raw else None
 
     def numbers(self, key: str, length: int) -> list[float]:
-        """So many numbers, NaN for null; 0, 1, 2, ... if there is no such key."""
+        """`length` numbers, NaN for null; 0, 1, 2, ... if the key is absent."""
         if key not in self.raw:
             return [float(i) for i in range(length)]
         found = [_number(value, f"{self.at(key)}[{i}]") for i, value in enumerate(self.items(key))]
@@ -137,11 +137,11 @@ class Fields:
         return int(indices([self.value(key)], self.at(key), below)[0])
 
     def sizes(self, key: str, length: int) -> NDArray[np.intp]:
-        """So many counts of columns, zero among them or not."""
+        """`length` counts of columns; some may be zero."""
         found = self.indices(key, MAX_WIDTH)
         self.check_length(key, len(found), length)
         if not found.any() or found.sum() > MAX_WIDTH:
-            raise InvalidModel(f"{self.at(key)} is {found.sum()} columns in all")
+            raise InvalidModel(f"{self.at(key)} adds up to {found.sum()} columns; it takes 1 to {MAX_WIDTH}")
         return found
 
     def count(self, key: str) -> int:
@@ -154,7 +154,7 @@ class Fields:
         return np.array([_count(value, f"{self.at(key)}[{i}]") for i, value in enumerate(values)], np.int64)
 
     def check_count(self, key: str, actual: int) -> None:
-        """A count that the weights say too is checked where it is present."""
+        """Refuse a count, if present, that contradicts the weights."""
         if key in self.raw and (isinstance(self.raw[key], bool) or self.raw[key] != actual):
             raise InvalidModel(f"{self.at(key)} is {shown(self.raw[key])}; the weights say {actual}")
 
@@ -167,7 +167,7 @@ KINDS = {str: "a string", dict: "an object", bool: "true or false"}
 
 
 def items(value: Any, path: str) -> list[Any]:
-    """A list with something in it, and not absurdly much."""
+    """Return a list that is not empty and not too long."""
     if not isinstance(value, list):
         raise InvalidModel(f"{path} is not a list")
     if not value:
@@ -178,7 +178,7 @@ def items(value: Any, path: str) -> list[Any]:
 
 
 def vector(value: Any, path: str) -> FloatArray:
-    """Finite float64; booleans, which numpy would take for numbers, are refused."""
+    """Return finite float64. Booleans, which numpy would accept as numbers, are refused."""
     values = items(value, path)
     if not set(map(type, values)) <= {int, float}:
         i = next(i for i, number in enumerate(values) if type(number) not in (int, float))
@@ -205,7 +205,7 @@ def matrix(value: Any, path: str) -> FloatArray:
 
 
 def _matrix_at_once(rows: list[Any]) -> FloatArray | None:
-    """The numbers, or None if anything is unusual."""
+    """Return the matrix, or None if anything is unusual."""
     if set(map(type, rows)) != {list} or len(set(map(len, rows))) > 1 or not 0 < len(rows[0]) <= MAX_WIDTH:
         return None
     if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
@@ -218,7 +218,7 @@ def _matrix_at_once(rows: list[Any]) -> FloatArray | None:
 
 
 def indices(value: Any, path: str, below: int) -> NDArray[np.intp]:
-    """Distinct or not, each from 0 to below."""
+    """Return integers from 0 to below `below`; they may repeat."""
     found = items(value, path)
     if set(map(type, found)) != {int} or min(found) < 0 or max(found) >= below:
         i = next(i for i, index in enumerate(found) if type(index) is not int or not 0 <= index < below)
@@ -232,7 +232,7 @@ def check_distinct(values: Sequence[Any], path: str) -> None:
     seen = set()
     for i, value in enumerate(values):
         if value in seen:
-            raise InvalidModel(f"{path}[{i}] is {shown(value)} a second time")
+            raise InvalidModel(f"{path}[{i}] repeats {shown(value)}")
         seen.add(value)
 
 
@@ -241,7 +241,7 @@ def is_finite(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as its document spells it, shortened."""
+    """Return a value as the document spells it, shortened."""
     try:
         text = orjson.dumps(value).decode()
     except TypeError:

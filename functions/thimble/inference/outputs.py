@@ -60,7 +60,7 @@ def parse(fields: Fields) -> tuple[Output, ...]:
         return (_output(fields, "", ""),)
     for key in KEYS:
         if key in fields:
-            raise InvalidModel(f"{key} stands beside outputs; it belongs in each of them")
+            raise InvalidModel(f"{key} is beside outputs; put it into each of them")
     several = fields.nested_each("outputs")
     outputs: list[Output] = []
     taken: set[str] = set()
@@ -68,7 +68,7 @@ def parse(fields: Fields) -> tuple[Output, ...]:
         output.require_known((*KEYS, "name"), "an output")
         name = output.text("name", "")
         if not name or name in taken:
-            raise InvalidModel(f"{output.at('name')} is {shown(name)}; each needs its own")
+            raise InvalidModel(f"{output.at('name')} is {shown(name)}; each output needs a name of its own")
         taken.add(name)
         outputs.append(_output(output, name, f"{name}." if len(several) > 1 else ""))
         if outputs[-1].scorer.n_inputs != outputs[0].scorer.n_inputs:

@@ -1,4 +1,4 @@
-"""What a model was trained on, in counts: the document's `reference`, against which drift is measured.
+"""Counts of the training data: the document's `reference`, against which drift is measured.
 
 Of a number a histogram, of a text its most frequent values, of the predictions the classes and how sure they
 were. No row of the training data is in it. No dataclasses: making one costs a cold start half a millisecond.
@@ -103,7 +103,7 @@ def _each(fields: Fields, key: str, length: int) -> list[Any]:
 
 def _feature(value: Any, path: str, feature: Feature, rows: int) -> Numbers | Categories:
     if feature.type == "unused":
-        raise InvalidModel(f"{path} is of a feature that the model does not use; null belongs there")
+        raise InvalidModel(f"{path} must be null: the model does not use this feature")
     fields = Fields(value, path)
     found = _numbers(fields) if feature.numeric else _categories(fields)
     _check_total(found.total, path, rows)
@@ -115,7 +115,7 @@ def _numbers(fields: Fields) -> Numbers:
     edges, path = fields.vector("edges"), fields.at("edges")
     steps = np.diff(edges)
     if not 2 <= len(edges) <= MAX_BINS + 1:
-        raise InvalidModel(f"{path} has {len(edges)} numbers; it takes 2 to {MAX_BINS + 1}")
+        raise InvalidModel(f"{path} has {len(edges)} numbers; 2 to {MAX_BINS + 1} are needed")
     if not (steps > 0).all() and (len(steps) > 1 or steps[0] < 0):
         raise InvalidModel(f"{path}[{int(np.argmin(steps > 0)) + 1}] is not above the edge before it")
     return Numbers(edges, fields.counts("counts", len(edges) - 1, "bins"), fields.count("missing"))
@@ -129,7 +129,7 @@ def _categories(fields: Fields) -> Categories:
     distinct: set[str] = set()
     for i, name in enumerate(names):
         if not isinstance(name, str) or name in distinct:
-            raise InvalidModel(f"{path}[{i}] is {shown(name)}; each is a string of its own")
+            raise InvalidModel(f"{path}[{i}] is {shown(name)}; the categories must be distinct strings")
         distinct.add(name)
     counts = fields.counts("counts", len(names), "categories")
     return Categories(tuple(names), counts, fields.count("other"), fields.count("missing"))

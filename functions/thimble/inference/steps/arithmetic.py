@@ -1,4 +1,4 @@
-"""Steps that compute: with numbers of a column's own, across columns, and element by element."""
+"""Steps that compute with numbers: column by column, across columns, and element by element."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCALING = {
 
 
 class Scale(Step):
-    """The operations of SCALING, as far as given, in their order."""
+    """Apply the operations of SCALING that are given, in the order of SCALING."""
 
     KEYS = ("columns", *SCALING)
 
@@ -32,7 +32,7 @@ class Scale(Step):
         n = len(columns)
         self.operations = [(key, fields.column(key, n)) for key in SCALING if key in fields]
         if not self.operations:
-            raise InvalidModel(f"{fields.path} has none of {', '.join(SCALING)}")
+            raise InvalidModel(f"{fields.path} has none of the keys {', '.join(SCALING)}")
         self.reads = selection(columns)
         self._declare([columns], n, elementwise(n, n, cost.COLUMN * len(self.operations)))
 
@@ -43,7 +43,7 @@ class Scale(Step):
 
 
 class Linear(Step):
-    """Weighted sums of the columns; where one is missing, there is none."""
+    """Compute weighted sums of the columns. A missing number makes the sums missing."""
 
     KEYS = ("columns", "coefs", "intercepts")
 
@@ -65,7 +65,7 @@ class Linear(Step):
 
 
 class Product(Step):
-    """left[i] times right[i]."""
+    """Multiply left[i] by right[i]."""
 
     KEYS = ("left", "right")
 
@@ -81,7 +81,7 @@ class Product(Step):
 
 
 class Constant(Step):
-    """The same numbers for every row."""
+    """Append the same numbers to every row."""
 
     KEYS = ("values",)
 
@@ -102,8 +102,8 @@ NORMS: dict[str, Callable[[FloatArray], FloatArray]] = {  # (k, n) to (n,)
 
 
 class Normalize(Step):
-    """Each row divided by its norm over the columns. Where that is zero, or below `smallest`, the row stays,
-    or is spread evenly."""
+    """Divide each row by its norm over the columns. A row whose norm is zero, or below `smallest`, stays as
+    it is, or with the norm "sum" becomes uniform."""
 
     KEYS = ("columns", "norm", "smallest")
 
@@ -125,7 +125,7 @@ class Normalize(Step):
 
 
 class Impute(Step):
-    """x, or its column's value where x is missing, or where it equals `missing`."""
+    """Replace a missing number, or one that equals `missing`, by its column's value."""
 
     KEYS = ("columns", "values", "missing")
 
@@ -143,7 +143,7 @@ class Impute(Step):
 
 
 class Require(Step):
-    """A missing number here rejects the row."""
+    """Reject rows in which a number is missing."""
 
     KEYS = ("columns",)
 
@@ -157,7 +157,7 @@ class Require(Step):
 
 
 def no_number(name: str) -> str:
-    return f"{name}: the preprocessing makes no number of it"
+    return f"{name} is not a number after preprocessing"
 
 
 def _logistic(x: FloatArray) -> FloatArray:
@@ -180,7 +180,7 @@ FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 
 class Function(Step):
-    """One of FUNCTIONS, element by element."""
+    """Apply one of FUNCTIONS to each number."""
 
     KEYS = ("columns", "name")
 

@@ -23,7 +23,7 @@ Category = str | float | None
 
 
 class Encode(Step):
-    """The code of x in a table; a value that is not in it gets the code `unknown`, or rejects the row."""
+    """Look x up in a table of codes. An unknown value gets the code `unknown`, or rejects the row."""
 
     KEYS = ("column", "categories", "codes", "unknown")
 
@@ -47,14 +47,15 @@ def _categories(fields: StepFields, text: bool) -> list[Category]:
     for i, category in enumerate(found):
         fits = isinstance(category, str) if text else is_finite(category)
         if category is not None and not fits:
-            raise InvalidModel(f"{path}[{i}] is not {'a string' if text else 'a number'}, as the column is")
+            held = "a string, but the column holds text" if text else "a number, but the column holds numbers"
+            raise InvalidModel(f"{path}[{i}] is not {held}")
     if len(set(found)) < len(found):
         raise InvalidModel(f"{path} has a category twice")
     return found
 
 
 class _Texts:
-    """None among the categories is a missing text."""
+    """Encodes a text feature. The category None is a missing text."""
 
     def __init__(
         self, feature: int, name: str, codes: Mapping[Category, float], unknown: float | None
@@ -82,7 +83,7 @@ class _Texts:
 
     @cached_property
     def _by_reading(self) -> dict[str, str]:
-        """The categories that are short enough to be shown, by how they read; of several the first."""
+        """The short categories by their reading; of several that read alike, the first."""
         found: dict[str, str] = {}
         for text in self.known:
             if len(text) <= LONGEST_SHOWN:
@@ -91,7 +92,7 @@ class _Texts:
 
 
 class _Numbers:
-    """None among the categories is a missing number."""
+    """Encodes a column of numbers. The category None is a missing number."""
 
     def __init__(
         self, column: int, name: str, codes: Mapping[Category, float], unknown: float | None
@@ -121,14 +122,14 @@ class _Numbers:
 
 
 def _refusal(name: str, known: Iterable[str], n: int) -> str:
-    """With the categories, which are the model's, without the value: an error does not repeat the data."""
-    sentence = f"{name} is no category that the model knows"
+    """Name the categories, which the model knows, but not the value: an error does not repeat the data."""
+    sentence = f"{name} is not a category that the model knows"
     shown = list(known) if 0 < n <= MOST_SHOWN else []
     return f"{sentence} ({', '.join(shown)})" if shown and max(map(len, shown)) <= LONGEST_SHOWN else sentence
 
 
 def _reading(text: str) -> str:
-    """What texts have in common that people read alike: whatever their case, spaces and Unicode form."""
+    """Reduce a text to what people read: without its case, spaces and Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -140,13 +141,13 @@ DIFFERENCES: dict[str, Callable[[str], str]] = {
 
 
 def _likeness(text: str, near: str) -> str:
-    """The known category, and what alone sets the value apart from it."""
+    """Name the known category that the value is close to, and how the two differ."""
     alone = [what for what, without in DIFFERENCES.items() if without(text) == without(near)]
-    return f"it is {near!r} but for its {alone[0] if alone else 'case, spaces or Unicode form'}"
+    return f"it differs from {near!r} only in {alone[0] if alone else 'case, spaces or Unicode form'}"
 
 
 class OneHot(Step):
-    """For each column and each code from 0 up a column: 1 where x is the code; of NaN no code."""
+    """Append a column for each code of each column: 1 where x is the code, else 0. NaN stays NaN."""
 
     KEYS = ("columns", "sizes")
 

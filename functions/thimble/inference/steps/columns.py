@@ -54,7 +54,7 @@ class StepFields(Fields):
         listed = found.tolist()
         if not self.texts.isdisjoint(listed):
             i, column = next((i, column) for i, column in enumerate(listed) if column in self.texts)
-            raise InvalidModel(f"{self.at(key)}[{i}] is column {column}, which holds no numbers")
+            raise InvalidModel(f"{self.at(key)}[{i}] is column {column}, which holds text")
         return found
 
 
@@ -88,7 +88,7 @@ def listed(selection: Selection) -> list[int]:
 
 
 def selection(columns: NDArray[np.intp]) -> Selection:
-    """Neighbours as a slice, which copies nothing."""
+    """Return neighbours as a slice, which copies nothing."""
     start = int(columns[0])
     if np.array_equal(columns, np.arange(start, start + len(columns))):
         return slice(start, start + len(columns))

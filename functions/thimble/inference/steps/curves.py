@@ -1,4 +1,4 @@
-"""Steps that put each column through a curve of its own: bins, lines between points, ranks, powers."""
+"""Steps with one curve for each column: bins, interpolation, ranks and powers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thimble.inference.steps.columns import Step, StepFields, Table
 
 
 class Curves(Step):
-    """A curve a column; of NaN no curve makes a number."""
+    """A step with one curve for each column. Every curve leaves NaN as it is."""
 
     def _draw(
         self, columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], FloatArray]], price: int
@@ -31,7 +31,7 @@ class Curves(Step):
 
 
 class Bins(Curves):
-    """How many edges are at or below x."""
+    """Count the edges at or below x."""
 
     KEYS = ("columns", "edges")
 
@@ -42,12 +42,12 @@ class Bins(Curves):
 
 
 def _bin(edges: FloatArray, x: FloatArray) -> FloatArray:
-    """numpy sorts NaN beyond every edge."""
+    """Leave NaN, which numpy would sort beyond every edge."""
     return np.where(np.isnan(x), x, np.searchsorted(edges, x, side="right"))
 
 
 class Interpolate(Curves):
-    """Straight lines between the points (x, y), constant outside."""
+    """Interpolate linearly between the points (x, y); the curve is constant outside them."""
 
     KEYS = ("columns", "x", "y")
 
@@ -62,12 +62,12 @@ class Interpolate(Curves):
 
 
 def _interpolated(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
-    """numpy makes y of NaN where there is one point only."""
+    """Leave NaN, which numpy would turn into y if there is only one point."""
     return np.where(np.isnan(x), x, np.interp(x, xs, ys)) if len(xs) == 1 else np.interp(x, xs, ys)
 
 
 class Quantiles(Curves):
-    """The rank of x among the quantiles, as a share or as a standard normal variable."""
+    """Rank x among the quantiles, as a fraction or as a standard normal variable."""
 
     KEYS = ("columns", "quantiles", "distribution")
 
@@ -80,7 +80,7 @@ class Quantiles(Curves):
 
 
 def _mean_rank(q: FloatArray, ranks: FloatArray, x: FloatArray) -> FloatArray:
-    """The share of the training data below x; the mean of both directions where quantiles repeat."""
+    """The fraction of the training data below x. Where quantiles repeat, the mean of both directions."""
     return np.asarray(0.5 * (np.interp(x, q, ranks) - np.interp(-x, -q[::-1], -ranks[::-1])))
 
 
