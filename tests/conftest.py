@@ -34,6 +34,7 @@ settings.register_profile("usual", max_examples=100, deadline=None)
 settings.register_profile("wide", max_examples=500, deadline=None)  # of `make test-wide`
 settings.load_profile("usual")
 EVENTS = Path(__file__).parent / "events"
+THIMBLE = (sys.executable, "-c", "from thimble_infra.cli import app; app()")
 BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 
 
@@ -111,21 +112,28 @@ class LocalStack:
     url: str
     s3_url: str
 
+    def classify(self, instances: list[Any]) -> list[dict[str, Any]]:
+        """The predictions over HTTP."""
+        body = json.dumps({"instances": instances}).encode()
+        request = Request(f"{self.url}/classify", body, {"content-type": "application/json"})
+        with urlopen(request, timeout=60) as answer:
+            predictions: list[dict[str, Any]] = json.load(answer)["predictions"]
+        return predictions
+
+    def drop(self, path: Path) -> Path:
+        """The folder of what a file became by `thimble drop`."""
+        output = path.parent / "answers"
+        command = ("drop", str(path), "-o", str(output), "--endpoint-url", self.s3_url)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        done = subprocess.run([*THIMBLE, *command], env=own, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return output / path.name
+
 
 @contextmanager
 def running_stack(*arguments: str) -> Iterator[LocalStack]:
-    command = [
-        sys.executable,
-        "-c",
-        "from thimble_infra.cli import app; app()",
-        "run",
-        "--port",
-        "0",
-        "--s3-port",
-        "0",
-    ]
     process = subprocess.Popen(
-        [*command, *arguments],
+        [*THIMBLE, "run", "--port", "0", "--s3-port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

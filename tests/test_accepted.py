@@ -148,6 +148,8 @@ LABELS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "int8": (WHICH.astype(np.int8), (0, 1)),
     "uint64": (WHICH.astype(np.uint64) + np.uint64(2**64 - 2), (2**64 - 2, 2**64 - 1)),
     "negative and large": (np.array([-1, 2**63 - 1])[WHICH], (-1, 2**63 - 1)),
+    "beyond a double's integers": (np.array([2**53 + 1, 3])[1 - WHICH], (3, 2**53 + 1)),
+    "any letters": (np.array(["à", "\u65e5\u672c"])[WHICH], ("à", "\u65e5\u672c")),
     "float16": (WHICH.astype(np.float16), (0.0, 1.0)),
     "long double": (WHICH.astype(np.longdouble), (0.0, 1.0)),
     "booleans": (WHICH.astype(bool), (False, True)),

@@ -14,7 +14,6 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -128,25 +127,6 @@ def test_feature_names_come_from_the_estimator_or_else_from_the_data() -> None:
 
 def test_columns_in_another_order_are_found_by_name() -> None:
     assert export(IRIS, X[X.columns[::-1]], Y) == export(IRIS, X, Y)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [
-        ["no", "yes"],
-        ["à", "ß", "\u65e5\u672c"],
-        [0, 1],
-        [-1, 1, 7],
-        [False, True],
-        [1.0, 2.0],
-        [2**53 + 1, 3],
-    ],
-    ids=str,
-)
-def test_labels_keep_their_type(labels: list[Any]) -> None:
-    document = parse(export(fitted(labels * 20, max_iter=1000)))
-    assert sorted(document.heads[0].classes) == sorted(labels)
-    assert {type(label) for label in document.heads[0].classes} == {type(labels[0])}
 
 
 def test_a_sparsified_linear_model_has_the_same_document() -> None:
@@ -276,9 +256,3 @@ def test_the_data_teams_own_documents_load_unchanged() -> None:
     predicted = load(data).predict(X.to_numpy().T).outputs[0].labels
     assert (predicted == pd.factorize(Y)[0]).mean() > 0.95
     assert document.history["n_iter"] == len(document.history["loss_curve"])
-
-
-def test_not_fitted_is_our_sentence_not_scikit_learns_exception() -> None:
-    with pytest.raises(Unsupported) as raised:
-        export(MLPClassifier())
-    assert not isinstance(raised.value, NotFittedError)

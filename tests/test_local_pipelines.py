@@ -1,16 +1,12 @@
 """Pipelines through the local stack: by name with nulls over HTTP, and as a CSV with empty cells."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pandas as pd
@@ -107,7 +103,7 @@ def served(
 
 def test_rows_by_name_with_nulls_are_answered_as_scikit_learn_answers_the_frame(served: Served) -> None:
     assert served.X.isna().any(axis=None)
-    predictions = post(served, served.instances)["predictions"]
+    predictions = served.stack.classify(served.instances)
     assert_parity(
         served,
         [p["label"] for p in predictions],
@@ -121,8 +117,7 @@ def test_a_csv_with_empty_cells_is_answered_as_scikit_learn_answers_the_frame(
     X = served.X[served.X.columns[::-1]]
     X.insert(0, "id", range(len(X)))
     X.to_csv(tmp_path / "rows.csv", index=False)
-    drop(served, tmp_path / "rows.csv", tmp_path / "answers")
-    result = pd.read_csv(tmp_path / "answers" / "rows.csv" / "result.csv")
+    result = pd.read_csv(served.stack.drop(tmp_path / "rows.csv") / "result.csv")
     assert result["id"].tolist() == list(range(len(X)))
     assert_parity(
         served,
@@ -132,10 +127,9 @@ def test_a_csv_with_empty_cells_is_answered_as_scikit_learn_answers_the_frame(
 
 
 def test_both_doors_give_the_same_bits(served: Served, tmp_path: Path) -> None:
-    predictions = post(served, served.instances)["predictions"]
+    predictions = served.stack.classify(served.instances)
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, served.instances)))
-    drop(served, tmp_path / "rows.jsonl", tmp_path / "answers")
-    lines = (tmp_path / "answers" / "rows.jsonl" / "result.jsonl").read_text().splitlines()
+    lines = (served.stack.drop(tmp_path / "rows.jsonl") / "result.jsonl").read_text().splitlines()
     assert [json.loads(line)["probability"] for line in lines] == [p["probability"] for p in predictions]
 
 
@@ -148,7 +142,7 @@ def test_what_the_pipeline_does_not_know_is_rejected_by_name_or_answered_as_it_s
         expected = served.pipeline.predict_proba(table)
     except ValueError:
         with pytest.raises(HTTPError) as caught:
-            post(served, [row])
+            served.stack.classify([row])
         with caught.value as refusal:
             assert refusal.code == 422
             sentence = json.load(refusal)["error"]
@@ -156,7 +150,7 @@ def test_what_the_pipeline_does_not_know_is_rejected_by_name_or_answered_as_it_s
         assert "'Dream'" in sentence
         assert "Atlantis" not in sentence
     else:
-        [prediction] = post(served, [row])["predictions"]
+        [prediction] = served.stack.classify([row])
         np.testing.assert_allclose(
             list(prediction["probabilities"].values()), expected[0], rtol=0, atol=1e-12
         )
@@ -165,22 +159,3 @@ def test_what_the_pipeline_does_not_know_is_rejected_by_name_or_answered_as_it_s
 def assert_parity(served: Served, labels: list[Any], probabilities: NDArray[np.float64]) -> None:
     np.testing.assert_allclose(probabilities, served.pipeline.predict_proba(served.X), rtol=0, atol=1e-12)
     assert labels == served.pipeline.predict(served.X).tolist()
-
-
-def post(served: Served, instances: list[dict[str, Any]]) -> Any:
-    body = json.dumps({"instances": instances}).encode()
-    request = Request(f"{served.stack.url}/classify", body, {"content-type": "application/json"})
-    with urlopen(request, timeout=60) as answer:
-        return json.load(answer)
-
-
-def drop(served: Served, path: Path, output: Path) -> None:
-    command = ["drop", str(path), "-o", str(output), "--endpoint-url", served.stack.s3_url]
-    done = subprocess.run(
-        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *command],
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr

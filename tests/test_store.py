@@ -9,8 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from thimble.errors import InvalidFile, Unavailable
-from thimble.store import current, read
+from thimble.errors import InvalidFile, Overwritten, Unavailable
+from thimble.store import bucket, current, read
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -93,3 +93,16 @@ def test_a_key_is_read_as_it_is_or_refused(key: str) -> None:
     else:
         with pytest.raises(InvalidFile, match="cannot be read"):
             current(store, key)
+
+
+def test_what_is_read_is_of_the_version_that_was_looked_at(s3: "S3Client") -> None:
+    s3.put_object(Bucket="thimble-inbox", Key="rows.csv", Body=b"first")
+    first = current(bucket("thimble-inbox"), "rows.csv")
+    assert first.read(0, 3) == b"fir"
+    for change in (
+        lambda: s3.put_object(Bucket="thimble-inbox", Key="rows.csv", Body=b"later"),
+        lambda: s3.delete_object(Bucket="thimble-inbox", Key="rows.csv"),
+    ):
+        change()
+        with pytest.raises(Overwritten, match="changed while it was read"):
+            first.read(3, 5)

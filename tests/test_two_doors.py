@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -28,33 +25,20 @@ BROKEN = {
 Answers = list[tuple[str, list[float]]]  # a label and the probabilities, row by row
 
 
-def over_http(url: str, rows: list[list[float]]) -> Answers:
-    body = json.dumps({"instances": rows}).encode()
-    with urlopen(
-        Request(f"{url}/classify", body, {"content-type": "application/json"}), timeout=30
-    ) as answer:
-        predictions = json.load(answer)["predictions"]
-    return [(p["label"], list(p["probabilities"].values())) for p in predictions]
+def over_http(stack: Any, rows: list[list[float]]) -> Answers:
+    return [(p["label"], list(p["probabilities"].values())) for p in stack.classify(rows)]
 
 
 def dropped(stack: Any, path: Path, text: str) -> tuple[Answers, list[dict[str, Any]]]:
     """The answers to a file, and its rejections."""
     path.write_text(text)
-    folder = path.parent / "out"
-    drop = ("drop", str(path), "-o", str(folder), "--endpoint-url", stack.s3_url)
-    subprocess.run(
-        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *drop],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    found = list(csv.DictReader(io.StringIO((folder / path.name / "result.csv").read_text())))
-    rejected = folder / path.name / "rejections.jsonl"
-    rejections = rejected.read_text().splitlines() if rejected.exists() else []
+    folder = stack.drop(path)
+    found = csv.DictReader(io.StringIO((folder / "result.csv").read_text()))
     answers = [
         (row["label"], [float(row[f"p_{name}"]) for name in load_iris().target_names]) for row in found
     ]
-    return answers, list(map(json.loads, rejections))
+    rejected = folder / "rejections.jsonl"
+    return answers, list(map(json.loads, rejected.read_text().splitlines() if rejected.exists() else []))
 
 
 def file(lines: list[str]) -> str:
@@ -63,7 +47,7 @@ def file(lines: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def together(local_stack: Any) -> Answers:
-    return over_http(local_stack.url, ROWS)
+    return over_http(local_stack, ROWS)
 
 
 def probabilities(answers: Answers) -> NDArray[np.float64]:
@@ -77,7 +61,7 @@ def test_the_answers_are_scikit_learns(together: Answers) -> None:
 
 
 def test_one_by_one_they_are_the_same_bits(local_stack: Any, together: Answers) -> None:
-    assert [over_http(local_stack.url, [row])[0] for row in ROWS] == together
+    assert [over_http(local_stack, [row])[0] for row in ROWS] == together
 
 
 def test_a_dropped_file_has_the_same_bits(local_stack: Any, together: Answers, tmp_path: Path) -> None:
