@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -206,3 +208,31 @@ def test_what_no_answer_could_repeat_is_refused(keys: dict[str, Any], reason: st
 def test_what_is_nested_less_deeply_is_shown_in_the_card() -> None:
     model = load(json.dumps(document(training=nested(200))).encode())
     assert orjson.dumps({"model": card(model)}).count(b'"deep"') == 200
+
+
+def test_nothing_behind_a_document_is_a_raw_object() -> None:
+    """But its history and training, which are only shown."""
+    data = (Path(__file__).parent.parent / "model/penguins.json").read_bytes()
+    parsed = load(data).document
+    assert parsed.preprocessing is not None
+    assert parsed.reference is not None
+    assert parsed.examples is not None
+    raw = list(objects(json.loads(data)))
+    found = list(dicts(parsed._replace(history={}, training={})))
+    assert found  # the codes of the categories, by category
+    assert [one for one in found if one in raw] == []
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from objects(part)
+
+
+def dicts(value: Any) -> Iterator[dict[Any, Any]]:
+    if isinstance(value, dict):
+        yield value
+    else:
+        for part in value if isinstance(value, tuple | list) else getattr(value, "__dict__", {}).values():
+            yield from dicts(part)
