@@ -12,7 +12,7 @@ import pytest
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from thimble import telemetry
+from thimble import __version__, telemetry
 
 FUNCTIONS = Path(__file__).parents[1] / "functions"
 ABOUT: dict[str, Any] = {"method": "POST", "path": "/é", "status": 200, "rows": 3, "request_id": "id"}
@@ -48,6 +48,7 @@ def test_counts_are_written_as_powertools_writes_them(capsys: pytest.CaptureFixt
     powertools = EphemeralMetrics(namespace="Thimble", service="thimble")
     for name, value in (("Requests", 1), ("Rows", 3), ("Rows", 4)):
         powertools.add_metric(name, MetricUnit.Count, value)
+    powertools.add_metadata("thimble", __version__)
     powertools.flush_metrics()
     _, ours, theirs = lines(capsys)
     assert without_time(ours) == without_time(theirs)
@@ -59,6 +60,7 @@ def test_what_guards_a_deployment_is_counted_by_version(capsys: pytest.CaptureFi
     powertools = EphemeralMetrics(namespace="Thimble", service="thimble")
     powertools.add_dimension("version", "$LATEST")
     powertools.add_metric("ServerErrors", MetricUnit.Count, 1)
+    powertools.add_metadata("thimble", __version__)
     powertools.flush_metrics()
     ours, theirs = lines(capsys)
     assert without_time(ours) == without_time(theirs)

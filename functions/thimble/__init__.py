@@ -8,4 +8,20 @@ files      door two: files of any format, streamed
 split      door two beyond one function: planned, classified by ranges, assembled
 watching   how far what comes in has moved from the training data
 the edge   `settings`, `telemetry`, `store`
+
+Where the scientist's side is installed too, `export` and `load` are its functions.
 """
+
+from typing import Any
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """What another package adds by an entry point, so that this one imports nothing of it."""
+    if name in ("export", "load"):
+        from importlib.metadata import entry_points
+
+        for added in entry_points(group="thimble", name=name):
+            return added.load()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

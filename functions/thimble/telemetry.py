@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from thimble import __version__
+
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
@@ -123,7 +125,8 @@ def _metrics(counts: Mapping[str, list[float]]) -> str:
     """CloudWatch's embedded metric format, as Powertools' metrics write it."""
     stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": _directives(tuple(counts))}
     version = {"version": VERSION} if BY_VERSION & counts.keys() else {}
-    return orjson.dumps({"_aws": stamp, **version, "service": SERVICE, **counts}).decode()
+    about = {"service": SERVICE, "thimble": __version__}
+    return orjson.dumps({"_aws": stamp, **version, **about, **counts}).decode()
 
 
 @lru_cache(maxsize=64)

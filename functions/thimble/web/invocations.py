@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thimble import spelling
+from thimble import __version__, spelling
 from thimble.errors import MalformedBody
 from thimble.tables.answers import answers, identity
 from thimble.tables.values import kind
@@ -23,11 +23,10 @@ KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs
 ADDED = ("instance", "params", "signature_name", "parameters")  # MLflow ignores unknown params
 SPLIT = ("columns", "index", "data")
 ERRORS = {503: "ServiceUnavailable", 500: "InternalFailure"}  # of AWS's SDKs; ours are ValidationError
-MLFLOW_VERSION = "3.17.2"  # whose protocol this is
 
 
 def version(service: Service, request: Request) -> Response:
-    return Response(200, MLFLOW_VERSION.encode(), "text/plain; charset=utf-8")
+    return Response(200, __version__.encode(), "text/plain; charset=utf-8")
 
 
 def ping(service: Service, request: Request) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from thimble import __version__
 from thimble.errors import InvalidInput
 from thimble.tables.answers import answers, card, identity, most_likely
 from thimble.web import bodies, media, options, routes
@@ -63,7 +64,8 @@ def model(service: Service, request: Request) -> Response:
 
 
 def openapi(service: Service, request: Request) -> Response:
-    return Response(200, _file("openapi.json"))
+    version = f'"{__version__}"'.encode()
+    return Response(200, _file("openapi.json").replace(b'"VERSION"', version, 1))
 
 
 def docs(service: Service, request: Request) -> Response:

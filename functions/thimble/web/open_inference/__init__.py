@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from thimble import __version__
 from thimble.errors import MalformedBody
 from thimble.inference.classifier import Classifier
 from thimble.tables.values import kind
@@ -20,7 +21,6 @@ from thimble.web.open_inference import inputs, outputs, wire
 from thimble.web.open_inference.wire import PLAIN, Tensor, content_type, objects, parameters
 from thimble.web.service import Classified, Service
 
-VERSION = "0.1.0"  # of Thimble
 EXTENSIONS = ["binary_tensor_data", "classification"]
 ACCEPTED_TYPES = (media.JSON, media.BINARY)
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name", "model_version")  # the last two are KServe's
@@ -29,7 +29,7 @@ HEADER_LENGTH = "inference-header-content-length"  # of the JSON before binary d
 
 
 def server(service: Service, request: Request) -> Response:
-    return json_response(200, {"name": "thimble", "version": VERSION, "extensions": EXTENSIONS})
+    return json_response(200, {"name": "thimble", "version": __version__, "extensions": EXTENSIONS})
 
 
 def live(service: Service, request: Request) -> Response:
