@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backports import zstd
-
 from thimble.errors import InvalidFile
 from thimble.tables import members
 from thimble.tables.members import GZIP_BITS, PIECE_BYTES
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 GZIP_LEVEL = 1  # digits shrink by a tenth more at level 6, six times as slowly
 ZSTD_LEVEL = 1  # and by nothing more at zstd's default level 3
