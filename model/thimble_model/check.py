@@ -5,12 +5,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from rich.table import Table as Grid
-from rich.text import Text
 
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import Document
@@ -19,9 +16,12 @@ from thimble.inference.head import Head
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output
 from thimble_model.describe import described, quoted
-from thimble_model.frames import Table, known_names
+from thimble_model.frames import Table, as_table, known_names
 from thimble_model.parity import Parity, parity
 from thimble_model.unsupported import Unsupported
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 40
@@ -44,12 +44,14 @@ def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Che
     if estimator is None:
         return Check(classifier, len(data), pickle_size=None, parity=None)
     _require_pair(classifier, estimator)
-    rows = example_table(classifier.document) if table is None else table
+    rows = example_rows(classifier.document)
+    if table is None and rows is not None:
+        table = as_table(estimator, rows)
     return Check(
         classifier,
         len(data),
         pickle_size=len(pickle.dumps(estimator)),
-        parity=None if rows is None else parity(classifier, estimator, rows),
+        parity=None if table is None else parity(classifier, estimator, table),
     )
 
 
@@ -78,19 +80,24 @@ def _require_same(kind: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None
             )
 
 
-def example_table(document: Document) -> Table | None:
+def example_rows(document: Document) -> list[list[Any]] | None:
+    """The examples as an estimator takes them: NaN where a number is missing."""
     if document.examples is None:
         return None
-    schema = document.schema
-    table = pd.DataFrame(document.examples.rows, columns=schema.names)
-    numeric = [
-        column for column, feature in zip(table.columns, schema.features, strict=True) if feature.numeric
+    return [
+        [
+            (np.nan if value is None else float(value)) if feature.numeric else value
+            for feature, value in zip(document.schema.features, row, strict=True)
+        ]
+        for row in document.examples.rows
     ]
-    return table.astype(dict.fromkeys(numeric, np.float64))
 
 
 def card(found: Check) -> Grid:
     """The check as a table for the terminal."""
+    from rich.table import Table as Grid  # of the command line alone
+    from rich.text import Text
+
     grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-import pandas as pd
 import sklearn
 from numpy.typing import NDArray
 from sklearn.metrics import log_loss
@@ -19,18 +18,22 @@ from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
 from thimble_model.estimators import best, heads_of, history, require_fitted
-from thimble_model.forms import type_of
+from thimble_model.forms import absent, type_of
 from thimble_model.frames import (
     Table,
     as_table,
+    column,
     columns,
     data_digest,
     estimator_input,
+    is_frame,
     is_sparse,
     json_rows,
     known_names,
+    names_in,
     require_free_names,
     require_one_form,
+    take,
 )
 from thimble_model.histograms import document_key as reference
 from thimble_model.networks import Head, folded
@@ -79,7 +82,7 @@ def export(
     except InvalidModel as error:
         raise Unsupported(f"The document would be refused: {error}") from None
     require_free_names(classifier)
-    samples = made_rows(classifier) if table is None else table
+    samples = as_table(estimator, made_rows(classifier)) if table is None else table
     require_parity(classifier, estimator, samples)
     document |= {
         **_examples(classifier, estimator, samples),
@@ -102,10 +105,7 @@ def dumps(document: Mapping[str, Any]) -> bytes:
 
 
 def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
-    if table is None or not all(isinstance(name, str) for name in table.columns):
-        names = known_names(estimator)
-    else:
-        names = list(table.columns)
+    names = (None if table is None else names_in(table)) or known_names(estimator)
     require_one_form(names or [])
     return names
 
@@ -113,7 +113,7 @@ def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
     """Its features, of which the training data say what they are made of."""
     if table is not None:
-        types = [type_of(table.iloc[:, i]) for i in range(table.shape[1])]
+        types = [type_of(column(table, i)) for i in range(table.shape[1])]
     else:
         types = [None] * getattr(estimator, "n_features_in_", 0)
     sparse = table is not None and is_sparse(table)
@@ -121,7 +121,7 @@ def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Pr
 
 
 def _output_names(y: Any) -> list[str]:
-    return [str(name) for name in y.columns] if isinstance(y, pd.DataFrame) else []
+    return [str(name) for name in y.columns] if is_frame(y) else []
 
 
 def _head_keys(heads: Sequence[Head]) -> dict[str, Any]:
@@ -132,17 +132,24 @@ def _head_keys(heads: Sequence[Head]) -> dict[str, Any]:
 def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str, Any]:
     """A row of each class that is predicted, as far as there is room, one that lacks most, if any lacks any,
     and the estimator's answers to them."""
-    predicted = pd.DataFrame(estimator.predict(estimator_input(estimator, table)))
-    chosen = list(predicted.drop_duplicates().index[:MOST_EXAMPLES])
-    read = [feature.type != "unused" for feature in classifier.features]
-    missing = table.loc[:, read].isna().sum(axis=1).to_numpy()
+    chosen = _first_of_each(estimator.predict(estimator_input(estimator, table)))[:MOST_EXAMPLES]
+    read = [i for i, feature in enumerate(classifier.features) if feature.type != "unused"]
+    missing = sum((absent(column(table, i)).astype(np.int64) for i in read), np.zeros(1, np.int64))
     chosen += [int(missing.argmax())] if missing.any() else []
-    others = [i for i in range(min(len(table), FEWEST_EXAMPLES)) if i not in chosen]
-    rows = table.iloc[sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]})]
+    others = [i for i in range(min(table.shape[0], FEWEST_EXAMPLES)) if i not in chosen]
+    rows = take(table, sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]}))
     numbers = all_numbers(expected(classifier, estimator, rows))
     answered = np.isfinite(numbers).all(axis=1)
-    rows, numbers = rows.iloc[np.flatnonzero(answered)], numbers[answered]
+    rows, numbers = take(rows, np.flatnonzero(answered)), numbers[answered]
     return {"examples": {"rows": json_rows(classifier.features, rows), "probabilities": numbers.tolist()}}
+
+
+def _first_of_each(predicted: Any) -> list[int]:
+    """The first row of each label, or set of labels."""
+    first: dict[tuple[Any, ...], int] = {}
+    for i, labels in enumerate(np.asarray(predicted).reshape(len(predicted), -1).tolist()):
+        first.setdefault(tuple(labels), i)
+    return list(first.values())
 
 
 def _training(
@@ -157,7 +164,7 @@ def _training(
     if trained is not None:
         about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if table is not None:
-        about |= {"rows": len(table), "data_digest": data_digest(classifier.features, table)}
+        about |= {"rows": table.shape[0], "data_digest": data_digest(classifier.features, table)}
     measured = {} if table is None or y is None else _scores(estimator, classifier, table, np.asarray(y))
     return about | {"scores": {**measured, **scores}}
 
@@ -175,20 +182,19 @@ def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any
     return scores
 
 
-def made_rows(classifier: Classifier) -> Table:
+def made_rows(classifier: Classifier) -> list[list[Any]]:
     """Rows for the examples of a model that comes without data."""
     rng = np.random.default_rng(0)
-    names = classifier.feature_names
     known = _known_values(classifier.document.preprocessing)
-    columns: dict[Any, Any] = {}
+    columns: list[list[Any]] = []
     for i, feature in enumerate(classifier.features):
-        values: Any = np.abs(rng.standard_normal(FEWEST_EXAMPLES).round(3))
+        values = np.abs(rng.standard_normal(FEWEST_EXAMPLES).round(3)).tolist()
         if i in known:
             values = [known[i][int(k)] for k in rng.integers(0, len(known[i]), FEWEST_EXAMPLES)]
         elif feature.type == "boolean":
-            values = rng.integers(0, 2, FEWEST_EXAMPLES).astype(np.bool_)
-        columns[names[i] if names else i] = values
-    return pd.DataFrame(columns)
+            values = rng.integers(0, 2, FEWEST_EXAMPLES).astype(np.bool_).tolist()
+        columns.append(values)
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _known_values(preprocessing: Preprocessing | None) -> dict[int, list[Any]]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from datetime import date, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from thimble_model.unsupported import Unsupported, names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Column: TypeAlias = "pd.Series[Any] | NDArray[Any]"
 
 NUMBERS, BOOLEANS, TEXTS, DECIMALS, BROKEN = "numbers", "booleans", "texts", "decimals", "broken texts"
 WAYS_OUT = {  # what to turn them into before the estimator
@@ -36,15 +42,15 @@ KINDS: tuple[tuple[tuple[type, ...], str], ...] = (  # the first that fits
     ((Decimal, Fraction), DECIMALS),
     ((bytes, bytearray), "bytes"),
     ((complex, np.complexfloating), "complex numbers"),
-    ((pd.Period,), "periods"),
-    ((pd.Interval,), "intervals"),
     ((time,), "times of day"),
     ((list, tuple, set, frozenset, dict, np.ndarray), "lists"),
 )
+OF_PANDAS = {"Period": "periods", "Interval": "intervals"}  # by the names of its classes
 
 
 def kind_of(value: Any) -> str:
-    kind = next((kind for classes, kind in KINDS if isinstance(value, classes)), "objects")
+    other = OF_PANDAS.get(type(value).__name__, "objects")
+    kind = next((kind for classes, kind in KINDS if isinstance(value, classes)), other)
     return BROKEN if kind == TEXTS and not _is_unicode(value) else kind
 
 
@@ -56,13 +62,13 @@ def _is_unicode(text: str) -> bool:
         return False
 
 
-def type_of(column: pd.Series[Any]) -> str | None:
+def type_of(column: Column) -> str | None:
     """The type of a feature, as far as its values tell."""
     if column.dtype.kind == "b":
         return "boolean"
     if column.dtype.kind in "iuf":
         return "number"
-    kinds = set(map(kind_of, column[~column.isna()].tolist()))
+    kinds = set(map(kind_of, column[~absent(column)].tolist()))
     if kinds == {TEXTS}:
         return "text"
     if kinds == {BOOLEANS}:
@@ -72,13 +78,34 @@ def type_of(column: pd.Series[Any]) -> str | None:
 
 def require_plain(name: str, values: Iterable[Any]) -> None:
     """Unsupported for what an encoder or an imputer knows that is no number, boolean or text."""
-    kinds = {kind_of(value) for value in values if not _is_missing(value)}
+    kinds = {kind_of(value) for value in values if not is_missing(value)}
     if not (kinds == {TEXTS} or kinds <= {NUMBERS, BOOLEANS}):
         raise Unsupported(refusal(name, kinds))
 
 
-def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+def absent(column: Column) -> NDArray[np.bool_]:
+    """Which of its values are missing."""
+    if not isinstance(column, np.ndarray):
+        return column.isna().to_numpy(np.bool_)
+    if column.dtype.kind != "O":
+        return np.asarray(column != column)
+    return np.fromiter(map(is_missing, column.tolist()), np.bool_, len(column))
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN, or what pandas has in their place."""
+    if value is None or is_na(value):
+        return True
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # an array in a cell
+        return False
+
+
+def is_na(value: Any) -> bool:
+    """pandas' own missing value, which there is none of before pandas is imported."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and value is pandas.NA
 
 
 def refusal(name: str, kinds: Iterable[str]) -> str:

@@ -3,37 +3,107 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 import orjson
-import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
+from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal
 from thimble.inference.features import columns as as_columns
 from thimble.tables.answers import column_names
-from thimble_model.forms import kind_of, plain, refusal
+from thimble_model.forms import Column, absent, kind_of, plain, refusal
 from thimble_model.unsupported import Unsupported
 
-Table = pd.DataFrame
+if TYPE_CHECKING:
+    import pandas as pd
+
+Table: TypeAlias = "pd.DataFrame | NDArray[Any] | sparse.csc_matrix"  # only the first needs pandas
 
 
 def as_table(estimator: Any, X: Any) -> Table:
     """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
     if sparse.issparse(X):
-        accessor: Any = pd.DataFrame.sparse
-        return pd.DataFrame(accessor.from_spmatrix(X.astype(np.float64), columns=known_names(estimator)))
-    table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(X)
+        return X.tocsc().astype(np.float64)
     names = known_names(estimator)
-    if names and isinstance(X, pd.DataFrame):
-        table = table[names]
-    elif names:
-        table = table.set_axis(names, axis="columns")
+    if names is None and _is_matrix(X):
+        return _matrix(X)
+    if is_frame(X):
+        return _doubles(X[names] if names else X)
+    table = pandas().DataFrame(X)
+    return _doubles(table.set_axis(names, axis="columns") if names else table)
+
+
+def is_frame(X: Any) -> TypeGuard[pd.DataFrame]:
+    """Whether it is a DataFrame: there is none before pandas is imported."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(X, pandas.DataFrame)
+
+
+def pandas(why: str = "the estimator knows its columns by name") -> Any:
+    """The package; Unsupported where it is not installed."""
+    try:
+        import pandas
+    except ModuleNotFoundError:
+        raise Unsupported(f"pandas is needed, for {why}: pip install pandas") from None
+    return pandas
+
+
+def _doubles(table: pd.DataFrame) -> pd.DataFrame:
     others = table.select_dtypes([np.float32, np.float16, np.longdouble]).columns
     return table.astype(dict.fromkeys(others, np.float64)).reset_index(drop=True)
+
+
+def _is_matrix(X: Any) -> bool:
+    """Whether numpy makes rows of it as pandas would: a plain array, or a sequence of sequences."""
+    if type(X) is np.ndarray:
+        return X.dtype.kind in "biufcOUS"
+    return isinstance(X, list | tuple) and all(isinstance(row, list | tuple | np.ndarray) for row in X)
+
+
+def _matrix(X: Any) -> NDArray[Any]:
+    found = X if isinstance(X, np.ndarray) else beside([_typed(column) for column in _columns_of(X)])
+    if found.ndim == 1:
+        found = found[:, np.newaxis]
+    if found.ndim != 2:
+        raise InvalidInput(f"the rows have {found.ndim} dimensions, not 2: give one row for each sample")
+    if found.dtype.kind in "US":
+        return found.astype(object)
+    return found.astype(np.float64) if found.dtype.kind == "f" else found
+
+
+def _columns_of(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise InvalidInput(f"row {i} has {len(row)} values, and row 0 has {len(rows[0])}")
+    return list(zip(*rows, strict=True))
+
+
+def _typed(values: Sequence[Any]) -> NDArray[Any]:
+    """A column as pandas reads it: None is NaN among numbers; values of several kinds stay as they are."""
+    types = set(map(type, values)) - {type(None)}
+    if types and all(issubclass(type_, int | float | np.number) and type_ is not bool for type_ in types):
+        return np.array([np.nan if value is None else value for value in values])
+    return np.array(values) if types == {bool} and None not in values else _objects(values)
+
+
+def _objects(values: Sequence[Any]) -> NDArray[Any]:
+    found = np.empty(len(values), object)
+    found[:] = values
+    return found
+
+
+def beside(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Columns as one matrix: of objects, unless all hold numbers, or all booleans."""
+    kinds = {column.dtype.kind for column in columns}
+    if len(kinds) > 1 and not kinds <= set("iuf"):
+        columns = [column.astype(object) for column in columns]
+    return np.column_stack(columns) if columns else np.empty((0, 0))
 
 
 def known_names(estimator: Any) -> list[str] | None:
@@ -42,13 +112,39 @@ def known_names(estimator: Any) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
+def names_in(table: Table) -> list[str] | None:
+    """The names of its columns, where all have one."""
+    names = list(table.columns) if is_frame(table) else [None]
+    return names if all(isinstance(name, str) for name in names) else None
+
+
 def is_sparse(table: Table) -> bool:
-    """Whether all columns are sparse, which scikit-learn then reads as one sparse matrix."""
-    return all(isinstance(dtype, pd.SparseDtype) for dtype in table.dtypes)
+    """Whether scikit-learn reads it as a sparse matrix."""
+    if is_frame(table):
+        return all(isinstance(dtype, pandas().SparseDtype) for dtype in table.dtypes)
+    return bool(sparse.issparse(table))
+
+
+def column(table: Table, i: int) -> Column:
+    if is_frame(table):
+        return table.iloc[:, i]
+    found: Any = table[:, [i]].toarray().ravel() if sparse.issparse(table) else table[:, i]
+    return found
+
+
+def label(table: Table, i: int) -> Any:
+    """What a sentence calls a column: its name, or its place."""
+    return table.columns[i] if is_frame(table) else i
+
+
+def take(table: Table, rows: Sequence[int] | NDArray[np.intp]) -> Table:
+    return table.iloc[rows] if is_frame(table) else table[rows]
 
 
 def estimator_input(estimator: Any, table: Table) -> Any:
     """Rows as the estimator was fitted on them: it warns of names that it does not know."""
+    if not is_frame(table):
+        return table.tocsr() if sparse.issparse(table) else table
     if is_sparse(table):
         accessor: Any = table.sparse
         return accessor.to_coo().tocsr()
@@ -79,24 +175,22 @@ def require_one_form(names: Sequence[str]) -> None:
 
 def json_rows(features: Sequence[Feature], table: Table) -> list[list[Any]]:
     """Rows as a request has them: null for what is missing."""
-    columns = [_json_column(feature, table.iloc[:, i]) for i, feature in enumerate(features)]
+    columns = [_json_column(feature, table, i) for i, feature in enumerate(features)]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _json_column(feature: Feature, column: pd.Series[Any]) -> list[Any]:
+def _json_column(feature: Feature, table: Table, i: int) -> list[Any]:
     if feature.type == "unused":
-        return [None] * len(column)
-    if feature.type == "number" and isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
-        return [None if value != value else value for value in column.to_numpy(np.float64).tolist()]
-    absent = column.isna().tolist()
-    values = column.tolist()
+        return [None] * table.shape[0]
+    values = column(table, i)
+    if feature.type == "number" and isinstance(values.dtype, np.dtype) and values.dtype.kind in "iuf":
+        return [None if value != value else value for value in np.asarray(values, np.float64).tolist()]
+    gone, found = absent(values), values.tolist()
     try:
-        return [
-            None if gone else plain(feature.type, value) for gone, value in zip(absent, values, strict=True)
-        ]
+        return [None if none else plain(feature.type, value) for none, value in zip(gone, found, strict=True)]
     except TypeError:
-        kinds = {kind_of(value) for gone, value in zip(absent, values, strict=True) if not gone}
-        raise Unsupported(refusal(f"column {column.name!r}", kinds)) from None
+        kinds = {kind_of(value) for none, value in zip(gone, found, strict=True) if not none}
+        raise Unsupported(refusal(f"column {label(table, i)!r}", kinds)) from None
 
 
 def columns(features: Sequence[Feature], table: Table) -> list[Any]:
@@ -109,7 +203,7 @@ def data_digest(features: Sequence[Feature], table: Table) -> str:
     array."""
     sha = hashlib.sha256()
     for i, feature in enumerate(features):
-        values = _json_column(feature, table.iloc[:, i])
+        values = _json_column(feature, table, i)
         if feature.type == "number":
             sha.update(np.array([np.nan if value is None else value for value in values], "<f8").tobytes())
         elif feature.type != "unused":

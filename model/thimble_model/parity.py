@@ -19,7 +19,8 @@ from thimble.inference.document import Document
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.inference.steps.curves import Interpolate
-from thimble_model.frames import Table, columns, estimator_input
+from thimble_model.forms import absent
+from thimble_model.frames import Table, column, columns, estimator_input, label
 from thimble_model.unsupported import Unsupported, first_line
 
 TOLERANCE = 1e-12  # of a probability
@@ -69,18 +70,19 @@ def _steepest(document: Document) -> float:
 
 def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
     """The comparison, row by row. Where scikit-learn's own answer is no number there is none to compare."""
+    n = table.shape[0]
     found = classifier.predict(columns(classifier.features, table))
     expectations = expected(classifier, estimator, table)
     answered = np.isfinite(all_numbers(expectations)).all(axis=1)
-    rejected = np.isin(np.arange(len(table)), list(found.rejected))
+    rejected = np.isin(np.arange(n), list(found.rejected))
     both = answered & ~rejected
     allowed = tolerance(classifier.document, estimator)
-    differ, worst = np.zeros(len(table), np.bool_), 0.0
+    differ, worst = np.zeros(n, np.bool_), 0.0
     for head, scores, (labels, numbers) in zip(classifier.heads, found.outputs, expectations, strict=True):
         differ |= _other_labels(head, scores, labels, numbers, allowed)
         error = np.abs(scores.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
         worst = max(worst, float(error[both].max(initial=0.0)))
-    return Parity(len(table), worst, int((differ & both).sum()), int((rejected & answered).sum()), allowed)
+    return Parity(n, worst, int((differ & both).sum()), int((rejected & answered).sum()), allowed)
 
 
 def all_numbers(expectations: list[tuple[NDArray[Any], NDArray[np.float64]]]) -> NDArray[np.float64]:
@@ -106,9 +108,9 @@ def expected(
 def _gap(classifier: Classifier, table: Table) -> str:
     """The first missing value that may not be missing."""
     for i, feature in enumerate(classifier.features):
-        absent = table.iloc[:, i].isna()
-        if absent.any() and not feature.missing and feature.type != "unused":
-            place = f"column {table.columns[i]} is missing in row {int(absent.to_numpy().argmax()) + 1}"
+        gone = absent(column(table, i))
+        if gone.any() and not feature.missing and feature.type != "unused":
+            place = f"column {label(table, i)} is missing in row {int(gone.argmax()) + 1}"
             return f"{place}, and the estimator takes no missing values there"
     return ""
 

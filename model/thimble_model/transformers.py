@@ -15,7 +15,6 @@ from itertools import combinations, combinations_with_replacement, count
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn import feature_selection
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -40,7 +39,8 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from thimble_model.forms import require_plain
+from thimble_model.forms import is_na, require_plain
+from thimble_model.frames import beside, known_names, pandas
 from thimble_model.program import Code, Column, Program, is_null
 from thimble_model.sparsity import makes_sparse
 from thimble_model.unsupported import Unsupported, class_name, names
@@ -260,7 +260,7 @@ def _imputed_text(program: Program, column: Column, absent: Any, fill: str) -> C
 
 
 def _is_missing_value(value: Any) -> bool:
-    return value is pd.NA or is_null(value)
+    return is_na(value) or is_null(value)
 
 
 def missing_indicator(program: Program, estimator: MissingIndicator, columns: Columns) -> Columns:
@@ -367,16 +367,12 @@ def _ask(estimator: Any, j: int, values: list[Any], read: Callable[[Any], float]
     if not values:
         return []
     fixed = [categories.tolist()[0] for categories in estimator.categories_]
-    table = pd.DataFrame(
-        {
-            k: pd.Series(
-                values if k == j else [category] * len(values), dtype=_dtype(estimator.categories_[k])
-            )
-            for k, category in enumerate(fixed)
-        }
-    )
-    known = getattr(estimator, "feature_names_in_", None)
-    rows = table.to_numpy() if known is None else table.set_axis(list(known), axis="columns")
+    columns = [
+        np.array(values if k == j else [category] * len(values), _dtype(estimator.categories_[k]))
+        for k, category in enumerate(fixed)
+    ]
+    known = known_names(estimator)
+    rows = pandas().DataFrame(dict(zip(known, columns, strict=True))) if known else beside(columns)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

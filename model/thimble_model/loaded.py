@@ -1,0 +1,145 @@
+"""A document in a notebook: rows in, a DataFrame out, with the same bits as the service."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from thimble.errors import InvalidInput
+from thimble.inference import classifier
+from thimble.inference.classifier import Classifier
+from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions, Scores
+from thimble.tables import headers, rows
+from thimble.tables.answers import column_names, label_sets
+from thimble_model.forms import absent, is_missing
+from thimble_model.frames import is_frame, pandas
+from thimble_model.unsupported import refusing, require_document
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    Rows = pd.DataFrame | Sequence[dict[str, Any]] | Sequence[Sequence[Any]] | NDArray[Any]
+
+WANTED = "predict takes a DataFrame, a list of rows (dicts or lists), or an array of two dimensions"
+
+
+class Model:
+    """A document made ready."""
+
+    def __init__(self, found: Classifier) -> None:
+        self._classifier = found
+
+    @property
+    def name(self) -> str:
+        return self._classifier.name
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the document, which names the version."""
+        return self._classifier.digest
+
+    def __repr__(self) -> str:
+        return f"<{self.name or 'model'} {self.digest[:12]}>"
+
+    def predict(self, X: Rows) -> pd.DataFrame:
+        """The columns that a file's result adds (label, probability, p_<class>...), with the index of `X`.
+
+        InvalidInput names the first value that the model does not take. Extra columns of a DataFrame are not
+        read where the model has names.
+        """
+        frame = pandas("the answer is a DataFrame").DataFrame
+        instances = _instances(self._classifier, X)
+        index = X.index if is_frame(X) else None
+        if not instances:
+            return frame(columns=list(column_names(self._classifier)), index=index)  # type: ignore[no-any-return]
+        columns = rows.columns(self._classifier, instances, _place)
+        predictions = self._classifier.predict(columns)
+        rows.refuse(predictions.rejected, _place)
+        return frame(_answers(self._classifier, predictions), index=index)  # type: ignore[no-any-return]
+
+
+def load(source: bytes | str | os.PathLike[str]) -> Model:
+    """A model document by its path or its bytes; InvalidModel says why it is refused."""
+    data, name = (source, "the document") if isinstance(source, bytes) else _read(Path(source))
+    require_document(data, name)
+    with refusing(name):
+        return Model(classifier.load(data))
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    return path.read_bytes(), str(path)
+
+
+_place = "rows[{}]".format
+
+
+def _instances(model: Classifier, X: Any) -> list[Any]:
+    """Rows as a request has them."""
+    if is_frame(X):
+        return _of_frame(model, X)
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        return [list(row) for row in zip(*map(_plain, X.T), strict=True)]
+    if isinstance(X, list | tuple) and all(isinstance(row, dict | list | tuple | np.ndarray) for row in X):
+        return [_of_row(row) for row in X]
+    raise InvalidInput(f"{WANTED}; this is {_described(X)}")
+
+
+def _described(X: Any) -> str:
+    return f"an array of {X.ndim}" if isinstance(X, np.ndarray) else f"of the type {type(X).__name__}"
+
+
+def _of_row(row: Any) -> Any:
+    if isinstance(row, dict):
+        return {str(name): _plain_value(value) for name, value in row.items()}
+    return [_plain_value(value) for value in row]
+
+
+def _of_frame(model: Classifier, X: pd.DataFrame) -> list[Any]:
+    """The features in the model's order, found as in a file: by name, or where it has none by position."""
+    found = headers.features(headers.named([str(name) for name in X.columns], model), model)
+    columns = [
+        _plain(X.iloc[:, found[k]]) if k in found else [None] * len(X) for k in range(model.n_features)
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _plain(column: Any) -> list[Any]:
+    """A column's values as JSON has them: null for what is missing."""
+    gone = absent(column)
+    values = column.tolist()
+    if column.dtype.kind in "biuf" and not gone.any():
+        return list(values)
+    return [None if none else _plain_value(value) for none, value in zip(gone, values, strict=True)]
+
+
+def _plain_value(value: Any) -> Any:
+    if is_missing(value):
+        return None
+    if isinstance(value, np.generic):
+        return value.item()
+    return float(value) if isinstance(value, Decimal | Fraction) else value
+
+
+def _answers(model: Classifier, predictions: Predictions) -> dict[str, Any]:
+    """The columns by their names, in the order of a file's."""
+    parts = zip(model.heads, predictions.outputs, strict=True)
+    columns = [column for head, scores in parts for column in _columns(head, scores)]
+    return dict(zip(column_names(model), columns, strict=True))
+
+
+def _columns(head: Head, scores: Scores) -> Iterator[Any]:
+    p = scores.probabilities  # (n_classes, n)
+    if head.multilabel:
+        yield label_sets(head, scores)
+    else:
+        yield np.array(head.classes)[scores.labels]
+        yield p[scores.labels, np.arange(p.shape[1])]
+    yield from p
