@@ -37,7 +37,7 @@ class ApiGateway(ThreadingHTTPServer):
         self.server_address = listener.getsockname()
         self.server_name, self.server_port = listener.getsockname()[:2]
         self.server_activate()
-        self._handler, self._log = handler, log
+        self.handler, self._log = handler, log
         self._one_at_a_time = Lock()
 
     def answer(self, request: HttpRequest) -> HttpResponse:
@@ -47,7 +47,7 @@ class ApiGateway(ThreadingHTTPServer):
             answer = message(413, "Request Entity Too Large")
         else:
             with self._one_at_a_time:
-                answer = _answer(self._handler, request)
+                answer = _answer(self.handler, request)
         milliseconds = 1000 * (time.perf_counter() - started)
         self._log(f"{request.method} {request.target} {answer.status} {milliseconds:.1f} ms")
         return answer

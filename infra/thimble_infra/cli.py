@@ -118,6 +118,32 @@ def run(
 
 
 @app.command()
+def serve(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.json", help="The model document.")],
+    port: Annotated[int, typer.Option(envvar="PORT", metavar="NUMBER", help="Port of the HTTP API.")] = 8000,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Serve the new document when the file changes.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the function's own log too, on stderr.")
+    ] = False,
+) -> None:
+    """Serve one model document by HTTP, on loopback.
+
+    It answers every protocol of the deployed API; /docs is a page to try it. With --reload a document that is
+    refused is said, and the model before keeps answering. Ctrl-C ends it.
+
+    \b
+    Examples:
+      thimble serve model.json
+      thimble serve model.json --port 8080 --reload
+    """
+    from thimble_infra import serve as serving
+
+    serving.serve(model, port=port, reload=reload, verbose=verbose)
+
+
+@app.command()
 def drop(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or folders of files.")],
     to: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -12,7 +13,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.predictions import Predictions, Scores
 from thimble_infra import versions
 from thimble_model import reading
-from thimble_model.check import Check, example_table, facts
+from thimble_model.check import Check, example_rows, facts
 from thimble_model.commands import read_document
 from thimble_model.frames import Table, columns
 from thimble_model.unsupported import refusing
@@ -69,15 +70,13 @@ def _agreements(one: Classifier, other: Classifier, titles: tuple[str, str], dat
         return [
             "They take other features or answer in other classes: there is nothing to compare row by row."
         ]
-    tables = {
-        f"the examples of {title}": example_table(model.document)
-        for title, model in zip(titles, (one, other), strict=True)
-    }
+    tables = {}
+    for title, model in zip(titles, (one, other), strict=True):
+        if rows := example_rows(model.document):
+            tables[f"the examples of {title}"] = pd.DataFrame(rows, columns=model.feature_names)
     if data is not None:
         tables[str(data)] = reading.rows(data, one)
-    lines = [
-        f"On {where}: {_agreement(one, other, table)}" for where, table in tables.items() if table is not None
-    ]
+    lines = [f"On {where}: {_agreement(one, other, table)}" for where, table in tables.items()]
     return lines or ["Neither has examples; --data FILE compares them on rows."]
 
 

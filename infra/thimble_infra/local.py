@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -25,7 +26,8 @@ from typing import TYPE_CHECKING
 from thimble.errors import InvalidModel, Unavailable
 from thimble_infra import aws
 from thimble_infra.apigateway import ApiGateway
-from thimble_infra.invocation import load
+from thimble_infra.invocation import FUNCTIONS, load
+from thimble_infra.listening import listen, url
 from thimble_infra.output import separate
 
 if TYPE_CHECKING:
@@ -37,13 +39,14 @@ LONGEST_LINE = 1000  # characters of a request that one can still copy from a te
 
 def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, verbose: bool) -> None:
     """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting or running."""
+    _require_clone()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
-        api = stack.enter_context(_listen(port, "PORT"))
-        s3 = [stack.enter_context(_listen(s3_port, "S3_PORT"))]
+        api = stack.enter_context(listen(port, "PORT"))
+        s3 = [stack.enter_context(listen(s3_port, "S3_PORT"))]
         if s3_host:
-            s3.append(stack.enter_context(_listen(s3[0].getsockname()[1], "S3_HOST", s3_host)))
+            s3.append(stack.enter_context(listen(s3[0].getsockname()[1], "S3_HOST", s3_host)))
         folder = Path(tempfile.mkdtemp(prefix="thimble-"))
         stack.callback(_forget, folder)
         stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
@@ -59,7 +62,7 @@ def _serve(
     verbose: bool,
 ) -> None:
     log = None if verbose else str(folder / "functions.log")
-    s3_url, api_url = _url(s3[0]), _url(api)
+    s3_url, api_url = url(s3[0]), url(api)
     os.environ.update(environment := aws.environment(s3_url))
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
@@ -82,6 +85,17 @@ def _serve(
     Thread(target=gateway.serve_forever, daemon=True).start()
     print(banner(classifier, list(documents), api_url, s3_url, folder, log), file=terminal, flush=True)
     raise ChildEnded(children.wait() + (f"; its last words are in {log}" if log else ""))
+
+
+def _require_clone() -> None:
+    """Unavailable where a wheel was installed, or a clone without its tools."""
+    if not (FUNCTIONS / "api.py").exists():
+        raise Unavailable(
+            "thimble run starts the whole stack (S3, the queue, the functions) and needs a clone of Thimble: "
+            "`make run` there. `thimble serve MODEL.json` serves a model by HTTP without one"
+        )
+    if find_spec("moto") is None:
+        raise Unavailable("thimble run needs moto, for S3 and the queue: `make run` installs it into .venv")
 
 
 class ChildEnded(Unavailable):
@@ -143,23 +157,6 @@ def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
             raise InvalidModel(f"{path} is refused: {error}") from None
         found[loaded.name if pointer.NAME.fullmatch(loaded.name) else "model"] = data, loaded
     return {name: data for name, (data, _) in found.items()}, next(iter(found.values()))[1]
-
-
-def _listen(port: int, variable: str, host: str = "127.0.0.1") -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = getattr(error, "strerror", None) or error
-        raise Unavailable(f"cannot listen on port {port} ({reason}); {variable} chooses another") from None
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _publish(documents: dict[str, bytes]) -> None:

@@ -1,0 +1,23 @@
+"""A socket of this machine, bound before anything is started that is served on it."""
+
+import socket
+
+from thimble.errors import Unavailable
+
+
+def listen(port: int, option: str, host: str = "127.0.0.1") -> socket.socket:
+    """Unavailable names the option that chooses another port."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or error
+        raise Unavailable(f"cannot listen on port {port} ({reason}); {option} chooses another") from None
+    return listener
+
+
+def url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
