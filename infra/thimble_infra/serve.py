@@ -109,7 +109,7 @@ def banner(model: "Classifier", address: str) -> str:
     body = json.dumps({"instances": rows})
     shown = body if len(body) <= LONGEST_LINE else '{"instances": [[...]]}'
     return f"""
-Thimble serves {_title(model)}: {model.n_features} features, {len(model.classes)} classes
+Thimble serves {_title(model)}: {model.n_features} features, {len(model.heads[0].classes)} classes
 
   Ask it:     curl -s {address}/classify -d {shlex.quote(shown)}
   In a page:  {address}/docs
