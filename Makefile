@@ -6,10 +6,17 @@ BIN := .venv/bin
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
+# A .venv that has no pip, or an older Python, is what a failed try left: it is made anew.
+FIT := import sys, venv; sys.exit(sys.version_info < (3, 11))
+NOT_FIT = Thimble needs Python 3.11 or newer with venv, and $(PYTHON) is $$($(PYTHON) --version 2>&1)
+ANOTHER = PYTHON=python3.13 chooses another, for example: make $(MAKECMDGOALS) PYTHON=python3.13
+
 # Two lists of pinned packages, the second a superset of the first: to run, and to develop.
 .venv/run: functions/requirements.txt infra/layer/requirements.txt infra/requirements.txt pyproject.toml
+	@$(PYTHON) -c "$(FIT)" 2>/dev/null || { echo "$(NOT_FIT). $(ANOTHER)"; exit 1; }
+	@$(BIN)/python -c "import pip; $(FIT)" 2>/dev/null || { rm -rf .venv && $(PYTHON) -m venv .venv; } || \
+	  { rm -rf .venv; echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv). $(ANOTHER)"; exit 1; }
 	@echo "Installing what Thimble runs on into .venv (about a minute, once)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r infra/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -17,12 +24,13 @@ help:  ## this list
 	@echo "Installing the developers' tools into .venv (about a minute, once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
-OLDER := .venv/sklearn-older
-$(OLDER)/done: .venv/dev tests/sklearn-older.txt
-	@echo "Installing the scikit-learn before the newest into $(OLDER) (half a minute, once)"
-	@test -x $(OLDER)/bin/python || $(BIN)/python -m venv $(OLDER)
-	@$(OLDER)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sklearn-older.txt
+.venv/sklearn-%/done: tests/sklearn-%.txt | .venv/dev
+	@echo "Installing tests/sklearn-$*.txt into $(@D) (half a minute, once)"
+	@test -x $(@D)/bin/python || $(BIN)/python -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+SKLEARN := older oldest
 
 CLIENTS := .venv/clients
 $(CLIENTS)/done: .venv/dev tests/clients/requirements.txt tests/clients/description.txt
@@ -49,8 +57,9 @@ test: .venv/dev  ## the suite, on every core; make test ARGS="-k promise" for a 
 test-wide: .venv/dev  ## the tests that take long, and more examples of the generated ones
 	$(BIN)/pytest -n auto --dist worksteal -m "wide or hypothesis" --hypothesis-profile wide $(ARGS)
 
-test-sklearn-older: $(OLDER)/done  ## export and parity over the minor release of scikit-learn before the newest
-	PYTHONPATH=functions:model:infra:. $(OLDER)/bin/python -m pytest -p no:cacheprovider -m "" --hypothesis-profile wide $(PARITY) $(ARGS)
+test-sklearn-older: $(SKLEARN:%=.venv/sklearn-%/done)  ## export and parity over the scikit-learn before the newest, and the oldest admitted
+	for version in $(SKLEARN); do PYTHONPATH=functions:model:infra:. .venv/sklearn-$$version/bin/python -m pytest \
+	  -p no:cacheprovider -m "" --hypothesis-profile wide $(PARITY) $(ARGS) || exit 1; done
 PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
 
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
@@ -134,19 +143,24 @@ oracle: .venv/oracle  ## drift beside evidently and nannyml
 	@PYTHONPATH=functions:model:infra .venv/oracle/bin/python -W ignore -m tests.drift_oracle
 
 clean:  ## away with what building and testing left behind; .venv stays
-	rm -rf .aws-sam .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .aws-sam .fuzz dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find functions infra model tests -name __pycache__ -prune -exec rm -rf {} +
+
+dist: .venv/dev  ## the wheel and the source archive, in dist: the same commit gives the same bytes
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -d dist
+	@$(BIN)/python -m twine check --strict dist/*
 
 lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c functions/requirements.txt \
-	  --extra tools --extra test pyproject.toml -o tests/requirements.txt
+	  --extra cli --extra tools --extra test pyproject.toml -o tests/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header -c tests/requirements.txt \
-	  --extra tools pyproject.toml -o infra/requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
-	  tests/sklearn-older.in -o tests/sklearn-older.txt
+	  --extra cli --extra tools pyproject.toml -o infra/requirements.txt
+	for version in $(SKLEARN); do $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
+	  tests/sklearn-$$version.in -o tests/sklearn-$$version.txt || exit 1; done
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --no-header \
 	  tests/clients/requirements.in -o tests/clients/requirements.txt
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header \
 	  tests/rehearsal/requirements.in -o tests/rehearsal/requirements.txt
 
-.PHONY: help run test test-wide test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean lock
+.PHONY: help run test test-wide test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean dist lock

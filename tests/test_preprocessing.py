@@ -397,7 +397,7 @@ BINARY, SEVERAL = LABELS == "a", RNG.integers(0, 2, (N, 3))
 CLASSIFIERS: list[Any] = [
     MLPClassifier((5,), activation="tanh", max_iter=20, random_state=0),
     LogisticRegression(),
-    LogisticRegressionCV(Cs=2, cv=2, l1_ratios=(0,), use_legacy_attributes=False, scoring="accuracy"),
+    LogisticRegressionCV(Cs=2, cv=2, scoring="accuracy"),
     SGDClassifier(random_state=0),
     SGDClassifier(loss="log_loss", random_state=0),
     SGDClassifier(loss="modified_huber", random_state=0),

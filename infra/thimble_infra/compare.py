@@ -15,7 +15,7 @@ from thimble_infra import versions
 from thimble_model import reading
 from thimble_model.check import Check, example_rows, facts
 from thimble_model.commands import read_document
-from thimble_model.frames import Table, columns
+from thimble_model.frames import columns
 from thimble_model.unsupported import refusing
 
 
@@ -86,7 +86,7 @@ def _meaning(model: Classifier) -> tuple[object, ...]:
     return model.n_features, features, [(head.name, head.texts, head.multilabel) for head in model.heads]
 
 
-def _agreement(one: Classifier, other: Classifier, table: Table) -> str:
+def _agreement(one: Classifier, other: Classifier, table: pd.DataFrame) -> str:
     found = [model.predict(columns(model.features, _of(model, table))) for model in (one, other)]
     rejected = [sorted(predictions.rejected) for predictions in found]
     both = ~np.isin(np.arange(len(table)), rejected[0] + rejected[1])
@@ -99,7 +99,7 @@ def _agreement(one: Classifier, other: Classifier, table: Table) -> str:
     return text + "".join(f"; rows that {who}: {count}" for who, count in counts.items() if count)
 
 
-def _of(model: Classifier, table: Table) -> Table:
+def _of(model: Classifier, table: pd.DataFrame) -> pd.DataFrame:
     """Columns by name, in the model's own order, where it has names."""
     return table[list(model.feature_names)] if model.feature_names else table
 

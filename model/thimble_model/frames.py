@@ -114,8 +114,8 @@ def known_names(estimator: Any) -> list[str] | None:
 
 def names_in(table: Table) -> list[str] | None:
     """The names of its columns, where all have one."""
-    names = list(table.columns) if is_frame(table) else [None]
-    return names if all(isinstance(name, str) for name in names) else None
+    names = list(table.columns) if is_frame(table) else []
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def is_sparse(table: Table) -> bool:
@@ -128,7 +128,8 @@ def is_sparse(table: Table) -> bool:
 def column(table: Table, i: int) -> Column:
     if is_frame(table):
         return table.iloc[:, i]
-    found: Any = table[:, [i]].toarray().ravel() if sparse.issparse(table) else table[:, i]
+    matrix: Any = table
+    found: NDArray[Any] = matrix[:, [i]].toarray().ravel() if sparse.issparse(matrix) else matrix[:, i]
     return found
 
 
@@ -137,14 +138,15 @@ def label(table: Table, i: int) -> Any:
     return table.columns[i] if is_frame(table) else i
 
 
-def take(table: Table, rows: Sequence[int] | NDArray[np.intp]) -> Table:
+def take(table: Table, rows: list[int] | NDArray[np.intp]) -> Table:
     return table.iloc[rows] if is_frame(table) else table[rows]
 
 
 def estimator_input(estimator: Any, table: Table) -> Any:
     """Rows as the estimator was fitted on them: it warns of names that it does not know."""
     if not is_frame(table):
-        return table.tocsr() if sparse.issparse(table) else table
+        matrix: Any = table
+        return matrix.tocsr() if sparse.issparse(matrix) else matrix
     if is_sparse(table):
         accessor: Any = table.sparse
         return accessor.to_coo().tocsr()

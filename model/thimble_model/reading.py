@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from thimble import spelling
@@ -21,7 +22,7 @@ from thimble.inference.head import label_text
 from thimble.tables import textcells
 from thimble.tables.headers import IDENTIFIERS
 from thimble_model.estimators import heads_of
-from thimble_model.frames import Table, known_names
+from thimble_model.frames import known_names
 from thimble_model.program import Program, document_keys
 from thimble_model.sheets import Nulls, Sheet, opened
 from thimble_model.unsupported import Unsupported
@@ -30,7 +31,7 @@ from thimble_model.unsupported import Unsupported
 class Training(NamedTuple):
     """What a file has for an estimator."""
 
-    rows: Table
+    rows: pd.DataFrame
     labels: NDArray[Any] | None
     others: list[str]  # columns that are no features, and were not read as labels
 
@@ -52,7 +53,7 @@ def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
     return Training(rows, found, others if found is None else [])
 
 
-def rows(path: Path, model: Classifier) -> Table:
+def rows(path: Path, model: Classifier) -> pd.DataFrame:
     """A table of what a document's model takes, whether a value may be missing or not."""
     sheet = opened(path)
     columns = sheet.columns(model.feature_names or ())

@@ -11,9 +11,8 @@ import polars as pl
 
 from thimble.errors import InvalidInput
 from thimble.tables import formats
-from thimble_model.frames import Table
 
-Writer = Callable[[Table], bytes]
+Writer = Callable[[pd.DataFrame], bytes]
 
 
 def writer(path: Path) -> Writer:
@@ -32,7 +31,7 @@ def _delimited(separator: str) -> Writer:
     return lambda table: table.to_csv(index=False, sep=separator).encode()
 
 
-def _in_polars(table: Table) -> pl.DataFrame:
+def _in_polars(table: pd.DataFrame) -> pl.DataFrame:
     """With null for what is missing."""
     return pl.DataFrame(
         {
@@ -42,7 +41,7 @@ def _in_polars(table: Table) -> pl.DataFrame:
     )
 
 
-def _parquet(table: Table) -> bytes:
+def _parquet(table: pd.DataFrame) -> bytes:
     out = io.BytesIO()
     _in_polars(table).write_parquet(out)
     return out.getvalue()

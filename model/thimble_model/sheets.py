@@ -31,7 +31,6 @@ from thimble.tables.compression import BY_EXTENSION
 from thimble.tables.csv import Delimited
 from thimble.tables.jsonlines import JsonLines
 from thimble.tables.values import MISSING
-from thimble_model.frames import Table
 
 STANDARD_INPUT = "-"
 HEADER = formats.Given(header="present")
@@ -130,7 +129,7 @@ class Sheet:
                     found.setdefault(name, []).append(value)
         return {name: _look(values) for name, values in found.items()}
 
-    def table(self, features: Sequence[Feature], nulls: Nulls | None = None) -> Table:
+    def table(self, features: Sequence[Feature], nulls: Nulls | None = None) -> pd.DataFrame:
         """A row a record; InvalidFile for the first record that does not fit, or if there is none."""
         reader, rejected = _reader(features), []
         try:
