@@ -15,7 +15,9 @@ case "$*" in
 esac
 """
 OLDER = '#!/bin/sh\ncase "$*" in *--version*) echo Python 3.9.18 ;; *) exit 1 ;; esac\n'
-HALF = '#!/bin/sh\ncase "$*" in "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python; exit 1 ;; esac\n'
+HALF = """#!/bin/sh
+case "$*" in "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python; exit 1 ;; esac
+"""
 BROKEN = "#!/bin/sh\nexit 1\n"
 
 

@@ -483,7 +483,7 @@ NUMBER_OUTPUTS = pd.DataFrame({"level": NUMBERS["few"].astype(int), "heavy": BIN
         LinearSVC(random_state=0),
         MLPClassifier((3,), max_iter=20, random_state=0),
         GaussianNB(),
-        make_pipeline(KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), LogisticRegression()),
+        make_pipeline(KBinsDiscretizer(3), LogisticRegression()),
     ],
     ids=lambda t: " ".join(str(t).split())[:60],
 )
@@ -533,7 +533,7 @@ class TestFolding:
 
     def test_columns_that_nothing_reads_are_not_computed(self) -> None:
         pipeline = make_pipeline(
-            KBinsDiscretizer(3, encode="ordinal", quantile_method="averaged_inverted_cdf"),
+            KBinsDiscretizer(3, encode="ordinal"),
             SelectKBest(k=1),
             LogisticRegression(),
         )
@@ -613,9 +613,7 @@ class TestRejections:
 
     def test_missing_is_rejected_by_name_where_nothing_handles_it(self) -> None:
         X = NUMBERS[["positive", "any"]]
-        loaded, _ = exported(
-            make_pipeline(KBinsDiscretizer(3, quantile_method="linear"), LogisticRegression()), X
-        )
+        loaded, _ = exported(make_pipeline(KBinsDiscretizer(3), LogisticRegression()), X)
         with pytest.raises(UnprocessableRows, match=r"instances\[0\].any is null, not a number"):
             rows.columns(loaded, [{"positive": 1.0, "any": None}])
 

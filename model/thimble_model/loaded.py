@@ -86,9 +86,10 @@ def _instances(model: Classifier, X: Any) -> list[Any]:
     if is_frame(X):
         return _of_frame(model, X)
     if isinstance(X, np.ndarray) and X.ndim == 2:
-        return [list(row) for row in zip(*map(_plain, X.T), strict=True)]
+        columns = [_plain(column, f"[{i}]") for i, column in enumerate(X.T)]
+        return [list(row) for row in zip(*columns, strict=True)]
     if isinstance(X, list | tuple) and all(isinstance(row, dict | list | tuple | np.ndarray) for row in X):
-        return [_of_row(row) for row in X]
+        return [_of_row(row, _place(i)) for i, row in enumerate(X)]
     raise InvalidInput(f"{WANTED}; this is {_described(X)}")
 
 
@@ -96,36 +97,45 @@ def _described(X: Any) -> str:
     return f"an array of {X.ndim}" if isinstance(X, np.ndarray) else f"of the type {type(X).__name__}"
 
 
-def _of_row(row: Any) -> Any:
+def _of_row(row: Any, place: str) -> Any:
     if isinstance(row, dict):
-        return {str(name): _plain_value(value) for name, value in row.items()}
-    return [_plain_value(value) for value in row]
+        return {str(name): _plain_value(value, f"{place}.{name}") for name, value in row.items()}
+    return [_plain_value(value, f"{place}[{i}]") for i, value in enumerate(row)]
 
 
 def _of_frame(model: Classifier, X: pd.DataFrame) -> list[Any]:
     """The features in the model's order, found as in a file: by name, or where it has none by position."""
     found = headers.features(headers.named([str(name) for name in X.columns], model), model)
     columns = [
-        _plain(X.iloc[:, found[k]]) if k in found else [None] * len(X) for k in range(model.n_features)
+        _plain(X.iloc[:, found[k]], f".{feature.name}" if feature.name else f"[{k}]")
+        if k in found
+        else [None] * len(X)
+        for k, feature in enumerate(model.features)
     ]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _plain(column: Any) -> list[Any]:
+def _plain(column: Any, place: str) -> list[Any]:
     """A column's values as JSON has them: null for what is missing."""
     gone = absent(column)
     values = column.tolist()
     if column.dtype.kind in "biuf" and not gone.any():
         return list(values)
-    return [None if none else _plain_value(value) for none, value in zip(gone, values, strict=True)]
+    return [
+        None if none else _plain_value(value, f"{_place(i)}{place}")
+        for i, (none, value) in enumerate(zip(gone, values, strict=True))
+    ]
 
 
-def _plain_value(value: Any) -> Any:
+def _plain_value(value: Any, place: str) -> Any:
     if is_missing(value):
         return None
-    if isinstance(value, np.generic):
-        return value.item()
-    return float(value) if isinstance(value, Decimal | Fraction) else value
+    if isinstance(value, Decimal | Fraction):
+        return float(value)
+    found = value.item() if isinstance(value, np.generic) else value
+    if isinstance(found, str | int | float):
+        return found
+    raise InvalidInput(f"{place} is a {type(value).__name__}; the model takes numbers, texts and booleans")
 
 
 def _answers(model: Classifier, predictions: Predictions) -> dict[str, Any]:
