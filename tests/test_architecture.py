@@ -63,7 +63,8 @@ LIBRARIES_OF_THE_CORE = {
     "orjson",
     "polars",
     "backports",
-}  # polars, backports.zstd: of the file formats alone
+    "compression",
+}  # polars, and zstd by its two names: of the file formats alone
 HEAVY = {
     *("aws_lambda_powertools", "boto3", "botocore", "pydantic", "requests", "urllib3"),
     *("sklearn", "scipy", "pandas", "polars", "pyarrow", "aws_xray_sdk"),
@@ -119,7 +120,8 @@ def imported(path: Path) -> set[str]:
 
 
 def thimble_modules(path: Path) -> set[str]:
-    return {layer_of(name.split(".")[1:3]) for name in imported(path) if name.startswith("thimble.")}
+    found = {name for name in imported(path) if name.startswith("thimble.")} - {"thimble.__version__"}
+    return {layer_of(name.split(".")[1:3]) for name in found}
 
 
 def layer_of(names: list[str]) -> str:

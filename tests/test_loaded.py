@@ -19,7 +19,7 @@ from thimble.files.jobs import Options
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
 from thimble.web import routes
-from thimble.web.http import Request
+from thimble.web.app import Request
 from thimble_infra import classifying
 from thimble_model import Model, export, load
 from thimble_model.examples import EXAMPLES

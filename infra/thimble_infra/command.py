@@ -15,3 +15,7 @@ def main() -> None:
 
 def missing(error: ModuleNotFoundError) -> str:
     return f"thimble: the command needs {error.name}, which is not installed: pip install '{EXTRA}'"
+
+
+if __name__ == "__main__":
+    main()
