@@ -105,7 +105,7 @@ def _title(model: "Classifier") -> str:
 def banner(model: "Classifier", address: str) -> str:
     """Lines to copy, with a row that the model knows."""
     document = model.document
-    rows = document.examples.rows[:1] if document.examples else [[0.0] * document.n_features_in]
+    rows = document.examples.rows[:1] if document.examples else [[0.0] * model.n_features]
     body = json.dumps({"instances": rows})
     shown = body if len(body) <= LONGEST_LINE else '{"instances": [[...]]}'
     return f"""
