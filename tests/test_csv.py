@@ -138,7 +138,7 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
         ("1_000", 'petal width (cm) is "1_000", not a number'),
         ('"1,5"', 'petal width (cm) is "1,5", not a number; decimals take a point'),
         ('"1,500,000"', 'petal width (cm) is "1,500,000", not a number'),
-        ('"5"1', 'petal width (cm) is ""5"1", not a number'),
+        ('"5"1', 'the record has text after a closing "'),
         ("1e999", 'petal width (cm) is "1e999", too large, not a finite number'),
         ("x" * 99, f'petal width (cm) is "{"x" * 40}…", not a number'),
     ],
@@ -224,6 +224,21 @@ def test_a_long_quoted_field_is_none_wherever_the_block_ends(text: str, limit: i
         for cut in range(1, len(data)):
             early = dialect.ends(data[:cut], final=False).tolist()
             assert early == whole[: len(early)]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("text", ["x", " ", '"x', "'"])
+def test_text_after_a_closing_quote_costs_its_record_alone(text: str, newline: str) -> None:
+    rows = [f'"{k}"{text * (k in (1, 4))},5,3,1,.2{newline}' for k in range(6)]
+    reason = 'the record has text after a closing "'
+    data = HEADER.replace(b"\n", newline.encode()) + "".join(rows).encode()
+    assert reasons(data) == [(3, reason), (6, reason)]
+    assert reasons(data, size=7) == reasons(data)
+
+
+def test_a_header_with_text_after_a_closing_quote_refuses_the_file() -> None:
+    with pytest.raises(InvalidFile, match='^the header has text after a closing "$'):
+        classified(b'"id"x' + HEADER[2:] + b"1,5,3,1,.2\n")
 
 
 # Which column is what.

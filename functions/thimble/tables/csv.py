@@ -104,19 +104,21 @@ class Delimited(TextReader):
     def _fitting(self, block: Block, tokens: Tokens, rejections: Rejections) -> tuple[Flags, int]:
         """Which records can be read, and how many lines are blank; whatever is neither is rejected."""
         n = len(block.ends)
-        if len(tokens.strays) == 0 and self.width > 1 and tokens.even(n, self.width):
+        strays, torn = tokens.strays, tokens.torn
+        if len(strays) == len(torn) == 0 and self.width > 1 and tokens.even(n, self.width):
             return np.ones(n, np.bool_), 0
-        widths, blank = tokens.widths, 0
-        open_ = np.zeros(n, np.bool_)
-        open_[np.searchsorted(block.ends, tokens.strays)] = True
-        fits: Flags = (widths == self.width) & ~open_
+        widths, blank, quote = tokens.widths, 0, self.dialect.quote.decode()
+        open_, torn_ = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+        open_[np.searchsorted(block.ends, strays)] = True
+        torn_[np.searchsorted(block.ends, torn)] = True
+        fits: Flags = (widths == self.width) & ~open_ & ~torn_
         if self.width == 1:
             fits &= ~block.blank
         for i in np.flatnonzero(~fits).tolist():
             if open_[i]:
-                rejections.add(
-                    block, i, f"the record opens a {self.dialect.quote.decode()} that is never closed"
-                )
+                rejections.add(block, i, f"the record opens a {quote} that is never closed")
+            elif torn_[i]:
+                rejections.add(block, i, f"the record has text after a closing {quote}")
             elif self._is_blank(block.record(i)):
                 blank += 1
             else:

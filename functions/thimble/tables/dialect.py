@@ -136,6 +136,13 @@ class Tokens:
         return np.empty(0, np.intp) if self._fields is None else self._fields.strays
 
     @property
+    def torn(self) -> Positions:
+        """The quotes that close a field and have more text after them in the cell."""
+        if self._fields is None:
+            return np.empty(0, np.intp)
+        return self._fields.closes[~self._end_cells]
+
+    @property
     def widths(self) -> NDArray[np.intp]:
         """(n,) cells in each record."""
         newlines = np.flatnonzero(self._buffer[self.separators] == NEWLINE)
@@ -150,13 +157,9 @@ class Tokens:
         buffer = self._buffer.copy()
         quotes = buffer == ord(self.dialect.quote)
         buffer[self._inside & (self._separating | quotes)] = DAMAGED
-        opens, closes = self._fields.opens, self._fields.closes
-        after = self._buffer[closes + 1]  # data end with a newline, so there is one
-        whole = (after == ord(self.dialect.delimiter)) | (after == NEWLINE)
-        whole |= (after == RETURN) & (self._buffer[np.minimum(closes + 2, len(buffer) - 1)] == NEWLINE)
         kept = np.ones(len(buffer), np.bool_)
-        kept[opens[whole]] = False
-        kept[closes[whole]] = False
+        kept[self._fields.opens[self._end_cells]] = False
+        kept[self._fields.closes[self._end_cells]] = False
         return _utf8(buffer[kept].tobytes())
 
     @property
@@ -196,6 +199,16 @@ class Tokens:
     @cached_property
     def _fields(self) -> Quoted | None:
         return self.dialect.quoted(self.data, final=True)
+
+    @cached_property
+    def _end_cells(self) -> Flags:
+        """Which of the closing quotes end their cell."""
+        assert self._fields is not None
+        closes = self._fields.closes
+        after = self._buffer[closes + 1]  # data end with a newline, so there is one
+        ends: Flags = (after == ord(self.dialect.delimiter)) | (after == NEWLINE)
+        ends |= (after == RETURN) & (self._buffer[np.minimum(closes + 2, len(self.data) - 1)] == NEWLINE)
+        return ends
 
     @cached_property
     def _inside(self) -> Flags | None:

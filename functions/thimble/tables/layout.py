@@ -95,8 +95,11 @@ def _laid_out(name: str, first: First, head: bytes, classifier: Classifier, give
     header = headers.named(first.cells, classifier)
     mark = BOM if head.startswith(BOM) else b""
     if headers.is_header(header, classifier, given.header, SAYING):
-        if len(Tokens(first.dialect, first.raw + first.dialect.newline).strays):
-            raise InvalidFile(f"the header opens a {first.dialect.quote.decode()} that is never closed")
+        tokens, quote = Tokens(first.dialect, first.raw + first.dialect.newline), first.dialect.quote.decode()
+        if len(tokens.strays):
+            raise InvalidFile(f"the header opens a {quote} that is never closed")
+        if len(tokens.torn):
+            raise InvalidFile(f"the header has text after a closing {quote}")
         features = matching.features(header, classifier)
         new = column_names(classifier)
         delimiter = first.dialect.delimiter
