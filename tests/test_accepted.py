@@ -24,11 +24,12 @@ from sklearn.preprocessing import (
 )
 
 from thimble.errors import shortened
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.fields import shown
 from thimble.tables import rows
 from thimble_model import Unsupported, export
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -40,7 +41,7 @@ WHICH = RNG.integers(0, 2, N)
 
 def assert_same(fitted: Any, given: Any, table: pd.DataFrame) -> Classifier:
     found = load(export(fitted, given))
-    answers = found.predict(columns(found.features, table))
+    answers = found.predict(as_batch(found.features, table))
     assert not answers.rejected
     wanted = fitted.predict_proba(given if sparse.issparse(given) else table)
     np.testing.assert_allclose(answers.outputs[0].probabilities.T, wanted, rtol=0, atol=1e-12)
@@ -61,8 +62,8 @@ def test_booleans_with_gaps_are_imputed(null: Any, strategy: str, after: Any) ->
     fitted = make_pipeline(prepared, LogisticRegression()).fit(table, WHICH)
     found = assert_same(fitted, table, table)
     assert found.features[0][1:3] == ("boolean", True)
-    values = rows.columns(found, [{"flag": None, "x": 0.5}, {"flag": True, "x": 0.5}])
-    answers = found.predict(values)
+    values = rows.batch(found.schema, [{"flag": None, "x": 0.5}, {"flag": True, "x": 0.5}])
+    answers = found.predict(Batch.of(found.features, values))
     assert not answers.rejected
 
 
@@ -98,7 +99,7 @@ def test_uniform_quantiles_of_a_sparse_matrix_export_and_refuse_what_is_negative
     fitted.fit(given, WHICH)
     found = assert_same(fitted, given, pd.DataFrame(given.toarray()))
     strangers = [[0.0, 1e300], [-0.0, 5e-324], [-5e-324, 1.0], [0.0, -1.0]]
-    rejected = found.predict(np.array(strangers).T).rejected
+    rejected = found.predict(Batch.of(found.features, np.array(strangers).T)).rejected
     for i, row in enumerate(strangers):
         refused = False
         try:
@@ -130,7 +131,7 @@ def test_a_column_that_was_empty_may_be_scaled_before_it_is_imputed(scaler: Any,
     later = table.assign(empty=np.resize([np.nan, 0.0, 5.0, -1e300], N))
     for strangers in (table, later):
         found = load(export(fitted, table))
-        answers = found.predict(columns(found.features, strangers))
+        answers = found.predict(as_batch(found.features, strangers))
         assert not answers.rejected
         wanted = fitted.predict_proba(strangers)
         np.testing.assert_allclose(answers.outputs[0].probabilities.T, wanted, rtol=0, atol=1e-9)
@@ -220,7 +221,7 @@ def test_a_category_that_is_nearly_known_is_said_to_be(city: str, likeness: str)
     table = pd.DataFrame({"city": np.resize(CITIES, N)})
     fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(table, WHICH)
     found = load(export(fitted, table))
-    [sentence] = found.predict([[city]]).rejected.values()
+    [sentence] = found.predict(Batch.of(found.features, [[city]])).rejected.values()
     known = ", ".join(map(repr, sorted(CITIES)))
     assert sentence == f"city is not a category that the model knows ({known})" + (
         f"; {likeness}" if likeness else ""
@@ -231,7 +232,8 @@ def test_a_category_that_is_nearly_known_is_said_to_be(city: str, likeness: str)
 def test_of_many_categories_the_near_one_is_named_all_the_same() -> None:
     table = pd.DataFrame({"city": [f"City {i % 30}" for i in range(N)]})
     fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(table, WHICH)
-    found = load(export(fitted, table)).predict([["city 7", "City 7", "elsewhere"]])
+    model = load(export(fitted, table))
+    found = model.predict(Batch.of(model.features, [["city 7", "City 7", "elsewhere"]]))
     near = "it differs from 'City 7' only in case"
     sentence = "city is not a category that the model knows"
     assert found.rejected == {0: f"{sentence}; {near}", 2: sentence}
@@ -241,7 +243,11 @@ def test_large_numbers_are_told_apart_in_a_sentence() -> None:
     stamps = [1_700_000_000_000_000_000, 1_700_000_000_000_000_256]
     table = pd.DataFrame({"t": np.resize(stamps, N)})
     fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(table, WHICH)
-    [sentence] = load(export(fitted, table)).predict([np.array([5.0])]).rejected.values()
+    [sentence] = (
+        load(export(fitted, table))
+        .predict(Batch.of(load(export(fitted, table)).features, [np.array([5.0])]))
+        .rejected.values()
+    )
     assert sentence.endswith("(1.7e+18, 1.7000000000000003e+18)")
 
 

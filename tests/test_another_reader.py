@@ -307,7 +307,7 @@ def test_so_it_does_of_the_worked_examples(name: str) -> None:
 
 def assert_same_answers(data: bytes, instances: list[list[Any]]) -> None:
     document, classifier = json.loads(data), load(data)
-    found = classifier.predict(rows.columns(classifier, instances))
+    found = classifier.predict(rows.batch(classifier.schema, instances))
     assert not found.rejected
     for i, row in enumerate(instances):
         answers = answer(document, row)

@@ -28,22 +28,23 @@ LAYERS = (
     *(
         f"inference.{name}"
         for name in (
-            *("strict_json", "arrays", "cost", "fields", "network", "normal", "features", "predictions"),
-            *("head", "outputs", "reference", "steps", "preprocessing", "document", "classifier"),
+            *("strict_json", "arrays", "cost", "fields", "network", "normal", "features", "batch"),
+            *("predictions", "head", "outputs", "reference", "steps", "preprocessing", "document"),
+            "classifier",
         )
     ),
     *("drift.counting", "drift.waiting", "drift.report"),
-    *(f"tables.{name}" for name in ("members", "values", "textcells", "headers", "rows", "answers")),
+    *(f"tables.{name}" for name in ("members", "cells", "header", "rows", "tensors", "npy", "answers")),
     *("registry.pointer", "registry.cache", "registry.canary"),
     *(
         f"tables.{name}"
         for name in (
-            *("compression", "blocks", "columns", "added", "appending", "matching", "text_columns"),
-            *("decimals", "quotes", "dialect", "csv", "uniform", "jsonlines", "json_array", "layout"),
+            *("compression", "blocks", "tokens", "dialect", "fast", "csv"),
+            *("decimals", "uniform", "jsonlines", "json_array"),
             *("thrift", "parquet", "formats"),
         )
     ),
-    *("web.options", "web.tables", "web.tensors", "web.bodies", "web.codings", "web.media"),
+    *("web.options", "web.bodies", "web.codings", "web.media"),
     *("settings", "telemetry", "drift.recent", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(f"files.{name}" for name in ("events", "streams", "uploads", "jobs", "multipart", "pipeline")),
@@ -76,8 +77,9 @@ SPOKEN_LATER = {
     *(
         "thimble.inference.preprocessing",
         "thimble.inference.steps",
-        "thimble.web.media.delimited",
-        "thimble.web.media.npy",
+        "thimble.tables.csv",
+        "thimble.tables.npy",
+        "thimble.tables.tensors",
         "thimble.web.codings",
         "thimble.drift.report",
         "thimble.credentials",
@@ -163,6 +165,27 @@ def test_nothing_that_ships_imports_the_developers_side() -> None:
     assert len(shipped) > 50
     for path in shipped:
         assert not {name.split(".")[0] for name in imported(path)} & NEVER_SHIPPED, path
+
+
+def test_polars_stays_behind_its_seam() -> None:
+    using = {path.stem for path in FUNCTIONS.rglob("*.py") if "polars" in imported(path)}
+    assert using == {"fast", "parquet"}
+
+
+WITHOUT_POLARS = """
+import sys
+sys.modules["polars"] = None
+from thimble.tables import csv, jsonlines, npy
+from thimble.inference.features import Feature, Schema
+schema = Schema.of([Feature("a", "number", True), Feature("b", "text", True, frozenset({"x"}))], [])
+rows = csv.body(b"a,b\\n" + b"1,x\\n,y\\n" * 20, {}).batch(schema, 99)
+assert rows.rows == 40 and not rows.faults
+assert jsonlines.body(b'{"a": 1, "b": "x"}', {}).batch(schema, 9).texts[1].tolist() == ["x"]
+"""
+
+
+def test_the_api_reads_tables_without_polars() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_POLARS], check=True, env={"PYTHONPATH": str(FUNCTIONS)})
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

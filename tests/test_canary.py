@@ -3,14 +3,17 @@
 import base64
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from numpy.typing import NDArray
 
 from thimble import telemetry
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.features import Feature
 from thimble.registry import canary
@@ -44,6 +47,10 @@ def another(document: dict[str, Any], shift: float = 0.0) -> Classifier:
 CURRENT, CANDIDATE = another(IRIS), another(IRIS, 0.5)
 
 
+def chosen(features: Sequence[Feature], columns: Any, percent: float, version: str) -> NDArray[np.bool_]:
+    return canary.chosen(features, Batch.of(features, columns), percent, version)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("percent", [0.0, 0.5, 1.0, 10.0, 50.0, 99.0, 100.0])
 @pytest.mark.parametrize("kind", ["spread", "close together", "few values"])
@@ -55,35 +62,35 @@ def test_a_share_of_the_rows_goes_to_the_candidate(version: str, percent: float,
         "few values": rng.permutation(20**4)[:n] // 20 ** np.arange(4)[:, np.newaxis] % 20 / 1.0,
     }[kind]
     p = percent / 100
-    found = canary.chosen(NUMBERS, X, percent, version).sum()
+    found = chosen(NUMBERS, X, percent, version).sum()
     assert abs(found - n * p) <= 5 * math.sqrt(n * p * (1 - p))  # one in two million, were it by chance
 
 
 def test_a_row_meets_the_same_version_alone_and_in_any_company() -> None:
     X = np.random.default_rng(1).normal(size=(4, 500))
-    together = canary.chosen(NUMBERS, X, 30, VERSIONS[0])
-    alone = [canary.chosen(NUMBERS, X[:, [i]], 30, VERSIONS[0])[0] for i in range(500)]
-    backwards = canary.chosen(NUMBERS, X[:, ::-1], 30, VERSIONS[0])[::-1]
-    as_columns = canary.chosen(NUMBERS, list(X), 30, VERSIONS[0])
+    together = chosen(NUMBERS, X, 30, VERSIONS[0])
+    alone = [chosen(NUMBERS, X[:, [i]], 30, VERSIONS[0])[0] for i in range(500)]
+    backwards = chosen(NUMBERS, X[:, ::-1], 30, VERSIONS[0])[::-1]
+    as_columns = chosen(NUMBERS, list(X), 30, VERSIONS[0])
     assert alone == together.tolist() == backwards.tolist() == as_columns.tolist()
 
 
 def test_a_larger_share_keeps_the_rows_of_a_smaller_one() -> None:
     X = np.random.default_rng(2).normal(size=(4, 5000))
-    few, many = (canary.chosen(NUMBERS, X, percent, VERSIONS[0]) for percent in (10, 25))
+    few, many = (chosen(NUMBERS, X, percent, VERSIONS[0]) for percent in (10, 25))
     assert (many[few]).all()
 
 
 def test_another_version_on_trial_takes_other_rows() -> None:
     X = np.random.default_rng(3).normal(size=(4, 5000))
-    one, other = (canary.chosen(NUMBERS, X, 10, version) for version in VERSIONS[:2])
+    one, other = (chosen(NUMBERS, X, 10, version) for version in VERSIONS[:2])
     assert (one & other).sum() < 100  # 50 by chance
 
 
 def test_the_order_of_the_values_is_part_of_the_row() -> None:
     X = np.random.default_rng(4).normal(size=(4, 5000))
     swapped = X[[1, 0, 2, 3]]
-    same = canary.chosen(NUMBERS, X, 50, VERSIONS[0]) == canary.chosen(NUMBERS, swapped, 50, VERSIONS[0])
+    same = chosen(NUMBERS, X, 50, VERSIONS[0]) == chosen(NUMBERS, swapped, 50, VERSIONS[0])
     assert 2200 < same.sum() < 2800
 
 
@@ -93,26 +100,26 @@ def test_what_is_equal_to_the_model_is_equal_here() -> None:
     one: list[Any] = [np.array([0.0, np.nan]), ["a", None], ["x", 1]]
     other: list[Any] = [np.array([-0.0, negative_nan]), ("a", None), [None, {"y": []}]]
     for percent in range(0, 100, 5):
-        answers = [canary.chosen(MIXED, columns, percent, VERSIONS[0]).tolist() for columns in (one, other)]
+        answers = [chosen(MIXED, columns, percent, VERSIONS[0]).tolist() for columns in (one, other)]
         assert answers[0] == answers[1]
 
 
 def test_texts_are_told_apart_and_spread() -> None:
     texts = [f"text {i}" for i in range(20_000)]
     columns = [np.zeros(20_000), texts, [None] * 20_000]
-    found = canary.chosen(MIXED, columns, 10, VERSIONS[0])
+    found = chosen(MIXED, columns, 10, VERSIONS[0])
     assert abs(found.sum() - 2000) < 5 * math.sqrt(20_000 * 0.09)
     assert (
         found.tolist()
-        == canary.chosen(MIXED, [columns[0], np.array(texts, object), texts], 10, VERSIONS[0]).tolist()
+        == chosen(MIXED, [columns[0], np.array(texts, object), texts], 10, VERSIONS[0]).tolist()
     )
 
 
 @pytest.mark.parametrize("percent", [0, 30, 100])
 def test_every_row_gets_the_bits_of_the_version_that_answers_it(percent: float) -> None:
-    X = np.random.default_rng(5).uniform(0, 7, (4, 700))
-    found = canary.predict(CURRENT, CANDIDATE, X, percent)
-    whole = {model.digest: model.predict(X) for model in (CURRENT, CANDIDATE)}
+    batch = Batch.of(CURRENT.features, np.random.default_rng(5).uniform(0, 7, (4, 700)))
+    found = canary.predict(CURRENT, CANDIDATE, batch, percent)
+    whole = {model.digest: model.predict(batch) for model in (CURRENT, CANDIDATE)}
     for row, version in enumerate(found.versions):
         assert (
             found.outputs[0].probabilities[:, row] == whole[version].outputs[0].probabilities[:, row]
@@ -125,21 +132,17 @@ def test_every_row_gets_the_bits_of_the_version_that_answers_it(percent: float) 
 def test_rejected_rows_keep_their_places() -> None:
     X = np.random.default_rng(6).uniform(0, 7, (4, 200))
     X[:, ::7] = 1e308
-    assert set(canary.predict(CURRENT, CANDIDATE, X, 50).rejected) == set(range(0, 200, 7))
+    batch = Batch.of(CURRENT.features, X)
+    assert set(canary.predict(CURRENT, CANDIDATE, batch, 50).rejected) == set(range(0, 200, 7))
 
 
 def test_a_pipeline_of_texts_and_missing_values_can_be_tried() -> None:
     current, candidate = another(PENGUINS), another(PENGUINS, 0.5)
     rows = PENGUINS["examples"]["rows"] * 20
-    columns = [
-        np.array([np.nan if v is None else v for v in column], np.float64)
-        if feature.numeric
-        else list(column)
-        for feature, column in zip(current.features, zip(*rows, strict=True), strict=True)
-    ]
-    found = canary.predict(current, candidate, columns, 50)
+    batch = Batch.of(current.features, [*zip(*rows, strict=True)])
+    found = canary.predict(current, candidate, batch, 50)
     assert set(found.versions) == {current.digest, candidate.digest}
-    whole = {model.digest: model.predict(columns) for model in (current, candidate)}
+    whole = {model.digest: model.predict(batch) for model in (current, candidate)}
     for row, version in enumerate(found.versions):
         assert (
             found.outputs[0].probabilities[:, row] == whole[version].outputs[0].probabilities[:, row]
@@ -148,7 +151,8 @@ def test_a_pipeline_of_texts_and_missing_values_can_be_tried() -> None:
 
 def test_disagreements_are_rows_with_another_label_or_answered_by_one_alone() -> None:
     X = np.random.default_rng(7).uniform(0, 7, (4, 300))
-    one, other = CURRENT.predict(X), CANDIDATE.predict(X)
+    batch = Batch.of(CURRENT.features, X)
+    one, other = CURRENT.predict(batch), CANDIDATE.predict(batch)
     differ = int((one.outputs[0].labels != other.outputs[0].labels).sum())
     assert differ > 0
     assert canary.disagreements(one, other) == differ
@@ -247,10 +251,9 @@ def test_the_shadow_answers_nothing_and_its_disagreements_are_counted(noted: dic
     plain = door(Trial(CANDIDATE.digest, 0))("/classify", {"instances": ROWS})
     shadowed = door(Trial(CANDIDATE.digest, shadow=True))("/classify", {"instances": ROWS})
     assert [row | {"version": CURRENT.digest} for row in shadowed["predictions"]] == plain["predictions"]
-    columns = np.array(ROWS).T
-    differ = (
-        CURRENT.predict(columns).outputs[0].labels != CANDIDATE.predict(columns).outputs[0].labels
-    ).sum()
+    batch = Batch.of(CURRENT.features, np.array(ROWS).T)
+    one, other = CURRENT.predict(batch), CANDIDATE.predict(batch)
+    differ = (one.outputs[0].labels != other.outputs[0].labels).sum()
     assert (noted["shadow_rows"], noted["shadow_disagreements"]) == (200, differ)
     assert differ > 0
 

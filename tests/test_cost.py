@@ -11,6 +11,7 @@ from sklearn.neural_network import MLPClassifier
 
 from thimble.errors import InvalidModel
 from thimble.inference import cost, strict_json
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.cost import MAX_MULTIPLICATIONS, MAX_NUMBERS, Cost
 from thimble.inference.document import MAX_MEMORY
@@ -84,7 +85,7 @@ def peak_of(classifier: Classifier, rows: int) -> int:
     columns = np.ones((classifier.n_features, rows))
     tracemalloc.start()
     try:
-        classifier.predict(columns)
+        classifier.predict(Batch.of(classifier.features, columns))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -100,7 +101,7 @@ def test_the_widest_network_takes_no_more_memory_for_many_rows() -> None:
 def test_a_column_that_a_step_reads_often_takes_no_more_memory(repeated: int) -> None:
     found = load(orjson.dumps(prepared(reading(repeated, op="require"))))
     tracemalloc.start()
-    found.predict([np.full(200, np.nan)])
+    found.predict(Batch.of(found.features, [np.full(200, np.nan)]))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64 * 2**20
@@ -109,10 +110,18 @@ def test_a_column_that_a_step_reads_often_takes_no_more_memory(repeated: int) ->
 def test_the_size_of_a_chunk_changes_no_bit() -> None:
     wide = load(orjson.dumps(hidden(20_000, 2)))
     X = np.random.default_rng(0).normal(size=(2, 300))
-    together = wide.predict(X).outputs[0].probabilities
-    alone = [wide.predict(X[:, i : i + 1]).outputs[0].probabilities for i in range(300)]
+    together = wide.predict(Batch.of(wide.features, X)).outputs[0].probabilities
+    alone = [
+        wide.predict(Batch.of(wide.features, X[:, i : i + 1])).outputs[0].probabilities for i in range(300)
+    ]
     assert together.tobytes() == np.hstack(alone).tobytes()
-    assert wide._replace(chunk=4).predict(X).outputs[0].probabilities.tobytes() == together.tobytes()
+    assert (
+        wide._replace(chunk=4)
+        .predict(Batch.of(wide._replace(chunk=4).features, X))
+        .outputs[0]
+        .probabilities.tobytes()
+        == together.tobytes()
+    )
 
 
 VALUES = {

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,18 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.drift.counting import count, none, unpacked
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Counts, Numbers, Predicted, Reference
 from thimble_model.examples import EXAMPLES
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
-PENGUINS_ROWS = columns(PENGUINS.features, EXAMPLES["penguins"]()[0])
+PENGUINS_ROWS = as_batch(PENGUINS.features, EXAMPLES["penguins"]()[0])
 
 
-def counted(classifier: Classifier, rows: Any) -> Counts:
+def counted(classifier: Classifier, rows: Batch) -> Counts:
     assert classifier.reference is not None
     return count(classifier.reference, rows, classifier.predict(rows))
 
@@ -33,7 +33,7 @@ def of_numbers(edges: list[float], values: list[float]) -> list[int]:
     output = Predicted(np.zeros(2, np.int64), bins)
     reference = Reference(0, (bins,), (output,))
     counts: list[int] = (
-        unpacked(reference, count(reference, np.array([values]), nothing)).features[0].tolist()
+        unpacked(reference, count(reference, Batch(np.array([values]), {}), nothing)).features[0].tolist()
     )
     return counts
 
@@ -59,7 +59,7 @@ def test_the_training_data_are_what_the_reference_says(name: str) -> None:
     classifier = load((ROOT / f"model/{name}.json").read_bytes())
     reference = classifier.reference
     assert reference is not None
-    found = unpacked(reference, counted(classifier, columns(classifier.features, EXAMPLES[name]()[0])))
+    found = unpacked(reference, counted(classifier, as_batch(classifier.features, EXAMPLES[name]()[0])))
     assert found.rows == reference.rows
     for k, feature in enumerate(reference.features):
         assert feature is not None
@@ -73,26 +73,22 @@ def test_the_training_data_are_what_the_reference_says(name: str) -> None:
 def test_any_split_adds_up_to_the_same_counts(cuts: list[int]) -> None:
     assert PENGUINS.reference is not None
     edges = [0, *sorted(cuts), 344]
-    parts = [
-        counted(PENGUINS, [column[a:b] for column in PENGUINS_ROWS]) for a, b in pairwise(edges) if a < b
-    ]
+    parts = [counted(PENGUINS, PENGUINS_ROWS.take(slice(a, b))) for a, b in pairwise(edges) if a < b]
     assert sum(parts, none(PENGUINS.reference)).tolist() == counted(PENGUINS, PENGUINS_ROWS).tolist()
 
 
 def test_many_rows_are_counted_as_few_are() -> None:
     """Past the size of a chunk."""
     assert PENGUINS.reference is not None
-    rows = [
-        np.tile(column, 300) if isinstance(column, np.ndarray) else column * 300 for column in PENGUINS_ROWS
-    ]
+    numbers, texts, *_ = PENGUINS_ROWS
+    rows = Batch(np.tile(numbers, 300), {k: np.tile(column, 300) for k, column in texts.items()})
     assert counted(PENGUINS, rows).tolist() == (300 * counted(PENGUINS, PENGUINS_ROWS)).tolist()
 
 
 def test_an_unknown_text_and_a_missing_one_are_told_apart() -> None:
-    rows = [column[:3] for column in PENGUINS_ROWS]
-    rows[5] = ["male", None, "unknown"]
+    rows = PENGUINS_ROWS.take(slice(3))
+    rows.texts[5][:] = ["male", None, "unknown"]
     reference = PENGUINS.reference
     assert reference is not None
-    nothing = PENGUINS.predict([column[:3] for column in PENGUINS_ROWS])
-    found = unpacked(reference, count(reference, rows, nothing))
+    found = unpacked(reference, count(reference, rows, PENGUINS.predict(PENGUINS_ROWS.take(slice(3)))))
     assert found.features[5].tolist() == [1, 1, 1, 0]

@@ -10,10 +10,11 @@ from scipy.spatial.distance import jensenshannon
 
 from thimble.drift import report
 from thimble.drift.counting import count, none
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
@@ -40,8 +41,10 @@ SHIFTS: dict[str, Any] = {
 
 def reported(classifier: Classifier, table: Any) -> dict[str, Any]:
     assert classifier.reference is not None
-    rows = columns(classifier.features, table)
-    found = report.report(classifier, count(classifier.reference, rows, classifier.predict(rows)))
+    rows = as_batch(classifier.features, table)
+    found = report.report(
+        classifier, count(classifier.reference, rows, classifier.predict(Batch.of(classifier.features, rows)))
+    )
     assert found is not None
     return found
 

@@ -20,6 +20,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 from thimble.inference.document import HISTORY, parse
 from thimble.inference.network import Network
@@ -254,6 +255,7 @@ def test_the_data_teams_own_documents_load_unchanged() -> None:
     }
     assert document.outputs[0].scorer.card["activation"] == "relu"
     assert (document.schema.names, document.name) == (None, "")
-    predicted = load(data).predict(X.to_numpy().T).outputs[0].labels
+    model = load(data)
+    predicted = model.predict(Batch.of(model.features, X.to_numpy().T)).outputs[0].labels
     assert (predicted == pd.factorize(Y)[0]).mean() > 0.95
     assert document.history["n_iter"] == len(document.history["loss_curve"])

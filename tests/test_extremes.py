@@ -39,11 +39,12 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.steps.arithmetic import FUNCTIONS
 from thimble.tables import rows
 from thimble_model import Unsupported, export
-from thimble_model.frames import columns, json_rows
+from thimble_model.frames import as_batch, json_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -149,8 +150,8 @@ def ours(classifier: Classifier, row: pd.DataFrame) -> NDArray[np.float64] | Non
     fits = [feature.takes(value) for feature, value in zip(classifier.features, values, strict=True)]
     if not all(fits):
         return None
-    found = classifier.predict(rows.columns(classifier, [dict(zip(NAMES, values, strict=True))]))
-    by_position = classifier.predict(columns(classifier.features, row))
+    found = classifier.predict(rows.batch(classifier.schema, [dict(zip(NAMES, values, strict=True))]))
+    by_position = classifier.predict(as_batch(classifier.features, row))
     assert found.outputs[0].probabilities.tobytes() == by_position.outputs[0].probabilities.tobytes()
     return None if found.rejected else found.outputs[0].probabilities.T
 
@@ -211,7 +212,7 @@ def test_a_strange_row_is_answered_or_refused_alike(data: st.DataObject, estimat
 
 def assert_alike(fitted: Any, table: pd.DataFrame, strangers: pd.DataFrame) -> None:
     classifier = load(export(fitted, table))
-    found = classifier.predict(columns(classifier.features, strangers))
+    found = classifier.predict(as_batch(classifier.features, strangers))
     for i in range(len(strangers)):
         wanted = numbers_of(fitted, strangers.iloc[[i]])
         assert (wanted is None) == (i in found.rejected)
@@ -288,7 +289,9 @@ def test_a_tiny_row_is_normalized_where_scikit_learn_does(norm: str, way: str) -
     rows_given = sparse.csr_matrix(strangers.to_numpy()) if way == "sparse given" else strangers
     [head], [scores] = (
         classifier.heads,
-        classifier.predict([strangers[name].to_numpy() for name in strangers]).outputs,
+        classifier.predict(
+            Batch.of(classifier.features, [strangers[name].to_numpy() for name in strangers])
+        ).outputs,
     )
     np.testing.assert_allclose(scores.probabilities.T, fitted.predict_proba(rows_given), rtol=0, atol=1e-12)
     assert [head.classes[i] for i in scores.labels] == fitted.predict(rows_given).tolist()
@@ -344,7 +347,8 @@ def test_no_step_makes_a_number_of_a_missing_one_unasked(step: dict[str, Any]) -
         "out_activation": "logistic",
         "preprocessing": {"types": ["number"] * 2, "missing": [0], "steps": [step], "outputs": [2]},
     }
-    found = load(orjson.dumps(document)).predict([np.array([np.nan, 0.5]), np.array([1.0, 1.0])])
+    model = load(orjson.dumps(document))
+    found = model.predict(Batch.of(model.features, [np.array([np.nan, 0.5]), np.array([1.0, 1.0])]))
     assert found.rejected[0].endswith("is not a number after preprocessing")
     assert 1 not in found.rejected or step.get("name") == "arccosh"  # of 0.5
 
@@ -357,7 +361,9 @@ def test_an_isotonic_curve_of_equal_scores_answers_no_missing_value() -> None:
         for calibrator in member.calibrators:
             calibrator.fit([0.0, 0.0], [0.0, 1.0])
     classifier = load(export(fitted))
-    found = classifier.predict(np.array([[np.nan, 1.0, 1.0, 2.0], [1.0, np.nan, 1.0, 1.0]]))
+    found = classifier.predict(
+        Batch.of(classifier.features, np.array([[np.nan, 1.0, 1.0, 2.0], [1.0, np.nan, 1.0, 1.0]]))
+    )
     assert sorted(found.rejected) == [0, 1]
     with pytest.raises(ValueError, match="contains NaN"):
         fitted.predict([[np.nan, 1.0]])

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def test_a_dropped_csv_comes_back_with_the_answers_of_the_model(
 
     assert handler(load_event("sqs_s3_put_encoded_key"), None) == {"batchItemFailures": []}
 
-    [expected] = IRIS.predict(np.ascontiguousarray(X.T)).outputs
+    [expected] = IRIS.predict(Batch.of(IRIS.features, X.T)).outputs
     classes = IRIS.heads[0].classes
     rows = list(csv.DictReader(io.StringIO(result(s3, "result.csv").decode())))
     assert [row["id"] for row in rows] == [str(i) for i in range(150)]

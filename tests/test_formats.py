@@ -23,11 +23,13 @@ from sklearn.svm import LinearSVC
 
 from thimble.errors import UnprocessableRows
 from thimble.files import streams
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import blocks, formats, parquet, rows
 from thimble.tables.answers import answers
-from thimble.web import tables
-from thimble.web.media import Media, delimited
+from thimble.tables.rows import Rows
+from thimble.web import media
+from thimble.web.media import Media
 from thimble_model import export
 
 ISLANDS = ["Biscoe", "Dream", "Torgersen"]
@@ -92,7 +94,7 @@ def _pieces(data: bytes, start: int, size: int) -> Iterator[bytes]:
 
 def expected(classifier: Classifier, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the other door answers."""
-    return answers(classifier, classifier.predict(rows.columns(classifier, table)))
+    return answers(classifier, classifier.predict(rows.batch(classifier.schema, table)))
 
 
 def probabilities(answered: dict[str, Any]) -> dict[str, float]:
@@ -164,9 +166,10 @@ def through_every_way_in(fan: Any, text: str, dtype: Any) -> set[str]:
     files = {"a.csv": cells, "a.jsonl": json.dumps(row).encode(), "a.parquet": out.getvalue()}
     rejections = [through(key, data, model)[1] for key, data in files.items()]
     found = {rejected[0]["reason"] if rejected else "answered" for rejected in rejections}
-    for columns in (tables.Rows([row], "rows").columns, delimited.table(cells, Media("text/csv")).columns):
+    for table in (Rows([row], "rows"), media.table(cells, Media("text/csv"))):
         try:
-            found.add("rejected" if model.predict(columns(model, 9)).rejected else "answered")
+            batch = rows.read(table, model.schema, 9)
+            found.add("rejected" if model.predict(batch).rejected else "answered")
         except UnprocessableRows as error:
             found.add(str(error))
     return {re.sub(r".*not true", "not true", sentence) for sentence in found}
@@ -300,9 +303,9 @@ REGIONS = [" region ,x", *(f"{region},3.5" for region in ("EU", "NA", "None", "n
 def test_a_category_that_is_called_na_is_no_missing_value() -> None:
     model = regions_model()
     values = ["EU", "NA", "None", None, None]
-    wanted = answers(model, model.predict([values, np.full(5, 3.5)]))
+    wanted = answers(model, model.predict(Batch.of(model.features, [values, np.full(5, 3.5)])))
     text = "\n".join([*REGIONS, ""]).encode()
-    body = delimited.table(text, Media("text/csv")).columns(model, 10)
+    body = media.table(text, Media("text/csv")).batch(model.schema, 10)
     assert answers(model, model.predict(body)) == wanted
     result, _ = through("r.csv", text, model, 1 << 20)
     read = list(csv.DictReader(io.StringIO(result.decode())))

@@ -18,10 +18,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from thimble.errors import InvalidFile, InvalidInput, UnprocessableRows
 from thimble.files import streams
 from thimble.inference.classifier import Classifier, load
-from thimble.tables import formats, parquet
+from thimble.tables import csv, formats, parquet, rows
 from thimble.tables.blocks import parts
 from thimble.tables.formats import Given
-from thimble.web.media import delimited
 from thimble_model import export
 
 COLORS = np.array([["red", "big"], ["blue", "small"]] * 10, object)
@@ -63,8 +62,7 @@ def dropped(text: str, classifier: Classifier, header: str = "") -> tuple[int, l
 
 def posted(text: str, classifier: Classifier, header: str = "") -> int:
     """A body's rows."""
-    columns = delimited.Text(text, header).columns(classifier, 1000)
-    return len(columns[0])
+    return rows.read(csv.Body(text.encode(), header), classifier.schema, 1000).rows
 
 
 # A model that knows no names.
@@ -123,7 +121,7 @@ def test_a_first_record_of_values_is_data(text: str, classifier: Classifier) -> 
 def test_a_first_record_that_is_no_good_is_rejected_not_lost(first: str) -> None:
     predictions, reasons, lines = dropped(f"{first}\n0.5,1.5\n", NUMBERS)
     assert (predictions, len(reasons), lines) == (1, 1, 1)
-    with pytest.raises(UnprocessableRows, match="line 1: a cell is"):
+    with pytest.raises(UnprocessableRows, match=r"line 1: column [12] is"):
         posted(f"{first}\n0.5,1.5\n", NUMBERS)
 
 

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from thimble.errors import InvalidFile
 from thimble.files import streams
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import formats, uniform
-from thimble.tables.appending import Appending
 from thimble.tables.blocks import Block, parts
-from thimble.tables.jsonlines import JsonLines
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
 UNNAMED = load((Path(__file__).parent / "documents" / "data-team.json").read_bytes())
@@ -66,7 +65,7 @@ def test_an_object_comes_back_with_the_answers_keys_after_its_own() -> None:
     assert first.startswith(line.rstrip()[:-1])
     answer = json.loads(first)
     assert list(answer) == ["note", *NAMES, "more", *ANSWERS]
-    expected = IRIS.predict(np.array(list(ROW.values())).reshape(4, 1))
+    expected = IRIS.predict(Batch.of(IRIS.features, np.array(list(ROW.values())).reshape(4, 1)))
     assert answer["label"] == "setosa"
     assert [answer[name] for name in ANSWERS[2:]] == expected.outputs[0].probabilities[:, 0].tolist()
     assert json.loads(second) == ROW | {name: answer[name] for name in ANSWERS}
@@ -136,21 +135,21 @@ NUMBER_TEXTS = st.text(st.sampled_from('0123456789+-.eEtruNaIfin" []{}'), max_si
 @given(st.lists(NUMBER_TEXTS, min_size=1, max_size=12))
 @example(["1", "01", "1.", ".5", "+1", "1e5", "-0", "-0.0", "1e400", '"1"', "1 ", "1,2", "1}", "5e-324"])
 def test_whole_blocks_and_single_lines_agree_on_every_text(texts: list[str]) -> None:
-    form = JsonLines(IRIS)
+    form: Any = formats.find(formats.named("a.jsonl"), LINE.encode(), True, IRIS)
     data = "".join(with_value(text) + "\n" for text in texts if "\n" not in text).encode()
     block = Block(data, form.cut(data, final=True), 1)
-    columns = form._columns(Appending(block))
-    for i, column in enumerate(columns.numbers.T):
-        if not columns.doubtful[i]:
-            assert column.tobytes() == np.array(form._carefully(block.record(i))).tobytes()
+    batch, doubtful = form._columns(block)
+    for i, column in enumerate(batch.numbers.T):
+        if not doubtful[i]:
+            assert column.tobytes() == np.array(form._values(block.record(i))).tobytes()
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))
 def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
-    form = JsonLines(IRIS)
+    form: Any = formats.find(formats.named("a.jsonl"), LINE.encode(), True, IRIS)
     lines = [LINE.replace("1.4", f"{value:.17e}").replace("0.2}", f"{value!r}}}") for value in values]
     data = "".join(f"{line}\n" for line in lines).encode()
-    X = form._columns(Appending(Block(data, form.cut(data, final=True), 1))).numbers
+    X = form._columns(Block(data, form.cut(data, final=True), 1))[0].numbers
     assert X[3].tobytes() == X[2].tobytes() == np.array(values).tobytes()
 
 

@@ -15,6 +15,7 @@ from obstore.store import MemoryStore
 
 from thimble import store
 from thimble.files.pipeline import Pipeline
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.head import label_text
 from thimble.split.tasks import Workflow, handler
@@ -68,7 +69,11 @@ def read(data: bytes, extension: str) -> list[dict[str, Any]]:
 def expected(classifier: Classifier, rows: list[list[float]], extension: str) -> Iterator[dict[str, Any]]:
     """The labels of each row, as `predict` and the other door give them; in CSV their text."""
     x, y = zip(*rows, strict=True) if rows else ((), ())
-    for answer in answers(classifier, classifier.predict([list(x), list(y)])) if rows else ():
+    for answer in (
+        answers(classifier, classifier.predict(Batch.of(classifier.features, [list(x), list(y)])))
+        if rows
+        else ()
+    ):
         outputs = answer.get("outputs", {"": answer})
         found = {
             f"{name}.{key}".removeprefix("."): output[key]

@@ -12,7 +12,7 @@ from backports import zstd
 
 from thimble.errors import InvalidFile
 from thimble.inference import strict_json
-from thimble.tables import compression, members, parquet, textcells, thrift
+from thimble.tables import cells, compression, members, parquet, thrift
 from thimble.tables.thrift import Value
 from thimble.web import codings
 
@@ -79,7 +79,7 @@ def test_small_pieces_come_together() -> None:
     "cell", ["1" * 1_000_000 + "x", "." + "1" * 1_000_000 + "e", "1e" + "1" * 1_000_000 + "x"]
 )
 def test_a_long_cell_that_is_no_number_is_read_once(cell: str) -> None:
-    assert not textcells.is_number(cell)
+    assert not cells.is_number(cell)
 
 
 def test_a_long_key_is_not_copied_for_each_thing_below_it() -> None:

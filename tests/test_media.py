@@ -15,9 +15,9 @@ from thimble.errors import NotAcceptable, UnsupportedMediaType
 from thimble.inference.classifier import load
 from thimble.registry import lookup
 from thimble.settings import from_environment
+from thimble.tables import csv
 from thimble.web import media, routes
 from thimble.web.app import Request, Response
-from thimble.web.media import delimited
 
 IRIS = (Path(__file__).parents[1] / "model" / "iris.json").read_bytes()
 SUPPORTED = (media.JSON, media.CSV, media.LINES)
@@ -138,7 +138,7 @@ def test_a_model_and_a_version_can_be_named() -> None:
         b"'note','petal width (cm)','petal length (cm)','sepal width (cm)','sepal length (cm)'\n"
         + b"'it''s, so',0.2,'1.4',3.5,5.1\nb,2.5,6.0,3.3,'6.3'\n",
         b'"5.1",3.5, 1.4 ,+.2\n6.3,3.3,6.,25e-1',
-        b"id,petal width (cm),petal length (cm),sepal width (cm),sepal length (cm)\n"
+        b"label,petal width (cm),petal length (cm),sepal width (cm),sepal length (cm)\n"
         b'a,0.2,1.4,3.5,5.1\n"b\nc",2.5,6.0,3.3,6.3\n',
     ],
 )
@@ -170,11 +170,12 @@ RECORDS = st.lists(NUMBERS, min_size=4, max_size=4).map(",".join)
 
 @given(text=st.text('01.,-e \n\r[]"x', max_size=30) | st.lists(RECORDS, max_size=3).map("\n".join))
 def test_a_csv_of_numbers_alone_is_read_as_any_other(text: str) -> None:
-    at_once, by_cells = delimited.Text(text, ""), delimited.Text(text, "")
-    if at_once._at_once(MODEL) is not None:
-        X = at_once.columns(MODEL, 10)
-        np.testing.assert_array_equal(X, by_cells._by_cells(MODEL, 10))
-        assert list(at_once.lines) == list(by_cells.lines)
+    at_once, by_cells = csv.Body(text.encode()), csv.Body(text.encode())
+    if at_once._bare_numbers(MODEL.schema) is not None:
+        X = at_once.batch(MODEL.schema, 10).numbers
+        np.testing.assert_array_equal(X, by_cells._records(MODEL.schema, 10).numbers)
+        places = range(X.shape[1])
+        assert list(map(at_once.place, places)) == list(map(by_cells.place, places))
 
 
 def test_a_csv_answer_has_a_header_unless_it_is_unwanted() -> None:

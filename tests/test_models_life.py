@@ -16,6 +16,7 @@ import pytest
 
 from thimble.errors import ThimbleError
 from thimble.files.pipeline import Pipeline
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 from thimble.inference.document import digest
 from thimble.registry import lookup
@@ -69,7 +70,9 @@ def test_while_versions_are_published_every_answer_is_of_exactly_one(folder: Fol
     for number in range(12):
         model = load(version(number))
         columns = [list(column) for column in zip(*ROWS, strict=True)]
-        expected[model.digest] = model.predict(columns).outputs[0].probabilities.T.tolist()
+        expected[model.digest] = (
+            model.predict(Batch.of(model.features, columns)).outputs[0].probabilities.T.tolist()
+        )
     put(folder, 0)
     instances = cycle([door(MODEL_REFRESH_SECONDS="0") for _ in range(3)])  # each has a request at a time
     answers: list[tuple[int, Any]] = []

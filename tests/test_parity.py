@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble_model import export
-from thimble_model.frames import as_table
+from thimble_model.frames import as_batch
 from thimble_model.parity import TOLERANCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -45,7 +46,7 @@ def trained(
 
 
 def assert_parity(classifier: Classifier, estimator: Any, X: NDArray[np.float64]) -> None:
-    predictions = classifier.predict(X.T)
+    predictions = classifier.predict(Batch.of(classifier.features, X.T))
     expected = estimator.predict_proba(X)
     np.testing.assert_allclose(predictions.outputs[0].probabilities.T, expected, rtol=0, atol=TOLERANCE)
     if classifier.heads[0].multilabel:
@@ -111,16 +112,16 @@ def test_a_row_gets_the_same_bits_alone_in_company_and_in_any_position(
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(estimator.n_features_in_, n))
     classifier = load(export(estimator))
-    together = classifier.predict(X)
+    together = classifier.predict(Batch.of(classifier.features, X))
     order = rng.permutation(n)
-    shuffled = classifier.predict(X[:, order])
+    shuffled = classifier.predict(Batch.of(classifier.features, X[:, order]))
     assert (
         together.outputs[0].probabilities[:, order].tobytes() == shuffled.outputs[0].probabilities.tobytes()
     )
     assert together.outputs[0].mask[:, order].tobytes() == shuffled.outputs[0].mask.tobytes()
     cut = int(rng.integers(0, n))
     for part in (slice(0, cut + 1), slice(cut, None), slice(cut, cut + 1)):
-        some = classifier.predict(X[:, part])
+        some = classifier.predict(Batch.of(classifier.features, X[:, part]))
         assert some.outputs[0].probabilities.tobytes() == together.outputs[0].probabilities[:, part].tobytes()
         if not classifier.heads[0].multilabel:
             assert some.outputs[0].labels.tobytes() == together.outputs[0].labels[part].tobytes()
@@ -136,7 +137,15 @@ def test_memory_layout_changes_no_bit(n_classes: int) -> None:
         list(rows.T.copy()),
         np.repeat(rows, 2, axis=0)[::2].T,
     ]
-    assert len({classifier.predict(X).outputs[0].probabilities.tobytes() for X in layouts}) == 1
+    assert (
+        len(
+            {
+                classifier.predict(Batch.of(classifier.features, X)).outputs[0].probabilities.tobytes()
+                for X in layouts
+            }
+        )
+        == 1
+    )
 
 
 class TestTies:
@@ -193,7 +202,12 @@ def test_extreme_rows_saturate_without_a_warning(activation: str, value: float) 
     X = np.full((3, 5), value)
     with np.errstate(all="ignore"):
         expected = estimator.predict_proba(X)
-    actual = load(export(estimator)).predict(X.T).outputs[0].probabilities.T
+    actual = (
+        load(export(estimator))
+        .predict(Batch.of(load(export(estimator)).features, X.T))
+        .outputs[0]
+        .probabilities.T
+    )
     np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE)
 
 
@@ -211,7 +225,7 @@ def test_columns_of_integers_and_booleans_count_as_numbers() -> None:
     estimator = LogisticRegression().fit(table, ["a", "b", "a", "b"] * 5)
     classifier = load(export(estimator, table))
     np.testing.assert_allclose(
-        classifier.predict(as_table(estimator, table).to_numpy().T).outputs[0].probabilities.T,
+        classifier.predict(as_batch(classifier.features, table)).outputs[0].probabilities.T,
         estimator.predict_proba(table),
         rtol=0,
         atol=TOLERANCE,

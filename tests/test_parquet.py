@@ -21,6 +21,7 @@ from polars.testing import assert_frame_equal
 
 from thimble.errors import InvalidFile
 from thimble.files import streams
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import parquet, thrift
 from thimble.tables.parquet import Footer, footer
@@ -57,7 +58,7 @@ def classified(
 
 def expected(frame: pl.DataFrame) -> pl.DataFrame:
     X = np.ascontiguousarray(frame.select(NAMES).cast(pl.Float64).to_numpy().T)
-    [head], [scores] = IRIS.heads, IRIS.predict(X).outputs
+    [head], [scores] = IRIS.heads, IRIS.predict(Batch.of(IRIS.features, X)).outputs
     return frame.with_columns(
         label=pl.Series(head.classes).gather(scores.labels),
         probability=scores.probabilities.max(axis=0),

@@ -1,7 +1,6 @@
 """Each transformer and classifier as steps: scikit-learn's answers, and every refusal with its place."""
 
 import json
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -70,7 +69,7 @@ from thimble.tables import rows
 from thimble.tables.answers import answers
 from thimble_model import Unsupported, export
 from thimble_model.examples import EXAMPLES
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 from thimble_model.parity import parity, tolerance
 from thimble_model.transformers import FUNCTIONS
 
@@ -179,7 +178,7 @@ def test_box_cox_rejects_what_is_not_positive(lambda_of: str) -> None:
     X = NUMBERS[["positive", "large"]]
     classifier, fitted = exported(make_pipeline(PowerTransformer(lambda_of), LogisticRegression()), X)
     rows_of_all_kinds = pd.DataFrame({"positive": [1.0, 0.0, -1.0, 2.0], "large": [5000.0, 5000, 5000, 5000]})
-    found = classifier.predict(columns(classifier.features, rows_of_all_kinds))
+    found = classifier.predict(as_batch(classifier.features, rows_of_all_kinds))
     assert sorted(found.rejected) == [1, 2]
     assert found.rejected[1].startswith("positive")
     with pytest.raises(ValueError, match="positive"):
@@ -330,7 +329,7 @@ def assert_same(classifier: Classifier, fitted: Any, row: pd.DataFrame) -> None:
     except ValueError:
         answered = False
     try:
-        rejected = bool(classifier.predict(rows.columns(classifier, [instance])).rejected)
+        rejected = bool(classifier.predict(rows.batch(classifier.schema, [instance])).rejected)
     except UnprocessableRows:
         rejected = True
     assert rejected is not answered, instance
@@ -467,7 +466,7 @@ def test_classes_that_no_member_sees_likely_stay_at_zero_or_become_uniform_as_in
         sums = fitted.predict_proba(far).sum(axis=1)
         if np.isnan(sums).all():  # SGDClassifier of scikit-learn 1.8; from 1.9 on it answers what we do
             sums = np.ones(N)
-        found = loaded.predict(columns(loaded.features, far))
+        found = loaded.predict(as_batch(loaded.features, far))
         assert not found.rejected
         np.testing.assert_allclose(found.outputs[0].probabilities.sum(axis=0), sums, atol=1e-12)
 
@@ -493,7 +492,7 @@ def test_several_outputs_are_answered_by_name(member: Any, outputs: pd.DataFrame
     fitted = make_pipeline(StandardScaler(), MultiOutputClassifier(member)).fit(X, outputs)
     loaded = load(export(fitted, X, outputs))
     assert parity(loaded, fitted, X).holds
-    answer = answers(loaded, loaded.predict(columns(loaded.features, X.iloc[:1])))[0]["outputs"]
+    answer = answers(loaded, loaded.predict(as_batch(loaded.features, X.iloc[:1])))[0]["outputs"]
     assert list(answer) == list(outputs)
     assert [answer[name]["label"] for name in answer] == fitted.predict(X.iloc[:1])[0].tolist()
 
@@ -502,7 +501,7 @@ def test_without_probabilities_the_answer_has_scores_and_says_so() -> None:
     X = NUMBERS.drop(columns="constant")
     for y in (LABELS, BINARY):
         loaded, fitted = exported(make_pipeline(StandardScaler(), LinearSVC(random_state=0)), X, y)
-        answer = answers(loaded, loaded.predict(columns(loaded.features, X.iloc[:1])))[0]
+        answer = answers(loaded, loaded.predict(as_batch(loaded.features, X.iloc[:1])))[0]
         assert set(answer) == {"label", "score", "scores"}
         decision = fitted.decision_function(X.iloc[:1])[0]
         expected = decision if decision.ndim else [-decision, decision]
@@ -562,18 +561,16 @@ class TestRejections:
     }
 
     def test_nulls_are_fine_where_the_pipeline_imputes(self, penguins: Classifier) -> None:
-        assert not penguins.predict(rows.columns(penguins, [self.ROW])).rejected
+        assert not penguins.predict(rows.batch(penguins.schema, [self.ROW])).rejected
 
     def test_an_unknown_category_names_the_column_and_those_that_are_known_but_not_the_data(
         self, penguins: Classifier
     ) -> None:
         found = penguins.predict(
-            rows.columns(penguins, [self.ROW, {**self.ROW, "island": "Atlantis"}, self.ROW])
+            rows.batch(penguins.schema, [self.ROW, {**self.ROW, "island": "Atlantis"}, self.ROW])
         )
         sentence = "island is not a category that the model knows ('Biscoe', 'Dream', 'Torgersen')"
         assert found.rejected == {1: sentence}
-        with pytest.raises(UnprocessableRows, match=f"^{re.escape(f'instances[1]: {sentence}')}$"):
-            rows.refuse(found.rejected)
 
     @pytest.mark.parametrize(
         ("known", "odd", "sentence"),
@@ -587,7 +584,7 @@ class TestRejections:
         X = pd.DataFrame({"size": known})
         fitted = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(X, [0, 1] * 8)
         loaded = load(export(fitted, X))
-        assert loaded.predict(rows.columns(loaded, [{"size": odd}])).rejected == {0: sentence}
+        assert loaded.predict(rows.batch(loaded.schema, [{"size": odd}])).rejected == {0: sentence}
 
     @pytest.mark.parametrize(
         ("change", "sentence"),
@@ -603,24 +600,26 @@ class TestRejections:
         self, penguins: Classifier, change: dict[str, Any], sentence: str
     ) -> None:
         with pytest.raises(UnprocessableRows) as refusal:
-            rows.columns(penguins, [{**self.ROW, **change}])
+            rows.read(rows.Rows([{**self.ROW, **change}]), penguins.schema, 9)
         assert str(refusal.value) == sentence
 
     def test_nan_is_missing_where_that_is_fine(self, penguins: Classifier) -> None:
         both = [{**self.ROW, "body_mass_g": value} for value in (None, float("nan"))]
-        p = penguins.predict(rows.columns(penguins, both)).outputs[0].probabilities
+        p = penguins.predict(rows.batch(penguins.schema, both)).outputs[0].probabilities
         assert p[:, 0].tobytes() == p[:, 1].tobytes()
 
     def test_missing_is_rejected_by_name_where_nothing_handles_it(self) -> None:
         X = NUMBERS[["positive", "any"]]
         loaded, _ = exported(make_pipeline(KBinsDiscretizer(3), LogisticRegression()), X)
         with pytest.raises(UnprocessableRows, match=r"instances\[0\].any is null, not a number"):
-            rows.columns(loaded, [{"positive": 1.0, "any": None}])
+            rows.read(rows.Rows([{"positive": 1.0, "any": None}]), loaded.schema, 9)
 
     def test_a_column_that_the_pipeline_drops_may_be_absent_or_anything(self) -> None:
         preparation = ColumnTransformer([("kept", StandardScaler(), ["mass.in.g"])])
         loaded, _ = exported(make_pipeline(preparation, LogisticRegression()), MIXED)
-        found = loaded.predict(rows.columns(loaded, [{"mass.in.g": 4000}, {"mass.in.g": 4000, "note": [{}]}]))
+        found = loaded.predict(
+            rows.batch(loaded.schema, [{"mass.in.g": 4000}, {"mass.in.g": 4000, "note": [{}]}])
+        )
         assert (
             found.outputs[0].probabilities[:, 0].tobytes() == found.outputs[0].probabilities[:, 1].tobytes()
         )
@@ -632,7 +631,7 @@ class TestRejections:
             fitted = pipeline.fit(X.abs(), LABELS)
             loaded = load(export(fitted, X.abs()))
             odd = pd.DataFrame({"positive": [1.0, 1.0, 2.0, 3.0], "any": [0.5, -3.0, -1.0, 0.0]})
-            found = loaded.predict(columns(loaded.features, odd))
+            found = loaded.predict(as_batch(loaded.features, odd))
             assert sorted(found.rejected) == [1, 2], after
             assert found.rejected[1].startswith("any")
 
@@ -647,7 +646,7 @@ class TestRejections:
         loaded, _ = exported(make_pipeline(PolynomialFeatures(3), LogisticRegression(max_iter=10)), NUMBERS)
         table = NUMBERS.iloc[:4].copy()
         table.loc[2, "any"] = 1e200
-        found = loaded.predict(columns(loaded.features, table))
+        found = loaded.predict(as_batch(loaded.features, table))
         assert list(found.rejected) == [2]
         assert "too large" in found.rejected[2]
 
@@ -806,7 +805,7 @@ def test_names_and_order_of_columns_do_not_matter_to_a_row() -> None:
     row |= {"flipper_length_mm": 181, "bill_length_mm": 39.1}
     instance = json.loads(json.dumps(row))
     expected = estimator.predict_proba(pd.DataFrame([row]).astype({"bill_depth_mm": float})[X.columns])
-    found = loaded.predict(rows.columns(loaded, [instance])).outputs[0].probabilities.T
+    found = loaded.predict(rows.batch(loaded.schema, [instance])).outputs[0].probabilities.T
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 

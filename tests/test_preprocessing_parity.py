@@ -44,7 +44,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.predictions import Predictions
 from thimble.tables import rows
 from thimble_model import Unsupported, export
-from thimble_model.frames import columns, json_rows
+from thimble_model.frames import as_batch, json_rows
 from thimble_model.parity import parity
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -433,7 +433,7 @@ def fits(classifier: Classifier, table: pd.DataFrame) -> list[bool]:
 
 
 def answers(classifier: Classifier, table: pd.DataFrame) -> Predictions:
-    return classifier.predict(columns(classifier.features, table))
+    return classifier.predict(as_batch(classifier.features, table))
 
 
 def assert_same_bits(classifier: Classifier, table: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -463,4 +463,4 @@ def by_name(classifier: Classifier, row: pd.DataFrame, rng: np.random.Generator)
     [values] = json_rows(classifier.features, row)
     pairs = list(zip(classifier.feature_names or (), values, strict=True))
     instance = dict(pairs[i] for i in rng.permutation(len(pairs)))
-    return classifier.predict(rows.columns(classifier, [json.loads(json.dumps(instance))]))
+    return classifier.predict(rows.batch(classifier.schema, [json.loads(json.dumps(instance))]))

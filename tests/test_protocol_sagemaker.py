@@ -111,11 +111,11 @@ REFUSED: dict[str, list[tuple[Any, int, str]]] = {
     ],
     "text/csv": [
         ("3,2,1\n", 422, "there is no header, and the 4 features cannot be told"),
-        ("5,2,3,4\n1,2\n", 422, "line 2 has 2 cells; 4 belong"),
+        ("5,2,3,4\n1,2\n", 422, "line 2: the record has 2 cells, where 4 cells belong"),
         ("1,2,3,secret\n", 422, "line 1: petal width (cm) is not a number"),
         ("1,2,3,\n", 422, "line 1: petal width (cm) is empty"),
         ("1,2,3,1e999\n", 422, "line 1: petal width (cm) is too large, not a finite number"),
-        ('1,2,3,"4\n', 400, "line 1 is not CSV"),
+        ('1,2,3,"4\n', 400, 'line 1: the record opens a " that is never closed'),
         ("", 422, "there are no rows"),
         (",".join(NAMES), 422, "there are no rows"),
         (b"\xff,1,2,3", 400, "line 1: sepal length (cm) is not UTF-8"),

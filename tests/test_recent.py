@@ -18,7 +18,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.predictions import Predictions
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
@@ -67,7 +67,7 @@ def verdicts(lines: list[Line]) -> list[float]:
 
 def ask(watch: Watch, classifier: Classifier, table: Any, at_once: int = 1) -> None:
     for start in range(0, len(table), at_once):
-        rows = columns(classifier.features, table[start : start + at_once])
+        rows = as_batch(classifier.features, table[start : start + at_once])
         watch.seen(classifier, rows, classifier.predict(rows))
 
 
@@ -185,14 +185,14 @@ def test_a_class_of_any_letters_is_told_as_it_is(clock: Clock, logged: Any) -> N
 
 def test_memory_is_bounded_by_what_is_counted_early(clock: Clock, logged: Any) -> None:
     """Whether the rows come one by one or many at once, and whether there is room for many or for few."""
-    rows = columns(PENGUINS.features, sample(5_000))
+    rows = as_batch(PENGUINS.features, sample(5_000))
     found = PENGUINS.predict(rows)
     for held in (HELD, 0):
         watch = Watch(clock, held=held)
         for at_once in (1, 700, 5_000):
             for start in range(0, 5_000, at_once):
                 stop = start + at_once
-                watch.seen(PENGUINS, [column[start:stop] for column in rows], of(found, start, stop))
+                watch.seen(PENGUINS, rows.take(slice(start, stop)), of(found, start, stop))
                 assert watch._seen[PENGUINS.digest].waiting.room <= (AT_ONCE if held else FEWEST)
                 assert watch._held <= max(held, FEWEST * WIDTH)
         watch.report()
@@ -279,14 +279,10 @@ def test_no_request_reports_for_long(logged: Any) -> None:
 
 def test_what_a_request_came_with_may_change_after_it(clock: Clock, logged: Any) -> None:
     watch = Watch(clock)
-    rows = columns(PENGUINS.features, sample(300))
+    rows = as_batch(PENGUINS.features, sample(300))
     found = PENGUINS.predict(rows)
     watch.seen(PENGUINS, rows, found)
-    for values_ in (
-        *(column for column in rows if isinstance(column, np.ndarray)),
-        found.outputs[0].probabilities,
-    ):
-        values_[...] = -1.0
+    rows.numbers[...] = found.outputs[0].probabilities[...] = -1.0
     watch.report()
     assert verdicts(logged()) == [0.0]
 

@@ -1,6 +1,5 @@
 """Rows become columns by position or by name; what does not fit is named by its place."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from thimble.errors import UnprocessableRows
 from thimble.inference.classifier import Classifier, load
-from thimble.tables.rows import columns, values
+from thimble.tables import rows
+from thimble.tables.rows import Rows
 
 IRIS = Path(__file__).parents[1] / "model" / "iris.json"
 NAMES = ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)")
@@ -21,6 +22,10 @@ ROW = [5.1, 3.5, 1.4, 0.2]
 @pytest.fixture(scope="module")
 def iris() -> Classifier:
     return load(IRIS.read_bytes())
+
+
+def read(model: Classifier, instances: list[Any]) -> NDArray[np.float64]:
+    return rows.read(Rows(instances), model.schema, 100).numbers
 
 
 def named(**changes: Any) -> dict[str, Any]:
@@ -60,15 +65,15 @@ REFUSED = [
 def test_the_value_that_does_not_fit_is_named(iris: Classifier, row: Any, sentence: str) -> None:
     good = named() if isinstance(row, dict) else ROW
     with pytest.raises(UnprocessableRows) as refusal:
-        columns(iris, [good, row])
+        read(iris, [good, row])
     assert str(refusal.value) == sentence
 
 
 def test_objects_are_matched_by_name_in_any_order(iris: Classifier) -> None:
     backwards = dict(reversed(named().items()))
     expected = np.array([ROW, ROW, ROW]).T
-    assert columns(iris, [ROW, named(), backwards]).tolist() == expected.tolist()
-    assert columns(iris, [backwards, named(), backwards]).tolist() == expected.tolist()
+    assert read(iris, [ROW, named(), backwards]).tolist() == expected.tolist()
+    assert read(iris, [backwards, named(), backwards]).tolist() == expected.tolist()
 
 
 def test_objects_need_a_model_with_names() -> None:
@@ -76,7 +81,7 @@ def test_objects_need_a_model_with_names() -> None:
         IRIS.read_bytes().replace(b'"feature_names_in"', b'"names"').replace(b'"format', b'"was_format')
     )
     with pytest.raises(UnprocessableRows, match="the model has no feature names"):
-        columns(nameless, [named()])
+        read(nameless, [named()])
 
 
 cells: st.SearchStrategy[Any] = st.one_of(
@@ -86,18 +91,9 @@ cells: st.SearchStrategy[Any] = st.one_of(
 )
 
 
-def outcome(convert: Callable[[], list[list[float]]]) -> list[list[float]] | str:
-    try:
-        return convert()
-    except UnprocessableRows as refusal:
-        return str(refusal)
-
-
 @given(table=st.lists(st.lists(cells, min_size=3, max_size=5), min_size=1, max_size=5))
 def test_converting_at_once_agrees_with_converting_one_by_one(table: list[list[Any]]) -> None:
-    iris = load(IRIS.read_bytes())
-
-    def one_by_one() -> list[list[float]]:
-        return [values(iris, row, f"instances[{i}]") for i, row in enumerate(table)]
-
-    assert outcome(lambda: columns(iris, table).T.tolist()) == outcome(one_by_one)
+    schema = load(IRIS.read_bytes()).schema
+    found, expected = rows.batch(schema, table), rows._one_by_one(schema, table)
+    assert found.numbers.tolist() == expected.numbers.tolist()
+    assert found.faults == expected.faults

@@ -1,7 +1,6 @@
 """What waits is counted as it would have been at once: of every kind of model, in portions of any size."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,11 @@ from sklearn.neural_network import MLPClassifier
 
 from thimble.drift.counting import count
 from thimble.drift.waiting import FEWEST, Waiting, watched
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent
 X = EXAMPLES["iris"]()[0].to_numpy()
@@ -30,11 +30,11 @@ def multilabel() -> Classifier:
     return load(export(MLPClassifier((4,), max_iter=5, random_state=0).fit(X, y), X, y))
 
 
-def penguins() -> tuple[Classifier, Any]:
+def penguins() -> tuple[Classifier, Batch]:
     """With texts that are missing, or none of the categories."""
     classifier = load((ROOT / "model/penguins.json").read_bytes())
-    rows = columns(classifier.features, EXAMPLES["penguins"]()[0][:150])
-    rows[5] = [*rows[5][:100], *[None, "", "of no category"] * 16, None, "male"]
+    rows = as_batch(classifier.features, EXAMPLES["penguins"]()[0][:150])
+    rows.texts[5][100:] = [*[None, "", "of no category"] * 16, None, "male"]
     return classifier, rows
 
 
@@ -42,7 +42,7 @@ def penguins() -> tuple[Classifier, Any]:
 @pytest.mark.parametrize("kind", ["iris", "penguins", "several outputs", "multilabel"])
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_what_waits_is_counted_as_it_would_be_at_once(kind: str, at_once: int) -> None:
-    rows: Any = np.ascontiguousarray(X.T)
+    rows = Batch(np.ascontiguousarray(X.T), {})
     match kind:
         case "iris":
             classifier = load((ROOT / "model/iris.json").read_bytes())
@@ -54,11 +54,11 @@ def test_what_waits_is_counted_as_it_would_be_at_once(kind: str, at_once: int) -
             classifier = multilabel()
     reference = classifier.reference
     assert reference is not None
-    waiting = Waiting(watched(classifier, reference), isinstance(rows, np.ndarray))
+    waiting = Waiting(watched(classifier, reference))
     expected = count(reference, rows, classifier.predict(rows)).tolist()
     for _ in range(2):  # the second time in the places of the first
         for start in range(0, 150, at_once):
-            part = [column[start : start + at_once] for column in rows]
+            part = rows.take(slice(start, start + at_once))
             while waiting.rows + at_once > waiting.room:
                 waiting.grow(waiting.room + FEWEST)
             waiting.add(part, classifier.predict(part))

@@ -24,7 +24,7 @@ from thimble.inference.classifier import load
 from thimble.split.plan import Report
 from thimble.split.ranges import GUESSES, Range, checked, planned
 from thimble.split.tasks import Workflow, handler
-from thimble.tables import blocks, quotes
+from thimble.tables import blocks, tokens
 from thimble.tables.blocks import MAX_RECORD_BYTES
 
 ROOT = Path(__file__).parents[1]
@@ -181,7 +181,7 @@ def test_parquet_comes_out_the_same_however_it_is_split(n: int, rows: int, bad: 
 @given(tables(), st.integers(3, 150), st.integers(20, 70))
 def test_a_record_that_is_too_long_refuses_the_file_with_its_line(data: bytes, size: int, limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (blocks, quotes):
+        for module in (blocks, tokens):
             patch.setattr(module, "MAX_RECORD_BYTES", limit)
         Bench(size).check(data, "a.csv")
 

@@ -1,7 +1,7 @@
 """What ships to Lambda. Imports point one way, from the doors to the core.
 
 the core   a document (`document`, `fields`, `strictjson`), its `preprocessing` in `steps`, its `network`, and
-           the `classifier` of them; `rows` in, `answers` out; `headers`, `textcells` for tables of text
+           the `classifier` of them; `rows` in, `answers` out; `header`, `cells` for tables of text
 models     which document answers: versions, canaries, a bounded cache
 web        door one: API Gateway's requests, a module a protocol
 files      door two: files of any format, streamed

@@ -15,7 +15,7 @@ from thimble_infra import versions
 from thimble_model import reading
 from thimble_model.check import Check, example_rows, facts
 from thimble_model.commands import read_document
-from thimble_model.frames import columns
+from thimble_model.frames import as_batch
 from thimble_model.unsupported import refusing
 
 
@@ -87,7 +87,7 @@ def _meaning(model: Classifier) -> tuple[object, ...]:
 
 
 def _agreement(one: Classifier, other: Classifier, table: pd.DataFrame) -> str:
-    found = [model.predict(columns(model.features, _of(model, table))) for model in (one, other)]
+    found = [model.predict(as_batch(model.features, _of(model, table))) for model in (one, other)]
     rejected = [sorted(predictions.rejected) for predictions in found]
     both = ~np.isin(np.arange(len(table)), rejected[0] + rejected[1])
     same = _labels_agree(found[0], found[1])

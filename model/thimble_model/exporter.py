@@ -21,9 +21,9 @@ from thimble_model.estimators import best, heads_of, history, require_fitted
 from thimble_model.forms import absent, type_of
 from thimble_model.frames import (
     Table,
+    as_batch,
     as_table,
     column,
-    columns,
     data_digest,
     estimator_input,
     is_frame,
@@ -86,7 +86,7 @@ def export(
     require_parity(classifier, estimator, samples)
     document |= {
         **_examples(classifier, estimator, samples),
-        **({} if table is None else reference(classifier, columns(classifier.features, table))),
+        **({} if table is None else reference(classifier, as_batch(classifier.features, table))),
         "training": _training(estimator, classifier, table, y, scores or {}, trained),
         **(history(estimator) if with_history else {}),
     }

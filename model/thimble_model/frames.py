@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from thimble.errors import InvalidInput
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal
-from thimble.inference.features import columns as as_columns
 from thimble.tables.answers import column_names
 from thimble_model.forms import Column, absent, kind_of, plain, refusal
 from thimble_model.unsupported import Unsupported
@@ -195,9 +195,9 @@ def _json_column(feature: Feature, table: Table, i: int) -> list[Any]:
         raise Unsupported(refusal(f"column {label(table, i)!r}", kinds)) from None
 
 
-def columns(features: Sequence[Feature], table: Table) -> list[Any]:
+def as_batch(features: Sequence[Feature], table: Table) -> Batch:
     """Rows as `Classifier.predict` takes them."""
-    return as_columns(features, json_rows(features, table))
+    return Batch.of(features, [_json_column(f, table, i) for i, f in enumerate(features)])
 
 
 def data_digest(features: Sequence[Feature], table: Table) -> str:

@@ -7,7 +7,7 @@ than it takes to tell its neighbours apart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from thimble.drift import counting
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.head import Head
@@ -28,18 +29,19 @@ LONGEST_CATEGORY = 100  # characters
 WATCHED = 1000  # features, the first
 
 
-def document_key(classifier: Classifier, columns: Sequence[Any]) -> dict[str, Any]:
-    """`reference`, from rows as `Classifier.predict` takes them; of those that it answers."""
-    found = classifier.predict(columns)
+def document_key(classifier: Classifier, batch: Batch) -> dict[str, Any]:
+    """`reference`, from the rows that the model answers."""
+    found = classifier.predict(batch)
     if found.rejected:
-        return document_key(classifier, [_without(column, found.rejected) for column in columns])
+        return document_key(classifier, batch.take(~np.isin(np.arange(batch.rows), [*found.rejected])))
+    features = enumerate(classifier.features[:WATCHED])
     empty = Reference(
-        rows=len(columns[0]),
-        features=tuple(map(_feature, classifier.features[:WATCHED], columns))
+        rows=batch.rows,
+        features=tuple(_feature(feature, k, batch) for k, feature in features)
         + (None,) * (classifier.n_features - WATCHED),
         outputs=tuple(map(_predicted, classifier.heads, found.outputs)),
     )
-    counts = counting.unpacked(empty, counting.count(empty, columns, found))
+    counts = counting.unpacked(empty, counting.count(empty, batch, found))
     return {
         "reference": {
             "rows": empty.rows,
@@ -56,16 +58,10 @@ def document_key(classifier: Classifier, columns: Sequence[Any]) -> dict[str, An
     }
 
 
-def _without(column: Any, rows: Collection[int]) -> Any:
-    if isinstance(column, np.ndarray):
-        return np.delete(column, list(rows))
-    return [value for i, value in enumerate(column) if i not in rows]
-
-
-def _feature(feature: Feature, column: Any) -> Numbers | Categories | None:
+def _feature(feature: Feature, k: int, batch: Batch) -> Numbers | Categories | None:
     if feature.type == "unused":
         return None
-    return _numbers(column) if feature.numeric else _categories(column)
+    return _numbers(batch.numbers[k]) if feature.numeric else _categories(batch.texts[k].tolist())
 
 
 def _categories(column: Iterable[str | None]) -> Categories | None:

@@ -16,7 +16,7 @@ from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, Scores
-from thimble.tables import headers, rows
+from thimble.tables import header, rows
 from thimble.tables.answers import column_names, label_sets
 from thimble_model.forms import absent, is_missing
 from thimble_model.frames import is_frame, pandas
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     Rows = pd.DataFrame | Sequence[dict[str, Any]] | Sequence[Sequence[Any]] | NDArray[Any]
 
+PLACE = "rows[{}]"
 WANTED = "predict takes a DataFrame, a list of rows (dicts or lists), or an array of two dimensions"
 
 
@@ -60,9 +61,9 @@ class Model:
         index = X.index if is_frame(X) else None
         if not instances:
             return frame(columns=list(column_names(self._classifier)), index=index)  # type: ignore[no-any-return]
-        columns = rows.columns(self._classifier, instances, _place)
-        predictions = self._classifier.predict(columns)
-        rows.refuse(predictions.rejected, _place)
+        table = rows.Rows(instances, PLACE)
+        predictions = self._classifier.predict(rows.read(table, self._classifier.schema, len(instances)))
+        rows.refuse(table, predictions)
         return frame(_answers(self._classifier, predictions), index=index)  # type: ignore[no-any-return]
 
 
@@ -78,9 +79,6 @@ def _read(path: Path) -> tuple[bytes, str]:
     return path.read_bytes(), str(path)
 
 
-_place = "rows[{}]".format
-
-
 def _instances(model: Classifier, X: Any) -> list[Any]:
     """Rows as a request has them."""
     if is_frame(X):
@@ -89,7 +87,7 @@ def _instances(model: Classifier, X: Any) -> list[Any]:
         columns = [_plain(column, f"[{i}]") for i, column in enumerate(X.T)]
         return [list(row) for row in zip(*columns, strict=True)]
     if isinstance(X, list | tuple) and all(isinstance(row, dict | list | tuple | np.ndarray) for row in X):
-        return [_of_row(row, _place(i)) for i, row in enumerate(X)]
+        return [_of_row(row, PLACE.format(i)) for i, row in enumerate(X)]
     raise InvalidInput(f"{WANTED}; this is {_described(X)}")
 
 
@@ -105,7 +103,8 @@ def _of_row(row: Any, place: str) -> Any:
 
 def _of_frame(model: Classifier, X: pd.DataFrame) -> list[Any]:
     """The features in the model's order, found as in a file: by name, or where it has none by position."""
-    found = headers.features(headers.named([str(name) for name in X.columns], model), model)
+    schema = model.schema._replace(answer_columns=())  # the answer is a frame of its own
+    found = header.features(header.named([str(name) for name in X.columns], schema), schema)
     columns = [
         _plain(X.iloc[:, found[k]], f".{feature.name}" if feature.name else f"[{k}]")
         if k in found
@@ -122,7 +121,7 @@ def _plain(column: Any, place: str) -> list[Any]:
     if column.dtype.kind in "biuf" and not gone.any():
         return list(values)
     return [
-        None if none else _plain_value(value, f"{_place(i)}{place}")
+        None if none else _plain_value(value, f"{PLACE.format(i)}{place}")
         for i, (none, value) in enumerate(zip(gone, values, strict=True))
     ]
 

@@ -20,7 +20,7 @@ from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.inference.steps.curves import Interpolate
 from thimble_model.forms import absent
-from thimble_model.frames import Table, column, columns, estimator_input, label
+from thimble_model.frames import Table, as_batch, column, estimator_input, label
 from thimble_model.unsupported import Unsupported, first_line
 
 TOLERANCE = 1e-12  # of a probability
@@ -71,7 +71,7 @@ def _steepest(document: Document) -> float:
 def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
     """The comparison, row by row. Where scikit-learn's own answer is no number there is none to compare."""
     n = table.shape[0]
-    found = classifier.predict(columns(classifier.features, table))
+    found = classifier.predict(as_batch(classifier.features, table))
     expectations = expected(classifier, estimator, table)
     answered = np.isfinite(all_numbers(expectations)).all(axis=1)
     rejected = np.isin(np.arange(n), list(found.rejected))

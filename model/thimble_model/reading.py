@@ -19,8 +19,8 @@ from thimble.errors import InvalidFile, InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.head import label_text
-from thimble.tables import textcells
-from thimble.tables.headers import IDENTIFIERS
+from thimble.tables import cells
+from thimble.tables.header import IDENTIFIERS
 from thimble_model.estimators import heads_of
 from thimble_model.frames import known_names
 from thimble_model.program import Program, document_keys
@@ -66,7 +66,7 @@ def rows(path: Path, model: Classifier) -> pd.DataFrame:
 def _require(path: Path, columns: Sequence[str], names: Iterable[str]) -> None:
     for name in names:
         if name not in columns:
-            if columns and all(map(textcells.is_number, columns)):
+            if columns and all(map(cells.is_number, columns)):
                 raise InvalidFile(f"{path} has no header line: its first line is all numbers")
             raise InvalidFile(f"{path} has no column {name!r}{_misspelled(name, columns)}")
 

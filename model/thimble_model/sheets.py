@@ -1,6 +1,6 @@
 """A file of rows as the files function reads it: by the same readers, of every format, into a table.
 
-The readers hand a model the columns that it takes; here something stands in the model's place and keeps them.
+The readers want a model; here one stands in its place that is never asked.
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ import polars as pl
 from thimble import encodings
 from thimble.errors import InvalidFile
 from thimble.inference import classifier
+from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema
-from thimble.inference.predictions import Predictions, Scores
-from thimble.tables import formats, parquet, textcells
-from thimble.tables.blocks import BLOCK_BYTES, Answered, Block, Once, in_blocks
+from thimble.tables import cells, formats, parquet
+from thimble.tables.blocks import BLOCK_BYTES, Block, Once, in_blocks
 from thimble.tables.compression import BY_EXTENSION
-from thimble.tables.csv import Delimited
+from thimble.tables.csv import Csv
 from thimble.tables.jsonlines import JsonLines
-from thimble.tables.values import MISSING
 
 STANDARD_INPUT = "-"
 HEADER = formats.Given(header="present")
@@ -38,18 +37,6 @@ SAMPLE = 1000  # records that tell what a column looks like
 SIGNATURES = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
 
 Nulls = Mapping[str, Any]  # by a feature's name, what its missing values are to scikit-learn
-
-
-class Reader(Classifier):
-    """What the formats take for a model: it keeps the columns that it is given, and answers nothing."""
-
-    blocks: list[Any]
-
-    def predict(self, columns: Any) -> Predictions:
-        self.blocks.append(columns)
-        n = len(columns[0])
-        one = Scores(np.zeros((2, n)), np.zeros(n, np.intp), np.empty((0, n), np.bool_))
-        return Predictions((one, one))
 
 
 def _answering_nothing() -> Classifier:
@@ -61,13 +48,10 @@ def _answering_nothing() -> Classifier:
 NOTHING = _answering_nothing()
 
 
-def _reader(features: Sequence[Feature]) -> Reader:
-    names = tuple(feature.name for feature in features)
-    schema = Schema(tuple(features), names, NOTHING.document.schema.answer_columns)
-    document = NOTHING.document._replace(schema=schema)
-    reader = Reader(*NOTHING._replace(document=document))
-    reader.blocks = []
-    return reader
+def _model(features: Sequence[Feature]) -> Classifier:
+    """What the formats take for a model; it is never asked for answers."""
+    schema = Schema(tuple(features), tuple(feature.name for feature in features), (), only_numbers=False)
+    return NOTHING._replace(document=NOTHING.document._replace(schema=schema))
 
 
 def opened(path: Path) -> Sheet:
@@ -106,8 +90,8 @@ class Sheet:
     def columns(self, known: Sequence[str]) -> list[str]:
         """The columns' names, as the estimator spells those that it knows."""
         form, block = self._begun([Feature(name, "unused", True) for name in known])
-        if isinstance(form, Delimited):
-            return list(form.names)
+        if isinstance(form, Csv):
+            return list(form.layout.names)
         if block is None:
             return list(self._head_of_parquet)
         return list(dict.fromkeys(name for record in _objects(block) for name in record))
@@ -119,9 +103,11 @@ class Sheet:
         if block is None:
             return {name: _look(values) for name, values in self._head_of_parquet.items()}
         found: dict[str, list[Any]] = {}
-        if isinstance(form, Delimited):
+        if isinstance(form, Csv):
             for i in range(min(len(block.ends), SAMPLE)):
-                for name, cell in zip(form.names, form.dialect.cells(block.record(i)), strict=False):
+                for name, cell in zip(
+                    form.layout.names, form.layout.dialect.cells(block.record(i)), strict=False
+                ):
                     found.setdefault(name, []).append(_meant(cell))
         else:
             for record in islice(_objects(block), SAMPLE):
@@ -131,25 +117,24 @@ class Sheet:
 
     def table(self, features: Sequence[Feature], nulls: Nulls | None = None) -> pd.DataFrame:
         """A row a record; InvalidFile for the first record that does not fit, or if there is none."""
-        reader, rejected = _reader(features), []
         try:
-            for answered in self._read(reader):
-                rejected += [orjson.loads(line) for line in answered.rejected.splitlines()]
+            read = [*self._read(_model(features))]
         except InvalidFile as error:
             raise self._refusal(error) from None
-        if rejected:
-            more = {1: "", 2: ", and 1 more record cannot be read"}.get(
-                len(rejected), f", and {len(rejected) - 1:,} more records cannot be read"
+        faults = [(line, fault) for _, lines in read for line, fault in lines]
+        if faults:
+            [(line, fault), *others] = faults
+            more = {0: "", 1: ", and 1 more record cannot be read"}.get(
+                len(others), f", and {len(others):,} more records cannot be read"
             )
-            reason = f"line {rejected[0]['line']}: {rejected[0]['reason']}"
+            reason = f"line {line}: {fault.quoting}"
             raise InvalidFile(f"{self.shown}: {reason}{more}{self._conversion(reason)}")
-        if not sum(len(block[0]) for block in reader.blocks):
+        batches = [batch for batch, _ in read]
+        if not sum(batch.rows for batch in batches):
             raise InvalidFile(f"{self.shown} has no rows")
         return pd.DataFrame(
             {
-                feature.name: _series(
-                    feature, [b[k] for b in reader.blocks], (nulls or {}).get(feature.name, np.nan)
-                )
+                feature.name: _series(feature, k, batches, (nulls or {}).get(feature.name, np.nan))
                 for k, feature in enumerate(features)
             }
         )
@@ -162,33 +147,40 @@ class Sheet:
         encoding = encodings.said(reason)
         return "" if encoding is None else f"; convert it: {encodings.command(encoding, self.shown)}"
 
-    def _read(self, reader: Reader) -> Iterator[Answered]:
+    def _read(self, model: Classifier) -> Iterator[tuple[Batch, list[tuple[int, Fault]]]]:
+        """The records that can be read, and the lines of the others with their faults."""
         if self._is_parquet:
-            yield from (part.answered for part in self._parquet(reader).parts())
+            found = self._parquet(model)
+            for _, row, frame in found.frames():
+                batch = found.batch(frame)
+                yield batch.take(batch.readable), [(row + i, fault) for i, fault in batch.faults.items()]
             return
-        form, blocks = self._blocks(reader)
-        yield from map(form.classify, blocks)
+        form, blocks = self._blocks(model)
+        for block in blocks:
+            batch = form.batch(block)
+            faults = sorted(batch.faults.items())
+            yield batch.take(batch.readable), [(block.line(row), fault) for row, fault in faults]
 
-    def _begun(self, features: Sequence[Feature]) -> tuple[Delimited | JsonLines | None, Block | None]:
+    def _begun(self, features: Sequence[Feature]) -> tuple[Csv | JsonLines | None, Block | None]:
         """The format, and the first block; neither of Parquet."""
-        reader = _reader(features)
+        model = _model(features)
         try:
             if self._is_parquet:
-                self._parquet(reader)
+                self._parquet(model)
                 return None, None
-            form, blocks = self._blocks(reader)
+            form, blocks = self._blocks(model)
             return form, next(blocks, Block(b"", np.empty(0, np.intp), 1))
         except InvalidFile as error:
             raise self._refusal(error) from None
 
-    def _blocks(self, reader: Reader) -> tuple[Delimited | JsonLines, Iterator[Block]]:
+    def _blocks(self, model: Classifier) -> tuple[Csv | JsonLines, Iterator[Block]]:
         pieces: Iterator[bytes] = (
             self.data[at : at + BLOCK_BYTES] for at in range(0, len(self.data), BLOCK_BYTES)
         )
         if self.name.compression is not None:
             pieces = self.name.compression.decompress(pieces)
         source = Once(pieces)
-        form = formats.find(self.name, *source.head(formats.HEAD_BYTES), reader, HEADER)
+        form = formats.find(self.name, *source.head(formats.HEAD_BYTES), model, HEADER)
         body = source.stream(form.body, sys.maxsize)
         return form, in_blocks(form, body, form.body, sys.maxsize, form.first_line)
 
@@ -196,8 +188,8 @@ class Sheet:
     def _is_parquet(self) -> bool:
         return self.name.format == "parquet" and self.name.compression is None
 
-    def _parquet(self, reader: Reader) -> parquet.Parquet:
-        return parquet.opened(len(self.data), lambda start, stop: self.data[start:stop], reader)
+    def _parquet(self, model: Classifier) -> parquet.Parquet:
+        return parquet.opened(len(self.data), lambda start, stop: self.data[start:stop], model)
 
     @cached_property
     def _head_of_parquet(self) -> dict[str, list[Any]]:
@@ -217,12 +209,12 @@ def _objects(block: Block) -> Iterator[dict[str, Any]]:
 
 def _meant(cell: str) -> Any:
     """What a cell looks like: a boolean, a number, nothing, or a text."""
-    text = cell.strip(textcells.BLANKS)
-    if text in MISSING:
+    text = cell.strip(cells.BLANKS)
+    if text in cells.MISSING:
         return None
     if text.lower() in ("true", "false"):
         return True
-    return 0 if textcells.is_number(text) else text
+    return 0 if cells.is_number(text) else text
 
 
 def _look(values: Iterable[Any]) -> str | None:
@@ -230,15 +222,16 @@ def _look(values: Iterable[Any]) -> str | None:
     return "text" if str in types else "boolean" if types == {bool} else None
 
 
-def _series(feature: Feature, blocks: Sequence[Any], null: Any = np.nan) -> Any:
+def _series(feature: Feature, k: int, batches: Sequence[Batch], null: Any = np.nan) -> Any:
     """A column as scikit-learn takes it."""
     if feature.type == "unused":
-        return np.full(sum(map(len, blocks)), np.nan)
-    values = np.concatenate([np.asarray(block) for block in blocks])
+        return np.full(sum(batch.rows for batch in batches), np.nan)
+    if feature.type == "text":
+        texts = [text for batch in batches for text in batch.texts[k].tolist()]
+        return pd.Series([null if text is None else text for text in texts], dtype=object)
+    values = np.concatenate([batch.numbers[k] for batch in batches])
     if feature.type == "number":
         return values
-    if feature.type == "text":
-        return pd.Series([null if value is None else value for value in values.tolist()], dtype=object)
     absent = np.isnan(values)
     booleans = values == 1.0
     if not absent.any():

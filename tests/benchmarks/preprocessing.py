@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import rows
 from thimble.tables.answers import answers
@@ -45,7 +46,12 @@ def cases() -> list[Case]:
         ),
         Case(
             f"penguins: {ROWS:,} rows, DataFrame to probabilities",
-            Contender("Thimble", _of_many(lambda: classifier.predict(_columns(classifier, many)))),
+            Contender(
+                "Thimble",
+                _of_many(
+                    lambda: classifier.predict(Batch.of(classifier.features, _columns(classifier, many)))
+                ),
+            ),
             [
                 Contender(
                     "pipeline.predict_proba(DataFrame)",
@@ -56,7 +62,9 @@ def cases() -> list[Case]:
         ),
         Case(
             f"penguins: {ROWS:,} rows, records to probabilities",
-            Contender("Thimble", _of_many(lambda: classifier.predict(rows.columns(classifier, records)))),
+            Contender(
+                "Thimble", _of_many(lambda: classifier.predict(rows.batch(classifier.schema, records)))
+            ),
             [
                 Contender(
                     "pipeline.predict_proba(DataFrame(records))",
@@ -69,7 +77,7 @@ def cases() -> list[Case]:
 
 
 def _answered(classifier: Classifier, values: list[Any]) -> list[dict[str, Any]]:
-    return answers(classifier, classifier.predict(rows.columns(classifier, [values])))
+    return answers(classifier, classifier.predict(rows.batch(classifier.schema, [values])))
 
 
 def _columns(classifier: Classifier, table: pd.DataFrame) -> list[Any]:

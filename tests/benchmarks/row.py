@@ -60,7 +60,7 @@ def _contenders(name: str, hidden: tuple[int, ...]) -> tuple[Callable[[], Any], 
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
     feature = session.get_inputs()[0].name
     return (
-        lambda: classifier.predict(rows.columns(classifier, row)),
+        lambda: classifier.predict(rows.batch(classifier.schema, row)),
         lambda: estimator.predict_proba(row),
         lambda: session.run(None, {feature: np.array(row, np.float32)}),
     )

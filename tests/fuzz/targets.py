@@ -21,6 +21,7 @@ from thimble import store
 from thimble.errors import InvalidFile, InvalidModel, ThimbleError
 from thimble.files.pipeline import Pipeline
 from thimble.inference import classifier
+from thimble.inference.batch import Batch
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
 from thimble.tables import formats
@@ -95,7 +96,12 @@ def document(data: bytes) -> None:
         return
     json.dumps(found.heads[0].texts)
     rows = 1_100  # more than are evaluated at once
-    found.predict([np.full(rows, 0.5) if one.numeric else ["Dream"] * rows for one in found.features])
+    found.predict(
+        Batch.of(
+            found.features,
+            [np.full(rows, 0.5) if one.numeric else ["Dream"] * rows for one in found.features],
+        )
+    )
 
 
 def request(data: bytes) -> None:

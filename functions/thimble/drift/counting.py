@@ -3,12 +3,14 @@ model's reference. The sum of such vectors is the vector of all their rows, howe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise, repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch, Texts
 from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Categories, Counts, Numbers, Predicted, Reference
 
@@ -18,19 +20,31 @@ def none(reference: Reference | None) -> Counts:
     return np.zeros(sum(_lengths(reference)) if reference else 0, np.int64)
 
 
-def count(reference: Reference | None, columns: Any, predictions: Predictions) -> Counts:
+def count(reference: Reference | None, batch: Batch, predictions: Predictions) -> Counts:
+    """The counts of rows that were all answered."""
+    if reference is None:
+        return none(None)
+    places = {k: places_of(text, batch.texts[k]) for k, text in reference.texts.items()}
+    return counted(reference, batch.numbers, places, predictions)
+
+
+def places_of(text: Categories, column: Texts) -> bytearray:
+    """Of each text its place among the text's counts."""
+    return bytearray(map(text.places().get, column.tolist(), repeat(1)))
+
+
+def counted(
+    reference: Reference, numbers: FloatArray, places: Mapping[int, bytearray], predictions: Predictions
+) -> Counts:
     """Rows, numbers feature by feature, texts feature by feature, then each output's classes and winners.
 
     A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
-    none of the categories, a count a category. `columns` are what was predicted, and no row was rejected; a
-    text's may be places among its counts, a byte each."""
-    if reference is None:
-        return none(None)
+    none of the categories, a count a category."""
     found = [predictions.n_rows]
     for k, number in reference.numbers.items():
-        found += _binned(columns[k], number)
+        found += _binned(numbers[k], number)
     for k, text in reference.texts.items():
-        found += _counted(columns[k], text)
+        found += [places[k].count(place) for place in range(2 + len(text.names))]
     for output, part in zip(reference.outputs, predictions.outputs, strict=True):
         found += _classes(output, part)
         found += _binned(part.probabilities.max(axis=0), output.winning)
@@ -46,13 +60,6 @@ def _binned(x: FloatArray, bins: Numbers) -> list[int]:
     return [missing, *(more - fewer for more, fewer in pairwise(reached))]
 
 
-def _counted(column: Any, text: Categories) -> list[int]:
-    if not isinstance(column, bytearray):
-        values = column.tolist() if isinstance(column, np.ndarray) else column
-        column = bytearray(map(text.places().get, values, repeat(1)))
-    return [column.count(place) for place in range(2 + len(text.names))]
-
-
 def _classes(output: Predicted, scores: Scores) -> list[int]:
     if len(scores.mask):
         counts = scores.mask.sum(axis=1)
@@ -60,14 +67,6 @@ def _classes(output: Predicted, scores: Scores) -> list[int]:
         counts = np.bincount(scores.labels, minlength=len(output.classes))
     found: list[int] = counts.tolist()
     return found
-
-
-def every(step: int, columns: Any, predictions: Predictions) -> tuple[Any, Predictions]:
-    """One row of so many."""
-    rows = slice(None, None, step)
-    if isinstance(columns, np.ndarray):
-        return columns[:, rows], predictions.take(rows)
-    return [column[rows] for column in columns], predictions.take(rows)
 
 
 class Unpacked(NamedTuple):

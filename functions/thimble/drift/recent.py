@@ -1,6 +1,6 @@
 """What an instance was asked in the last minute, as lines in the log: a bounded number, whatever the model.
 
-A request only leaves its columns and predictions here. They are counted many at a time, and a model's minute
+A request only leaves its batch and predictions here. They are counted many at a time, and a model's minute
 is reported by the first request after it. Drift is judged of at least as many rows as a verdict takes: where
 traffic is thin, its window is longer than a minute.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 from thimble import telemetry
 from thimble.drift.waiting import Waiting, Watched, watched
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts, Reference
@@ -38,10 +39,10 @@ NOTHING: Counts = np.zeros(1, np.int64)
 class Seen:
     """Of one model: what waits to be counted, and what was counted."""
 
-    def __init__(self, model: Watched, matrix: bool) -> None:
+    def __init__(self, model: Watched) -> None:
         self.model = model
         self.width = len(model.features) + sum(len(head.classes) for head in model.heads)
-        self.waiting = Waiting(model, matrix)
+        self.waiting = Waiting(model)
         self.minute = NOTHING
         self.window = NOTHING
         self.due = math.inf
@@ -54,11 +55,12 @@ class Seen:
         if self.waiting.rows:
             self.minute = self.minute + self.waiting.counted()
 
-    def count_at_once(self, columns: Any, predictions: Predictions) -> None:
+    def count_at_once(self, batch: Batch, predictions: Predictions) -> None:
         from thimble.drift import counting
 
-        columns, predictions = counting.every(-(-len(columns[0]) // ROWS), columns, predictions)
-        self.minute = self.minute + counting.count(self.model.reference, columns, predictions)
+        some = slice(None, None, -(-batch.rows // ROWS))
+        found = counting.count(self.model.reference, batch.take(some), predictions.take(some))
+        self.minute = self.minute + found
 
     def report(self) -> bool:
         """Log the minute's counts, and what is to be said of drift; False if there are none."""
@@ -91,11 +93,11 @@ class Watch:
         self._widths = 0
         self._held = 0
 
-    def seen(self, classifier: Classifier, columns: Any, predictions: Predictions) -> None:
+    def seen(self, classifier: Classifier, batch: Batch, predictions: Predictions) -> None:
         """Rows that were answered; of a model without a reference nothing is kept."""
         with self._lock:
             if classifier.reference is not None:
-                self._keep(self._of(classifier, classifier.reference), columns, predictions)
+                self._keep(self._of(classifier, classifier.reference), batch, predictions)
             if self._clock() >= self._due:
                 self._report_due()
 
@@ -108,18 +110,18 @@ class Watch:
     def _of(self, classifier: Classifier, reference: Reference) -> Seen:
         seen = self._seen.get(classifier.digest)
         if seen is None:
-            seen = Seen(watched(classifier, reference), classifier.preprocessing is None)
+            seen = Seen(watched(classifier, reference))
             while self._seen and self._widths + seen.width > self._most_watched:
                 self._taken(next(iter(self._seen))).report()
             self._put(seen)
         return seen
 
-    def _keep(self, seen: Seen, columns: Any, predictions: Predictions) -> None:
+    def _keep(self, seen: Seen, batch: Batch, predictions: Predictions) -> None:
         waiting, rows = seen.waiting, predictions.n_rows
         if rows <= ROWS and (waiting.rows + rows <= waiting.room or self._makes_room(seen, rows)):
-            waiting.add(columns, predictions)
+            waiting.add(batch, predictions)
         else:
-            seen.count_at_once(columns, predictions)
+            seen.count_at_once(batch, predictions)
 
     def _makes_room(self, seen: Seen, rows: int) -> bool:
         """By larger arrays or by a count; False where there is not enough by either."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.head import Head
@@ -40,53 +41,39 @@ class Waiting:
     """Rows of one model, copied side by side into arrays that stay: a request's own arrays would lie on ever
     new pages of memory, and the first touch of a page costs more than this copy."""
 
-    def __init__(self, model: Watched, matrix: bool) -> None:
-        """`matrix`: columns come as one array."""
-        reference = model.reference
+    def __init__(self, model: Watched) -> None:
         self.model = model
         self.rows = 0
         self.room = FEWEST
-        self.matrix = np.empty((len(model.features), FEWEST)) if matrix else None
-        self.columns = {} if matrix else {k: np.empty(FEWEST) for k in reference.numbers}
-        self.texts = {k: (text.places(), bytearray()) for k, text in reference.texts.items()}
+        self.numbers = np.empty((len(model.features), FEWEST))
+        self.texts = {k: (text.places(), bytearray()) for k, text in model.reference.texts.items()}
         self.outputs = [_room(head) for head in model.heads]
 
-    def add(self, columns: Any, predictions: Predictions) -> None:
-        """As `Classifier.predict` takes and gives them; there has to be room."""
+    def add(self, batch: Batch, predictions: Predictions) -> None:
+        """Rows that were answered; there has to be room."""
         rows = slice(self.rows, self.rows + predictions.n_rows)
         self.rows = rows.stop
-        if self.matrix is not None:
-            self.matrix[:, rows] = columns
-        else:
-            self._add_columns(columns, rows)
+        self.numbers[:, rows] = batch.numbers
+        for k, (known, places) in self.texts.items():
+            places.extend(map(known.get, batch.texts[k].tolist(), repeat(1)))
         for output, scores in zip(self.outputs, predictions.outputs, strict=True):
             _fill(output, rows, scores)
 
-    def _add_columns(self, columns: Any, rows: slice) -> None:
-        for k, numbers in self.columns.items():
-            numbers[rows] = columns[k]
-        for k, (known, places) in self.texts.items():
-            places.extend(map(known.get, columns[k], repeat(1)))
-
     def grow(self, room: int) -> None:
         self.room = room
-        if self.matrix is not None:
-            self.matrix = _grown(self.matrix, room)
-        self.columns = {k: _grown(numbers, room) for k, numbers in self.columns.items()}
+        self.numbers = _grown(self.numbers, room)
         self.outputs = [(_grown(p, room), _grown(labels, room)) for p, labels in self.outputs]
 
     def counted(self) -> Counts:
         """The counts of all rows, which wait no longer."""
         from thimble.drift import counting
 
-        columns: Any = {k: numbers[: self.rows] for k, numbers in self.columns.items()}
-        columns |= {k: places for k, (_, places) in self.texts.items()}
-        if self.matrix is not None:
-            columns = self.matrix[:, : self.rows]
-        counts = counting.count(self.model.reference, columns, Predictions(tuple(self._scores())))
+        places = {k: places for k, (_, places) in self.texts.items()}
+        predictions = Predictions(tuple(self._scores()))
+        counts = counting.counted(self.model.reference, self.numbers[:, : self.rows], places, predictions)
         self.rows = 0
-        for _, places in self.texts.values():
-            places.clear()
+        for waiting in places.values():
+            waiting.clear()
         return counts
 
     def _scores(self) -> Iterator[Scores]:

@@ -21,7 +21,7 @@ from thimble.errors import InvalidFile, Overwritten
 from thimble.files.streams import Tally
 from thimble.inference.classifier import Classifier
 from thimble.store import KEY_BYTES, ObjectVersion, fits
-from thimble.tables import added, answers, formats
+from thimble.tables import answers, formats
 from thimble.tables.blocks import Reader, Result, Source
 
 Summary = dict[str, Any]
@@ -127,7 +127,7 @@ class Job:
         return formats.opened(self.name, source, self.classifier, self.options.given, head)
 
     def tally(self) -> Tally:
-        return Tally(len(added.class_names(self.classifier)), counting.none(self.classifier.reference))
+        return Tally(len(answers.class_names(self.classifier)), counting.none(self.classifier.reference))
 
     def settled(self, form: Result, tally: Tally) -> Summary:
         """Return what the summary says of the records, with an error if too many were rejected.
@@ -148,7 +148,7 @@ class Job:
             "rows": tally.rows,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
-            "classes": dict(zip(added.class_names(self.classifier), tally.classes.tolist(), strict=True)),
+            "classes": dict(zip(answers.class_names(self.classifier), tally.classes.tolist(), strict=True)),
             "drift": report.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,
             **left_out,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from thimble.errors import InvalidModel
-from thimble.inference import features, network
+from thimble.inference import network
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch
 from thimble.inference.document import Document, digest, parse
-from thimble.inference.features import Feature
+from thimble.inference.features import Feature, Schema
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, concatenate
 from thimble.inference.reference import Reference
@@ -30,6 +30,10 @@ class Classifier(NamedTuple):
     @property
     def name(self) -> str:
         return self.document.name
+
+    @property
+    def schema(self) -> Schema:
+        return self.document.schema
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -56,22 +60,18 @@ class Classifier(NamedTuple):
         """Of the outputs; most models have one."""
         return self.document.heads
 
-    def predict(self, columns: FloatArray | Sequence[Any]) -> Predictions:
-        """`columns`: a feature each, of any n. Numbers and booleans are float64, finite, or NaN where they
-        may be missing; texts are sequences of str or None. Without preprocessing (n_features, n) will do."""
-        if self.preprocessing is None:
-            columns = np.asarray(columns, dtype=np.float64, order="C")  # another layout rounds otherwise
-        n = len(columns[0])
+    def predict(self, batch: Batch) -> Predictions:
+        """The answers to all rows; those of rows that could not be read mean nothing."""
         with np.errstate(over="ignore", invalid="ignore"):
-            if n <= self.chunk:
-                return self._part(columns, slice(0, n))
-            spans = (slice(start, min(start + self.chunk, n)) for start in range(0, n, self.chunk))
-            return concatenate([self._part(columns, rows) for rows in spans])
+            if batch.rows <= self.chunk:
+                return self._part(batch)
+            starts = range(0, batch.rows, self.chunk)
+            return concatenate([self._part(batch.take(slice(at, at + self.chunk))) for at in starts])
 
-    def _part(self, columns: Any, rows: slice) -> Predictions:
+    def _part(self, batch: Batch) -> Predictions:
         """The answers to as many rows as are evaluated at once."""
-        X, faults = self._inputs(columns, rows)
-        n = rows.stop - rows.start
+        X, faults = self._inputs(batch)
+        n = batch.rows
         outputs = []
         for head, scorer in self.document.outputs:
             scores, too_large = head.decide(scorer.scores(X), n)
@@ -80,11 +80,11 @@ class Classifier(NamedTuple):
                 faults.setdefault(row, fault)  # of several the first is told
         return Predictions(tuple(outputs), faults)
 
-    def _inputs(self, columns: Any, rows: slice) -> tuple[FloatArray, dict[int, str]]:
+    def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
         """What goes into the networks, (fan_in, rows in whole blocks), and the rows that cannot."""
         if self.preprocessing is None:
-            return network.padded(columns[:, rows]), {}
-        return self.preprocessing.apply([column[rows] for column in columns], rows.stop - rows.start)
+            return network.padded(batch.numbers), {}
+        return self.preprocessing.apply(batch)
 
 
 def load(data: bytes) -> Classifier:
@@ -99,7 +99,7 @@ def _prove(classifier: Classifier) -> None:
     examples = classifier.document.examples
     if examples is None:
         return
-    predictions = classifier.predict(features.columns(classifier.features, examples.rows))
+    predictions = classifier.predict(Batch.of(classifier.features, [*zip(*examples.rows, strict=True)]))
     for i, fault in predictions.rejected.items():
         raise InvalidModel(f"examples.rows[{i}] gets no answer: {fault}")
     actual = np.vstack([scores.probabilities for scores in predictions.outputs]).T

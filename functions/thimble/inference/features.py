@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from thimble.errors import InvalidModel
 from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 
@@ -41,11 +39,13 @@ class Schema(NamedTuple):
     features: tuple[Feature, ...]
     names: tuple[str, ...] | None  # None of a model that was fitted on a plain matrix
     answer_columns: tuple[str, ...]  # of a file's result: no feature has one of these names
+    only_numbers: bool  # no text, no boolean, none unused
 
     @classmethod
     def of(cls, features: Sequence[Feature], answers: Sequence[str]) -> Schema:
         names = tuple(feature.name for feature in features)
-        return cls(tuple(features), names if any(names) else None, tuple(answers))
+        only_numbers = all(feature.type == "number" for feature in features)
+        return cls(tuple(features), names if any(names) else None, tuple(answers), only_numbers)
 
 
 def parse(fields: Fields, n_inputs: int) -> tuple[Feature, ...]:
@@ -107,13 +107,3 @@ def spelled(found: Iterable[str], known: Iterable[str]) -> list[str]:
     """Replace names that differ from a known one only in Unicode form by the known one."""
     spelling = {normal(name): name for name in known}
     return [spelling.get(normal(name), name) for name in found]
-
-
-def columns(features: Sequence[Feature], rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """JSON rows that fit the features, as columns: float64 with NaN for what is missing, or lists of text."""
-    return [
-        np.array([np.nan if value is None else value for value in column], np.float64)
-        if feature.numeric
-        else list(column)
-        for feature, column in zip(features, zip(*rows, strict=True), strict=True)
-    ]

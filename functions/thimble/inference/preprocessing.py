@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel, shortened
 from thimble.inference import cost, steps
 from thimble.inference.arrays import FloatArray, all_finite
+from thimble.inference.batch import Batch
 from thimble.inference.cost import Cost
 from thimble.inference.features import Feature
 from thimble.inference.fields import Fields
@@ -31,20 +32,19 @@ LONGEST_NAME = 80  # of a computed column
 
 
 class Preprocessing(NamedTuple):
-    numbers: tuple[int, ...]  # the features that are
     steps: tuple[tuple[Step, slice], ...]  # each with the columns that it fills
     outputs: Selection
     width: int
     names: tuple[str, ...]  # of every column, the features that it comes from
     cost: Cost  # of a row
 
-    def apply(self, features: Sequence[Any], rows: int) -> tuple[FloatArray, dict[int, str]]:
+    def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
         """(outputs, rows in whole blocks), and the rows that get no answer, each with the reason."""
+        n_features, rows = batch.numbers.shape
         numbers = np.empty((self.width, rows + -rows % BLOCK))
-        numbers[: len(features)] = 0.0
-        for feature in self.numbers:
-            numbers[feature, :rows] = features[feature]
-        table = Table(numbers, features, rows, {})
+        numbers[:n_features, :rows] = batch.numbers
+        numbers[:n_features, rows:] = 0.0
+        table = Table(numbers, batch.texts, rows, {})
         with np.errstate(all="ignore"):  # what is not finite in the end is rejected
             for step, filled in self.steps:
                 step.fill(table, numbers[filled])
@@ -91,7 +91,6 @@ def parse(fields: Fields, features: Sequence[Feature], n_inputs: int) -> Preproc
         cost.check(cost.beside(spent, len(names)), path)
         names += _names(step, names)
     return Preprocessing(
-        numbers=tuple(i for i, feature in enumerate(features) if feature.numeric),
         steps=tuple(program),
         outputs=selection(_outputs(fields, len(names), texts, n_inputs)),
         width=len(names),

@@ -8,31 +8,30 @@ canary of 10 % answers is among those of its 50 %. Another version under trial t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
+from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch, Texts
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.predictions import Predictions, Scores
-from thimble.tables.values import missing
+from thimble.tables.cells import missing
 
 Hashes = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
-Columns = NDArray[np.float64] | Sequence[Any]  # a feature each, as `Classifier.predict` takes them
-
 MISSING = 0x9E3779B97F4A7C15
 
 
-def predict(current: Classifier, candidate: Classifier, columns: Columns, percent: float) -> Predictions:
+def predict(current: Classifier, candidate: Classifier, batch: Batch, percent: float) -> Predictions:
     """Each row by the one or the other, and which."""
-    theirs = chosen(current.features, columns, percent, candidate.digest)
-    found = _joined(
-        current.predict(_rows(columns, ~theirs)), candidate.predict(_rows(columns, theirs)), theirs
-    )
+    theirs = chosen(current.features, batch, percent, candidate.digest)
+    ours = current.predict(batch.take(~theirs))
+    found = _joined(ours, candidate.predict(batch.take(theirs)), theirs)
     digests = current.digest, candidate.digest
     return found._replace(versions=tuple(digests[tried] for tried in theirs.tolist()))
 
@@ -45,17 +44,6 @@ def disagreements(one: Predictions, other: Predictions) -> int:
     rejected = set(one.rejected) | set(other.rejected)
     differ[list(rejected)] = False
     return int(differ.sum()) + len(set(one.rejected) ^ set(other.rejected))
-
-
-def _rows(columns: Columns, mask: Mask) -> Any:
-    if isinstance(columns, np.ndarray):
-        return columns[:, mask]
-    return [
-        column[mask]
-        if isinstance(column, np.ndarray)
-        else [v for v, kept in zip(column, mask, strict=True) if kept]
-        for column in columns
-    ]
 
 
 def _joined(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
@@ -77,11 +65,11 @@ def _joined(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
     )
 
 
-def chosen(features: Sequence[Feature], columns: Columns, percent: float, version: str) -> Mask:
-    """Of n rows, as `Classifier.predict` takes them, (n,): those that `version` answers, `percent` of all."""
+def chosen(features: Sequence[Feature], batch: Batch, percent: float, version: str) -> Mask:
+    """Of n rows, (n,): those that `version` answers, `percent` of all."""
     hashes = [
-        _of_numbers(column) if feature.numeric else _of_texts(column)
-        for feature, column in zip(features, columns, strict=True)
+        _of_numbers(batch.numbers[k]) if feature.numeric else _of_texts(batch.texts[k])
+        for k, feature in enumerate(features)
         if feature.type != "unused"
     ]
     places = _mixed(np.arange(len(hashes), dtype=np.uint64))  # so that two columns are not one when swapped
@@ -91,15 +79,16 @@ def chosen(features: Sequence[Feature], columns: Columns, percent: float, versio
     return share
 
 
-def _of_numbers(column: Any) -> Hashes:
+def _of_numbers(column: FloatArray) -> Hashes:
     """Their bits; -0.0 is 0.0, and one NaN is as good as another."""
-    numbers = np.asarray(column, np.float64) + 0.0
+    numbers = column + 0.0
     numbers[np.isnan(numbers)] = np.nan
     return numbers.view(np.uint64)
 
 
-def _of_texts(values: Iterable[str | None]) -> Hashes:
+def _of_texts(column: Texts) -> Hashes:
     known: dict[str | None, int] = {None: MISSING}
+    values: list[str | None] = column.tolist()
     for value in values:
         if value not in known:
             text = str(value).encode("utf-8", "surrogatepass")

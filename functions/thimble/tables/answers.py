@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.inference.arrays import FloatArray
 from thimble.inference.classifier import Classifier
-from thimble.inference.head import Head
+from thimble.inference.head import Head, Label
 from thimble.inference.predictions import Predictions, Scores
 
 
@@ -121,3 +126,58 @@ def _output_card(classifier: Classifier) -> dict[str, Any]:
 def identity(classifier: Classifier) -> dict[str, str]:
     """What every answer says of the model that gave it."""
     return {"name": classifier.name, "digest": classifier.digest}
+
+
+class LabelColumn(NamedTuple):
+    """The distinct labels, or sets of labels, and which of them each row got."""
+
+    name: str
+    head: Head
+    distinct: Sequence[Label | list[Label]]
+    which: NDArray[np.intp]
+
+
+class NumberColumn(NamedTuple):
+    """Written with the fewest digits that read back as the same bits."""
+
+    name: str
+    values: FloatArray
+
+
+def added(classifier: Classifier, predictions: Predictions) -> Iterator[LabelColumn | NumberColumn]:
+    """Yield the columns that a file's result adds to each record, in the order in which they are written."""
+    for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
+        names = iter(head.columns)
+        yield LabelColumn(next(names), head, *_labels(head, scores))
+        for name, values in zip(names, _numbers(head, scores), strict=True):
+            yield NumberColumn(name, values)
+
+
+def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
+    """Count how often each class was the label, or among the labels, one output after the other."""
+    parts = zip(classifier.heads, predictions.outputs, strict=True)
+    return np.concatenate([_counts(head, scores) for head, scores in parts])
+
+
+def class_names(classifier: Classifier) -> list[str]:
+    """Return the names of what is counted."""
+    return [head.prefix + text for head in classifier.heads for text in head.texts]
+
+
+def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
+    if not head.multilabel:
+        return head.classes, scores.labels
+    masks, which = np.unique(scores.mask, axis=1, return_inverse=True)
+    return label_sets(head, scores._replace(mask=masks)), which.reshape(-1).astype(np.intp)
+
+
+def _numbers(head: Head, scores: Scores) -> Iterator[FloatArray]:
+    p = scores.probabilities  # (n_classes, n)
+    if not head.multilabel:
+        yield p[scores.labels, np.arange(p.shape[1])]
+    yield from p
+
+
+def _counts(head: Head, scores: Scores) -> NDArray[np.int64]:
+    found = np.nonzero(scores.mask)[0] if head.multilabel else scores.labels
+    return np.bincount(found, minlength=len(head.classes)).astype(np.int64)

@@ -6,23 +6,28 @@ cut into blocks of any size, anywhere between records, and its answers put toget
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from thimble.drift import counting
 from thimble.errors import InvalidFile
+from thimble.inference.batch import Batch, Flags
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts
+from thimble.tables.answers import counts
 from thimble.threads import ahead
 
 Positions = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 
+BOM = b"\xef\xbb\xbf"
 BLOCK_BYTES = 1 << 20  # and what is made of them: as much as stays in a processor's cache
 MAX_RECORD_BYTES = 1 << 20  # of one record, and of one quoted field; more is no table's row
 HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
@@ -102,23 +107,29 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Rejections:
-    """A block's records that got no answer, and why."""
+class Outcome(NamedTuple):
+    """What became of a batch's records; those that are neither answered nor rejected are blank lines."""
 
-    found: list[tuple[int, bytes]] = field(default_factory=list)
+    answered: Flags
+    predictions: Predictions  # of the answered records
+    rejected: Mapping[int, str]  # the others, in their order, each with the reason
+    observed: Counts  # the answered records, for drift
 
-    def add(self, block: Block, i: int, reason: str) -> None:
-        text = block.record(i).decode("utf-8", "backslashreplace")
-        line = {"line": block.line(i), "reason": reason, "record": text}
-        self.found.append((i, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)))
 
-    def __len__(self) -> int:
-        return len(self.found)
-
-    def dumps(self) -> bytes:
-        """Lines of JSON, in the records' order."""
-        return b"".join(line for _, line in sorted(self.found))
+def answer(classifier: Classifier, batch: Batch) -> Outcome:
+    """Answer every record that can be, and say why the others cannot."""
+    rejected = {row: fault.quoting for row, fault in batch.faults.items()}
+    answered = batch.readable
+    found = batch if answered.all() else batch.take(answered)
+    predictions = classifier.predict(found)
+    if predictions.rejected:
+        rows, kept = np.flatnonzero(answered), np.ones(found.rows, np.bool_)
+        kept[[*predictions.rejected]] = False
+        rejected |= {int(rows[k]): reason for k, reason in predictions.rejected.items()}
+        answered[rows] = kept
+        found, predictions = found.take(kept), predictions.take(kept)
+    observed = counting.count(classifier.reference, found, predictions)
+    return Outcome(answered, predictions, dict(sorted(rejected.items())), observed)
 
 
 @dataclass(frozen=True)
@@ -235,6 +246,15 @@ class Format(Result, Protocol):
         """Return where a record most likely begins in bytes that begin anywhere; None if they do not tell.
         Their first byte is not asked about."""
 
+    @property
+    def classifier(self) -> Classifier: ...
+
+    def batch(self, block: Block) -> Batch:
+        """Return the records as the model takes them."""
+
+    def append(self, block: Block, predictions: Predictions) -> bytes:
+        """Return the records, all of which are answered, with their answers."""
+
     def classify(self, block: Block) -> Answered:
         """Answer every record or say why not."""
 
@@ -294,8 +314,28 @@ class TextReader:
             return iter(())
         return parts(self, self.source.stream(start, stop), start, stop, first_line, workers)
 
+    def classify(self: Format, block: Block) -> Answered:
+        batch = self.batch(block)
+        outcome = answer(self.classifier, batch)
+        rejected = [_rejection(block, row, reason) for row, reason in outcome.rejected.items()]
+        return Answered(
+            result=self.append(block.only(outcome.answered), outcome.predictions),
+            rejected=b"".join(rejected),
+            predictions=outcome.predictions.n_rows,
+            rejections=len(rejected),
+            blank=len(batch.blank),
+            classes=counts(self.classifier, outcome.predictions),
+            observed=outcome.observed,
+        )
+
     def follow(self, closing: bytes) -> None:
         """Text has no end but its last line's."""
+
+
+def _rejection(block: Block, row: int, reason: str) -> bytes:
+    text = block.record(row).decode("utf-8", "backslashreplace")
+    line = {"line": block.line(row), "reason": reason, "record": text}
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class LongRecord(InvalidFile):

@@ -1,68 +1,207 @@
-"""CSV and its dialects: records of delimited cells, with a header or without.
+"""CSV and its dialects, for both doors: records of delimited cells, with a header or without.
 
-A record's own bytes are kept and the answer's cells put after them, so every column comes back as it was. The
-feature cells of a whole block are read at once; a record that does not read is looked at alone.
+Columns are read in bulk: in files by polars, in requests plainly. A record that cannot be read so is read by
+itself, by the same rules. A file's result keeps each record's own bytes and adds the answer's cells, so every
+column comes back as it was.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import orjson
-import polars as pl
 
+from thimble import encodings
+from thimble.errors import InvalidFile, MalformedBody, NotAcceptable, UnprocessableRows
+from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch, Fault, Flags
 from thimble.inference.classifier import Classifier
-from thimble.inference.head import Label, label_text
-from thimble.inference.predictions import Predictions
-from thimble.tables import added, text_columns, textcells
-from thimble.tables.appending import Appending, guarded
-from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, TextReader
-from thimble.tables.columns import Columns
-from thimble.tables.dialect import Dialect, Tokens
+from thimble.inference.features import Feature, Schema
+from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions, Scores
+from thimble.tables import dialect, header
+from thimble.tables.answers import column_names, label_sets
+from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
+from thimble.tables.cells import BLANKS, Unfit, Value, cell_value, missing
+from thimble.tables.dialect import BrokenHeader, Given, Layout
+from thimble.tables.header import NoFeatures
+from thimble.tables.rows import check_size
+from thimble.tables.tokens import DAMAGED, Dialect, Tokens, check_quotes
 
-BLANKS = b" \t\r"
+SAYING = "text/csv; header=present, or header=absent"
+CHARSET = "say which charset it has"
+DELIMITERS = dialect.DELIMITERS["csv"]
+PLAIN = Dialect(b",")
 GUESSED_RECORDS = 64  # that are looked at, to tell where records begin
-EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
+FEW = 8  # records that are read one by one, which is then quicker
+
+Columns = Callable[
+    [Schema, Layout, Tokens, int], tuple[Batch, Flags]
+]  # and which rows have to be read by themselves
+
+
+def read(schema: Schema, layout: Layout, block: Block, columns: Columns) -> Batch:
+    """Read the records of a block: in bulk by `columns`, the others one by one."""
+    n, quote = len(block.ends), layout.dialect.quote
+    if n > FEW or (quote and quote in block.data):
+        batch, alone = _in_bulk(schema, layout, block, columns)
+    else:
+        batch, alone = Batch.empty(schema.features, n), range(n)
+    faults, blank = dict[int, Fault](), set[int]()
+    for row in alone:
+        record = block.record(row)
+        if _is_blank(layout, record):
+            blank.add(row)
+            continue
+        try:
+            batch.put(row, _values(schema, layout, record))
+        except Unfit as error:
+            faults[row] = error.fault
+    return batch._replace(faults=faults, blank=frozenset(blank))
+
+
+def _in_bulk(schema: Schema, layout: Layout, block: Block, columns: Columns) -> tuple[Batch, Sequence[int]]:
+    """Return the batch, and which of its records have to be read by themselves."""
+    tokens = Tokens(layout.dialect, block.data)
+    fits = _fitting(layout, block, tokens)
+    kept = block.only(fits)
+    plain = (tokens if kept is block else Tokens(layout.dialect, kept.data)).plain
+    batch, doubtful = columns(schema, layout, plain, len(kept.ends))
+    alone = ~fits
+    alone[fits] = doubtful
+    return batch.spread(fits), np.flatnonzero(alone).tolist()
+
+
+def _fitting(layout: Layout, block: Block, tokens: Tokens) -> Flags:
+    """Return which records have the right number of cells, and no broken quotes."""
+    n, width, broken = len(block.ends), layout.width, np.concatenate((tokens.strays, tokens.torn))
+    if len(broken) == 0 and width > 1 and tokens.even(n, width):
+        return np.ones(n, np.bool_)
+    fits: Flags = tokens.widths == width
+    fits[np.searchsorted(block.ends, broken)] = False
+    return fits & ~block.blank
+
+
+def _is_blank(layout: Layout, record: bytes) -> bool:
+    """Return whether a line has nothing on it. The cell of a single column may be of blanks."""
+    blanks = b"" if layout.width == 1 else BLANKS.encode().replace(layout.dialect.delimiter, b"")
+    return not record.strip(blanks)
+
+
+def _values(schema: Schema, layout: Layout, record: bytes) -> list[Value]:
+    """Return one record's feature values; Unfit says what is wrong first."""
+    check_quotes(layout.dialect, record)
+    texts, features = layout.dialect.cells(record), layout.features
+    if len(texts) != layout.width:
+        raise Unfit(Fault(f"has {_cells(len(texts))}, where {_cells(layout.width)} belong", "the record"))
+    return [
+        cell_value(feature, layout.names[features[k]], texts[features[k]]) if k in features else None
+        for k, feature in enumerate(schema.features)
+    ]
+
+
+def _cells(n: int) -> str:
+    return "1 cell" if n == 1 else f"{n} cells"
+
+
+def plain_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[Batch, Flags]:
+    """Read the columns of n records without quotes; return also which rows have to be read by themselves."""
+    batch, width = Batch.empty(schema.features, n), layout.width
+    if n == 0 or not plain.even(n, width):
+        return batch, np.ones(n, np.bool_)
+    delimiter = layout.dialect.delimiter.decode()
+    cells = plain.data.decode().replace("\r\n", "\n").replace("\n", delimiter).split(delimiter)
+    doubtful = np.zeros(n, np.bool_)
+    for k, column in layout.features.items():
+        feature = schema.features[k]
+        if feature.type == "unused":
+            continue
+        found = cells[column : n * width : width]
+        if feature.type == "number" and (numbers := _plain_numbers(feature, found)) is not None:
+            batch.numbers[k] = numbers
+            continue
+        values, unfit = _by_distinct_cells(feature, found)
+        if feature.type == "text":
+            batch.texts[k][:] = values
+        else:
+            batch.numbers[k] = np.array(values, np.float64)
+        if unfit:
+            doubtful |= np.array([cell in unfit for cell in found], np.bool_)
+    return batch, doubtful
+
+
+def _plain_numbers(feature: Feature, cells: Sequence[str]) -> FloatArray | None:
+    """Read all cells at once, if they are written as JSON writes numbers; None if one is not."""
+    types = {int, float}
+    if feature.missing:
+        absent = frozenset(missing(feature))
+        if not absent.isdisjoint(cells):
+            cells, types = ["null" if cell in absent else cell for cell in cells], {*types, type(None)}
+    try:
+        values = orjson.loads(f"[{','.join(cells)}]")
+    except orjson.JSONDecodeError:
+        return None
+    if len(values) != len(cells) or not set(map(type, values)) <= types:
+        return None
+    return np.array(values, np.float64)  # which makes NaN of None
+
+
+def _by_distinct_cells(feature: Feature, cells: Sequence[str]) -> tuple[list[Value], set[str]]:
+    """Return the values, and the cells that have none, or that have to be read from the record itself."""
+    known, unfit = dict[str, Value](), set[str]()
+    for cell in set(cells):
+        try:
+            known[cell] = cell_value(feature, "", cell)
+        except Unfit:
+            unfit.add(cell)
+        if DAMAGED in cell:
+            unfit.add(cell)
+    return list(map(known.get, cells)), unfit
+
+
+# The door of files.
 
 
 @dataclass(frozen=True)
-class Delimited(TextReader):
-    """One file's layout."""
+class Csv(TextReader):
+    """A file of records."""
 
     name: str
+    schema: Schema
     classifier: Classifier
-    dialect: Dialect
-    names: tuple[str, ...]  # what to call the columns
-    features: dict[int, int]  # in which column a feature is, by its position in the model
+    layout: Layout
     opening: bytes  # the header with the answer's names, if there is a header
-    body: int
-    first_line: int
     joint: bytes = b""
     closing: bytes = b""
-    returned: bool = False  # its lines end with \r alone
     left_out: tuple[tuple[str, str], ...] = ()
     source: Source = field(default_factory=Once)
 
     @property
-    def width(self) -> int:
-        return len(self.names)
+    def body(self) -> int:
+        return self.layout.body
+
+    @property
+    def first_line(self) -> int:
+        return self.layout.first_line
 
     def plain(self, data: bytes) -> bytes:
-        return data.translate(EXCHANGED) if self.returned else data
+        return self.layout.plain(data)
 
     def cut(self, data: bytes, final: bool) -> Positions:
-        return self.dialect.ends(data, final)
+        return self.layout.dialect.ends(data, final)
 
     def complete(self, data: bytes) -> bytes:
-        return data + self.dialect.newline
+        return data + self.layout.dialect.newline
 
     def second_record(self, look: bytes, final: bool) -> int | None:
         """After a newline, but for quoted fields: the bytes are read as if they began outside of one, and
         inside, and the way that makes the better records is believed."""
-        quote = self.dialect.quote
+        quote = self.layout.dialect.quote
         if not quote or quote not in look:
             return super().second_record(look, final)
         ways = [self._begun(opening + look, final) for opening in (b"x", quote)]
@@ -75,118 +214,158 @@ class Delimited(TextReader):
         if not len(ends):
             return None
         records = data[int(ends[0]) + 1 : int(ends[-1]) + 1]
-        block = Block(records, ends[1:] - ends[0] - 1, 0)
-        tokens = Tokens(self.dialect, records)
-        stray = np.array([self.dialect.quote in record for record in tokens.bare.split(b"\n")[:-1]], np.bool_)
-        fits = ((tokens.widths == self.width) & ~stray) | block.blank
+        block, quote = Block(records, ends[1:] - ends[0] - 1, 0), self.layout.dialect.quote
+        tokens = Tokens(self.layout.dialect, records)
+        stray = np.array([quote in record for record in tokens.bare.split(b"\n")[:-1]], np.bool_)
+        fits = ((tokens.widths == self.layout.width) & ~stray) | block.blank
         return int(ends[0]), int(fits.sum()) - int((~fits).sum())
 
-    def classify(self, block: Block) -> Answered:
-        rejections = Rejections()
-        tokens = Tokens(self.dialect, block.data)
-        fits, blank = self._fitting(block, tokens, rejections)
-        kept, rows = block.only(fits), np.flatnonzero(fits)
-        columns = self._columns(tokens if kept is block else Tokens(self.dialect, kept.data), len(rows))
-        good, predictions, observed = columns.settle(
-            lambda k: self._carefully(block.record(int(rows[k]))),
-            lambda k, reason: rejections.add(block, int(rows[k]), reason),
-        )
-        return Answered(
-            result=self.plain(self._appended(Appending(kept).only(good), predictions)),
-            rejected=rejections.dumps(),
-            predictions=int(good.sum()),
-            rejections=len(rejections),
-            blank=blank,
-            classes=added.counts(self.classifier, predictions),
-            observed=observed,
-        )
+    def batch(self, block: Block) -> Batch:
+        from thimble.tables import fast  # polars, of the file functions alone
 
-    def _fitting(self, block: Block, tokens: Tokens, rejections: Rejections) -> tuple[Flags, int]:
-        """Which records can be read, and how many lines are blank; whatever is neither is rejected."""
-        n = len(block.ends)
-        strays, torn = tokens.strays, tokens.torn
-        if len(strays) == len(torn) == 0 and self.width > 1 and tokens.even(n, self.width):
-            return np.ones(n, np.bool_), 0
-        widths, blank, quote = tokens.widths, 0, self.dialect.quote.decode()
-        open_, torn_ = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-        open_[np.searchsorted(block.ends, strays)] = True
-        torn_[np.searchsorted(block.ends, torn)] = True
-        fits: Flags = (widths == self.width) & ~open_ & ~torn_
-        if self.width == 1:
-            fits &= ~block.blank
-        for i in np.flatnonzero(~fits).tolist():
-            if open_[i]:
-                rejections.add(block, i, f"the record opens a {quote} that is never closed")
-            elif torn_[i]:
-                rejections.add(block, i, f"the record has text after a closing {quote}")
-            elif self._is_blank(block.record(i)):
-                blank += 1
-            else:
-                reason = f"the record has {_cells(widths[i])}, where {_cells(self.width)} belong"
-                rejections.add(block, i, reason)
-        return fits, blank
+        return read(self.schema, self.layout, block, fast.csv_columns)
 
-    def _is_blank(self, record: bytes) -> bool:
-        return not record.strip(BLANKS.replace(self.dialect.delimiter, b""))
+    def append(self, block: Block, predictions: Predictions) -> bytes:
+        """Write each record's own bytes, the answer's cells, and the record's own line ending."""
+        from thimble.tables import fast
 
-    def _columns(self, tokens: Tokens, n: int) -> Columns:
-        """Every feature's column, read in bulk."""
-        plain, columns = tokens.plain, Columns.empty(self.classifier, n)
-        if n == 0 or not plain.even(n, self.width):
-            return columns
-        columns.doubtful[:] = False
-        places = {k: c for k, c in self.features.items() if self.classifier.features[k].type == "number"}
-        read = columns.fill(places, lambda some, rows: plain.numbers(some, self.width, rows))
-        left = {k: column for k, column in self.features.items() if k not in read}
-        if not left:
-            return columns
-        frame = self._frame(plain.data, left)
-        if frame.height != n:
-            return Columns.empty(self.classifier, n)
-        for k, column in left.items():
-            text_columns.put(columns, k, frame[str(column)])
-        return columns
-
-    def _frame(self, data: bytes, features: dict[int, int]) -> pl.DataFrame:
-        """The columns of some features, which are called by their numbers."""
-        types = {column: text_columns.dtype(self.classifier.features[k]) for k, column in features.items()}
-        return pl.read_csv(
-            guarded(data),
-            has_header=False,
-            columns=sorted(types),
-            schema={str(column): types.get(column, pl.String) for column in range(self.width)},
-            separator=self.dialect.delimiter.decode(),
-            quote_char=None,
-            ignore_errors=True,
-        )
-
-    def _carefully(self, record: bytes) -> list[Any]:
-        """One record's feature values; ValueError names the first cell that does not fit."""
-        texts = self.dialect.cells(record)
-        return [
-            textcells.value(feature, self.names[self.features[k]], texts[self.features[k]])
-            if k in self.features
-            else None
-            for k, feature in enumerate(self.classifier.features)
-        ]
-
-    def _appended(self, appending: Appending, predictions: Predictions) -> bytes:
-        """Each record's own bytes, then the answer's cells, then the record's own line ending."""
-        if not len(appending.block.ends):
-            return b""
-        columns = [appending.records]
-        for column in added.columns(self.classifier, predictions):
-            if isinstance(column, added.Labels):
-                texts = [appending.text(self._label_cell(label)) for label in column.distinct]
-                columns.append(pl.Series(texts).gather(column.which))
-            else:
-                columns.append(column.values)
-        return appending.written(columns, self.dialect.delimiter.decode())
-
-    def _label_cell(self, label: Label | list[Label]) -> str:
-        text = orjson.dumps(label).decode() if isinstance(label, list) else label_text(label)
-        return self.dialect.cell(text)
+        return self.plain(fast.append_cells(block, self.classifier, predictions, self.layout.dialect))
 
 
-def _cells(n: int) -> str:
-    return "1 cell" if n == 1 else f"{n} cells"
+def open_file(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Csv:
+    """Open a file that begins with `head` (all of it if `whole`); InvalidFile if no dialect fits."""
+    schema = classifier.schema
+    layout = dialect.find(head, whole, schema, given, dialect.DELIMITERS[name])
+    opening = BOM if head.startswith(BOM) else b""
+    if layout.header is not None:
+        names = [layout.header, *(layout.dialect.cell(answer).encode() for answer in schema.answer_columns)]
+        opening += layout.plain(layout.dialect.delimiter.join(names) + layout.dialect.newline)
+    return Csv(name, schema, classifier, layout, opening)
+
+
+# The door of requests.
+
+
+class Body:
+    """A request's body of CSV."""
+
+    def __init__(self, data: bytes, said: str = "") -> None:
+        """`said`: whether the header is present or absent; "" if the caller does not say."""
+        self.data = data
+        self.said = said
+        self.block = Block(b"", np.empty(0, np.intp), 1)
+        self.rows: Sequence[int] = ()  # which records of the block they are
+
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        found = self._bare_numbers(schema) if schema.only_numbers else None
+        if found is None:
+            return self._records(schema, max_rows)
+        check_size(found.rows, max_rows)
+        return found
+
+    def place(self, row: int, field: str = "") -> str:
+        line = self.block.line(self.rows[row]) if self.rows else row + 1
+        return f"line {line}: {field}" if field else f"line {line}"
+
+    def _bare_numbers(self, schema: Schema) -> Batch | None:
+        """Read numbers between commas without a header, as SageMaker sends them; None if the body is anything
+        else."""
+        lines = self.data.removeprefix(BOM).replace(b"\r\n", b"\n").removesuffix(b"\n")
+        if self.said == "present" or b"[" in lines or b"\r" in lines:
+            return None
+        try:
+            rows = orjson.loads(b"".join((b"[[", lines.replace(b"\n", b"],["), b"]]")))
+            if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
+                return None
+            X = np.array(rows, np.float64)
+            first = lines.partition(b"\n")[0].decode().split(",")
+            headed = header.is_header(first, schema, self.said, SAYING)
+        except (ValueError, InvalidFile):  # not JSON, not all of one length, perhaps a header
+            return None
+        fits = X.ndim == 2 and X.shape[1] == len(schema.features)
+        return Batch(np.ascontiguousarray(X.T), {}) if fits and not headed else None
+
+    def _records(self, schema: Schema, max_rows: int) -> Batch:
+        layout = self._layout(schema)
+        data = layout.plain(self.data)[layout.body :]
+        if not data.endswith(b"\n"):
+            data += layout.dialect.newline
+        self.block = Block(data, layout.dialect.ends(data, final=True), layout.first_line)
+        batch = read(schema, layout, self.block, plain_columns)
+        check_size(batch.rows - len(batch.blank), max_rows)
+        if batch.faults:
+            self.rows = range(batch.rows)
+            return batch._replace(faults={row: _for_http(fault) for row, fault in batch.faults.items()})
+        self.rows = np.flatnonzero(batch.readable).tolist()
+        return batch.take(batch.readable) if batch.blank else batch
+
+    def _layout(self, schema: Schema) -> Layout:
+        """Find the layout. Faults call columns as the model does, or by number: a header may be data."""
+        if not self.data.strip():
+            check_size(0, 0)
+        try:
+            alone = schema._replace(answer_columns=())  # no answer is put beside a body's columns
+            layout = dialect.find(self.data, True, alone, _given(self.said), DELIMITERS, SAYING)
+        except BrokenHeader as error:
+            raise MalformedBody(str(error)) from None
+        except InvalidFile as error:
+            sentence = error.problem if isinstance(error, NoFeatures) else str(error)
+            if not encodings.is_sound(encodings.text(self.data.partition(b"\n")[0])):
+                raise MalformedBody(f"{sentence}; {CHARSET}") from None
+            raise UnprocessableRows(sentence) from None
+        names = [f"column {k + 1}" for k in range(layout.width)]
+        for k, column in layout.features.items():
+            names[column] = schema.features[k].name or names[column]
+        return layout._replace(names=tuple(names))
+
+
+@cache
+def _given(said: str) -> Given:
+    return Given(header=said)
+
+
+def _for_http(fault: Fault) -> Fault:
+    if encodings.said(fault.problem) is None:
+        return fault
+    return fault._replace(problem=f"{fault.problem}; {CHARSET}")
+
+
+def body(data: bytes, parameters: Mapping[str, str]) -> Body:
+    """Take a request's body; MalformedBody if it is no text, or its media type's header is misspelled."""
+    if encodings.is_wide(data):
+        looks = encodings.sentence(encodings.looks_like(data))
+        raise MalformedBody(f"the body is not UTF-8{looks}; {CHARSET}")
+    said = parameters.get("header", "")
+    if said and said not in header.SAID:
+        raise MalformedBody("the header of text/csv is neither present nor absent")
+    return Body(data, said)
+
+
+def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
+    """Write the answers, with a header unless `parameters` say that it is absent."""
+    said = parameters.get("header", "present")
+    if said not in header.SAID:
+        raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
+    lines = _lines(classifier, predictions)
+    if said == "present":
+        names = [*column_names(classifier), *(["version"] if predictions.versions else [])]
+        lines = [",".join(map(PLAIN.cell, names)), *lines]
+    return "\n".join([*lines, ""]).encode()
+
+
+def _lines(classifier: Classifier, predictions: Predictions) -> list[str]:
+    parts = zip(classifier.heads, predictions.outputs, strict=True)
+    several = [_answers(head, scores) for head, scores in parts]
+    if predictions.versions:  # a canary's
+        several.append(list(predictions.versions))
+    return several[0] if len(several) == 1 else list(map(",".join, zip(*several, strict=True)))
+
+
+def _answers(head: Head, scores: Scores) -> list[str]:
+    """Write of each row the label, its probability and every class's; or the labels and every class's."""
+    numbers = orjson.dumps(scores.probabilities.T.tolist())[2:-2].decode().split("],[")
+    if head.multilabel:
+        labels = [PLAIN.cell(orjson.dumps(found).decode()) for found in label_sets(head, scores)]
+        return [f"{label},{p}" for label, p in zip(labels, numbers, strict=True)]
+    texts, indices = list(map(PLAIN.cell, head.texts)), scores.labels.tolist()
+    return [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
-from thimble.tables.blocks import Flags, Positions
+from thimble.inference.batch import Flags
+from thimble.tables.blocks import Positions
 
 U64 = np.uint64
 Words = NDArray[np.uint64]

@@ -1,226 +1,194 @@
-"""A dialect of delimited text, and data taken apart by it: where cells end, what they are without quotes."""
+"""The dialect of delimited text and its header: said, or found from the first record.
+
+`header` tells what a header is, and which columns are features. Of the dialects that make sense to the model,
+the likelier quote is taken, and by it the delimiter that gives the most cells.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import pairwise
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from thimble.errors import InvalidFile, InvalidInput
+from thimble.inference.features import Schema
+from thimble.tables import header
+from thimble.tables.blocks import BOM, MAX_RECORD_BYTES
+from thimble.tables.cells import BLANKS, Unfit
+from thimble.tables.tokens import Dialect, check_quotes
 
-from thimble import encodings
-from thimble.errors import InvalidInput
-from thimble.inference.arrays import FloatArray
-from thimble.tables import headers, text_columns
-from thimble.tables.blocks import Flags, Positions, is_utf8
-from thimble.tables.decimals import Decimals
-from thimble.tables.quotes import Quoted, quoted
-
+DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
+QUOTES = ('"', "'")
 SEPARATING = ",;\t"
-NEWLINE, RETURN = ord("\n"), ord("\r")
-DAMAGED = ord(text_columns.DAMAGED)
-ASCII = bytes(range(128)) + bytes([DAMAGED]) * 128
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """One byte each, but for the newline: \\n or \\r\\n. No quote: quotes are characters like the rest."""
-
-    delimiter: bytes
-    quote: bytes = b'"'
-    newline: bytes = b"\n"
-
-    def quoted(self, data: bytes, final: bool) -> Quoted | None:
-        """The quoted fields; None where there is no quote at all."""
-        if not self.quote or self.quote not in data:
-            return None
-        return quoted(data, ord(self.quote), ord(self.delimiter), final)
-
-    def ends(self, data: bytes, final: bool) -> Positions:
-        """The newlines that end records."""
-        newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
-        fields = self.quoted(data, final)
-        return newlines if fields is None else newlines[~fields.inside(newlines)]
-
-    def cells(self, record: bytes) -> list[str]:
-        """A record's cells, without the quotes around them."""
-        separators = Tokens(self, record).separators.tolist()
-        return [
-            self._unquoted(encodings.text(record[before + 1 : end]))
-            for before, end in pairwise([-1, *separators, len(record)])
-        ]
-
-    def _unquoted(self, text: str) -> str:
-        quote = self.quote.decode()
-        mark = re.escape(quote)
-        if quote and re.fullmatch(f"{mark}(?:[^{mark}]|{mark}{mark})*{mark}", text, re.DOTALL):
-            return text[1:-1].replace(quote * 2, quote)
-        return text
-
-    def cell(self, text: str) -> str:
-        """Text as a cell, quoted where it has to be."""
-        quote = self.quote.decode() or '"'
-        if any(c in text for c in (self.delimiter.decode(), quote, "\n", "\r")):
-            return quote + text.replace(quote, quote * 2) + quote
-        return text
+SAYING = "HEADER, present or absent"
+GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
+EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
 
 
 @dataclass(frozen=True)
 class Given:
-    """What is said of a file beforehand. What is empty is found; no quote at all is "none"."""
+    """What the sender says of a table. What is empty is found; "none" means that there is no quote."""
 
     delimiter: str = ""
     quote: str = ""
     header: str = ""  # present or absent
 
     def __post_init__(self) -> None:
-        """InvalidInput for what cannot tell cells apart, or whether there is a header."""
-        if self.header and self.header not in headers.SAID:
+        """Raise InvalidInput for an impossible delimiter, quote or header."""
+        if self.header and self.header not in header.SAID:
             raise InvalidInput(f"the header {self.header!r} is neither present nor absent, nor empty")
-        for name, text in (("delimiter", self._delimiter), ("quote", self._quote)):
+        for name, text in (("delimiter", self.delimiter_mark), ("quote", self.quote_mark)):
             if text and not _is_mark(text):
                 raise InvalidInput(f"the {name} {text!r} is not one character of ASCII punctuation, or a tab")
-        if self._quote and self._quote == self._delimiter:
-            raise InvalidInput(f"the delimiter and the quote are both {self._quote!r}")
-        if self._quote and self._quote in SEPARATING and not self._delimiter:
+        if self.quote_mark and self.quote_mark == self.delimiter_mark:
+            raise InvalidInput(f"the delimiter and the quote are both {self.quote_mark!r}")
+        if self.quote_mark and self.quote_mark in SEPARATING and not self.delimiter_mark:
             raise InvalidInput(
-                f"the quote {self._quote!r} is what separates cells; if not here, name what does"
+                f"the quote {self.quote_mark!r} is what separates cells; if not here, name what does"
             )
 
-    def dialects(self, delimiters: Sequence[str], quotes: Sequence[str]) -> Iterator[list[Dialect]]:
-        """What a file may be in, the likelier first: by quotes, then by delimiters."""
-        for quote in [self._quote] if self.quote else quotes:
-            found = [self._delimiter] if self.delimiter else [d for d in delimiters if d != quote]
-            yield [Dialect(delimiter.encode(), quote.encode()) for delimiter in found]
-
     @property
-    def _delimiter(self) -> str:
+    def delimiter_mark(self) -> str:
         return "\t" if self.delimiter in ("tab", "\\t") else self.delimiter
 
     @property
-    def _quote(self) -> str:
+    def quote_mark(self) -> str:
         return "" if self.quote == "none" else self.quote
 
 
 def _is_mark(text: str) -> bool:
-    """A number needs letters, digits, signs and the point for itself."""
+    """Return whether a text can separate or quote: what numbers are written with cannot."""
     return text == "\t" or (
         len(text) == 1 and " " <= text <= "~" and not text.isalnum() and text not in "+-."
     )
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Whole records, taken apart."""
+class BrokenHeader(InvalidFile):
+    """A header whose quotes are broken."""
+
+
+class Layout(NamedTuple):
+    """How a model reads the records of delimited text."""
 
     dialect: Dialect
-    data: bytes
-
-    @cached_property
-    def separators(self) -> Positions:
-        """The delimiters between cells and the newlines between records."""
-        found = self._separating if self._inside is None else self._separating & ~self._inside
-        return np.flatnonzero(found)
-
-    def even(self, n: int, width: int) -> bool:
-        """Whether the data are n records of that many cells each."""
-        last = self.separators[width - 1 :: width]
-        return len(self.separators) == n * width and bool((self._buffer[last] == NEWLINE).all())
+    names: tuple[str, ...]  # what to call the columns
+    features: dict[int, int]  # in which column a feature is, by its position in the model
+    header: bytes | None  # as it is written, without its line ending
+    body: int  # where the records after it begin
+    first_line: int  # of these
+    returned: bool = False  # lines end with \r alone
 
     @property
-    def strays(self) -> Positions:
-        """The quotes that open a field and are never closed."""
-        return np.empty(0, np.intp) if self._fields is None else self._fields.strays
+    def width(self) -> int:
+        return len(self.names)
 
-    @property
-    def torn(self) -> Positions:
-        """The quotes that close a field and have more text after them in the cell."""
-        if self._fields is None:
-            return np.empty(0, np.intp)
-        return self._fields.closes[~self._end_cells]
-
-    @property
-    def widths(self) -> NDArray[np.intp]:
-        """(n,) cells in each record."""
-        newlines = np.flatnonzero(self._buffer[self.separators] == NEWLINE)
-        return np.diff(newlines, prepend=-1)
-
-    @property
-    def bare(self) -> bytes:
-        """UTF-8 without the quotes around cells. What of a cell cannot be said so is DAMAGED: a newline, a
-        delimiter or a quote within it, or bytes that are not UTF-8."""
-        if self._fields is None or self._inside is None:
-            return _utf8(self.data)
-        buffer = self._buffer.copy()
-        quotes = buffer == ord(self.dialect.quote)
-        buffer[self._inside & (self._separating | quotes)] = DAMAGED
-        kept = np.ones(len(buffer), np.bool_)
-        kept[self._fields.opens[self._end_cells]] = False
-        kept[self._fields.closes[self._end_cells]] = False
-        return _utf8(buffer[kept].tobytes())
-
-    @property
-    def plain(self) -> Tokens:
-        """The same cells with no quotes around them, and nothing in them that means something else."""
-        bare = self.bare
-        return self if bare is self.data else Tokens(replace(self.dialect, quote=b""), bare)
-
-    def numbers(self, columns: Sequence[int], width: int, rows: slice) -> tuple[FloatArray, Flags]:
-        """Of rows, the numbers in some columns, and which cells are none; the data are even."""
-        starts, ends = (bounds[:, columns].reshape(-1) for bounds in self.bounds(width, rows))
-        if self.dialect.newline == b"\r\n":
-            ends -= (self._buffer[ends - 1] == RETURN) & (ends > starts)
-        values, doubtful = self.decimals.read(starts, ends)
-        return values.reshape(-1, len(columns)), doubtful.reshape(-1, len(columns))
-
-    def bounds(self, width: int, rows: slice) -> tuple[Positions, Positions]:
-        """(rows, width), where cells begin and end; the data are even."""
-        ends = self.separators[rows.start * width : rows.stop * width]
-        before = self.separators[rows.start * width - 1] if rows.start else -1
-        starts = np.concatenate(([before], ends[:-1])) + 1
-        return starts.reshape(-1, width), ends.reshape(-1, width)
-
-    @cached_property
-    def decimals(self) -> Decimals:
-        return Decimals(self.data)
-
-    @cached_property
-    def _buffer(self) -> NDArray[np.uint8]:
-        return np.frombuffer(self.data, np.uint8)
-
-    @cached_property
-    def _separating(self) -> Flags:
-        flags: Flags = (self._buffer == ord(self.dialect.delimiter)) | (self._buffer == NEWLINE)
-        return flags
-
-    @cached_property
-    def _fields(self) -> Quoted | None:
-        return self.dialect.quoted(self.data, final=True)
-
-    @cached_property
-    def _end_cells(self) -> Flags:
-        """Which of the closing quotes end their cell."""
-        assert self._fields is not None
-        closes = self._fields.closes
-        after = self._buffer[closes + 1]  # data end with a newline, so there is one
-        ends: Flags = (after == ord(self.dialect.delimiter)) | (after == NEWLINE)
-        ends |= (after == RETURN) & (self._buffer[np.minimum(closes + 2, len(self.data) - 1)] == NEWLINE)
-        return ends
-
-    @cached_property
-    def _inside(self) -> Flags | None:
-        """Which bytes lie in a quoted field."""
-        if self._fields is None:
-            return None
-        steps = np.zeros(len(self.data), np.int8)
-        steps[self._fields.opens] = 1
-        steps[self._fields.closes] = -1
-        return np.cumsum(steps, dtype=np.int8).view(np.bool_)
+    def plain(self, data: bytes) -> bytes:
+        """Bytes with \n as what ends a line."""
+        return data.translate(EXCHANGED) if self.returned else data
 
 
-def _utf8(data: bytes) -> bytes:
-    """polars takes no broken UTF-8, even where nobody asks for it."""
-    return data if is_utf8(data) else data.translate(ASCII)
+class First(NamedTuple):
+    """The first record that is not blank, read with one dialect."""
+
+    dialect: Dialect
+    raw: bytes  # without its line ending
+    cells: list[str]
+    start: int
+    end: int  # after its line ending
+    line: int
+
+
+def find(
+    head: bytes, whole: bool, schema: Schema, given: Given, delimiters: tuple[str, ...], way: str = SAYING
+) -> Layout:
+    """Find the layout of a text from its first bytes, `head` (all of it if `whole`).
+
+    InvalidFile says what is wrong with its header, or the `way` to say whether it has one.
+    """
+    at = head.find(b"\r")
+    if at < 0 or b"\n" in head[: at + 2]:
+        return _fitting(head, whole, schema, given, delimiters, way)
+    if b"\n" in head:
+        with suppress(InvalidFile):
+            return _fitting(head, whole, schema, given, delimiters, way)
+    found = _fitting(head.translate(EXCHANGED), whole, schema, given, delimiters, way)
+    return found._replace(returned=True)
+
+
+def _fitting(
+    head: bytes, whole: bool, schema: Schema, given: Given, delimiters: tuple[str, ...], way: str
+) -> Layout:
+    faults: list[tuple[int, InvalidFile]] = []
+    for unlikely, dialects in enumerate(_dialects(given, delimiters)):
+        layouts: list[Layout] = []
+        absent = 0
+        for dialect in dialects:
+            absent += dialect.delimiter not in head
+            if dialect.delimiter not in head and (layouts or absent > 1):
+                continue  # without its delimiter a record is one cell, whichever that is
+            first = _first(head, whole, dialect)
+            if unlikely and dialect.quote not in first.raw:
+                continue
+            try:
+                layouts.append(_laid_out(first, head, schema, given, way))
+            except InvalidFile as error:
+                faults.append((len(first.cells), error))
+        if layouts:
+            return max(layouts, key=attrgetter("width"))
+    raise max(faults, key=lambda fault: fault[0])[1]
+
+
+@cache
+def _dialects(given: Given, delimiters: tuple[str, ...]) -> list[list[Dialect]]:
+    """Return the dialects that the text may be in, the likelier first: by quotes, then by delimiters."""
+    marks = (given.delimiter_mark,) if given.delimiter else delimiters
+    return [
+        [Dialect(mark.encode(), quote.encode()) for mark in marks if mark != quote]
+        for quote in ((given.quote_mark,) if given.quote else QUOTES)
+    ]
+
+
+def _first(head: bytes, whole: bool, dialect: Dialect) -> First:
+    start = len(BOM) if head.startswith(BOM) else 0
+    blanks = BLANKS.encode().replace(dialect.delimiter, b"")
+    while (end := head.find(b"\n", start)) >= 0 and not head[start:end].strip(blanks):
+        start = end + 1
+    line = 1 + head.count(b"\n", 0, start)
+    rest = head[start:]
+    if not rest and whole:
+        raise InvalidFile("the file is empty")
+    end = _end(rest[:GLANCE], dialect, whole and len(rest) <= GLANCE) or _end(rest, dialect, whole)
+    if not end:
+        raise InvalidFile(f"the first record is longer than {MAX_RECORD_BYTES} bytes")
+    record = rest[:end].removesuffix(b"\n")
+    newline = b"\r\n" if record.endswith(b"\r") else b"\n"
+    raw = record.removesuffix(b"\r")
+    return First(dialect._replace(newline=newline), raw, dialect.cells(raw), start, start + end, line)
+
+
+def _end(data: bytes, dialect: Dialect, whole: bool) -> int:
+    """Return where the second record begins; 0 if that cannot be seen yet."""
+    if dialect.quote and dialect.quote in data:
+        ends = dialect.ends(data, whole)[:1].tolist()
+    else:
+        ends = [data.index(b"\n")] if b"\n" in data else []
+    return ends[0] + 1 if ends else len(data) * whole
+
+
+def _laid_out(first: First, head: bytes, schema: Schema, given: Given, way: str) -> Layout:
+    names = header.named(first.cells, schema)
+    if header.is_header(names, schema, given.header, way):
+        try:
+            check_quotes(first.dialect, first.raw, "the header")
+        except Unfit as error:
+            raise BrokenHeader(error.fault.quoting) from None
+        line = first.line + head.count(b"\n", first.start, first.end)
+        features = header.features(names, schema)
+        return Layout(first.dialect, tuple(names), features, first.raw, first.end, line)
+    features = header.positions(names, schema)
+    names = [f"column {k + 1}" for k in range(len(names))]
+    for k, column in features.items():
+        names[column] = schema.features[k].name or names[column]
+    return Layout(first.dialect, tuple(names), features, None, first.start, first.line)

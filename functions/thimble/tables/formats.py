@@ -1,12 +1,11 @@
 """File formats: which one a file has, by its name and its first bytes.
 
-csv, tsv   `layout` and `delimited`, with `dialect`, `quotes` and `cells`
+csv, tsv   `csv`, with `dialect`, `header` and `tokens`
 jsonl      `jsonlines`, with `uniform`
-json       `jsonarray`
+json       `json_array`
 parquet    `parquet`, with `thrift`
 gz, zst    `compression`, around any of these but Parquet
-all        `records` (blocks in, answered blocks out), `matching` and `columns` (the features),
-           `decimals` (numbers from text), `added` (the answer's columns), `appending` (text out)
+all        `blocks` (records in, answers out), `cells` (values), `fast` (polars), `answers` (new columns)
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from dataclasses import dataclass, replace
 from thimble import encodings
 from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
-from thimble.tables import json_array, jsonlines, layout, parquet
+from thimble.tables import csv, json_array, jsonlines, parquet
 from thimble.tables.blocks import HEAD_BYTES, Reader, Source
 from thimble.tables.compression import BY_EXTENSION, Compression
-from thimble.tables.csv import Delimited
+from thimble.tables.csv import Csv
 from thimble.tables.dialect import Given
 from thimble.tables.jsonlines import JsonLines
 
@@ -80,7 +79,7 @@ def opened(
 
 def find(
     name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND
-) -> Delimited | JsonLines:
+) -> Csv | JsonLines:
     """The format of a file that begins with `head` (all of it if `whole`); InvalidFile if there is none."""
     if not name.format:
         known = ", ".join([*EXTENSIONS, *BY_EXTENSION])
@@ -95,7 +94,7 @@ def find(
     if encodings.is_wide(head):
         raise InvalidFile(f"the file is not UTF-8{encodings.sentence(encodings.looks_like(head))}")
     if name.format == "jsonl":
-        return jsonlines.opened(head, classifier)
+        return jsonlines.open_file(head, classifier)
     if name.format == "json":
-        return json_array.opened(head, classifier)
-    return layout.opened(name.format, head, whole, classifier, given)
+        return json_array.open_file(head, classifier)
+    return csv.open_file(name.format, head, whole, classifier, given)

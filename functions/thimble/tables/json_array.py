@@ -1,7 +1,7 @@
-"""A JSON array of objects: its elements are read as JSON Lines are, and the result is an array again.
+"""A JSON array of objects. Its elements are read as JSON Lines, and the result is an array again.
 
-Commas that separate elements are found in bulk, by strings and depth. An element that is no JSON makes the
-whole file none, and refuses it; one that is JSON but does not fit the model is rejected alone.
+The commas between elements are found in bulk, by strings and depth. An element that is no JSON refuses the
+whole file; one that is JSON but does not fit the model is rejected by itself.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
 from thimble.tables import jsonlines
-from thimble.tables.appending import BOM
-from thimble.tables.blocks import Answered, Block, Positions
-from thimble.tables.jsonlines import JsonLines, is_object, refuse_without_names
+from thimble.tables.blocks import BOM, Answered, Block, Positions
+from thimble.tables.jsonlines import JsonLines, is_object, schema_of
 
 QUOTE, BACKSLASH, COMMA = ord('"'), ord("\\"), ord(",")
 STRUCTURE = bytes(c in b"{}[]," for c in range(256))
@@ -34,7 +33,7 @@ class JsonArray(JsonLines):
     closing: bytes = b"\n]\n"
 
     def cut(self, data: bytes, final: bool) -> Positions:
-        """The commas between elements, and in the end the bracket that closes the array."""
+        """Return the commas between elements, and at the end the bracket that closes the array."""
         buffer = np.frombuffer(data, np.uint8)
         structure = np.flatnonzero(np.frombuffer(data.translate(STRUCTURE), np.bool_))
         structure = structure[np.searchsorted(_quotes(buffer), structure) % 2 == 0]  # outside strings
@@ -62,7 +61,7 @@ class JsonArray(JsonLines):
 
 
 def _quotes(buffer: NDArray[np.uint8]) -> Positions:
-    """The quotes that begin and end strings, which a backslash before them does not."""
+    """Return the quotes that begin and end strings: those without a backslash before them."""
     quotes = np.flatnonzero(buffer == QUOTE)
     backslashes = np.flatnonzero(buffer == BACKSLASH)
     if not len(backslashes):
@@ -75,7 +74,7 @@ def _quotes(buffer: NDArray[np.uint8]) -> Positions:
 
 @dataclass(frozen=True)
 class Elements(Block):
-    """Elements as lines, without what stood around them; they know where they were."""
+    """Elements as lines, without what stood around them. They know their place in the array."""
 
     array: Block
 
@@ -93,19 +92,19 @@ def _as_lines(block: Block) -> Elements:
     return Elements(b"\n".join([*elements, b""]), np.cumsum(lengths + 1) - 1, block.first_line, block)
 
 
-def opened(head: bytes, classifier: Classifier) -> JsonLines:
-    """An array, or JSON Lines by that name, as some tools write them."""
+def open_file(head: bytes, classifier: Classifier) -> JsonLines:
+    """Open an array, or JSON Lines under that name, as some tools write them."""
     mark = len(BOM) if head.startswith(BOM) else 0
     start = len(head) - len(head[mark:].lstrip(BLANKS))
     if head[start : start + 1] != b"[":
-        lines = jsonlines.opened(head, classifier)
+        lines = jsonlines.open_file(head, classifier)
         if is_object(head[start:].split(b"\n", 1)[0]):
             return lines
         raise InvalidFile(
             "the file begins neither as an array of objects nor as JSON Lines, an object a line"
         )
-    refuse_without_names(classifier)
     return JsonArray(
+        schema_of(classifier),
         classifier,
         body=start + 1,
         first_line=1 + head.count(b"\n", 0, start),

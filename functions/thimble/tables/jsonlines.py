@@ -1,8 +1,9 @@
-"""JSON Lines: an object a line, matched to the model's features by name.
+"""JSON Lines, for both doors. A file has an object on each line, matched to the model's features by name. A
+request has a list or an object on each line, and gets an answer on each.
 
-The result is each object's own bytes up to its closing brace, then the answer's keys. Whole blocks are read
-by `uniform`, if their lines are all alike, or by polars, whose JSON is strict; a line that neither can answer
-for is looked at alone.
+A file's result is each object's own bytes up to its closing brace, then the answer's keys. Whole blocks are
+read by `uniform` if their lines are all alike, else by polars, whose JSON is strict. A line that neither
+takes is read by itself.
 """
 
 from __future__ import annotations
@@ -10,44 +11,47 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-import polars as pl
-from polars.exceptions import PolarsError
 
 from thimble import encodings, spelling
-from thimble.errors import InvalidFile
+from thimble.errors import InvalidFile, MalformedBody
 from thimble.inference import strict_json
+from thimble.inference.batch import Batch, Fault, Flags
 from thimble.inference.classifier import Classifier
-from thimble.inference.features import Feature, normal, spelled
+from thimble.inference.features import Feature, Schema, normal, spelled
 from thimble.inference.predictions import Predictions
-from thimble.tables import added, text_columns, uniform
-from thimble.tables.answers import column_names
-from thimble.tables.appending import BOM, Appending
-from thimble.tables.blocks import Answered, Block, Flags, Once, Positions, Rejections, Source, TextReader
-from thimble.tables.columns import Columns
-from thimble.tables.textcells import shown
-from thimble.tables.values import fitting, kind
+from thimble.tables import rows, uniform
+from thimble.tables.answers import answers
+from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
+from thimble.tables.cells import Unfit, Value, check_utf8, json_kind, json_value, quote_value
 
 NEWLINE = ord("\n")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
 BLANKS = b" \t\r"
-DTYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
 
 
-class Pairs(list[tuple[str, Any]]):
-    """An object as it is written."""
+# The door of files.
+
+
+class Object(dict[str, Any]):
+    """An object as it is written: a key may be there twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
 
 
 @dataclass(frozen=True)
 class JsonLines(TextReader):
-    """One file's format. Nothing of it has to be found but where the first line begins."""
+    """A file of lines. Only where the first line begins has to be found."""
 
+    schema: Schema
     classifier: Classifier
     name: str = "jsonl"
     body: int = 0
@@ -67,100 +71,76 @@ class JsonLines(TextReader):
     def complete(self, data: bytes) -> bytes:
         return data + b"\n"
 
-    def classify(self, block: Block) -> Answered:
-        appending, rejections, blank = Appending(block), Rejections(), []
+    def batch(self, block: Block) -> Batch:
+        batch, doubtful = self._columns(block)
+        faults, blank = dict[int, Fault](), set[int]()
+        for row in np.flatnonzero(doubtful).tolist():
+            line = block.record(row).strip(BLANKS)
+            if not line:
+                blank.add(row)
+                continue
+            try:
+                batch.put(row, self._values(line))
+            except Unfit as error:
+                faults[row] = error.fault
+        return batch._replace(faults=faults, blank=frozenset(blank))
 
-        def carefully(i: int) -> list[Any] | None:
-            line = block.record(i).strip(BLANKS)
-            if line:
-                return self._carefully(line)
-            blank.append(i)
-            return None
+    def append(self, block: Block, predictions: Predictions) -> bytes:
+        """Each object's own bytes up to its closing brace, then the answer's keys."""
+        from thimble.tables import fast  # polars, of the file functions alone
 
-        good, predictions, observed = self._columns(appending).settle(
-            carefully, lambda i, reason: rejections.add(block, i, reason)
-        )
-        return Answered(
-            result=self._appended(appending.only(good), predictions),
-            rejected=rejections.dumps(),
-            predictions=int(good.sum()),
-            rejections=len(rejections),
-            blank=len(blank),
-            classes=added.counts(self.classifier, predictions),
-            observed=observed,
-        )
+        return fast.append_keys(block, self.classifier, predictions)
 
-    def _columns(self, appending: Appending) -> Columns:
-        """Every feature's column, read in bulk."""
-        block = appending.block
+    def _columns(self, block: Block) -> tuple[Batch, Flags]:
+        """Read every feature's column in bulk; return also which lines have to be read by themselves."""
         plain = self._plain(block)
-        columns = self._uniform(appending.only(plain).block) or self._at_once(appending.only(plain))
-        if columns is None:
+        found = self._uniform(block.only(plain)) or self._at_once(block.only(plain))
+        if found is None:
             plain[plain] = [is_object(block.record(i)) for i in np.flatnonzero(plain).tolist()]
-            columns = self._at_once(appending.only(plain))
-        if columns is None:
-            return Columns.empty(self.classifier, len(plain))
-        return columns.spread(plain)
+            found = self._at_once(block.only(plain))
+        if found is None:
+            return Batch.empty(self.schema.features, len(plain)), np.ones(len(plain), np.bool_)
+        batch, flags = found
+        doubtful: Flags = ~plain
+        doubtful[plain] = flags
+        return batch.spread(plain), doubtful
 
-    def _uniform(self, block: Block) -> Columns | None:
-        """Of lines from brace to brace that are all alike, and have a number for every feature."""
+    def _uniform(self, block: Block) -> tuple[Batch, Flags] | None:
+        """Read lines from brace to brace that are all alike, and have a number for every feature."""
         lines = uniform.found(block) if len(block.ends) else None
         if lines is None or self._added & {*map(normal, lines.names)}:
             return None
-        names = spelled(lines.names, self.classifier.feature_names or ())
+        names = spelled(lines.names, self.schema.names or ())
         if len({*names}) < len(names):
             return None
         numeric = {name for name, is_numeric in zip(names, lines.numeric, strict=True) if is_numeric}
         if not all(f.type == "number" and f.name in numeric for f in self._wanted.values()):
             return None
-        columns = Columns.empty(self.classifier, len(block.ends))
-        columns.doubtful[:] = False
-        places = {k: names.index(feature.name) for k, feature in self._wanted.items()}
-        read = columns.fill(places, lines.numbers)
-        return columns if len(read) == len(places) else None
+        batch = Batch.empty(self.schema.features, len(block.ends))
+        doubtful = lines.fill(batch, {k: names.index(feature.name) for k, feature in self._wanted.items()})
+        return None if doubtful is None else (batch, doubtful)
+
+    def _at_once(self, block: Block) -> tuple[Batch, Flags] | None:
+        """Read lines from brace to brace; None if one is no JSON."""
+        from thimble.tables import fast
+
+        return fast.json_columns(self.schema, block, self._mentions)
 
     def _plain(self, block: Block) -> Flags:
-        """Lines from brace to brace."""
+        """Return which lines go from brace to brace."""
         buffer = np.frombuffer(block.data, np.uint8)
         last = block.ends - 1 - block.returns
         plain: Flags = (buffer[block.starts] == ord("{")) & (buffer[last] == ord("}")) & (last > block.starts)
         return plain
 
-    def _at_once(self, appending: Appending) -> Columns | None:
-        """Of lines from brace to brace; None if one is no JSON."""
-        block = appending.block
-        if len(block.ends) == 0:
-            return Columns.empty(self.classifier, 0)
-        try:
-            frame = pl.read_ndjson(block.data, schema=self._schema, ignore_errors=True)
-        except PolarsError:
-            return None
-        if frame.height != len(block.ends):
-            return None
-        columns = Columns.empty(self.classifier, frame.height)
-        records = appending.records
-        if not block.data.isascii():
-            records = records.str.normalize("NFC")  # as `features.normal` does
-        mentions = records.str.count_matches(self._mentions)
-        columns.doubtful[:] = (mentions != len(self._wanted)).to_numpy()
-        for k, feature in self._wanted.items():
-            series = frame[feature.name]
-            if feature.type == "text":
-                columns.texts[k][:], absent = text_columns.known(feature, series)
-                columns.doubtful[:] |= (series.is_null() if feature.missing else absent).to_numpy()
-            else:
-                columns.numbers[k] = series.cast(pl.Float64).to_numpy()
-                columns.doubtful[:] |= ~np.isfinite(columns.numbers[k])
-        return columns
-
     @cached_property
     def _wanted(self) -> dict[int, Feature]:
         """The features that the model uses."""
-        return {k: f for k, f in enumerate(self.classifier.features) if f.type != "unused"}
+        return {k: f for k, f in enumerate(self.schema.features) if f.type != "unused"}
 
     @cached_property
-    def _schema(self) -> dict[str, Any]:
-        return {feature.name: DTYPES[feature.type] for feature in self._wanted.values()}
+    def _names(self) -> set[str]:
+        return {feature.name for feature in self._wanted.values()}
 
     @cached_property
     def _mentions(self) -> str:
@@ -169,72 +149,59 @@ class JsonLines(TextReader):
         A key may be spelled with escapes, and then counts too; so does half a character. Of text the value
         has to begin as such: polars makes text of numbers.
         """
-        wanted, new = self._wanted.values(), column_names(self.classifier)
+        wanted, new = self._wanted.values(), self.schema.answer_columns
         keys = [_key(normal(f.name)) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
         ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
         escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
         return "|".join([*keys, *map(_key, map(normal, new)), *escapes])
 
-    def _carefully(self, line: bytes) -> list[Any]:
-        """One line's feature values; ValueError says what is wrong with it first."""
-        pairs = self._pairs(line)
-        if not isinstance(pairs, Pairs):
-            raise ValueError(f"the record is {kind(pairs)}, not an object")
-        keys = spelled((key for key, _ in pairs), [f.name for f in self._wanted.values()])
+    def _values(self, line: bytes) -> list[Any]:
+        """Return one line's feature values; Unfit says what is wrong first."""
+        found = self._object(line)
+        if not isinstance(found, Object):
+            raise Unfit(Fault("is not an object", "the record", json_kind(found)))
+        keys = spelled((key for key, _ in found.pairs), [f.name for f in self._wanted.values()])
         taken = self._added & {*map(normal, keys)}
-        for name in column_names(self.classifier):
+        for name in self.schema.answer_columns:
             if normal(name) in taken:
-                raise ValueError(f'the object already has "{name}", which the answer is called: rename it')
-        values, times = dict(zip(keys, (value for _, value in pairs), strict=True)), Counter(keys)
+                problem = f'already has "{name}", which the answer is called: rename it'
+                raise Unfit(Fault(problem, "the object"))
+        values, times = dict(zip(keys, (value for _, value in found.pairs), strict=True)), Counter(keys)
         return [
-            _value(feature, values.get(feature.name), times[feature.name], keys, self._schema)
+            _value(feature, values.get(feature.name), times[feature.name], keys, self._names)
             if k in self._wanted
             else None
-            for k, feature in enumerate(self.classifier.features)
+            for k, feature in enumerate(self.schema.features)
         ]
 
     @cached_property
     def _added(self) -> set[str]:
         """The answer's keys, in normal form."""
-        return {*map(normal, column_names(self.classifier))}
+        return {*map(normal, self.schema.answer_columns)}
 
-    def _pairs(self, line: bytes) -> Any:
-        """JSON, its objects as pairs that may be doubled, with the NaN and Infinity that Python writes."""
+    def _object(self, line: bytes) -> Any:
+        """Parse JSON, with the NaN and Infinity that Python writes."""
         try:
             text = encodings.text(line)
-            pairs = json.loads(text, object_pairs_hook=Pairs, parse_int=strict_json.integer)
+            found = json.loads(text, object_pairs_hook=Object, parse_int=strict_json.integer)
             if SURROGATE.search(line):
                 errors = "strict" if encodings.is_sound(text) else "surrogateescape"
-                json.dumps(pairs, ensure_ascii=False).encode("utf-8", errors)
+                written = found.pairs if isinstance(found, Object) else found
+                json.dumps(written, ensure_ascii=False).encode("utf-8", errors)
         except json.JSONDecodeError as error:
             raise self._no_json(_broken(line, error)) from None
         except UnicodeEncodeError:
             raise self._no_json("it has half of a surrogate pair, which is no character") from None
         except (ValueError, RecursionError) as error:
             raise self._no_json(strict_json.reason(error)) from None
-        return pairs
+        return found
 
     def _no_json(self, reason: str) -> Exception:
-        return ValueError(f"the line is not JSON: {reason}")
-
-    def _appended(self, appending: Appending, predictions: Predictions) -> bytes:
-        """Each object's own bytes up to its closing brace, then the answer's keys."""
-        if not len(appending.block.ends):
-            return b""
-        parts: list[Any] = [appending.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
-        for column in added.columns(self.classifier, predictions):
-            key = f",{_text(column.name)}:"
-            if isinstance(column, added.Labels):
-                parts.append(
-                    pl.Series([key + _text(label) for label in column.distinct]).gather(column.which)
-                )
-            else:
-                parts += [pl.lit(key), column.values]
-        return appending.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
+        return Unfit(Fault(f"is not JSON: {reason}", "the line"))
 
 
-def opened(head: bytes, classifier: Classifier) -> JsonLines:
-    """InvalidFile unless the file begins as JSON Lines do, and the model knows its features by name."""
+def open_file(head: bytes, classifier: Classifier) -> JsonLines:
+    """Open a file; InvalidFile unless it begins as JSON Lines do, and the model has feature names."""
     start = head.removeprefix(BOM).lstrip()[:1]
     if not start:
         raise InvalidFile("the file is empty")
@@ -247,12 +214,12 @@ def opened(head: bytes, classifier: Classifier) -> JsonLines:
         raise InvalidFile(
             "JSON Lines hold an object a line, and the file begins with [: an array is named .json"
         )
-    refuse_without_names(classifier)
-    return JsonLines(classifier, body=len(BOM) if head.startswith(BOM) else 0)
+    schema = schema_of(classifier)
+    return JsonLines(schema, classifier, body=len(BOM) if head.startswith(BOM) else 0)
 
 
 def _spans_lines(text: bytes) -> bool:
-    """Whether an object begins on the first line and is whole only with more lines: printed for people."""
+    """Return whether the first object goes over several lines, as when it is printed for people."""
     first = text.split(b"\n", 1)[0]
     if not first.startswith(b"{"):
         return False
@@ -263,11 +230,13 @@ def _spans_lines(text: bytes) -> bool:
     return end > len(first.decode("utf-8", "replace"))
 
 
-def refuse_without_names(classifier: Classifier) -> None:
-    if classifier.feature_names is None:
+def schema_of(classifier: Classifier) -> Schema:
+    """Return what the model takes; InvalidFile unless it knows its features by name."""
+    if classifier.schema.names is None:
         raise InvalidFile(
             "the model knows no feature names to match keys by: send CSV, or export it with names"
         )
+    return classifier.schema
 
 
 def _text(value: Any) -> str:
@@ -293,28 +262,63 @@ def _broken(line: bytes, error: json.JSONDecodeError) -> str:
     return f"{error.msg} in column {error.colno}"
 
 
-def _value(
-    feature: Feature, value: Any, times: int, keys: list[str], known: Collection[str]
-) -> float | str | None:
+def _value(feature: Feature, value: Any, times: int, keys: list[str], known: Collection[str]) -> Value:
     if times > 1:
-        raise ValueError(f"{feature.name} is there {times} times")
+        raise Unfit(Fault(f"is there {times} times", feature.name))
     if not times:
         unread = next(
             (f"; one key {encodings.fault(key)}" for key in keys if not encodings.is_sound(key)), ""
         )
         unread = unread or _meant(feature.name, [key for key in keys if key not in known])
-        raise ValueError(f"{feature.name} is missing{unread}")
-    if isinstance(value, str) and not encodings.is_sound(value):
-        raise ValueError(f"{feature.name} {encodings.fault(value)}")
-    return fitting(feature, value, feature.name, _described)
+        raise Unfit(Fault(f"is missing{unread}", feature.name))
+    if isinstance(value, str):
+        check_utf8(feature.name, value)
+    return json_value(feature, feature.name, value)
 
 
 def _meant(name: str, others: list[str]) -> str:
     found = spelling.closest(name, others)
-    return f"; did you mean it by {shown(found)}?" if found else ""
+    return f"; did you mean it by {quote_value(found)}?" if found else ""
 
 
-def _described(value: Any) -> str:
-    if isinstance(value, str):
-        return shown(value)
-    return "an object" if isinstance(value, Pairs) else kind(value)
+# The door of requests.
+
+
+class Body(NamedTuple):
+    """Rows, and the line of each: blank lines are no rows."""
+
+    instances: list[Any]
+    numbers: list[int]
+
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        rows.check_size(len(self.instances), max_rows)
+        return rows.batch(schema, self.instances)
+
+    def place(self, row: int, field: str = "") -> str:
+        return f"line {self.numbers[row]}: row{field}"
+
+
+def body(data: bytes, parameters: Mapping[str, str]) -> Body:
+    """Take a request's body; MalformedBody if a line is no JSON."""
+    lines = enumerate(data.removeprefix(BOM).split(b"\n"), start=1)
+    filled = [(number, line) for number, line in lines if line and not line.isspace()]
+    return Body([_row(number, line) for number, line in filled], [number for number, _ in filled])
+
+
+def _row(number: int, line: bytes) -> Any:
+    """A list or an object; or {"features": [...]}, as SageMaker's own containers take it."""
+    try:
+        row = strict_json.loads(line)
+    except strict_json.NotJson as error:
+        raise MalformedBody(f"line {number} is not JSON: {error}") from None
+    except strict_json.DoubledKey as error:
+        raise MalformedBody(f"line {number}: {error} occurs twice in one object") from None
+    return rows.unwrapped(row)
+
+
+def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
+    return lines(answers(classifier, predictions))
+
+
+def lines(found: list[dict[str, Any]]) -> bytes:
+    return b"".join(orjson.dumps(answer, option=orjson.OPT_APPEND_NEWLINE) for answer in found)

@@ -26,14 +26,16 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from thimble.errors import InvalidFile
+from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import WANTED, Feature, normal, spelled
 from thimble.inference.predictions import Predictions
-from thimble.tables import added, matching, text_columns, thrift
-from thimble.tables.blocks import MOST_RANGES, Answered, Part
-from thimble.tables.columns import Columns
+from thimble.tables import header, thrift
+from thimble.tables.answers import LabelColumn, NumberColumn, added, counts
+from thimble.tables.blocks import MOST_RANGES, Answered, Part, answer
+from thimble.tables.cells import Unfit, not_finite, text_value
+from thimble.tables.fast import known_texts
 from thimble.tables.thrift import Struct, Value
-from thimble.tables.values import not_finite, text
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
@@ -209,11 +211,18 @@ class Parquet:
         self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1, workers: int = 1
     ) -> Iterator[Part]:
         """Slice by slice, one after the other: polars keeps all processors busy."""
+        for k, row, frame in self.frames(start, stop, first_line):
+            yield self._part(frame, row, k + 1)
+
+    def frames(
+        self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1
+    ) -> Iterator[tuple[int, int, pl.DataFrame]]:
+        """Slices of row groups: of which group each is, the number of its first row, and the rows."""
         row = first_line + sum(group[GROUP_ROWS].value for group in self.footer.groups[:start])
-        for k, group in enumerate(self.footer.groups[start:stop], start + 1):
+        for k, group in enumerate(self.footer.groups[start:stop], start):
             with self._opened(group) as rows:
                 for at, frame in self._slices(rows, group, row):
-                    yield self._part(frame, row + at, k)
+                    yield k, row + at, frame
             row += group[GROUP_ROWS].value
 
     def _slices(self, rows: pl.LazyFrame, group: Struct, row: int) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -255,57 +264,59 @@ class Parquet:
             yield pl.scan_parquet(file.name)
 
     def _part(self, frame: pl.DataFrame, row: int, end: int) -> Part:
-        rejected: dict[int, bytes] = {}
-
-        def reject(i: int, reason: str) -> None:
-            rejected[i] = _rejection(frame, i, row + i, reason)
-
-        good, predictions, observed = self._columns(frame).settle(lambda i: self._carefully(frame, i), reject)
+        outcome = answer(self.classifier, self.batch(frame))
+        rejected = [_rejection(frame, i, row + i, reason) for i, reason in outcome.rejected.items()]
         answered = Answered(
-            result=self._written(frame.filter(pl.Series(good)), predictions),
-            rejected=b"".join(line for _, line in sorted(rejected.items())),
-            predictions=int(good.sum()),
+            result=self._written(frame.filter(pl.Series(outcome.answered)), outcome.predictions),
+            rejected=b"".join(rejected),
+            predictions=outcome.predictions.n_rows,
             rejections=len(rejected),
             blank=0,
-            classes=added.counts(self.classifier, predictions),
-            observed=observed,
+            classes=counts(self.classifier, outcome.predictions),
+            observed=outcome.observed,
         )
         return Part(frame.height, 0, answered, end)
 
-    def _columns(self, frame: pl.DataFrame) -> Columns:
-        columns = Columns.empty(self.classifier, frame.height)
-        columns.doubtful[:] = False
+    def batch(self, frame: pl.DataFrame) -> Batch:
+        batch = Batch.empty(self.classifier.features, frame.height)
+        unfit = np.zeros(frame.height, np.bool_)
         for k, name in self.features.items():
             feature, series = self.classifier.features[k], frame[name]
             if feature.type == "text":
-                columns.texts[k][:], none = text_columns.known(feature, series.cast(pl.String))
+                batch.texts[k][:], none = known_texts(feature, series.cast(pl.String))
                 doubtful = absent = none.to_numpy()
             elif feature.type != "unused":
-                numbers = columns.numbers[k] = series.cast(pl.Float64).to_numpy()
+                numbers = batch.numbers[k] = series.cast(pl.Float64).to_numpy()
                 doubtful = ~(
                     np.isin(numbers, BOOLEANS) if feature.type == "boolean" else np.isfinite(numbers)
                 )
                 absent = np.isnan(numbers)
             else:
                 continue
-            columns.doubtful[:] |= doubtful & ~absent if feature.missing else doubtful
-        return columns
+            unfit |= doubtful & ~absent if feature.missing else doubtful
+        return batch._replace(faults={i: self._fault(frame, i) for i in np.flatnonzero(unfit).tolist()})
 
-    def _carefully(self, frame: pl.DataFrame, i: int) -> Sequence[Any]:
-        """Nothing to be done but to say which value will not do."""
+    def _fault(self, frame: pl.DataFrame, i: int) -> Fault:
+        """Which value of a row will not do."""
+        try:
+            self._check(frame, i)
+        except Unfit as error:
+            return error.fault
+        return Fault("has a value that is no number", "the row")
+
+    def _check(self, frame: pl.DataFrame, i: int) -> None:
         for k, name in self.features.items():
             feature, value = self.classifier.features[k], frame[i, name]
             if value is None and not feature.missing and feature.type != "unused":
-                raise ValueError(f"{name} is null")
+                raise Unfit(Fault("is null", name))
             if feature.type == "text" and value is not None:
-                text(feature, value, name)
+                text_value(feature, name, value)
             if isinstance(value, float) and not (
                 math.isfinite(value) or (feature.missing and math.isnan(value))
             ):
-                raise ValueError(f"{name} is {not_finite(value)}")
+                raise Unfit(Fault(not_finite(value), name))
             if feature.type == "boolean" and not (value is None or math.isnan(value) or value in BOOLEANS):
-                raise ValueError(f"{name} is a number, not {WANTED['boolean']}")
-        raise ValueError("the row has a value that is no number")
+                raise Unfit(Fault(f"is not {WANTED['boolean']}", name, "a number"))
 
     def _written(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
         """The bytes of a row group, which the closing will list."""
@@ -318,7 +329,7 @@ class Parquet:
         return data[start:stop]
 
     def _file(self, frame: pl.DataFrame, predictions: Predictions) -> bytes:
-        columns = [_series(column) for column in added.columns(self.classifier, predictions)]
+        columns = [_series(column) for column in added(self.classifier, predictions)]
         out = io.BytesIO()
         frame.hstack(columns).write_parquet(
             out,
@@ -336,7 +347,7 @@ class Parquet:
     @cached_property
     def _template(self) -> Footer:
         """The result's footer without row groups; what other tools noted in the input's stays noted."""
-        _, none, _ = Columns.empty(self.classifier, 0).settle(lambda i: None, lambda i, reason: None)
+        none = answer(self.classifier, Batch.empty(self.classifier.features, 0)).predictions
         data = self._file(pl.DataFrame(schema=self.schema), none)
         struct = footer(len(data), lambda start, stop: data[start:stop]).struct
         ours, theirs = (_key_values(s) for s in (struct, self.footer.struct))
@@ -361,9 +372,9 @@ def opened(size: int, read: Read, classifier: Classifier) -> Parquet:
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InvalidFile("the file's footer is broken") from error
     names = list(schema := _schema(found))
-    header = spelled(names, classifier.feature_names or ())
+    spelled_names = spelled(names, classifier.feature_names or ())
     _refuse_unreadable(classifier, left_out)
-    features = {k: names[column] for k, column in matching.features(header, classifier).items()}
+    features = {k: names[column] for k, column in header.features(spelled_names, classifier.schema).items()}
     for k, name in features.items():
         _refuse_other_types(classifier.features[k], schema[name], name)
     return Parquet(classifier, read, found, schema, features, left_out=tuple(left_out.items()))
@@ -475,11 +486,11 @@ def _sayable(value: Any) -> Any:
     return str(value) if isinstance(value, int) and abs(value) >> 63 else value
 
 
-def _series(column: added.Labels | added.Numbers) -> pl.Series:
+def _series(column: LabelColumn | NumberColumn) -> pl.Series:
     """Labels in the type of their classes, whichever of them there are. Text is handed over by its number: in
     the file it stands in a dictionary anyway, and that it is text says the template, which has no rows."""
-    if isinstance(column, added.Numbers):
-        return column.values
+    if isinstance(column, NumberColumn):
+        return pl.Series(column.name, column.values)
     dtype = _dtype(column.head.classes)
     if column.head.multilabel:
         dtype = pl.List(dtype)

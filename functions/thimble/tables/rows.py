@@ -1,71 +1,122 @@
-"""Rows from JSON to columns: lists by position, objects by feature name, every fault with its place.
+"""Python values to a batch, as JSON has them: lists by position, objects by feature name. `Table` is what a
+request brings, before the model is known.
 
-The common case is converted at once; only rows that do not convert are looked at one by one, to say
-which, and why.
+The common case is converted at once. Rows that do not convert are read one by one, to say which and why.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from thimble.errors import UnprocessableRows
-from thimble.inference import features
+from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
 from thimble.inference.arrays import FloatArray, all_finite
-from thimble.inference.classifier import Classifier
-from thimble.inference.features import Feature, spelled
-from thimble.tables.values import fitting, kind, missing
-
-Place = Callable[[int], str]  # what the caller calls a row
+from thimble.inference.batch import Batch, Fault
+from thimble.inference.features import Feature, Schema, spelled
+from thimble.inference.predictions import Predictions
+from thimble.tables.cells import Unfit, Value, json_kind, json_value, missing
 
 MOST_NAMES = 20  # unknown ones that are looked at
 
-_instance: Place = "instances[{}]".format
+JSON_TYPES: dict[str, frozenset[type]] = {
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "text": frozenset({str}),
+}
 
 
-def columns(classifier: Classifier, instances: list[Any], place: Place = _instance) -> Any:
-    """A column a feature, as `Classifier.predict` takes them; UnprocessableRows names the first value that
-    does not fit."""
+class Table(Protocol):
+    """The rows of a request, before the model is known."""
 
-    def one_by_one() -> list[list[Any]]:
-        return [values(classifier, row, place(i)) for i, row in enumerate(instances)]
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        """Return the rows as the model takes them; UnprocessableRows if they are no table for this model."""
 
-    if classifier.preprocessing is None:
-        X = _at_once(classifier, instances)
-        return np.ascontiguousarray(np.array(one_by_one()).T) if X is None else X
-    found = _columns_at_once(classifier, instances)
-    return features.columns(classifier.features, one_by_one()) if found is None else found
+    def place(self, row: int, field: str = "") -> str:
+        """Return what the caller calls a row, or a field of it."""
 
 
-def refuse(rejected: Mapping[int, str], place: Place = _instance) -> None:
-    """UnprocessableRows names the first row that the model gave no answer to."""
-    if rejected:
-        row = min(rejected)
-        raise UnprocessableRows(f"{place(row)}: {rejected[row]}")
+def read(table: Table, schema: Schema, max_rows: int) -> Batch:
+    """Read every row; MalformedBody or UnprocessableRows names the first that cannot be, never its value."""
+    batch = table.batch(schema, max_rows)
+    if batch.faults:
+        row = min(batch.faults)
+        fault = batch.faults[row]
+        refusal = MalformedBody if fault.malformed else UnprocessableRows
+        raise refusal(f"{table.place(row, fault.field)} {fault.discreet}")
+    return batch
 
 
-def _columns_at_once(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
-    """The columns, or None if anything is unusual."""
-    lists = _lists(classifier, instances)
-    if lists is None or set(map(len, lists)) != {classifier.n_features}:
-        return None
-    columns = zip(*lists, strict=True)
-    found = [_column(feature, column) for feature, column in zip(classifier.features, columns, strict=True)]
-    return None if any(column is None for column in found) else found
+def refuse(table: Table, predictions: Predictions) -> None:
+    """Raise UnprocessableRows for the first row that the model gave no answer to."""
+    if predictions.rejected:
+        row = min(predictions.rejected)
+        raise UnprocessableRows(f"{table.place(row)}: {predictions.rejected[row]}")
 
 
-def _lists(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
-    """The rows' values in the model's order, or None if they are not all lists or all objects with exactly
+def check_size(n: int, max_rows: int) -> None:
+    if n == 0:
+        raise UnprocessableRows("there are no rows; send at least one")
+    if n > max_rows:
+        raise TooLarge(f"there are {n} rows; the most in one request is {max_rows}: drop a file instead")
+
+
+class Rows(NamedTuple):
+    """Lists, or objects by feature name, as JSON has them."""
+
+    instances: list[Any]
+    path: str = "instances[{}]"
+
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        check_size(len(self.instances), max_rows)
+        return batch(schema, self.instances)
+
+    def place(self, row: int, field: str = "") -> str:
+        return f"{self.path.format(row)}{field}"
+
+
+def columnar(columns: dict[str, Any], path: str) -> Rows:
+    """Make rows of lists by feature name, all of one length."""
+    for name, column in columns.items():
+        if not isinstance(column, list):
+            raise MalformedBody(f"{path}.{name} is {json_kind(column)}, not a list")
+    lengths = sorted(set(map(len, columns.values())))
+    if len(lengths) != 1:
+        raise UnprocessableRows(f"the columns of {path} have different numbers of rows: {lengths}")
+    instances = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return Rows(instances, f"{path}[{{}}]")
+
+
+def unwrapped(row: Any) -> Any:
+    """Return the list in {"features": [...]}, any other row as it is.
+
+    No feature's value is a list, so this is never a row of a model with a feature called features.
+    """
+    if isinstance(row, dict) and row.keys() == {"features"} and isinstance(row["features"], list):
+        return row["features"]
+    return row
+
+
+def batch(schema: Schema, instances: Sequence[Any]) -> Batch:
+    """Read a row from each instance. A fault's field is the place within the row: .name or [position]."""
+    lists = _lists(schema, instances)
+    if lists is None:
+        return _one_by_one(schema, instances)
+    found = _matrix(schema, lists) if schema.only_numbers else None
+    return found or _columns(schema, lists) or _one_by_one(schema, instances)
+
+
+def _lists(schema: Schema, instances: Sequence[Any]) -> Sequence[Any] | None:
+    """Return the rows' values in the model's order; None unless all are lists, or all objects with exactly
     the model's features."""
     kinds = set(map(type, instances))
     if kinds == {list}:
         return instances
-    names = classifier.feature_names
+    names = schema.names
     if kinds != {dict} or names is None or set(map(len, instances)) != {len(names)}:
         return None
     take = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
@@ -75,17 +126,39 @@ def _lists(classifier: Classifier, instances: list[Any]) -> list[Any] | None:
         return None
 
 
-JSON_TYPES: dict[str, frozenset[type]] = {
-    "number": frozenset({int, float}),
-    "boolean": frozenset({bool}),
-    "text": frozenset({str}),
-}
+def _matrix(schema: Schema, lists: Sequence[Any]) -> Batch | None:
+    """Read numbers alone; None if anything is unusual."""
+    try:
+        if not set(map(type, chain.from_iterable(lists))) <= JSON_TYPES["number"]:
+            return None
+        X = np.array(lists, np.float64)
+    except (ValueError, OverflowError):  # not of one length, too large
+        return None
+    if X.shape != (len(lists), len(schema.features)) or not all_finite(X):
+        return None
+    return Batch(np.ascontiguousarray(X.T), {})
 
 
-def _column(feature: Feature, values: Sequence[Any]) -> Any:
-    """A feature's values as predict takes them, or None if any is unusual."""
-    if feature.type == "unused":
-        return values
+def _columns(schema: Schema, lists: Sequence[Any]) -> Batch | None:
+    """Read column by column; None if anything is unusual."""
+    if set(map(len, lists)) != {len(schema.features)}:
+        return None
+    found = Batch.empty(schema.features, len(lists))
+    for k, (feature, values) in enumerate(zip(schema.features, zip(*lists, strict=True), strict=True)):
+        if feature.type == "unused":
+            continue
+        column = _column(feature, values)
+        if column is None:
+            return None
+        if feature.type == "text":
+            found.texts[k][:] = column
+        else:
+            found.numbers[k] = column
+    return found
+
+
+def _column(feature: Feature, values: Sequence[Any]) -> FloatArray | Sequence[str | None] | None:
+    """Return a feature's values; None if any is unusual."""
     types = set(map(type, values))
     if type(None) in types and not feature.missing:
         return None
@@ -101,94 +174,66 @@ def _column(feature: Feature, values: Sequence[Any]) -> Any:
     return None if unusual.any() else numbers
 
 
-def _at_once(classifier: Classifier, instances: list[Any]) -> FloatArray | None:
-    """(n_features, n), or None if anything is unusual."""
-    lists = _lists(classifier, instances)
-    if lists is None:
-        return None
-    try:
-        if not set(map(type, chain.from_iterable(lists))) <= JSON_TYPES["number"]:
-            return None
-        X = np.array(lists, np.float64)
-    except (ValueError, OverflowError):  # not of one length, too large
-        return None
-    X = np.ascontiguousarray(X.T)
-    return X if X.shape == (classifier.n_features, len(instances)) and all_finite(X) else None
+def _one_by_one(schema: Schema, instances: Sequence[Any]) -> Batch:
+    found, faults = Batch.empty(schema.features, len(instances)), {}
+    for row, instance in enumerate(instances):
+        try:
+            found.put(row, _values(schema, instance))
+        except Unfit as error:
+            faults[row] = error.fault
+    return found._replace(faults=faults)
 
 
-def values(classifier: Classifier, row: Any, path: str) -> list[Any]:
-    """One row's values in the model's order, None for what is missing; UnprocessableRows names the first that
-    does not fit."""
+def _values(schema: Schema, row: Any) -> list[Value]:
+    """Return one row's values in the model's order; Unfit names the first that does not fit."""
     if isinstance(row, dict):
-        row = _by_name(classifier, row, path)
-        return [
-            _value(feature, row.get(feature.name), f"{path}.{feature.name}")
-            for feature in classifier.features
-        ]
+        row = _by_name(schema, row)
+        return [json_value(feature, f".{feature.name}", row.get(feature.name)) for feature in schema.features]
+    wanted = "numbers" if schema.only_numbers else "values"
     if not isinstance(row, list):
-        raise UnprocessableRows(
-            f"{path} is {kind(row)}; a row is a list of {_wanted(classifier)} or an object"
-        )
-    if len(row) != classifier.n_features:
-        raise UnprocessableRows(
-            f"{path} has {len(row)} value{'s' * (len(row) != 1)}; the model takes {classifier.n_features}"
-        )
-    return [
-        _value(feature, value, f"{path}[{i}]")
-        for i, (feature, value) in enumerate(zip(classifier.features, row, strict=True))
-    ]
+        raise Unfit(Fault(f"is {json_kind(row)}; a row is a list of {wanted} or an object"))
+    if len(row) != len(schema.features):
+        have = f"has {len(row)} value{'s' * (len(row) != 1)}"
+        raise Unfit(Fault(f"{have}; the model takes {len(schema.features)}"))
+    pairs = enumerate(zip(schema.features, row, strict=True))
+    return [json_value(feature, f"[{i}]", value) for i, (feature, value) in pairs]
 
 
-def _wanted(classifier: Classifier) -> str:
-    return "numbers" if classifier.preprocessing is None else "values"
+def _by_name(schema: Schema, row: dict[str, Any]) -> dict[str, Any]:
+    """Return the values by name, as the model spells the names."""
+    if schema.names is None:
+        wanted = "numbers" if schema.only_numbers else "values"
+        raise Unfit(Fault(f"is an object, but the model has no feature names: send lists of {wanted}"))
+    given = spelled(row, schema.names)
+    if fault := unknown_name(schema, given):
+        raise Unfit(fault._replace(field=f".{fault.field}"))
+    return dict(zip(given, row.values(), strict=True))
 
 
-def _by_name(classifier: Classifier, row: dict[str, Any], path: str) -> dict[str, Any]:
-    """The values by the names as the model spells them."""
-    names = classifier.feature_names
-    if names is None:
-        raise UnprocessableRows(
-            f"{path} is an object, but the model has no feature names: send lists of {_wanted(classifier)}"
-        )
-    given = spelled(row, names)
-    found = dict(zip(given, row.values(), strict=True))
-    check_names(classifier, given, f"{path}.")
-    return found
-
-
-def check_names(classifier: Classifier, given: Sequence[str], path: str = "") -> None:
-    """UnprocessableRows unless the names, as the model spells them, are its features', each once."""
-    if told := slip(classifier, given):
-        raise UnprocessableRows(f"{path}{told}")
+def unknown_name(schema: Schema, given: Sequence[str]) -> Fault | None:
+    """Return the first name that is wrong. Right are the names of the model's features, each once."""
+    if fault := slip(schema, given):
+        return fault
     times = Counter(given)
-    for feature in classifier.features:
+    for feature in schema.features:
         if times[feature.name] > 1:
-            raise UnprocessableRows(f"{path}{feature.name} is there twice, in two Unicode forms")
+            return Fault("is there twice, in two Unicode forms", feature.name)
         if not times[feature.name] and feature.type != "unused":
-            raise UnprocessableRows(f"{path}{feature.name} is missing")
-    known = set(classifier.feature_names or ())
-    for name in given:
-        if name not in known:
-            raise UnprocessableRows(f"{path}{name} is no feature of the model")
+            return Fault("is missing", feature.name)
+    known = set(schema.names or ())
+    return next((Fault("is no feature of the model", name) for name in given if name not in known), None)
 
 
-def slip(classifier: Classifier, given: Iterable[str]) -> str:
-    """What is said of a name that is close to one of a feature that is not there; "" if there is none."""
-    names, found = classifier.feature_names or (), set(given)
+def slip(schema: Schema, given: Iterable[str]) -> Fault | None:
+    """Return a name that is close to that of an absent feature, if there is one."""
+    names, found = schema.names or (), set(given)
     absent = [name for name in names if name not in found]
     unknown = found.difference(names)
     if not absent or not unknown:
-        return ""
+        return None
     from thimble import spelling  # only for an error
 
     for name in sorted(unknown)[:MOST_NAMES]:
         if told := spelling.hint(name, absent):
-            return f"{name} is no feature of the model{told}"
-    return ""
-
-
-def _value(feature: Feature, value: Any, path: str) -> float | str | None:
-    try:
-        return fitting(feature, value, path)
-    except ValueError as error:
-        raise UnprocessableRows(str(error)) from None
+            return Fault(f"is no feature of the model{told}", name)
+    return None

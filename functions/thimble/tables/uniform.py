@@ -1,23 +1,26 @@
 """Lines of JSON as programs write them: all with the same keys, in the same order, spelled in the same way.
 
-What stands before each value is then the same on every line, and the values are cells between commas. Lines
-that are not so are left to others.
+Then the text before each value is the same on every line, and the values are cells between commas. Other
+lines are left to other readers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from thimble.inference.arrays import FloatArray
-from thimble.tables.blocks import Block, Flags, Positions, is_utf8
-from thimble.tables.decimals import MINUS, POINT, WORD, ZERO, Words
-from thimble.tables.dialect import Dialect, Tokens
+from thimble.inference.batch import Batch, Flags
+from thimble.tables.blocks import Block, Positions, is_utf8
+from thimble.tables.decimals import MINUS, POINT, WORD, ZERO, Decimals, Words
+from thimble.tables.tokens import Dialect, Tokens
 
+CHUNK = 1 << 14  # numbers that are read at once: all that is worked out of them stays in the cache
+FEW = 64  # one line of so many may be doubtful
 MOST_WORDS = 8  # of what stands before a value
 QUOTE = ord('"')
 FIELD = re.compile(rb'([ \t]*"([^"\\\x00-\x1f]*)"[ \t]*:[ \t]*)(.*)')
@@ -31,6 +34,19 @@ class Uniform:
     names: tuple[str, ...]
     prefixes: tuple[bytes, ...]  # before each value, without the comma
     strings: Flags  # which values are strings
+
+    def fill(self, batch: Batch, places: Mapping[int, int]) -> Flags | None:
+        """Fill in the features' numbers, each from its place on the lines; return which lines are doubtful.
+        None if more than a few are: another way to read them is quicker."""
+        n, columns, features = len(self.block.ends), [*places.values()], np.array([*places])[:, np.newaxis]
+        doubtful, step = np.zeros(n, np.bool_), max(1, CHUNK // len(places))
+        for rows in (slice(at, min(at + step, n)) for at in range(0, n, step)):
+            values, flags = self.numbers(columns, rows)
+            batch.numbers[features, np.arange(rows.start, rows.stop)] = values.T
+            doubtful[rows] = flags.any(axis=1)
+            if np.count_nonzero(doubtful) * FEW > n:
+                return None
+        return doubtful
 
     def numbers(self, columns: Sequence[int], rows: slice) -> tuple[FloatArray, Flags]:
         """Of rows, the numbers in some columns, and which are none, or on a line that may be no JSON."""
@@ -57,7 +73,7 @@ class Uniform:
         rows = len(starts) // len(self.names)
         same = np.ones(len(starts), np.bool_)
         for k, (words, masks) in enumerate(self._words):
-            found = self._tokens.decimals.words(starts + WORD * k)
+            found = self._decimals.words(starts + WORD * k)
             found ^= np.tile(words, rows)
             found &= np.tile(masks, rows)
             same &= found == 0
@@ -82,7 +98,7 @@ class Uniform:
     def _read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
         """JSON is stricter than others: no zeros before a number, no point at its beginning or its end."""
         shape, starts, ends = starts.shape, starts.reshape(-1), ends.reshape(-1)
-        decimals = self._tokens.decimals
+        decimals = self._decimals
         values, doubtful = decimals.read(starts, ends)
         negative = decimals.bytes.take(starts, mode="clip") == MINUS
         starts = starts + negative
@@ -94,9 +110,13 @@ class Uniform:
         return values.reshape(shape), doubtful.reshape(shape)
 
     def _no_strings(self, starts: Positions, ends: Positions) -> Flags:
-        buffer = self._tokens.decimals.bytes
+        buffer = self._decimals.bytes
         wrong: Flags = (buffer[starts] != QUOTE) | (buffer[ends - 1] != QUOTE) | (ends - starts < 2)
         return wrong
+
+    @cached_property
+    def _decimals(self) -> Decimals:
+        return Decimals(self.block.data)
 
     @cached_property
     def _tokens(self) -> Tokens:
@@ -106,7 +126,7 @@ class Uniform:
     def holds(self) -> bool:
         """Whether there are as many cells on each line, and nothing in strings that is more than text."""
         width, strings = len(self.names), int(self.strings.sum())
-        n, data, buffer = len(self.block.ends), self.block.data, self._tokens.decimals.bytes
+        n, data, buffer = len(self.block.ends), self.block.data, self._decimals.bytes
         if not self._tokens.even(n, width):
             return False
         if not strings:

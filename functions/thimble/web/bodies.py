@@ -6,8 +6,8 @@ from typing import Any
 
 from thimble.errors import MalformedBody
 from thimble.inference import strict_json
-from thimble.tables.values import kind
-from thimble.web.tables import Rows
+from thimble.tables.cells import json_kind
+from thimble.tables.rows import Rows
 
 
 def value(body: bytes, example: str = '{"instances": [...]}') -> Any:
@@ -25,7 +25,7 @@ def value(body: bytes, example: str = '{"instances": [...]}') -> Any:
 def envelope(body: bytes, example: str = '{"instances": [...]}') -> dict[str, Any]:
     found = value(body, example)
     if not isinstance(found, dict):
-        raise MalformedBody(f"the body is {kind(found)}; send {example}")
+        raise MalformedBody(f"the body is {json_kind(found)}; send {example}")
     return found
 
 
@@ -44,5 +44,5 @@ def listed(envelope: dict[str, Any], key: str) -> Rows:
         raise MalformedBody(f'the body has no {key}; send {{"{key}": [...]}}')
     rows = envelope[key]
     if not isinstance(rows, list):
-        raise MalformedBody(f"{key} is {kind(rows)}, not a list of rows")
+        raise MalformedBody(f"{key} is {json_kind(rows)}, not a list of rows")
     return Rows(rows, f"{key}[{{}}]")

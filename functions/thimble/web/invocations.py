@@ -10,13 +10,12 @@ from typing import Any
 from thimble import __version__, spelling
 from thimble.errors import MalformedBody
 from thimble.tables.answers import answers, identity
-from thimble.tables.values import kind
+from thimble.tables.cells import json_kind
+from thimble.tables.rows import Rows, Table, columnar, unwrapped
 from thimble.web import bodies, media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
-from thimble.web.media.jsonlines import unwrapped
 from thimble.web.service import Classified, Service
-from thimble.web.tables import Rows, Table, columnar
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES, media.NPY)
 KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs")
@@ -46,14 +45,13 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
 
 def _table(body: bytes, sent: Media) -> Table:
     if sent.name != media.JSON:
-        table: Table = sent.module.table(body, sent)
-        return table
+        return media.table(body, sent)
     value = bodies.value(media.utf8(body, sent))
     if isinstance(value, list):
         return _rows(value, "body")
     if not isinstance(value, dict):
         raise MalformedBody(
-            f"the body is {kind(value)}; send rows, or an object with one of {', '.join(KEYS)}"
+            f"the body is {json_kind(value)}; send rows, or an object with one of {', '.join(KEYS)}"
         )
     options.check_one_source(value)
     if not value.keys() & options.ROWS:
@@ -112,7 +110,7 @@ def _all(wanted: type, values: list[Any]) -> bool:
 
 def _records(value: Any) -> Table:
     if not isinstance(value, list):
-        raise MalformedBody(f"dataframe_records is {kind(value)}, not a list of objects")
+        raise MalformedBody(f"dataframe_records is {json_kind(value)}, not a list of objects")
     return Rows(value, "dataframe_records[{}]")
 
 
@@ -121,7 +119,7 @@ def _inputs(value: Any) -> Table:
     if isinstance(value, dict):
         return columnar(value, "inputs")
     if not isinstance(value, list):
-        raise MalformedBody(f"inputs is {kind(value)}, neither rows nor columns")
+        raise MalformedBody(f"inputs is {json_kind(value)}, neither rows nor columns")
     return Rows(value, "inputs[{}]")
 
 
@@ -132,7 +130,7 @@ def _response(answered: Classified, wanted: Media) -> Response:
         return json_response(200, {"model": identity(classifier), "predictions": found})
     if wanted.name == media.CSV:  # without a header, as its containers write it
         wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
-    return Response(200, wanted.module.written(classifier, predictions, wanted), wanted.name)
+    return Response(200, media.written(classifier, predictions, wanted), wanted.name)
 
 
 def failure(status: int, sentence: str) -> Response:

@@ -11,6 +11,7 @@ import os
 from thimble import __version__
 from thimble.errors import InvalidInput
 from thimble.tables.answers import answers, card, identity, most_likely
+from thimble.tables.rows import Table
 from thimble.web import bodies, media, options, routes
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Classified, Service
@@ -26,9 +27,9 @@ def classify(service: Service, request: Request) -> Response:
     if sent.name == media.JSON:
         asked = bodies.envelope(media.utf8(request.body, sent))
         options.check_keys(asked, KEYS, elsewhere=routes.CLASSIFY)
-        table = bodies.instances(asked)
+        table: Table = bodies.instances(asked)
     else:
-        table = sent.module.table(request.body, sent)
+        table = media.table(request.body, sent)
     answered = service.classify(table, request.query.get("model", ""), request.query.get("version", ""))
     return _response(answered, wanted, request.query.get("top", ""))
 
@@ -38,13 +39,15 @@ def _response(answered: Classified, wanted: media.Media, top: str) -> Response:
     if wanted.name == media.CSV:
         if top:
             raise InvalidInput("top is for answers in JSON; a CSV answer has a column for every class")
-        table = wanted.module.written(classifier, predictions, wanted)
+        table = media.written(classifier, predictions, wanted)
         return Response(200, table, wanted.name, rows=answered.rows)
     found = answers(classifier, predictions)
     if top:
         found = most_likely(found, _count(top))
     if wanted.name == media.LINES:
-        return Response(200, wanted.module.lines(found), wanted.name, rows=answered.rows)
+        from thimble.tables.jsonlines import lines  # only where they are spoken
+
+        return Response(200, lines(found), wanted.name, rows=answered.rows)
     return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
 
 

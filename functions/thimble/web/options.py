@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.tables.values import kind
+from thimble.tables.cells import json_kind
 
 LONGEST = 60  # characters of a name that a sentence repeats
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
@@ -66,7 +66,7 @@ def check_none(body: Mapping[str, Any], key: str) -> None:
     """MalformedBody if there is any option under the key: none can be chosen there."""
     found = body.get(key)
     if found is not None and not isinstance(found, dict):
-        raise MalformedBody(f"{key} is {kind(found)}, not an object")
+        raise MalformedBody(f"{key} is {json_kind(found)}, not an object")
     for name in found or ():
         raise MalformedBody(f"there is no {_quoted(name)} among {key} here: leave {key} out")
 
@@ -75,7 +75,7 @@ def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
     """Return whether an option is on; None if it is not there."""
     found = options.get(name)
     if found is not None and not isinstance(found, bool):
-        raise MalformedBody(f"{name} of {path} is {kind(found)}, not true or false")
+        raise MalformedBody(f"{name} of {path} is {json_kind(found)}, not true or false")
     return found
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from thimble.tables.answers import answers, columns, identity
+from thimble.tables.rows import Rows, columnar
 from thimble.web import bodies, media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Service
-from thimble.web.tables import Rows, columnar
 
 ACCEPTED_TYPES = (media.JSON,)
 KEYS = ("instances", "instance", "inputs", "signature_name", "parameters")

@@ -66,7 +66,7 @@ class _Texts:
         self.refusal = _refusal(name, map(repr, self.known), len(self.known))
 
     def fill(self, table: Table, out: FloatArray) -> None:
-        values = table.features[self.feature]
+        values = table.texts[self.feature].tolist()
         found = out[: table.rows]
         out[table.rows :] = 0.0
         found[:] = list(map(self.codes.get, values, repeat(self.unknown)))

@@ -8,7 +8,7 @@ number is NaN.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Texts
 from thimble.inference.cost import Cost
 from thimble.inference.fields import Fields
 
@@ -26,7 +27,7 @@ class Table(NamedTuple):
     """All columns of some rows, padded to whole blocks with rows of zeros, which mean nothing."""
 
     numbers: FloatArray  # (columns, rows in whole blocks)
-    features: Sequence[Any]  # the features as they came, for those that are text
+    texts: Mapping[int, Texts]  # of the features that are text
     rows: int
     rejected: dict[int, str]  # the first fault of a row
 

@@ -14,7 +14,7 @@ import orjson
 from thimble import __version__
 from thimble.errors import MalformedBody
 from thimble.inference.classifier import Classifier
-from thimble.tables.values import kind
+from thimble.tables.cells import json_kind
 from thimble.web import bodies, media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.open_inference import inputs, outputs, wire
@@ -112,7 +112,7 @@ def _binary(asked: dict[str, Any]) -> bool:
 def _identifier(value: Any) -> str:
     """What comes back as it is: a string that UTF-8 can hold, which half of a surrogate pair is not."""
     if not isinstance(value, str):
-        raise MalformedBody(f"id is {kind(value)}, not a string")
+        raise MalformedBody(f"id is {json_kind(value)}, not a string")
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from thimble.errors import InvalidInput, MalformedBody
+from thimble.tables.rows import Table
+from thimble.tables.tensors import Matrix, Named
 from thimble.web import options
 from thimble.web.open_inference import wire
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, objects, parameters
-from thimble.web.tables import Table
-from thimble.web.tensors import Matrix, Named
 
 EXAMPLE = '{"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [...]}]}'
 

@@ -13,10 +13,10 @@ from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
+from thimble.tables.tensors import Values
 from thimble.web import options
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
 from thimble.web.service import Classified
-from thimble.web.tensors import Values
 
 DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels that are no strings
 

@@ -14,9 +14,9 @@ import numpy as np
 from thimble import spelling
 from thimble.errors import InvalidInput, MalformedBody, UnprocessableRows
 from thimble.inference.arrays import all_finite
-from thimble.tables.values import kind
+from thimble.tables.cells import json_kind
+from thimble.tables.tensors import Values, check_booleans
 from thimble.web import options
-from thimble.web.tensors import Values, check_booleans
 
 DTYPES = {
     "BOOL": "?",
@@ -45,7 +45,7 @@ class Tensor(NamedTuple):
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Tensor:
     """Data flat, or nested as the shape is."""
     if not isinstance(data, list):
-        raise MalformedBody(f"{name}.data is {kind(data)}, not a list")
+        raise MalformedBody(f"{name}.data is {json_kind(data)}, not a list")
     flat = _flattened(name, shape, data)
     if len(flat) != prod(shape):
         raise MalformedBody(f"{name}.data has {len(flat)} values; its shape {shape} has {prod(shape)}")
@@ -119,7 +119,7 @@ def _check(name: str, data: list[Any], passed: bool, fits: Any, wanted: str) -> 
         return
     for i, value in enumerate(data):
         if not fits(value):
-            found = "" if type(value) in (int, float) else f"{kind(value)}, "
+            found = "" if type(value) in (int, float) else f"{json_kind(value)}, "
             raise UnprocessableRows(f"{name}.data[{i}] is {found}not {wanted}")
 
 
@@ -218,7 +218,7 @@ def parameters(raw: Mapping[str, Any], known: tuple[str, ...], path: str) -> Map
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise MalformedBody(f"the parameters of {path} are {kind(found)}, not an object")
+        raise MalformedBody(f"the parameters of {path} are {json_kind(found)}, not an object")
     if any(name in found for name in SHARED_MEMORY):
         raise InvalidInput(f"{path} names shared memory, which nobody shares with this server; send the data")
     options.check_close(found, known, f"parameters of {path}")

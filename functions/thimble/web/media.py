@@ -1,7 +1,7 @@
 """Media types: what a Content-Type says the body is, and which of our types an Accept takes.
 
-A type other than JSON is a module of its own, imported when it is first spoken: `table` reads a body,
-`written` writes an answer. JSON's envelopes differ, so they are the protocols' own.
+A type other than JSON is a module of `tables`, imported when it is first spoken: `body` reads one, `written`
+writes an answer. JSON's envelopes differ, so they are the protocols' own.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from functools import cache
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from types import MappingProxyType, ModuleType
+from typing import NamedTuple
 
 from thimble.errors import NotAcceptable, UnsupportedMediaType
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
+from thimble.tables.rows import Table
 from thimble.web import options
 
 JSON = "application/json"
@@ -40,7 +43,7 @@ PARAMETERS = {  # that each type knows
     NPY: (),
     BINARY: (),
 }
-MODULES = {CSV: "delimited", LINES: "jsonlines", NPY: "npy"}
+MODULES = {CSV: "csv", LINES: "jsonlines", NPY: "npy"}
 CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
 
@@ -50,15 +53,6 @@ class Media(NamedTuple):
 
     name: str
     parameters: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def module(self) -> Any:
-        return _module(MODULES[self.name])
-
-
-@cache
-def _module(name: str) -> Any:
-    return importlib.import_module(f"{__name__}.{name}")
 
 
 PLAIN = {name: Media(name) for name in (JSON, CSV, LINES, NPY)}
@@ -110,6 +104,23 @@ def utf8(body: bytes, media: Media) -> bytes:
         return body.decode(charset).encode()
     except UnicodeError:
         raise UnsupportedMediaType(f"the body is not the {charset} that it is said to be") from None
+
+
+def table(body: bytes, sent: Media) -> Table:
+    """What a body brings, of a type other than JSON."""
+    found: Table = _module(sent.name).body(utf8(body, sent), sent.parameters)
+    return found
+
+
+def written(classifier: Classifier, predictions: Predictions, wanted: Media) -> bytes:
+    """An answer of a type other than JSON."""
+    found: bytes = _module(wanted.name).written(classifier, predictions, wanted.parameters)
+    return found
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"thimble.tables.{MODULES[name]}")
 
 
 def _named(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple
@@ -12,9 +13,8 @@ import numpy as np
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
-from thimble.web.media import Media
-from thimble.web.tables import Table
-from thimble.web.tensors import NUMERIC, Matrix, Named, Values, check_booleans
+from thimble.tables.rows import Table
+from thimble.tables.tensors import NUMERIC, Matrix, Named, Values, check_booleans
 
 VERSION_1, VERSION_2 = np.lib.format.magic(1, 0), np.lib.format.magic(2, 0)
 HEADERS = {
@@ -29,9 +29,9 @@ class Header(NamedTuple):
     dtype: np.dtype[Any]
 
 
-def table(body: bytes, media: Media) -> Table:
+def body(data: bytes, parameters: Mapping[str, str]) -> Table:
     """Rows, or one row; a record array has a column a field."""
-    array = _read(body)
+    array = _read(data)
     if array.dtype.names:
         return Named({name: _values(array[name].reshape(-1)) for name in array.dtype.names})
     if array.ndim not in (1, 2):
@@ -84,7 +84,7 @@ def _shortened(array: Values) -> Values:
         return array.astype(np.float64)
 
 
-def written(classifier: Classifier, predictions: Predictions, media: Media) -> bytes:
+def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
     """(rows, classes) in FP64; of several outputs, side by side."""
     first, *further = (scores.probabilities for scores in predictions.outputs)
     p: Values = np.vstack([first, *further]) if further else first

@@ -1,15 +1,16 @@
-"""Headers of tables, and which columns are the model's features.
+"""The header of a table, and which of its columns are the model's features.
 
-Whether the first record is a header may be said; else it is found. Numbers that go up by the same step (0, 1,
-2 as pandas names columns, 2019, 2020, 2021) may be a header or data. A model that knows its features' names
-finds a header where these are, or where no cell is a number. A model without finds one where the cells that
-numbers belong in are words, and none where one of them begins as a value does. Everything else, and such
-numbers, may be either: no guess is to cost a record, so it has to be said.
+The caller may say whether the first record is a header. Otherwise the record tells:
 
-With a header and a model that knows its features' names, columns are matched by name, in any order, whichever
-Unicode form a name is in. Where the model has no names, its features are the columns that are not called id,
-and there are no others. Without a header, they are all the columns, or, among more, exactly those that hold a
-number in the first record.
+- A model with feature names sees a header in these names, and in a record without a number.
+- A model without names sees a header where words stand in place of its numbers, and data where one of these
+  cells begins as a value does.
+- Numbers that go up by the same step (0, 1, 2 as pandas names columns; 2019, 2020, 2021) may be either, and
+  so may everything else. Then the caller has to say which: no guess may cost a record.
+
+With a header, a model with names finds its columns by name, in any order and in either Unicode form. A model
+without names takes the columns that are not called id, and allows no others. Without a header, the features
+are all the columns, or, among more, exactly those with a number in the first record.
 """
 
 from __future__ import annotations
@@ -21,10 +22,8 @@ from itertools import pairwise
 
 from thimble import encodings
 from thimble.errors import InvalidFile
-from thimble.inference.classifier import Classifier
-from thimble.inference.features import Feature, spelled
-from thimble.tables.textcells import is_number
-from thimble.tables.values import MISSING
+from thimble.inference.features import Feature, Schema, normal, spelled
+from thimble.tables.cells import MISSING, is_number
 
 IDENTIFIERS = ("", "id", "__index_level_0__")  # pandas' index has no name, or in Parquet the last
 SAID = ("present", "absent")
@@ -35,25 +34,33 @@ VALUE = re.compile(
 )  # or meant as one
 
 
-def named(cells: list[str], classifier: Classifier) -> list[str]:
-    """The columns' names: as the model spells them where it knows them, else without the blanks around."""
-    known = classifier.feature_names or ()
+class NoFeatures(InvalidFile):
+    """A header that lacks features. `problem` says which, without repeating the header."""
+
+    def __init__(self, problem: str, header: Sequence[str]) -> None:
+        super().__init__(f"{problem}; it has {listed(header)}")
+        self.problem = problem
+
+
+def named(cells: list[str], schema: Schema) -> list[str]:
+    """Return the columns' names: as the model spells those that it knows, others without blanks around."""
+    known = schema.names or ()
     exact = set(known)
     names = [cell if cell in exact else cell.strip() for cell in cells]
     return spelled(names, known)
 
 
-def is_header(cells: list[str], classifier: Classifier, said: str, way: str) -> bool:
-    """As was said, or as is found; InvalidFile tells the way to say it, where it has to be."""
+def is_header(cells: list[str], schema: Schema, said: str, way: str) -> bool:
+    """Return whether a record is a header, as said or found; InvalidFile tells the way to say it."""
     if said in SAID:
         return said == "present"
-    names = classifier.feature_names
+    names = schema.names
     if names is not None and _has_names(cells, names):
         return True
     found = (
         None
-        if _counts_up(cells, classifier.n_features)
-        else names is None and _has_words(cells, classifier.features)
+        if _counts_up(cells, len(schema.features))
+        else names is None and _has_words(cells, schema.features)
     )
     if found is None:
         knowing = "without feature names" if names is None else "that has other feature names"
@@ -71,7 +78,7 @@ def _has_names(cells: list[str], names: tuple[str, ...]) -> bool:
 
 
 def _counts_up(cells: list[str], n_features: int) -> bool:
-    """Whether the cells that are no id are 0, or whole numbers that go up by the same step; two, by one."""
+    """Return whether the cells besides an id are 0, or whole numbers up by the same step; two, by one."""
     others = _besides_id(cells, n_features)
     if not all(map(WHOLE.fullmatch, others)):
         return False
@@ -83,14 +90,14 @@ def _counts_up(cells: list[str], n_features: int) -> bool:
 
 
 def _besides_id(cells: list[str], n_features: int) -> list[str]:
-    """The cells without an id's, unless there are no more than the features."""
+    """Return the cells without those of an id, unless there are no more than the features."""
     if len(cells) == n_features:
         return cells
     return [cell for cell in cells if cell.lower() not in IDENTIFIERS]
 
 
 def _has_words(cells: list[str], features: Sequence[Feature]) -> bool | None:
-    """Where numbers belong; None if that does not tell."""
+    """Return whether words stand where numbers belong; None if that cannot be told."""
     mine = _besides_id(cells, len(features))
     if len(mine) == len(features):
         cells = [cell for cell, feature in zip(mine, features, strict=True) if feature.numeric]
@@ -100,20 +107,22 @@ def _has_words(cells: list[str], features: Sequence[Feature]) -> bool | None:
     return words.pop() if len(words) == 1 else None
 
 
-def features(header: Sequence[str], classifier: Classifier) -> dict[int, int]:
-    """In which column each feature is: by name, or without names in the columns that are no id.
+def features(header: Sequence[str], schema: Schema) -> dict[int, int]:
+    """Return the column of each feature: found by name, or without names among the columns that are no id.
 
-    A feature that the model does not use need not be there.
+    A feature that the model does not use may be absent. No column may have the name of an answer.
     """
-    if classifier.feature_names is not None:
-        return _by_name(
-            header, [(k, f.name) for k, f in enumerate(classifier.features) if f.type != "unused"]
-        )
+    there = set(map(normal, header))
+    taken = [name for name in schema.answer_columns if normal(name) in there]
+    if taken:
+        raise InvalidFile(f"the file already has {listed(taken)}, which the answers are called: rename them")
+    if schema.names is not None:
+        return _by_name(header, [(k, f.name) for k, f in enumerate(schema.features) if f.type != "unused"])
     columns = [k for k, name in enumerate(header) if name.lower() not in IDENTIFIERS]
-    if len(columns) != classifier.n_features:
+    if len(columns) != len(schema.features):
         have = "is 1 column" if len(columns) == 1 else f"are {len(columns)} columns"
         raise InvalidFile(
-            f"there {have} besides an id, and the model takes {classifier.n_features}, whose names it does "
+            f"there {have} besides an id, and the model takes {len(schema.features)}, whose names it does "
             "not know: leave only these, or export it with names"
         )
     _refuse_doubled([name for name, times in Counter(header).items() if times > 1])
@@ -128,14 +137,15 @@ def _by_name(header: Sequence[str], wanted: list[tuple[int, str]]) -> dict[int, 
             (f"; one {encodings.fault(name)}" for name in header if not encodings.is_sound(name)), ""
         )
         unread = unread or _meant(missing, header, {name for _, name in wanted})
-        raise InvalidFile(f"the header lacks {listed(missing)}{unread}; it has {listed(header)}")
-    times = Counter(header)
-    _refuse_doubled([name for _, name in wanted if times[name] > 1])
+        raise NoFeatures(f"the header lacks {listed(missing)}{unread}", header)
+    if len(places) < len(header):
+        times = Counter(header)
+        _refuse_doubled([name for _, name in wanted if times[name] > 1])
     return {k: places[name] for k, name in wanted}
 
 
 def _meant(missing: Sequence[str], header: Sequence[str], known: Collection[str]) -> str:
-    """Which columns may be meant for what is missing, by their numbers: over HTTP they may be data."""
+    """Return which columns may be meant for the missing ones, by number: over HTTP, names may be data."""
     from thimble import spelling  # only for an error
 
     others = [name for name in header if name not in known]
@@ -149,13 +159,13 @@ def _refuse_doubled(names: list[str]) -> None:
         raise InvalidFile(f"the header has {listed(names)} more than once")
 
 
-def positions(cells: list[str], classifier: Classifier) -> dict[int, int]:
-    """In which column each feature is, if the first record is no header."""
-    n = classifier.n_features
+def positions(cells: list[str], schema: Schema) -> dict[int, int]:
+    """Return the column of each feature, if the first record is no header."""
+    n = len(schema.features)
     if len(cells) == n:
         return dict(enumerate(range(n)))
     numbers = [k for k, cell in enumerate(cells) if is_number(cell)]
-    if len(numbers) == n and all(feature.type == "number" for feature in classifier.features):
+    if len(numbers) == n and all(feature.type == "number" for feature in schema.features):
         return dict(enumerate(numbers))
     raise InvalidFile(
         f"there is no header, and the {n} features cannot be told among the {len(cells)} cells of its "

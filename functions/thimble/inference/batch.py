@@ -1,0 +1,107 @@
+"""A batch: rows as a model takes them, from whatever door and format, and why some of them cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.inference.arrays import FloatArray
+from thimble.inference.features import Feature
+
+Flags = NDArray[np.bool_]
+Texts = NDArray[np.object_]  # str, or None where a text is missing
+
+
+class Fault(NamedTuple):
+    """Why a record cannot be read. The door makes the sentence: it alone knows whether to repeat a value."""
+
+    problem: str  # what is said of the field: "is not a number"
+    field: str = ""
+    kind: str = ""  # what the value is instead: "a string"
+    value: str = ""  # the value as it is written, in quotes
+    malformed: bool = False  # the bytes are wrong, not what they say
+
+    @property
+    def discreet(self) -> str:
+        """The problem, without the value: "is a string, not a number"."""
+        return self._instead(self.kind)
+
+    @property
+    def quoting(self) -> str:
+        """The field and the problem, with the value: `mass is "x", not a number`."""
+        return f"{self.field} {self._instead(self.value or self.kind)}"
+
+    def _instead(self, found: str) -> str:
+        if not found:
+            return self.problem
+        verb, _, wanted = self.problem.partition(" ")
+        return f"{verb} {found}, {wanted}"
+
+
+class Batch(NamedTuple):
+    """n rows, a column a feature. For a feature that is no number, numbers are 0.0: NaN there would send the
+    whole batch the slow way. The values of faults and of blank lines mean nothing."""
+
+    numbers: FloatArray  # (n_features, n), C order; booleans are 0 and 1, NaN is missing
+    texts: Mapping[int, Texts]  # (n,) of each feature of text
+    faults: Mapping[int, Fault] = MappingProxyType({})  # by row: the records that cannot be read
+    blank: frozenset[int] = frozenset()  # rows that are lines with nothing on them
+
+    @staticmethod
+    def empty(features: Iterable[Feature], n: int) -> Batch:
+        """Rows to be filled in: of zeros, and of texts that are missing."""
+        types = [feature.type for feature in features]
+        texts = {k: np.full(n, None, np.object_) for k, type_ in enumerate(types) if type_ == "text"}
+        return Batch(np.zeros((len(types), n)), texts)
+
+    @staticmethod
+    def of(features: Sequence[Feature], columns: Sequence[Any] | FloatArray) -> Batch:
+        """From a column a feature: numbers with NaN or None for what is missing, or texts with None."""
+        batch = Batch.empty(features, len(columns[0]))
+        for k, (feature, column) in enumerate(zip(features, columns, strict=True)):
+            if feature.type == "text":
+                batch.texts[k][:] = column
+            elif feature.numeric:
+                batch.numbers[k] = np.asarray(column, np.float64)  # which makes NaN of None
+        return batch
+
+    @property
+    def rows(self) -> int:
+        n: int = self.numbers.shape[1]
+        return n
+
+    @property
+    def readable(self) -> Flags:
+        """(n,) which rows are neither faults nor blank."""
+        flags = np.ones(self.rows, np.bool_)
+        if self.faults or self.blank:
+            flags[[*self.faults, *self.blank]] = False
+        return flags
+
+    def take(self, rows: Flags | slice) -> Batch:
+        """Some of the rows, which can all be read."""
+        texts = {k: column[rows] for k, column in self.texts.items()}
+        return Batch(np.ascontiguousarray(self.numbers[:, rows]), texts)
+
+    def spread(self, rows: Flags) -> Batch:
+        """These rows as some of others, which are empty: the inverse of `take`."""
+        if rows.all():
+            return self
+        numbers = np.zeros((len(self.numbers), len(rows)))
+        numbers[:, rows] = self.numbers
+        texts = {k: np.full(len(rows), None, np.object_) for k in self.texts}
+        for k, column in self.texts.items():
+            texts[k][rows] = column
+        return Batch(numbers, texts)
+
+    def put(self, row: int, values: Sequence[float | str | None]) -> None:
+        """A row's values, a feature each; None is missing."""
+        for k, value in enumerate(values):
+            if k in self.texts:
+                self.texts[k][row] = value
+            else:
+                self.numbers[k, row] = np.nan if value is None else value

@@ -1,0 +1,158 @@
+"""The one place where a cell of text, a JSON value or a number of an array becomes a feature's value.
+
+A number in a cell is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No
+other is: not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or a number that is 1 or 0. In
+JSON a number is a number, and a boolean is true, false, 1 or 0.
+
+A text that pandas reads as missing is missing in every format, unless the model knows a category of that
+name: NA is Namibia too. Text is kept as `encodings` keeps it: bytes that are not UTF-8 make it unfit.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import Any
+
+from thimble.inference.batch import Fault
+from thimble.inference.features import WANTED, Feature
+
+MISSING = (  # pandas' list
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
+    *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+BLANKS = " \t\r"
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # the usual spellings
+SHOWN = 40  # characters of a value that a rejection quotes
+
+Value = float | str | None  # None is missing
+
+
+class Unfit(Exception):
+    """A value that does not fit its feature, or a record that cannot be read."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.problem)
+        self.fault = fault
+
+
+def missing(feature: Feature) -> tuple[str, ...]:
+    """Return the texts that mean that a feature's value is missing."""
+    return tuple(text for text in MISSING if text not in feature.categories)
+
+
+def cell_value(feature: Feature, name: str, cell: str) -> Value:
+    """Read a cell of text; raise Unfit if it does not fit the feature."""
+    if feature.type == "unused":
+        return None
+    check_utf8(name, cell)
+    if feature.type == "text":
+        return text_value(feature, name, cell)
+    stripped = cell.strip(BLANKS)
+    if feature.missing and stripped in MISSING:
+        return None
+    if not stripped:
+        raise Unfit(Fault("is empty", name))
+    return _boolean(name, stripped) if feature.type == "boolean" else number(name, stripped)
+
+
+def number(name: str, cell: str) -> float:
+    cell = cell.strip(BLANKS)
+    if not _is_decimal(cell):
+        comma = "; decimals take a point" if _is_decimal(cell.replace(",", ".")) else ""
+        raise Unfit(Fault(f"is not {WANTED['number']}{comma}", name, value=quote_value(cell)))
+    found = float(cell)
+    if not math.isfinite(found):
+        raise Unfit(Fault(not_finite(found), name, value=quote_value(cell)))
+    return found
+
+
+def _boolean(name: str, cell: str) -> float:
+    found = BOOLEANS.get(cell.lower())
+    if found is None and _is_decimal(cell):
+        found = float(cell)
+    if found not in (0.0, 1.0):
+        raise Unfit(Fault(f"is not {WANTED['boolean']}", name, value=quote_value(cell)))
+    return found
+
+
+def text_value(feature: Feature, name: str, text: str) -> str | None:
+    """Read a text; raise Unfit if it is missing and may not be."""
+    if text not in MISSING or text in feature.categories:
+        return text
+    if feature.missing:
+        return None
+    raise Unfit(Fault("is missing" if text else "is empty", name))
+
+
+def json_value(feature: Feature, name: str, value: Any) -> Value:
+    """Read a JSON value; raise Unfit if it does not fit the feature."""
+    if feature.type == "unused" or (feature.missing and (value is None or value != value)):
+        return None  # some programs write NaN, which is not equal to itself, for null
+    if feature.type == "text" and isinstance(value, str):
+        return text_value(feature, name, value)
+    if feature.type == "boolean" and value in (True, False):
+        return float(value)
+    found = _as_float(value) if feature.type == "number" else None
+    if found is None:
+        quoted = quote_value(value) if isinstance(value, str) else ""
+        raise Unfit(Fault(f"is not {WANTED[feature.type]}", name, json_kind(value), quoted))
+    if math.isfinite(found):
+        return found
+    raise Unfit(Fault(not_finite(found), name))
+
+
+def json_kind(value: Any) -> str:
+    """Return what a JSON value is, such as "a string"; never the value itself."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, dict):
+        return "an object"
+    return "a list" if isinstance(value, list) else "a number"
+
+
+def _as_float(value: Any) -> float | None:
+    """Return a JSON number, infinite if it is too large; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def check_utf8(name: str, text: str) -> None:
+    """Raise Unfit for a text that was not UTF-8."""
+    if text.isascii():
+        return
+    from thimble import encodings  # only here: a cold start is spared it
+
+    if not encodings.is_sound(text):
+        raise Unfit(Fault(encodings.fault(text), name, malformed=True))
+
+
+def not_finite(number: float) -> str:
+    return f"is {'NaN' if math.isnan(number) else 'too large'}, not a finite number"
+
+
+def is_number(cell: str) -> bool:
+    return _is_decimal(cell.strip(BLANKS))
+
+
+def _is_decimal(text: str) -> bool:
+    return _number().fullmatch(text) is not None
+
+
+@cache
+def _number() -> re.Pattern[str]:
+    return re.compile(NUMBER)
+
+
+def quote_value(text: str) -> str:
+    return f'"{text}"' if len(text) <= SHOWN else f'"{text[:SHOWN]}…"'

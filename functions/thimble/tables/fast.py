@@ -1,0 +1,221 @@
+"""What polars does fast in files: it reads columns of cells and of JSON lines, and writes answers.
+
+Its reading is stricter than that of `cells`: a row that it does not take is read by itself, and then taken or
+rejected with a reason. The API has no polars and reads plainly. Only this module and `parquet` import it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import orjson
+import polars as pl
+from polars.exceptions import PolarsError
+
+from thimble.inference.batch import Batch, Flags
+from thimble.inference.classifier import Classifier
+from thimble.inference.features import Feature, Schema
+from thimble.inference.head import Label, label_text
+from thimble.inference.predictions import Predictions
+from thimble.tables import answers
+from thimble.tables.answers import LabelColumn
+from thimble.tables.blocks import BOM, Block, is_utf8
+from thimble.tables.cells import BOOLEANS, missing
+from thimble.tables.dialect import Layout
+from thimble.tables.tokens import DAMAGED, Dialect, Tokens
+
+UNUSED = b"\x1f"  # the unit separator: text hardly ever holds one
+JSON_TYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
+
+
+def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[Batch, Flags]:
+    """Read the columns of n records without quotes; return also which rows have to be read by themselves."""
+    batch, width = Batch.empty(schema.features, n), layout.width
+    used = {k: column for k, column in layout.features.items() if schema.features[k].type != "unused"}
+    if n == 0 or not plain.even(n, width):
+        return batch, np.ones(n, np.bool_)
+    types = {column: _cell_type(schema.features[k]) for k, column in used.items()}
+    frame = pl.read_csv(
+        guarded(plain.data),
+        has_header=False,
+        columns=sorted(types),
+        schema={str(column): types.get(column, pl.String) for column in range(width)},
+        separator=layout.dialect.delimiter.decode(),
+        quote_char=None,
+        ignore_errors=True,
+    )
+    if frame.height != n:
+        return batch, np.ones(n, np.bool_)
+    doubtful = np.zeros(n, np.bool_)
+    for k, column in used.items():
+        fill = _fill_texts if schema.features[k].type == "text" else _fill_numbers
+        doubtful |= fill(batch, k, schema.features[k], frame[str(column)])
+    return batch, doubtful
+
+
+def _cell_type(feature: Feature) -> type[pl.Float64] | type[pl.String]:
+    """Return as what polars is to read a feature's column."""
+    return pl.Float64 if feature.type == "number" and not feature.missing else pl.String
+
+
+def _fill_numbers(batch: Batch, k: int, feature: Feature, series: pl.Series) -> Flags:
+    """Fill a row of numbers; return which of them are doubtful."""
+    if feature.type == "boolean":
+        values = series.str.to_lowercase().replace_strict(BOOLEANS, default=None, return_dtype=pl.Float64)
+    else:
+        values = series.cast(pl.Float64, strict=False)
+    batch.numbers[k] = values.to_numpy()
+    doubtful: Flags = ~np.isfinite(batch.numbers[k])
+    if feature.missing and doubtful.any():
+        absent = (series.is_null() | series.is_in(missing(feature))).to_numpy()
+        batch.numbers[k, absent] = np.nan
+        doubtful &= ~absent
+    return doubtful
+
+
+def _fill_texts(batch: Batch, k: int, feature: Feature, series: pl.Series) -> Flags:
+    """Fill a column of texts; return which of them are doubtful."""
+    doubtful = series.str.contains(DAMAGED, literal=True).fill_null(False)
+    if "" in feature.categories:
+        series = series.fill_null("")  # as which polars reads an empty cell
+    batch.texts[k][:], absent = known_texts(feature, series)
+    flags: Flags = (doubtful if feature.missing else doubtful | absent).to_numpy()
+    return flags
+
+
+def known_texts(feature: Feature, series: pl.Series) -> tuple[list[str | None], pl.Series]:
+    """Return a column's texts, None for what is missing, and which are missing."""
+    absent = series.is_null() | series.is_in(missing(feature)).fill_null(True)
+    return series.set(absent, None).to_list(), absent
+
+
+def json_columns(schema: Schema, block: Block, mentions: str) -> tuple[Batch, Flags] | None:
+    """Read the columns of lines from brace to brace; return also which lines have to be read by themselves.
+    None if one is no JSON.
+
+    `mentions` is a pattern that a sound line matches once for every feature that is used.
+    """
+    n, used = len(block.ends), {k: f for k, f in enumerate(schema.features) if f.type != "unused"}
+    batch = Batch.empty(schema.features, n)
+    if n == 0:
+        return batch, np.ones(0, np.bool_)
+    types = {feature.name: JSON_TYPES[feature.type] for feature in used.values()}
+    try:
+        frame = pl.read_ndjson(block.data, schema=types, ignore_errors=True)
+    except PolarsError:
+        return None
+    if frame.height != n:
+        return None
+    records = Appending(block).records
+    if not block.data.isascii():
+        records = records.str.normalize("NFC")  # as `features.normal` does
+    doubtful: Flags = (records.str.count_matches(mentions) != len(used)).to_numpy()
+    doubtful = doubtful.copy()
+    for k, feature in used.items():
+        series = frame[feature.name]
+        if feature.type == "text":
+            batch.texts[k][:], absent = known_texts(feature, series)
+            doubtful |= (series.is_null() if feature.missing else absent).to_numpy()
+        else:
+            batch.numbers[k] = series.cast(pl.Float64).to_numpy()
+            doubtful |= ~np.isfinite(batch.numbers[k])
+    return batch, doubtful
+
+
+def append_cells(block: Block, classifier: Classifier, predictions: Predictions, dialect: Dialect) -> bytes:
+    """Write each record's own bytes, the answer's cells, and the record's own line ending."""
+    if not len(block.ends):
+        return b""
+    appending, columns = Appending(block), []
+    for column in answers.added(classifier, predictions):
+        if isinstance(column, LabelColumn):
+            texts = [appending.text(dialect.cell(_label_text(label))) for label in column.distinct]
+            columns.append(pl.Series(texts).gather(column.which))
+        else:
+            columns.append(pl.Series(column.values))
+    return appending.written([appending.records, *columns], dialect.delimiter.decode())
+
+
+def _label_text(label: Label | list[Label]) -> str:
+    return orjson.dumps(label).decode() if isinstance(label, list) else label_text(label)
+
+
+def append_keys(block: Block, classifier: Classifier, predictions: Predictions) -> bytes:
+    """Write each object's own bytes up to its closing brace, then the answer's keys."""
+    if not len(block.ends):
+        return b""
+    appending = Appending(block)
+    parts: list[pl.Series | pl.Expr] = [appending.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
+    for column in answers.added(classifier, predictions):
+        key = f",{_json(column.name)}:"
+        if isinstance(column, LabelColumn):
+            parts.append(pl.Series([key + _json(label) for label in column.distinct]).gather(column.which))
+        else:
+            parts += [pl.lit(key), pl.Series(column.values)]
+    return appending.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
+
+
+def _json(value: Label | list[Label]) -> str:
+    return orjson.dumps(value).decode()
+
+
+@dataclass(frozen=True)
+class Appending:
+    """The records that are to be answered. Bytes that are not UTF-8 pass through as Latin-1, one for one."""
+
+    block: Block
+
+    @cached_property
+    def encoding(self) -> str:
+        return "utf-8" if is_utf8(self.block.data) else "latin-1"
+
+    def only(self, chosen: Flags) -> Appending:
+        return self if chosen.all() else Appending(self.block.only(chosen))
+
+    def text(self, value: str) -> str:
+        """Added text, so that it comes out in UTF-8 whatever the records are in."""
+        return value.encode().decode(self.encoding)
+
+    @cached_property
+    def records(self) -> pl.Series:
+        """The records' text without their line endings."""
+        block = self.block
+        if len(block.ends) == block.lines and UNUSED not in block.data:
+            data = block.data if self.encoding == "utf-8" else block.data.decode(self.encoding).encode()
+            frame = pl.read_csv(
+                guarded(data),
+                has_header=False,
+                schema={"record": pl.String},
+                separator=UNUSED.decode(),
+                quote_char=None,
+            )
+            if frame.height == len(block.ends):
+                return frame.to_series()
+        texts = [block.record(i).decode(self.encoding) for i in range(len(block.ends))]
+        return pl.Series("record", texts, pl.String)
+
+    def written(self, columns: Sequence[pl.Series], separator: str = ",") -> bytes:
+        """Lines of the columns, as they are, each with the line ending that its record has."""
+        returns = self.block.returns
+        ending = "\r\n" if returns.all() else "\n"
+        if ending == "\n" and returns.any():
+            endings = pl.Series(["", "\r"]).gather(returns.astype(np.intp))
+            last = pl.select(pl.concat_str(columns[-1], endings)).to_series()
+            columns = [*columns[:-1], last]
+        named = [column.alias(str(k)) for k, column in enumerate(columns)]
+        out = io.BytesIO()
+        pl.DataFrame(named).write_csv(
+            out, include_header=False, separator=separator, line_terminator=ending, quote_style="never"
+        )
+        if self.encoding == "utf-8":
+            return out.getvalue()
+        return out.getvalue().decode().encode(self.encoding)
+
+
+def guarded(data: bytes) -> bytes:
+    """polars drops a byte order mark, wherever in the file the data come from."""
+    return BOM + data if data.startswith(BOM) else data

@@ -1,0 +1,148 @@
+"""Arrays to a batch: one of (rows, features), or one a feature by name, of any datatype that a double holds.
+
+Booleans count as 0 and 1 among numbers, since a tensor's type is stated. NaN is a missing value where the
+model takes one. Texts are arrays of objects, str or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.errors import UnprocessableRows
+from thimble.inference.arrays import FloatArray, all_finite
+from thimble.inference.batch import Batch, Fault, Texts
+from thimble.inference.features import WANTED, Feature, Schema, spelled
+from thimble.tables.cells import Unfit, check_utf8, missing, not_finite, text_value
+from thimble.tables.rows import check_size, unknown_name
+
+Values = NDArray[Any]
+Faults = dict[int, Fault]
+NUMERIC = "biuf"
+
+
+class Matrix(NamedTuple):
+    """A row a row, the features in the model's order."""
+
+    values: Values  # (n, n_features)
+    name: str
+
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        n, width = self.values.shape
+        check_size(n, max_rows)
+        if width != len(schema.features):
+            have = f"{self.name} has {width} column{'s' * (width != 1)}"
+            raise UnprocessableRows(f"{have}; the model takes {len(schema.features)}")
+        if schema.only_numbers and (X := _plain(self.values)) is not None:
+            return Batch(X, {})
+        return _batch(schema, {k: (f"[{k}]", self.values[:, k]) for k in range(width)}, n)
+
+    def place(self, row: int, field: str = "") -> str:
+        return f"{self.name}[{row}]{field}"
+
+
+class Named(NamedTuple):
+    """A column a feature, by the features' names."""
+
+    arrays: Mapping[str, Values]  # (n,) each
+
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        arrays = self._by_name(schema)
+        lengths = {len(array) for array in arrays.values()}
+        if len(lengths) != 1:
+            raise UnprocessableRows(f"the columns have different numbers of rows: {sorted(lengths)}")
+        (n,) = lengths
+        check_size(n, max_rows)
+        names = enumerate(feature.name for feature in schema.features)
+        return _batch(schema, {k: (name, arrays[name]) for k, name in names if name in arrays}, n)
+
+    def place(self, row: int, field: str = "") -> str:
+        return f"{field}[{row}]" if field else f"row {row}"
+
+    def _by_name(self, schema: Schema) -> dict[str, Values]:
+        """Return the columns by name, as the model spells the names."""
+        if schema.names is None:
+            width = len(schema.features)
+            raise UnprocessableRows(f"the model has no feature names: send one tensor of [rows, {width}]")
+        given = spelled(self.arrays, schema.names)
+        if fault := unknown_name(schema, given):
+            raise UnprocessableRows(f"{fault.field} {fault.problem}")
+        return dict(zip(given, self.arrays.values(), strict=True))
+
+
+def check_booleans(values: Values, name: str) -> None:
+    """Raise UnprocessableRows for a byte of a boolean that is neither 0 nor 1."""
+    unfit = np.ascontiguousarray(values).view(np.uint8) > 1
+    if unfit.any():
+        raise UnprocessableRows(f"{name} has a byte that is neither 0 nor 1 at {int(np.argmax(unfit))}")
+
+
+def _plain(values: Values) -> FloatArray | None:
+    """Return (n_features, n) if all numbers are finite."""
+    if values.dtype.kind not in NUMERIC:
+        return None
+    X: FloatArray = np.array(values.T, dtype=np.float64, order="C")
+    return X if all_finite(X) else None
+
+
+def _batch(schema: Schema, columns: Mapping[int, tuple[str, Values]], n: int) -> Batch:
+    """Make a batch of columns by feature, each with what a fault is to call it."""
+    batch, faults = Batch.empty(schema.features, n), dict[int, Fault]()
+    for k, (name, values) in columns.items():
+        feature = schema.features[k]
+        if feature.type == "text":
+            batch.texts[k][:], found = _texts(feature, name, values)
+        elif feature.numeric:
+            batch.numbers[k], found = _numbers(feature, name, values)
+        else:
+            continue
+        faults = found | faults
+    return batch._replace(faults=faults)
+
+
+def _numbers(feature: Feature, name: str, values: Values) -> tuple[FloatArray, Faults]:
+    """Return a feature's numbers or booleans, and the faults of rows without."""
+    problem = f"is not {WANTED[feature.type]}"
+    if values.dtype.kind not in NUMERIC:
+        return np.zeros(len(values)), dict.fromkeys(range(len(values)), Fault(problem, name, "a string"))
+    numbers = values.astype(np.float64)
+    unfit = ~np.isfinite(numbers)
+    if feature.missing:
+        unfit &= ~np.isnan(numbers)
+    if feature.type == "boolean":
+        unfit |= ~np.isin(numbers, (0.0, 1.0)) & ~np.isnan(numbers)
+    if not unfit.any():
+        return numbers, {}
+    found = ((row, float(numbers[row])) for row in np.flatnonzero(unfit).tolist())
+    return numbers, {
+        row: Fault(problem if np.isfinite(number) else not_finite(number), name) for row, number in found
+    }
+
+
+def _texts(feature: Feature, name: str, values: Values) -> tuple[Texts, Faults]:
+    """Return a feature's texts, and the faults of rows without."""
+    if values.dtype.kind in NUMERIC:
+        fault = Fault("is not a string", name, "a number")
+        return np.full(len(values), None, np.object_), dict.fromkeys(range(len(values)), fault)
+    distinct = set(values.tolist())
+    if distinct.isdisjoint((None, *missing(feature))) and all(map(str.isascii, distinct)):
+        return values, {}
+    texts, faults = values.copy(), dict[int, Fault]()
+    for row, value in enumerate(values.tolist()):
+        try:
+            texts[row] = _text(feature, name, value)
+        except Unfit as error:
+            faults[row] = error.fault._replace(malformed=False)
+    return texts, faults
+
+
+def _text(feature: Feature, name: str, value: str | None) -> str | None:
+    if value is None:
+        if feature.missing:
+            return None
+        raise Unfit(Fault("is not a string", name, "null"))
+    check_utf8(name, value)
+    return text_value(feature, name, value)

@@ -1,0 +1,260 @@
+"""Delimited text taken apart: where quoted fields are, where cells and records end.
+
+The rules are those of RFC 4180, and of Python's csv module where it leaves them open. A quote opens a field
+only as its first byte; two quotes inside a quoted field are one; any other quote is an ordinary character. A
+quote that is not closed within MAX_RECORD_BYTES, or before the end of the file, opens nothing: a stray quote
+costs its own record, not the rest of the file. Text after a closing quote costs its record, too.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble import encodings
+from thimble.inference.batch import Fault, Flags
+from thimble.tables.blocks import MAX_RECORD_BYTES, Positions, is_utf8
+from thimble.tables.cells import Unfit
+
+NEWLINE, RETURN = ord("\n"), ord("\r")
+DAMAGED = "\x1f"  # in a cell: bytes that have to be read from the record itself
+ASCII = bytes(range(128)) + DAMAGED.encode() * 128
+
+
+class Dialect(NamedTuple):
+    """One byte each, but for the newline, \\n or \\r\\n. Without a quote, quotes are ordinary characters."""
+
+    delimiter: bytes
+    quote: bytes = b'"'
+    newline: bytes = b"\n"
+
+    def quoted(self, data: bytes, final: bool) -> Quoted | None:
+        """Return the quoted fields; None if there is no quote at all."""
+        if not self.quote or self.quote not in data:
+            return None
+        return quoted(data, ord(self.quote), ord(self.delimiter), final)
+
+    def ends(self, data: bytes, final: bool) -> Positions:
+        """Return the newlines that end records."""
+        newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
+        fields = self.quoted(data, final)
+        return newlines if fields is None else newlines[~fields.inside(newlines)]
+
+    def cells(self, record: bytes) -> list[str]:
+        """Return a record's cells, without the quotes around them."""
+        if not self.quote or self.quote not in record:
+            return encodings.text(record).split(self.delimiter.decode())
+        separators = Tokens(self, record).separators.tolist()
+        return [
+            self._unquoted(encodings.text(record[before + 1 : end]))
+            for before, end in pairwise([-1, *separators, len(record)])
+        ]
+
+    def _unquoted(self, text: str) -> str:
+        quote = self.quote.decode()
+        if len(text) > 1 and text.startswith(quote) and text.endswith(quote):
+            inner = text[1:-1]
+            if quote not in inner.replace(2 * quote, ""):
+                return inner.replace(2 * quote, quote)
+        return text
+
+    def cell(self, text: str) -> str:
+        """Write a text as a cell, quoted if it has to be."""
+        quote = self.quote.decode() or '"'
+        if any(c in text for c in (self.delimiter.decode(), quote, "\n", "\r")):
+            return quote + text.replace(quote, quote * 2) + quote
+        return text
+
+
+def check_quotes(dialect: Dialect, record: bytes, name: str = "the record") -> None:
+    """Raise Unfit for a record that opens a quote and never closes it, or goes on after a closing one."""
+    if not dialect.quote or dialect.quote not in record:
+        return
+    tokens, quote = Tokens(dialect, record + dialect.newline), dialect.quote.decode()
+    if len(tokens.strays):
+        raise Unfit(Fault(f"opens a {quote} that is never closed", name, malformed=True))
+    if len(tokens.torn):
+        raise Unfit(Fault(f"has text after a closing {quote}", name, malformed=True))
+
+
+class Tokens:
+    """Whole records, taken apart."""
+
+    def __init__(self, dialect: Dialect, data: bytes) -> None:
+        self.dialect = dialect
+        self.data = data
+
+    @cached_property
+    def separators(self) -> Positions:
+        """The delimiters between cells and the newlines between records."""
+        found = self._separating if self._inside is None else self._separating & ~self._inside
+        return np.flatnonzero(found)
+
+    def even(self, n: int, width: int) -> bool:
+        """Whether the data are n records of that many cells each."""
+        last = self.separators[width - 1 :: width]
+        return len(self.separators) == n * width and bool((self._buffer[last] == NEWLINE).all())
+
+    @property
+    def strays(self) -> Positions:
+        """The quotes that open a field and are never closed."""
+        return np.empty(0, np.intp) if self._fields is None else self._fields.strays
+
+    @property
+    def torn(self) -> Positions:
+        """The quotes that close a field and have more text after them in the cell."""
+        if self._fields is None:
+            return np.empty(0, np.intp)
+        return self._fields.closes[~self._end_cells]
+
+    @property
+    def widths(self) -> Positions:
+        """(n,) cells in each record."""
+        newlines = np.flatnonzero(self._buffer[self.separators] == NEWLINE)
+        return np.diff(newlines, prepend=-1)
+
+    @property
+    def bare(self) -> bytes:
+        """The data in UTF-8, without the quotes around cells. DAMAGED stands for what cannot be said so: a
+        newline, a delimiter or a quote within a cell, or bytes that are not UTF-8."""
+        if self._fields is None or self._inside is None:
+            return _utf8(self.data)
+        buffer = self._buffer.copy()
+        quotes = buffer == ord(self.dialect.quote)
+        buffer[self._inside & (self._separating | quotes)] = ord(DAMAGED)
+        kept = np.ones(len(buffer), np.bool_)
+        kept[self._fields.opens[self._end_cells]] = False
+        kept[self._fields.closes[self._end_cells]] = False
+        return _utf8(buffer[kept].tobytes())
+
+    @property
+    def plain(self) -> Tokens:
+        """The same cells with no quotes around them, and nothing in them that means something else."""
+        bare = self.bare
+        return self if bare is self.data else Tokens(self.dialect._replace(quote=b""), bare)
+
+    def bounds(self, width: int, rows: slice) -> tuple[Positions, Positions]:
+        """(rows, width), where cells begin and end; the data are even."""
+        ends = self.separators[rows.start * width : rows.stop * width]
+        before = self.separators[rows.start * width - 1] if rows.start else -1
+        starts = np.concatenate(([before], ends[:-1])) + 1
+        return starts.reshape(-1, width), ends.reshape(-1, width)
+
+    @cached_property
+    def _buffer(self) -> NDArray[np.uint8]:
+        return np.frombuffer(self.data, np.uint8)
+
+    @cached_property
+    def _separating(self) -> Flags:
+        flags: Flags = (self._buffer == ord(self.dialect.delimiter)) | (self._buffer == NEWLINE)
+        return flags
+
+    @cached_property
+    def _fields(self) -> Quoted | None:
+        return self.dialect.quoted(self.data, final=True)
+
+    @cached_property
+    def _end_cells(self) -> Flags:
+        """Which of the closing quotes end their cell."""
+        assert self._fields is not None
+        closes = self._fields.closes
+        after = self._buffer[closes + 1]  # data end with a newline, so there is one
+        ends: Flags = (after == ord(self.dialect.delimiter)) | (after == NEWLINE)
+        ends |= (after == RETURN) & (self._buffer[np.minimum(closes + 2, len(self.data) - 1)] == NEWLINE)
+        return ends
+
+    @cached_property
+    def _inside(self) -> Flags | None:
+        """Which bytes lie in a quoted field."""
+        if self._fields is None:
+            return None
+        steps = np.zeros(len(self.data), np.int8)
+        steps[self._fields.opens] = 1
+        steps[self._fields.closes] = -1
+        return np.cumsum(steps, dtype=np.int8).view(np.bool_)
+
+
+def _utf8(data: bytes) -> bytes:
+    """polars takes no broken UTF-8, even where nobody asks for it."""
+    return data if is_utf8(data) else data.translate(ASCII)
+
+
+class Quoted(NamedTuple):
+    """The quoted fields, in order; from `open_at` on the data do not tell."""
+
+    opens: Positions
+    closes: Positions
+    open_at: int | None
+    strays: Positions  # quotes that would open a field, were they ever closed
+
+    def inside(self, positions: Positions) -> NDArray[np.bool_]:
+        """Return which of the (ascending) positions lie in a quoted field, or in what may become one."""
+        depth = np.searchsorted(self.opens, positions) - np.searchsorted(self.closes, positions)
+        if self.open_at is not None:
+            depth[np.searchsorted(positions, self.open_at) :] = 1
+        return depth > 0
+
+
+def quoted(data: bytes, quote: int, delimiter: int, final: bool) -> Quoted:
+    """Find the quoted fields of data that begin with a record."""
+    buffer = np.frombuffer(data, np.uint8)
+    found = np.flatnonzero(buffer == quote)
+    return _in_pairs(buffer, found, delimiter, final) or _one_by_one(data, found.tolist(), delimiter, final)
+
+
+def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int, final: bool) -> Quoted | None:
+    """Take every other quote for an opening, the next for its closing; None unless the rules agree."""
+    opens, closes = found[0::2], found[1::2]
+    open_at = int(opens[-1]) if len(found) % 2 else None
+    doubled = closes[: len(opens) - 1] + 1 == opens[1:]
+    if doubled.any():
+        opens = opens[np.concatenate(([True], ~doubled))]
+        closes = closes[np.concatenate((~doubled, np.ones(len(closes) - len(doubled), np.bool_)))]
+    before = buffer[opens[opens > 0] - 1]
+    if not ((before == delimiter) | (before == NEWLINE)).all():
+        return None
+    if open_at is not None:
+        if final or open_at != opens[-1] or len(buffer) - open_at > MAX_RECORD_BYTES:
+            return None
+        opens = opens[:-1]
+    if (closes - opens > MAX_RECORD_BYTES).any():
+        return None
+    return Quoted(opens, closes, open_at, strays=np.empty(0, np.intp))
+
+
+def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Quoted:
+    opens, closes, strays = [], [], []
+    open_at = None
+    i = 0
+    while i < len(found):
+        position = found[i]
+        if position > 0 and data[position - 1] not in (delimiter, NEWLINE):
+            i += 1
+            continue
+        close = _closing(found, i)
+        if close is not None and found[close] - position <= MAX_RECORD_BYTES:
+            opens.append(position)
+            closes.append(found[close])
+            i = close + 1
+        elif close is None and not final and len(data) - position <= MAX_RECORD_BYTES:
+            open_at = position
+            break
+        else:
+            strays.append(position)
+            i += 1
+    starts, ends, unclosed = (np.array(found, np.intp) for found in (opens, closes, strays))
+    return Quoted(starts, ends, open_at, unclosed)
+
+
+def _closing(found: list[int], i: int) -> int | None:
+    """Return the quote that closes what quote `i` opened: the first after it that is not one of two."""
+    i += 1
+    while i < len(found):
+        if i + 1 == len(found) or found[i + 1] != found[i] + 1:
+            return i
+        i += 2
+    return None
