@@ -243,19 +243,31 @@ def test_a_count_that_does_not_reconcile_leaves_no_result(
     assert bench.listed() == {}
 
 
+@pytest.mark.parametrize(
+    ("key", "pack", "unpack"),
+    [
+        ("again.csv", bytes, bytes),
+        ("again.csv.gz", gzip.compress, gzip.decompress),
+        ("again.csv.zst", zstd.compress, zstd.decompress),
+    ],
+)
 def test_a_large_result_goes_up_in_parts_and_is_the_same(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
+    key: str,
+    pack: Callable[[bytes], bytes],
+    unpack: Callable[[bytes], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = HEADER + b"".join(b"%d,5.1,3.5,1.4,0.%d\n" % (i, i % 7) for i in range(30_000))
+    data = HEADER + b"".join(b"%d,5.1,3.5,1.4,0.%d\n" % (i, i % 7) for i in range(10_000))
     bench.put(data)
     bench.classify()
     whole = bench.get(f"{KEY}/result.csv")
-    small = Bench("memory:///")
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 10_000)
     monkeypatch.setattr(uploads, "PART_BYTES", 100_000)
-    small.put(data, "again.csv")
-    small.classify("again.csv")
-    assert small.get("again.csv/result.csv") == whole
+    bench.put(pack(data), key)
+    result = bench.get(bench.classify(key)["result"])
+    assert (result != whole) == (key != "again.csv")
+    assert unpack(result) == whole
 
 
 def test_an_upload_that_is_not_finished_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ class Upload:
             obstore.put,
             self._store,
             self.path,
-            self._pieces(),
+            self._compressed(self._pieces()),
             chunk_size=PART_BYTES,
             max_concurrency=UPLOADS,
         )
