@@ -26,9 +26,8 @@ from thimble.tables.blocks import Reader, Result, Source
 
 Summary = dict[str, Any]
 
-RESULTS_VERSION = (
-    2  # raise it when the same input, model and options give other bytes: old results are redone
-)
+# Raise it when the same input, model and options give other bytes: then old results are made again.
+RESULTS_VERSION = 2
 
 
 @dataclass(frozen=True)
