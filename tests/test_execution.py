@@ -132,7 +132,7 @@ def test_a_file_that_nobody_finishes_in_time_is_refused(key: str, s3: "S3Client"
     alone = replace(pipeline, splitting=None)
     summary = alone.classify("thimble-inbox", key, deadline=time.monotonic() - 1)
     assert summary is not None
-    assert "was not done in the 0 s that one function has: send smaller files" in summary["error"]
+    assert "takes longer than the 0 s that one function has: send smaller files" in summary["error"]
     assert ("many functions can share" in summary["error"]) == (key == "a.json")
     assert "result" not in summary
     assert alone.classify("thimble-inbox", key) == summary

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import runpy
 import signal
 import socket
 import struct
@@ -250,6 +249,7 @@ class Behind:
     event: dict[str, Any]
     caplog: pytest.LogCaptureFixture
     calm_runs: dict[bytes, Left]
+    entry: Callable[[str], Any]
 
     @property
     def plan(self) -> Plan:
@@ -264,8 +264,7 @@ class Behind:
 
     def deliver(self) -> bool:
         """One delivery to a new function; whether it was the last."""
-        handler = runpy.run_path(str(ROOT / "functions" / "files.py"))["handler"]
-        return bool(handler(self.event, None) == {"batchItemFailures": []})
+        return bool(self.entry("files")(self.event, None) == {"batchItemFailures": []})
 
     def deliveries(self, most: int = DELIVERIES) -> int:
         """As the queue does it: how many until it was done."""
@@ -300,8 +299,8 @@ def behind(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     calm_runs: dict[bytes, Left],
+    entry: Callable[[str], Any],
 ) -> Iterator[Behind]:
-    s3.put_object(Bucket="thimble-models", Key="model.json", Body=IRIS)
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     server.daemon_threads = True
     server.handle_error = lambda *about: None  # a connection that was reset
@@ -309,15 +308,13 @@ def behind(
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("MODEL_URI", "s3://thimble-models/model.json")
-    monkeypatch.setenv("RESULTS_URI", "s3://thimble-results")
     monkeypatch.setattr(
         store,
         "BACKOFF",
         {"init_backoff": timedelta(milliseconds=1), "max_backoff": timedelta(milliseconds=5)},
     )
     try:
-        yield Behind(s3, server, received(load_event("sqs_s3_put")), caplog, calm_runs)
+        yield Behind(s3, server, received(load_event("sqs_s3_put")), caplog, calm_runs, entry)
     finally:
         server.shutdown()
         server.server_close()

@@ -57,7 +57,7 @@ def test_each_key_has_a_summary_under_its_own_name(key: str, prefix: str, s3: "S
     if key in PLAIN:
         assert summary["predictions"] == 2
     else:
-        assert summary["error"].startswith("the key is no plain path")
+        assert summary["error"].startswith("the key is not a plain path")
 
 
 def test_a_file_of_such_a_key_that_is_gone_is_nothing_to_do(s3: "S3Client") -> None:

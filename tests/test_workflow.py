@@ -396,4 +396,4 @@ def test_a_file_whose_records_cannot_be_told_apart_in_time_is_refused() -> None:
     rest = Range(0, len(HEADER), len(ROWS), GUESSES + 1)
     bench.workflow.classify(planned["folder"], rest, deadline=0)
     assert assemble(bench, planned) == {"outcome": "done"}
-    assert "cannot be told from within the file" in bench.outcome("a.csv")[2]["error"]
+    assert "cannot be split, because its quoted fields hold newlines" in bench.outcome("a.csv")[2]["error"]

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3  # at an input that is overwritten meanwhile
 NO_PLAIN_KEY = (
-    "the key is no plain path (a part of it is empty, . or .., or it has a control character), "
-    "and only plain ones are read: upload the file under another name"
+    "the key is not a plain path: a part of it is empty, . or .., or it has a control character; "
+    "upload the file under another name"
 )
 
 T = TypeVar("T")
@@ -165,8 +165,8 @@ def _handed_over(job: Job, splitting: SplitPolicy) -> Summary:
 def _too_slow(job: Job, seconds: float) -> str:
     advice = "send smaller files"
     if not job.splittable:
-        advice += ", or the same as plain CSV, TSV, JSON Lines or Parquet, which many functions can share"
-    return f"the file was not done in the {seconds:.0f} s that one function has: {advice}"
+        advice += ", or plain CSV, TSV, JSON Lines or Parquet, which many functions can share"
+    return f"the file takes longer than the {seconds:.0f} s that one function has: {advice}"
 
 
 def _refuse_key(bucket: str, key: str, results_uri: str) -> Summary | None:

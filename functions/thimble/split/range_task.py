@@ -14,8 +14,8 @@ from thimble.split.ranges import Range
 from thimble.tables.blocks import LongRecord, Part, Reader
 
 TANGLED = (
-    "where records begin cannot be told from within the file, whose quoted fields hold newlines, and what is "
-    "left of it is too much for the time that one function has: quote no newlines, or send smaller files"
+    "the file cannot be split, because its quoted fields hold newlines, and the rest of it takes longer than "
+    "one function has: write no newlines in quoted fields, or send smaller files"
 )
 
 
