@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import botocore.client
 import pytest
 from moto.s3 import models
 from moto.s3.exceptions import MalformedXML
@@ -74,13 +75,35 @@ def manifest(s3: "S3Client", answer: dict[str, Any]) -> list[dict[str, Any]]:
     return items
 
 
-def test_large_and_small_parts_are_joined_by_s3(s3: "S3Client", handler: Handler) -> None:
+def copies(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What S3 is asked to copy from now on: moto does not look at the condition."""
+    found: list[dict[str, Any]] = []
+    client: Any = botocore.client.BaseClient
+    call = client._make_api_call
+
+    def seen(self: Any, name: str, about: dict[str, Any]) -> Any:
+        if name == "UploadPartCopy":
+            found.append(dict(about))
+        return call(self, name, about)
+
+    monkeypatch.setattr(client, "_make_api_call", seen)
+    return found
+
+
+def test_large_and_small_parts_are_joined_by_s3(
+    s3: "S3Client", handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = HEADER + rows(13 * KIB, True) + rows(11 * KIB, False) + rows(14 * KIB, True)
     s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=data)
     planned = plan_and_classify(s3, handler)
     assert (planned["outcome"], planned["ranges"]) == ("split", 4)
+    there = {item["Key"]: item["ETag"] for item in s3.list_objects_v2(Bucket="thimble-parts")["Contents"]}
+    copied = copies(monkeypatch)
     assert handler({"task": "assemble", "folder": planned["folder"]}, CONTEXT) == {"outcome": "done"}
     assert (get(s3, "result.csv"), get(s3, "rejections.jsonl")) == single(s3, data)
+    assert len(copied) == 3
+    for copy in copied:  # of what the report says, and of nothing else that took its place
+        assert copy["CopySourceIfMatch"] == there[copy["CopySource"]["Key"]]
     etag = s3.head_object(Bucket="thimble-results", Key=f"{KEY}/result.csv")["ETag"]
     assert etag.endswith('-5"')  # header and some gathered, the rest copied, a small one gathered, two copied
     assert json.loads(get(s3, "summary.json"))["result_etag"] == etag
