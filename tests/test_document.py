@@ -173,7 +173,7 @@ PREPROCESSING: dict[str, Any] = {
 @example(key="steps", value=[{}] * 2001)
 @example(key="steps", value=[{"op": "encode", "column": 9, "categories": [[], {}]}])
 def test_any_value_in_any_field_of_preprocessing_is_read_or_refused(key: str, value: Any) -> None:
-    assert load(json.dumps(document(preprocessing=PREPROCESSING)).encode()).preprocessing
+    assert load(json.dumps(document(preprocessing=PREPROCESSING)).encode()).document.preprocessing
     with contextlib.suppress(InvalidModel):
         load(json.dumps(document(preprocessing=PREPROCESSING | {key: value})).encode())
 

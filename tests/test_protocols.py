@@ -82,7 +82,7 @@ class Served:
 
     @property
     def numeric(self) -> bool:
-        return self.model.preprocessing is None
+        return self.model.document.preprocessing is None
 
 
 def of_answers(found: list[dict[str, Any]]) -> Numbers:

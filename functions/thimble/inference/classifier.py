@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from thimble.inference.features import Feature, Schema
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, concatenate
 from thimble.inference.reference import Reference
-
-if TYPE_CHECKING:
-    from thimble.inference.preprocessing import Preprocessing
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 
@@ -46,10 +43,6 @@ class Classifier(NamedTuple):
     @property
     def feature_names(self) -> tuple[str, ...] | None:
         return self.document.schema.names
-
-    @property
-    def preprocessing(self) -> Preprocessing | None:
-        return self.document.preprocessing
 
     @property
     def reference(self) -> Reference | None:
@@ -82,9 +75,10 @@ class Classifier(NamedTuple):
 
     def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
         """What goes into the networks, (fan_in, rows in whole blocks), and the rows that cannot."""
-        if self.preprocessing is None:
+        preprocessing = self.document.preprocessing
+        if preprocessing is None:
             return network.padded(batch.numbers), {}
-        return self.preprocessing.apply(batch)
+        return preprocessing.apply(batch)
 
 
 def load(data: bytes) -> Classifier:

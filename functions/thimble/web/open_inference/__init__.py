@@ -76,7 +76,7 @@ def metadata(service: Service, request: Request, model: str, version: str = "") 
 
 def _inputs(classifier: Classifier) -> list[dict[str, Any]]:
     """One tensor of numbers, or a column a feature."""
-    if classifier.preprocessing is None:
+    if classifier.document.preprocessing is None:
         return [outputs.described("input", "FP64", -1, classifier.n_features)]
     datatypes = {"text": "BYTES", "boolean": "BOOL"}
     return [
