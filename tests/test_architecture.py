@@ -33,7 +33,7 @@ LAYERS = (
             "classifier",
         )
     ),
-    *("drift.counting", "drift.waiting", "drift.report"),
+    *("drift.counting", "drift.recent", "drift.report"),
     *(f"tables.{name}" for name in ("members", "cells", "header", "rows", "tensors", "npy", "answers")),
     *("registry.pointer", "registry.cache", "registry.canary"),
     *(
@@ -45,7 +45,7 @@ LAYERS = (
         )
     ),
     *("web.options", "web.bodies", "web.codings", "web.media"),
-    *("settings", "telemetry", "drift.recent", "credentials", "store"),
+    *("settings", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(f"files.{name}" for name in ("events", "streams", "uploads", "jobs", "multipart", "pipeline")),
     *(

@@ -10,7 +10,6 @@ from scipy.spatial.distance import jensenshannon
 
 from thimble.drift import report
 from thimble.drift.counting import count, none
-from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
@@ -40,11 +39,8 @@ SHIFTS: dict[str, Any] = {
 
 
 def reported(classifier: Classifier, table: Any) -> dict[str, Any]:
-    assert classifier.reference is not None
     rows = as_batch(classifier.features, table)
-    found = report.report(
-        classifier, count(classifier.reference, rows, classifier.predict(Batch.of(classifier.features, rows)))
-    )
+    found = report.report(classifier, count(classifier.reference, rows, classifier.predict(rows)))
     assert found is not None
     return found
 

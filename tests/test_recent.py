@@ -10,12 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier
 
 from thimble import telemetry
-from thimble.drift.recent import AT_ONCE, HELD, LISTED, REPORTING, Watch
-from thimble.drift.waiting import FEWEST
+from thimble.drift.counting import count
+from thimble.drift.recent import AT_ONCE, FEWEST, HELD, REPORTING, Recent, Watched
+from thimble.drift.report import LISTED
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
-from thimble.inference.predictions import Predictions
+from thimble.inference.reference import Counts
+from thimble.registry.cache import weight
+from thimble.web.service import log_minute
 from thimble_model import export
 from thimble_model.examples import EXAMPLES
 from thimble_model.frames import as_batch
@@ -36,6 +42,11 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def recent(clock: Clock) -> Recent:
+    return Recent(log_minute, clock)
 
 
 Line = dict[str, Any]
@@ -65,22 +76,21 @@ def verdicts(lines: list[Line]) -> list[float]:
     return [verdict for line in lines for verdict in line.get("Drifted", [])]
 
 
-def ask(watch: Watch, classifier: Classifier, table: Any, at_once: int = 1) -> None:
+def ask(recent: Recent, classifier: Classifier, table: Any, at_once: int = 1) -> None:
     for start in range(0, len(table), at_once):
         rows = as_batch(classifier.features, table[start : start + at_once])
-        watch.seen(classifier, rows, classifier.predict(rows))
+        recent.add(classifier, rows, classifier.predict(rows))
 
 
 def sample(rows: int) -> Any:
     return TABLE.sample(rows, replace=True, random_state=0)
 
 
-def test_nothing_is_logged_before_the_minute_is_over(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
-    ask(watch, PENGUINS, sample(50))
+def test_nothing_is_logged_before_the_minute_is_over(recent: Recent, clock: Clock, logged: Any) -> None:
+    ask(recent, PENGUINS, sample(50))
     assert logged() == []
     clock.now += 60
-    ask(watch, PENGUINS, sample(1))
+    ask(recent, PENGUINS, sample(1))
     lines = logged()
     [first] = watched(lines)
     assert first["rows"] == sum(predicted(lines).values()) == 51
@@ -89,14 +99,15 @@ def test_nothing_is_logged_before_the_minute_is_over(clock: Clock, logged: Any) 
     assert (first["model_name"], first["model_digest"]) == ("penguins", PENGUINS.digest)
 
 
-def test_drift_is_judged_of_as_many_minutes_as_make_two_hundred_rows(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
+def test_drift_is_judged_of_as_many_minutes_as_make_two_hundred_rows(
+    recent: Recent, clock: Clock, logged: Any
+) -> None:
     rows: list[Line] = []
     judged = []
     for _ in range(4):
-        ask(watch, PENGUINS, sample(79))
+        ask(recent, PENGUINS, sample(79))
         clock.now += 60
-        ask(watch, PENGUINS, sample(1))
+        ask(recent, PENGUINS, sample(1))
         lines = logged()
         rows += watched(lines)
         judged.append(verdicts(lines))
@@ -106,22 +117,60 @@ def test_drift_is_judged_of_as_many_minutes_as_make_two_hundred_rows(clock: Cloc
     assert judged == [[], [], [0.0], []]
 
 
-def test_requests_one_by_one_and_at_once_are_counted_alike(clock: Clock, logged: Any) -> None:
-    found = []
-    for at_once in (1, 7, 300):
-        watch = Watch(clock)
-        ask(watch, PENGUINS, sample(300), at_once)
-        watch.report()
-        lines = logged()
-        [line] = watched(lines)
-        found.append((line | {"timestamp": None}, predicted(lines), verdicts(lines)))
-    assert found[0] == found[1] == found[2]
+X = EXAMPLES["iris"]()[0].to_numpy()
 
 
-def test_drift_is_told_by_the_worst_features_numbers_and_all_that_drifted(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
-    ask(watch, PENGUINS, sample(400).assign(body_mass_g=4.0), at_once=100)
-    watch.report()
+def several_outputs() -> Classifier:
+    y = np.stack([X[:, 0] > 5.8, X[:, 1] > 3], axis=1)
+    return load(export(MultiOutputClassifier(LogisticRegression()).fit(X, y), X, y))
+
+
+def multilabel() -> Classifier:
+    y = (X[:, :3] > X[:, :3].mean(axis=0)).astype(int)
+    return load(export(MLPClassifier((4,), max_iter=5, random_state=0).fit(X, y), X, y))
+
+
+def penguins() -> Batch:
+    """With texts that are missing, or none of the categories."""
+    rows = as_batch(PENGUINS.features, TABLE[:150])
+    rows.texts[5][100:] = [*[None, "", "of no category"] * 16, None, "male"]
+    return rows
+
+
+IRIS_ROWS = Batch(np.ascontiguousarray(X.T), {})
+KINDS: dict[str, Callable[[], tuple[Classifier, Batch]]] = {
+    "iris": lambda: (load((ROOT / "model/iris.json").read_bytes()), IRIS_ROWS),
+    "penguins": lambda: (PENGUINS, penguins()),
+    "several outputs": lambda: (several_outputs(), IRIS_ROWS),
+    "multilabel": lambda: (multilabel(), IRIS_ROWS),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_requests_one_by_one_and_at_once_are_counted_alike(kind: str) -> None:
+    classifier, rows = KINDS[kind]()
+    expected = count(classifier.reference, rows, classifier.predict(rows)).tolist()
+    minutes = []
+
+    def emit(model: Watched, window: Counts, minute: Counts) -> bool:
+        minutes.append(minute.tolist())
+        return True
+
+    recent = Recent(emit)
+    for at_once in (1, 7, 150):
+        for start in range(0, 150, at_once):
+            part = rows.take(slice(start, start + at_once))
+            recent.add(classifier, part, classifier.predict(part))
+        recent.report()
+    assert minutes == [expected] * 3
+
+
+def test_drift_is_told_by_the_worst_features_numbers_and_all_that_drifted(
+    recent: Recent, logged: Any
+) -> None:
+    ask(recent, PENGUINS, sample(400).assign(body_mass_g=4.0), at_once=100)
+    recent.report()
     lines = logged()
     [line] = watched(lines)
     assert line["out_of_range_share"] == 1.0
@@ -131,22 +180,20 @@ def test_drift_is_told_by_the_worst_features_numbers_and_all_that_drifted(clock:
     assert verdicts(lines) == [1.0]
 
 
-def test_a_quiet_model_is_forgotten(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
-    ask(watch, PENGUINS, sample(3))
-    watch.report()
+def test_a_quiet_model_is_forgotten(recent: Recent, logged: Any) -> None:
+    ask(recent, PENGUINS, sample(3))
+    recent.report()
     assert logged()
-    watch.report()
-    watch.report()
+    recent.report()
+    recent.report()
     assert logged() == []
 
 
-def test_many_features_and_classes_are_a_bounded_number_of_lines(clock: Clock, logged: Any) -> None:
+def test_many_features_and_classes_are_a_bounded_number_of_lines(recent: Recent, logged: Any) -> None:
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 300)))
     classifier = load(export(LogisticRegression().fit(X.to_numpy(), np.arange(300) % 30), X.to_numpy()))
-    watch = Watch(clock)
-    ask(watch, classifier, X + 5, at_once=300)
-    watch.report()
+    ask(recent, classifier, X + 5, at_once=300)
+    recent.report()
     lines = logged()
     assert len(predicted(lines)) <= LISTED + 1
     assert sum(predicted(lines).values()) == 300
@@ -155,13 +202,14 @@ def test_many_features_and_classes_are_a_bounded_number_of_lines(clock: Clock, l
     assert max(len(json.dumps(line)) for line in lines) < 1000
 
 
-def test_the_most_frequent_classes_have_lines_and_the_others_one_together(clock: Clock, logged: Any) -> None:
+def test_the_most_frequent_classes_have_lines_and_the_others_one_together(
+    recent: Recent, logged: Any
+) -> None:
     X = np.eye(30)
     classifier = load(export(LogisticRegression(C=1e6).fit(np.vstack([X, X]), [*range(30)] * 2), X))
-    watch = Watch(clock)
     times = np.arange(30)[::-1]  # the last class not once
-    ask(watch, classifier, pd.DataFrame(np.repeat(X, times, axis=0)), at_once=500)
-    watch.report()
+    ask(recent, classifier, pd.DataFrame(np.repeat(X, times, axis=0)), at_once=500)
+    recent.report()
     found = predicted(logged())
     assert found == {
         **{str(k): 29 - k for k in range(LISTED)},
@@ -169,14 +217,13 @@ def test_the_most_frequent_classes_have_lines_and_the_others_one_together(clock:
     }
 
 
-def test_a_class_of_any_letters_is_told_as_it_is(clock: Clock, logged: Any) -> None:
+def test_a_class_of_any_letters_is_told_as_it_is(recent: Recent, logged: Any) -> None:
     """And is no metric's dimension, which would have to be ASCII."""
     X = np.repeat([[0.0], [1.0], [2.0]], 80, axis=0)
     towns = np.repeat(["Łódź", "東京", "São Paulo"], 80)
     classifier = load(export(LogisticRegression(C=1e6).fit(X, towns), X))
-    watch = Watch(clock)
-    ask(watch, classifier, pd.DataFrame(X), at_once=240)
-    watch.report()
+    ask(recent, classifier, pd.DataFrame(X), at_once=240)
+    recent.report()
     lines = logged()
     assert predicted(lines) == {"Łódź": 80, "東京": 80, "São Paulo": 80}
     directives = [d for line in lines for d in line.get("_aws", {}).get("CloudWatchMetrics", [])]
@@ -187,51 +234,45 @@ def test_memory_is_bounded_by_what_is_counted_early(clock: Clock, logged: Any) -
     """Whether the rows come one by one or many at once, and whether there is room for many or for few."""
     rows = as_batch(PENGUINS.features, sample(5_000))
     found = PENGUINS.predict(rows)
-    for held in (HELD, 0):
-        watch = Watch(clock, held=held)
+    for held, most in ((HELD, AT_ONCE), (0, FEWEST)):
+        recent = Recent(log_minute, clock, held=held)
+        recent.add(PENGUINS, rows.take(slice(1)), found.take(slice(1)))
+        empty = weight(recent)
         for at_once in (1, 700, 5_000):
             for start in range(0, 5_000, at_once):
-                stop = start + at_once
-                watch.seen(PENGUINS, rows.take(slice(start, stop)), of(found, start, stop))
-                assert watch._seen[PENGUINS.digest].waiting.room <= (AT_ONCE if held else FEWEST)
-                assert watch._held <= max(held, FEWEST * WIDTH)
-        watch.report()
+                some = slice(start, start + at_once)
+                recent.add(PENGUINS, rows.take(some), found.take(some))
+            assert weight(recent) - empty <= 8 * most * (WIDTH + 2) + 1000  # a label and places; counts
+        recent.report()
         [line] = watched(logged())
-        assert line["rows"] == 5_000 + 5_000 + 1_667
+        assert line["rows"] == 1 + 5_000 + 5_000 + 1_667
 
 
-def of(predictions: Predictions, start: int, stop: int) -> Predictions:
-    return predictions.take(slice(start, stop))
-
-
-def test_several_models_are_reported_apart(clock: Clock, logged: Any) -> None:
+def test_several_models_are_reported_apart(recent: Recent, logged: Any) -> None:
     iris = load((ROOT / "model/iris.json").read_bytes())
-    watch = Watch(clock)
-    ask(watch, PENGUINS, sample(5))
-    ask(watch, iris, EXAMPLES["iris"]()[0][:7])
-    watch.report()
+    ask(recent, PENGUINS, sample(5))
+    ask(recent, iris, EXAMPLES["iris"]()[0][:7])
+    recent.report()
     assert {line["model_name"]: line["rows"] for line in watched(logged())} == {"penguins": 5, "iris": 7}
 
 
-def test_of_a_model_without_reference_nothing_is_kept(clock: Clock, logged: Any) -> None:
+def test_of_a_model_without_reference_nothing_is_kept(recent: Recent, logged: Any) -> None:
     X, _, estimator = EXAMPLES["iris"]()
-    watch = Watch(clock)
-    ask(watch, load(export(estimator)), X)
-    watch.report()
+    ask(recent, load(export(estimator)), X)
+    recent.report()
     assert logged() == []
 
 
-def test_of_a_large_request_rows_are_counted_that_are_spread_evenly(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
-    ask(watch, PENGUINS, sample(9_000), at_once=9_000)
-    watch.report()
+def test_of_a_large_request_rows_are_counted_that_are_spread_evenly(recent: Recent, logged: Any) -> None:
+    ask(recent, PENGUINS, sample(9_000), at_once=9_000)
+    recent.report()
     lines = logged()
     [line] = watched(lines)
     assert line["rows"] == line["drift_rows"] == sum(predicted(lines).values()) == 1_800
     assert verdicts(lines) == [0.0]
-    ask(watch, PENGUINS, sample(4_000), at_once=100)
-    ask(watch, PENGUINS, sample(2_400), at_once=2_400)
-    watch.report()
+    ask(recent, PENGUINS, sample(4_000), at_once=100)
+    ask(recent, PENGUINS, sample(2_400), at_once=2_400)
+    recent.report()
     [line] = watched(logged())
     assert line["rows"] == 4_000 + 1_200
 
@@ -245,13 +286,14 @@ def rows_of(lines: list[dict[str, Any]]) -> list[tuple[int, int]]:
     return [(int(line["model_digest"], 16), line["rows"]) for line in watched(lines)]
 
 
-def test_of_models_without_bound_those_seen_first_are_reported_early(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock, watched=100 * WIDTH)
+def test_of_models_without_bound_those_seen_first_are_reported_early(
+    recent: Recent, clock: Clock, logged: Any
+) -> None:
+    recent = Recent(log_minute, clock, watched=100 * WIDTH)
     for number in range(250):
-        ask(watch, named(number), sample(2), at_once=2)
-        assert len(watch._seen) <= 100
+        ask(recent, named(number), sample(2), at_once=2)
     assert rows_of(logged()) == [(number, 2) for number in range(150)]
-    watch.report()
+    recent.report()
     assert rows_of(logged()) == [(number, 2) for number in range(150, 250)]
 
 
@@ -264,33 +306,31 @@ def test_no_request_reports_for_long(logged: Any) -> None:
             return self.now
 
     clock = Slow()
-    watch = Watch(clock)
+    recent = Recent(log_minute, clock)
     for number in range(100):
-        ask(watch, named(number), sample(2), at_once=2)
+        ask(recent, named(number), sample(2), at_once=2)
     clock.now += 60
     found: list[tuple[int, int]] = []
     while len(found) < 100:
-        ask(watch, named(1000), sample(1))
+        ask(recent, named(1000), sample(1))
         reported = rows_of(logged())
         assert 1 <= len(reported) <= 20
         found += reported
     assert found == [(number, 2) for number in range(100)]
 
 
-def test_what_a_request_came_with_may_change_after_it(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
+def test_what_a_request_came_with_may_change_after_it(recent: Recent, logged: Any) -> None:
     rows = as_batch(PENGUINS.features, sample(300))
     found = PENGUINS.predict(rows)
-    watch.seen(PENGUINS, rows, found)
+    recent.add(PENGUINS, rows, found)
     rows.numbers[...] = found.outputs[0].probabilities[...] = -1.0
-    watch.report()
+    recent.report()
     assert verdicts(logged()) == [0.0]
 
 
-def test_threads_lose_no_row(clock: Clock, logged: Any) -> None:
-    watch = Watch(clock)
+def test_threads_lose_no_row(recent: Recent, logged: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         for _ in range(16):
-            pool.submit(ask, watch, PENGUINS, sample(300))
-    watch.report()
+            pool.submit(ask, recent, PENGUINS, sample(300))
+    recent.report()
     assert sum(rows for _, rows in rows_of(logged())) == 16 * 300

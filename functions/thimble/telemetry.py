@@ -93,6 +93,14 @@ def line(message: str, **about: Any) -> None:
         sys.stdout.write(f"{_logged('INFO', message, about)}\n")
 
 
+def drift(lines: Iterable[tuple[str, Mapping[str, Any]]], drifted: bool | None) -> None:
+    """Write a report on drift; its verdict, if there is one, is a metric, 1 or 0, for the alarm."""
+    for message, about in lines:
+        line(message, **about)
+    if drifted is not None:
+        count(Drifted=drifted)
+
+
 def exception(message: str) -> None:
     """Log the exception at hand with its traceback: for us, never for the caller."""
     _logger().exception(message)

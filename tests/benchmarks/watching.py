@@ -16,7 +16,6 @@ from typing import Any
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
 from thimble import settings
-from thimble.drift import recent
 from thimble.inference.classifier import Classifier, load
 from thimble.registry.lookup import OneModel
 from thimble.registry.published import Serving
@@ -75,8 +74,7 @@ class Alone(OneModel):
 
 
 def _requests(classifier: Classifier, body: str, times: int) -> Figure:
-    watching = recent.Watch()
-    service = Service(Alone(classifier), settings.from_environment({}), watching)
+    service = Service(Alone(classifier), settings.from_environment({}))
     handle = gateway.handler(App(cache(partial(routes.find, service)), 10**7))
     request = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
     event = {"version": "2.0", "rawPath": "/classify", "headers": {}, "body": body, "requestContext": request}
@@ -86,7 +84,7 @@ def _requests(classifier: Classifier, body: str, times: int) -> Figure:
         def work() -> None:
             for _ in range(times):
                 handle(event, None)
-            watching.report()
+            service.recent.report()
 
         return _timed(work, times, "request")
 

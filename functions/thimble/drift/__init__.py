@@ -1,5 +1,5 @@
-"""How far what comes in has moved from the training data.
+"""How far requests and files have moved from the training data.
 
-observed   rows counted in the reference's bins;  `drift` what the counts say
-watch      a minute's, as metrics;  `waiting` is what its requests leave until then
+counting   rows counted in the reference's bins
+recent     the last minute's rows of each model;  `report` says what their counts mean
 """

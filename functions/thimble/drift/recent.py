@@ -1,100 +1,183 @@
-"""What an instance was asked in the last minute, as lines in the log: a bounded number, whatever the model.
+"""The last minute's rows of each model, counted and reported: a bounded number of rows, whatever the model.
 
-A request only leaves its batch and predictions here. They are counted many at a time, and a model's minute
-is reported by the first request after it. Drift is judged of at least as many rows as a verdict takes: where
-traffic is thin, its window is longer than a minute.
+A request only leaves its batch and predictions here. They are counted many at a time, and a model's minute is
+reported by the first request after it. A verdict takes a number of rows: where traffic is thin, its window is
+longer than a minute.
+
+No weights are kept, which are the cache's to forget, no arrays of a request, and no text that somebody sent.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thimble import telemetry
-from thimble.drift.waiting import Waiting, Watched, watched
+from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
-from thimble.inference.predictions import Predictions
+from thimble.inference.features import Feature
+from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Counts, Reference
 
 MINUTE = 60.0
-ROWS = 2_000  # of one request; of more than that, as many evenly spread
+ROWS = 2_000  # of one request; of a larger one, as many evenly spread
 AT_ONCE = 5_000  # rows of a model that are counted at a time, at most
-MORE = 5  # times the room for rows that wait, where it is full
-HELD = 1 << 21  # numbers for which there is such room, of all models
+FEWEST = 8  # rows that a buffer has room for from the start
+MORE = 5  # times the room of a buffer that is full
+HELD = 1 << 21  # numbers that the buffers of all models have room for
 WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
-REPORTING = 0.02  # seconds of one request; what else is due waits for the next
-LISTED = (
-    10  # classes with a line of their own, the most frequent; the others share one. And features that drifted
-)
+REPORTING = 0.02  # seconds of one request; other models that are due wait for the next
 
 NOTHING: Counts = np.zeros(1, np.int64)
+Column = TypeVar("Column", bound=np.generic)
 
 
-class Seen:
-    """Of one model: what waits to be counted, and what was counted."""
+class Watched(NamedTuple):
+    """What a report takes of a model."""
+
+    name: str
+    digest: str
+    reference: Reference
+    features: tuple[Feature, ...]
+    heads: tuple[Head, ...]
+
+
+Emit = Callable[[Watched, Counts, Counts], bool]  # report a window and its last minute; True if judged
+
+
+class Buffer:
+    """Rows of one model that wait to be counted, copied into arrays that stay: a request's own arrays are on
+    new pages of memory, and the first touch of a page costs more than this copy."""
+
+    def __init__(self, model: Watched) -> None:
+        self.model = model
+        self.rows = 0
+        self.room = FEWEST
+        self.numbers = np.empty((len(model.features), FEWEST))
+        self.texts = {k: (text.places(), bytearray()) for k, text in model.reference.texts.items()}
+        self.outputs = [_room(head) for head in model.heads]
+
+    def add(self, batch: Batch, predictions: Predictions) -> None:
+        """Keep rows that were answered; there has to be room."""
+        rows = slice(self.rows, self.rows + predictions.n_rows)
+        self.rows = rows.stop
+        self.numbers[:, rows] = batch.numbers
+        for k, (known, places) in self.texts.items():
+            places.extend(map(known.get, batch.texts[k].tolist(), repeat(1)))
+        for output, scores in zip(self.outputs, predictions.outputs, strict=True):
+            _fill(output, rows, scores)
+
+    def grow(self, room: int) -> None:
+        self.room = room
+        self.numbers = _grown(self.numbers, room)
+        self.outputs = [(_grown(p, room), _grown(labels, room)) for p, labels in self.outputs]
+
+    def counted(self) -> Counts:
+        """Return the counts of all rows, and forget the rows."""
+        from thimble.drift import counting
+
+        places = {k: places for k, (_, places) in self.texts.items()}
+        predictions = Predictions(tuple(self._scores()))
+        counts = counting.counted(self.model.reference, self.numbers[:, : self.rows], places, predictions)
+        self.rows = 0
+        for waiting in places.values():
+            waiting.clear()
+        return counts
+
+    def _scores(self) -> Iterator[Scores]:
+        for p, labels in self.outputs:
+            found = labels[..., : self.rows]
+            mask, indices = (found, found[0]) if found.ndim == 2 else (found[np.newaxis][:0], found)
+            yield Scores(p[:, : self.rows], indices, mask)
+
+
+def _room(head: Head) -> tuple[FloatArray, NDArray[Any]]:
+    """Return room for probabilities, and for labels, or for the label mask of a multilabel output."""
+    classes = len(head.classes)
+    labels = np.empty((classes, FEWEST), np.bool_) if head.multilabel else np.empty(FEWEST, np.intp)
+    return np.empty((classes, FEWEST)), labels
+
+
+def _fill(room: tuple[FloatArray, NDArray[Any]], rows: slice, scores: Scores) -> None:
+    probabilities, labels = room
+    probabilities[:, rows] = scores.probabilities
+    labels[..., rows] = scores.mask if labels.ndim == 2 else scores.labels
+
+
+def _grown(array: NDArray[Column], room: int) -> NDArray[Column]:
+    larger = np.empty((*array.shape[:-1], room), array.dtype)
+    larger[..., : array.shape[-1]] = array
+    return larger
+
+
+class ModelMinute:
+    """The rows of one model: those that wait to be counted, and the counts."""
 
     def __init__(self, model: Watched) -> None:
         self.model = model
         self.width = len(model.features) + sum(len(head.classes) for head in model.heads)
-        self.waiting = Waiting(model)
-        self.minute = NOTHING
-        self.window = NOTHING
+        self.buffer = Buffer(model)
+        self.counts = NOTHING  # of the minute
+        self.window = NOTHING  # of all rows since the last verdict
         self.due = math.inf
 
     @property
     def held(self) -> int:
-        return self.waiting.room * self.width
+        return self.buffer.room * self.width
 
     def count(self) -> None:
-        if self.waiting.rows:
-            self.minute = self.minute + self.waiting.counted()
+        if self.buffer.rows:
+            self.counts = self.counts + self.buffer.counted()
 
     def count_at_once(self, batch: Batch, predictions: Predictions) -> None:
         from thimble.drift import counting
 
         some = slice(None, None, -(-batch.rows // ROWS))
         found = counting.count(self.model.reference, batch.take(some), predictions.take(some))
-        self.minute = self.minute + found
+        self.counts = self.counts + found
 
-    def report(self) -> bool:
-        """Log the minute's counts, and what is to be said of drift; False if there are none."""
+    def report(self, emit: Emit) -> bool:
+        """Emit the minute's counts; False if there are none."""
         self.count()
-        if not self.minute[0]:
+        if not self.counts[0]:
             return False
-        from thimble.drift import report
-
-        self.window = self.window + self.minute
-        found = report.report(self.model, self.window)
-        assert found is not None
-        labels, rows = report.predicted(self.model, self.minute), int(self.minute[0])
-        log(found, labels, rows, self.model.name, self.model.digest)
-        self.minute = NOTHING
-        if found["verdict"] is not None:
+        self.window = self.window + self.counts
+        judged = emit(self.model, self.window, self.counts)
+        self.counts = NOTHING
+        if judged:
             self.window = NOTHING
         return True
 
 
-class Watch:
+class Recent:
     def __init__(
-        self, clock: Callable[[], float] = time.monotonic, *, held: int = HELD, watched: int = WATCHED
+        self,
+        emit: Emit,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        held: int = HELD,
+        watched: int = WATCHED,
     ) -> None:
+        self._emit = emit
         self._clock = clock
         self._most_held = held
         self._most_watched = watched
         self._lock = Lock()
-        self._seen: dict[str, Seen] = {}  # by digest; what is due first is first
+        self._minutes: dict[str, ModelMinute] = {}  # by digest; the first is due first
         self._due = math.inf
         self._widths = 0
         self._held = 0
 
-    def seen(self, classifier: Classifier, batch: Batch, predictions: Predictions) -> None:
-        """Rows that were answered; of a model without a reference nothing is kept."""
+    def add(self, classifier: Classifier, batch: Batch, predictions: Predictions) -> None:
+        """Keep rows that were answered; none of a model without a reference."""
         with self._lock:
             if classifier.reference is not None:
                 self._keep(self._of(classifier, classifier.reference), batch, predictions)
@@ -102,107 +185,66 @@ class Watch:
                 self._report_due()
 
     def report(self) -> None:
-        """Of all models, what was not reported yet."""
+        """Report the rows of all models that were not reported yet."""
         with self._lock:
-            for digest in list(self._seen):
+            for digest in list(self._minutes):
                 self._report(digest)
 
-    def _of(self, classifier: Classifier, reference: Reference) -> Seen:
-        seen = self._seen.get(classifier.digest)
-        if seen is None:
-            seen = Seen(watched(classifier, reference))
-            while self._seen and self._widths + seen.width > self._most_watched:
-                self._taken(next(iter(self._seen))).report()
-            self._put(seen)
-        return seen
+    def _of(self, classifier: Classifier, reference: Reference) -> ModelMinute:
+        minute = self._minutes.get(classifier.digest)
+        if minute is None:
+            minute = ModelMinute(_watched(classifier, reference))
+            while self._minutes and self._widths + minute.width > self._most_watched:
+                self._taken(next(iter(self._minutes))).report(self._emit)
+            self._put(minute)
+        return minute
 
-    def _keep(self, seen: Seen, batch: Batch, predictions: Predictions) -> None:
-        waiting, rows = seen.waiting, predictions.n_rows
-        if rows <= ROWS and (waiting.rows + rows <= waiting.room or self._makes_room(seen, rows)):
-            waiting.add(batch, predictions)
+    def _keep(self, minute: ModelMinute, batch: Batch, predictions: Predictions) -> None:
+        buffer, rows = minute.buffer, predictions.n_rows
+        if rows <= ROWS and (buffer.rows + rows <= buffer.room or self._makes_room(minute, rows)):
+            buffer.add(batch, predictions)
         else:
-            seen.count_at_once(batch, predictions)
+            minute.count_at_once(batch, predictions)
 
-    def _makes_room(self, seen: Seen, rows: int) -> bool:
-        """By larger arrays or by a count; False where there is not enough by either."""
-        waiting = seen.waiting
-        room = waiting.room
-        while room < waiting.rows + rows:
+    def _makes_room(self, minute: ModelMinute, rows: int) -> bool:
+        """Make room by larger arrays or by a count; False if neither is enough."""
+        buffer = minute.buffer
+        room = buffer.room
+        while room < buffer.rows + rows:
             room *= MORE
-        held = self._held - seen.held + room * seen.width
+        held = self._held - minute.held + room * minute.width
         if room > AT_ONCE or held > self._most_held:
-            seen.count()
-            return rows <= waiting.room
-        waiting.grow(room)
+            minute.count()
+            return rows <= buffer.room
+        buffer.grow(room)
         self._held = held
         return True
 
     def _report_due(self) -> None:
         started = self._clock()
         while self._due <= self._clock() < started + REPORTING:
-            self._report(next(iter(self._seen)))
+            self._report(next(iter(self._minutes)))
 
     def _report(self, digest: str) -> None:
-        """A model without a request since the last time is forgotten."""
-        seen = self._taken(digest)
-        if seen.report():
-            self._put(seen)
+        """Report a model, or forget it if it had no request since the last report."""
+        minute = self._taken(digest)
+        if minute.report(self._emit):
+            self._put(minute)
 
-    def _put(self, seen: Seen) -> None:
-        seen.due = self._clock() + MINUTE
-        self._seen[seen.model.digest] = seen
-        self._widths += seen.width
-        self._held += seen.held
-        self._due = min(self._due, seen.due)
+    def _put(self, minute: ModelMinute) -> None:
+        minute.due = self._clock() + MINUTE
+        self._minutes[minute.model.digest] = minute
+        self._widths += minute.width
+        self._held += minute.held
+        self._due = min(self._due, minute.due)
 
-    def _taken(self, digest: str) -> Seen:
-        seen = self._seen.pop(digest)
-        self._widths -= seen.width
-        self._held -= seen.held
-        self._due = next((other.due for other in self._seen.values()), math.inf)
-        return seen
-
-
-def log(found: dict[str, Any], labels: Mapping[str, int], rows: int, name: str, digest: str) -> None:
-    """Log the worst of a report's features and its predictions; of the rows that are new, how many there are
-    and how often each label was predicted. The verdict is a metric too, 1 or 0, for the alarm."""
-    model = {"model_name": name, "model_digest": digest}
-    telemetry.line("watched", **model, rows=rows, **_shares(found), **_verdict(found))
-    for label, times in _bounded(labels).items():
-        telemetry.line("predicted", **model, **{"class": label, "predicted": times})
-    if found["verdict"] is not None:
-        telemetry.count(Drifted=bool(found["drifted"]))
+    def _taken(self, digest: str) -> ModelMinute:
+        minute = self._minutes.pop(digest)
+        self._widths -= minute.width
+        self._held -= minute.held
+        self._due = next((other.due for other in self._minutes.values()), math.inf)
+        return minute
 
 
-def _shares(found: dict[str, Any]) -> dict[str, float]:
-    features = found["features"].values()
-    return {
-        "missing_share": max((entry["missing"] for entry in features), default=0.0),
-        "out_of_range_share": max((entry["out_of_range"] for entry in features), default=0.0),
-    }
-
-
-def _verdict(found: dict[str, Any]) -> dict[str, Any]:
-    """Nothing, where the rows are too few for one."""
-    if found["verdict"] is None:
-        return {}
-    features, predictions = found["features"].values(), found["predictions"]
-    return {
-        "drift_rows": found["rows"],
-        "drifted": found["drifted"][:LISTED],
-        "drifted_in_all": len(found["drifted"]),
-        "feature_psi": max((entry["psi"] for entry in features), default=0.0),
-        "feature_js": max((entry["js"] for entry in features), default=0.0),
-        "prediction_psi": max(entry["psi"] for entry in predictions),
-        "prediction_js": max(entry["js"] for entry in predictions),
-        "confidence_js": max(entry["winning"]["js"] for entry in predictions),
-    }
-
-
-def _bounded(labels: Mapping[str, int]) -> dict[str, int]:
-    """The labels that were predicted, the most frequent first, and the others together."""
-    found = sorted(((label, n) for label, n in labels.items() if n), key=lambda item: -item[1])
-    bounded = dict(found[:LISTED])
-    if others := found[LISTED:]:
-        bounded["others"] = bounded.get("others", 0) + sum(n for _, n in others)
-    return bounded
+def _watched(classifier: Classifier, reference: Reference) -> Watched:
+    return Watched(classifier.name, classifier.digest, reference, classifier.features, classifier.heads)

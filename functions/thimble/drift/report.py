@@ -14,20 +14,21 @@ distance that this exceeds once in 10,000 reports. An alert within it is no drif
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from thimble.drift.counting import unpacked
-from thimble.drift.waiting import Watched
+from thimble.drift.recent import Watched
 from thimble.inference.classifier import Classifier
 from thimble.inference.normal import inverse_normal
 from thimble.inference.reference import Categories, Counts, Numbers
 
 FEWEST_ROWS = 200
+LISTED = 10  # classes with a line of their own, the most frequent; and features that drifted
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 JS_ALERT = 0.1
 CHANCE = 1e-4  # of a false alarm in one report
@@ -246,3 +247,61 @@ def jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
 def _relative_entropy(p: Sequence[float], q: Sequence[float]) -> float:
     """In bits; nothing of an empty bin."""
     return sum(a * math.log2(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+class Observed(NamedTuple):
+    """What the log and the metric for the alarm say of a report."""
+
+    lines: list[tuple[str, Entry]]  # messages with their fields
+    drifted: bool | None  # None: the rows are too few for a verdict
+
+
+def of_minute(model: Watched, window: Counts, minute: Counts) -> Observed:
+    """Judge the window; the rows and labels are the last minute's."""
+    found = report(model, window)
+    assert found is not None
+    return observed(found, predicted(model, minute), int(minute[0]), model.name, model.digest)
+
+
+def observed(found: Entry, labels: Mapping[str, int], rows: int, name: str, digest: str) -> Observed:
+    """Say the worst of a report's features and its predictions; of the new rows, how many there are and how
+    often each label was predicted."""
+    model = {"model_name": name, "model_digest": digest}
+    lines = [("watched", {**model, "rows": rows, **_shares(found), **_verdict(found)})]
+    for label, times in _bounded(labels).items():
+        lines.append(("predicted", {**model, "class": label, "predicted": times}))
+    return Observed(lines, None if found["verdict"] is None else bool(found["drifted"]))
+
+
+def _shares(found: Entry) -> dict[str, float]:
+    features = found["features"].values()
+    return {
+        "missing_share": max((entry["missing"] for entry in features), default=0.0),
+        "out_of_range_share": max((entry["out_of_range"] for entry in features), default=0.0),
+    }
+
+
+def _verdict(found: Entry) -> Entry:
+    """Nothing, where the rows are too few for one."""
+    if found["verdict"] is None:
+        return {}
+    features, predictions = found["features"].values(), found["predictions"]
+    return {
+        "drift_rows": found["rows"],
+        "drifted": found["drifted"][:LISTED],
+        "drifted_in_all": len(found["drifted"]),
+        "feature_psi": max((entry["psi"] for entry in features), default=0.0),
+        "feature_js": max((entry["js"] for entry in features), default=0.0),
+        "prediction_psi": max(entry["psi"] for entry in predictions),
+        "prediction_js": max(entry["js"] for entry in predictions),
+        "confidence_js": max(entry["winning"]["js"] for entry in predictions),
+    }
+
+
+def _bounded(labels: Mapping[str, int]) -> dict[str, int]:
+    """The labels that were predicted, the most frequent first, and the others together."""
+    found = sorted(((label, n) for label, n in labels.items() if n), key=lambda item: -item[1])
+    bounded = dict(found[:LISTED])
+    if others := found[LISTED:]:
+        bounded["others"] = bounded.get("others", 0) + sum(n for _, n in others)
+    return bounded

@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 import orjson
 
 from thimble import telemetry
-from thimble.drift import recent
+from thimble.drift import report as drift
 
 if TYPE_CHECKING:
     from botocore.config import _RetryDict
@@ -141,7 +141,8 @@ def report(key: str, summary: Event | None) -> None:
         counts = {name: summary[name] for name in ("rows", "predictions", "rejections")}
         telemetry.logger.info("the file was classified", key=key, **counts)
         if summary.get("drift"):
-            recent.log(summary["drift"], summary["classes"], summary["predictions"], **summary["model"])
+            about = summary["drift"], summary["classes"], summary["predictions"]
+            telemetry.drift(*drift.observed(*about, **summary["model"]))
 
 
 def postpone(seconds: Sequence[int], message: Event) -> None:

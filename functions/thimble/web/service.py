@@ -1,14 +1,15 @@
-"""From a table to its predictions: what every protocol asks, and the one place that chooses the model."""
+"""From a table to its predictions: every protocol asks it, and it alone chooses the model."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from thimble import telemetry
-from thimble.drift.recent import Watch
+from thimble.drift.recent import Recent, Watched
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
+from thimble.inference.reference import Counts
 from thimble.registry import canary
 from thimble.registry.lookup import Models
 from thimble.registry.published import Serving
@@ -25,23 +26,23 @@ class Classified(NamedTuple):
 
 
 class Service:
-    def __init__(self, models: Models, settings: Settings, watch: Watch | None = None) -> None:
+    def __init__(self, models: Models, settings: Settings) -> None:
         self.models = models
         self.settings = settings
-        self.watch = watch or Watch()
+        self.recent = Recent(log_minute)
 
     def classify(self, table: Table, name: str = "", version: str = "") -> Classified:
-        """Every row answered, or an error that names the first that cannot be."""
+        """Answer every row, or raise an error that names the first that cannot be answered."""
         serving = self.models.serving(name, version)
         batch = read(table, serving.classifier.schema, self.settings.max_rows)
         classifier, predictions = _predicted(serving, batch)
         refuse(table, predictions)
-        self.watch.seen(classifier, batch, predictions)
+        self.recent.add(classifier, batch, predictions)
         return Classified(classifier, predictions, batch.rows)
 
 
 def _predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
-    """The rows' answers, and the model that gave them; of a canary's mixture, the current one."""
+    """Return the rows' answers and the model that gave them; the current one if a canary gave some."""
     classifier, candidate, trial = serving.classifier, serving.candidate, serving.trial
     if candidate is None or trial is None:
         return classifier, classifier.predict(batch)
@@ -56,7 +57,7 @@ def _predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]
 
 
 def _compare(candidate: Classifier, batch: Batch, predictions: Predictions) -> None:
-    """In the shadow: whatever comes of it, the answer is the current version's."""
+    """Compare with the version in the shadow. Whatever it does, the current version's answer is given."""
     try:
         differ = canary.disagreements(predictions, candidate.predict(batch))
     except Exception:
@@ -64,3 +65,12 @@ def _compare(candidate: Classifier, batch: Batch, predictions: Predictions) -> N
         telemetry.note(shadow_failed=1)
     else:
         telemetry.note(shadow_rows=batch.rows, shadow_disagreements=differ)
+
+
+def log_minute(model: Watched, window: Counts, minute: Counts) -> bool:
+    """Log what a model was asked in the last minute; True if there were rows enough to judge the window."""
+    from thimble.drift import report  # once a minute
+
+    observed = report.of_minute(model, window, minute)
+    telemetry.drift(observed.lines, observed.drifted)
+    return observed.drifted is not None
