@@ -44,7 +44,7 @@ LAYERS = (
             *("thrift", "parquet", "formats"),
         )
     ),
-    *("web.options", "web.bodies", "web.codings", "web.media"),
+    *("web.options", "web.codings", "web.media"),
     *("settings", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(f"files.{name}" for name in ("events", "streams", "uploads", "jobs", "multipart", "pipeline")),

@@ -2,6 +2,6 @@
 
 gateway    the event;  `app` requests, responses and errors' statuses;  `routes` the table of paths
 native, v1, open_inference, invocations   the protocols, a module each, imported when first asked for
-media      what bodies are in, with `bodies` and `codings`;  `tables`, `tensors` the rows that they have
+media      what bodies are in, with `codings`
 service    classifies rows, whatever they came in
 """

@@ -12,7 +12,7 @@ from thimble.errors import MalformedBody
 from thimble.tables.answers import answers, identity
 from thimble.tables.cells import json_kind
 from thimble.tables.rows import Rows, Table, columnar, unwrapped
-from thimble.web import bodies, media, options
+from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
 from thimble.web.service import Classified, Service
@@ -46,7 +46,7 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
 def _table(body: bytes, sent: Media) -> Table:
     if sent.name != media.JSON:
         return media.table(body, sent)
-    value = bodies.value(media.utf8(body, sent))
+    value = media.json_value(media.utf8(body, sent))
     if isinstance(value, list):
         return _rows(value, "body")
     if not isinstance(value, dict):
@@ -65,8 +65,8 @@ def _table(body: bytes, sent: Media) -> Table:
     if "inputs" in value:
         return _inputs(value["inputs"])
     if "features" in value:
-        return _rows(bodies.listed(value, "features").instances, "features")
-    rows = bodies.instances(value)
+        return _rows(media.listed(value, "features").instances, "features")
+    rows = media.instances(value)
     return rows._replace(instances=list(map(unwrapped, rows.instances)))
 
 

@@ -1,21 +1,23 @@
-"""Media types: what a Content-Type says the body is, and which of our types an Accept takes.
+"""What bodies are in: the type of a Content-Type, the one that an Accept takes, and JSON's envelopes.
 
-A type other than JSON is a module of `tables`, imported when it is first spoken: `body` reads one, `written`
-writes an answer. JSON's envelopes differ, so they are the protocols' own.
+A type other than JSON is a module of `tables`, imported when it is first used: `body` reads one, `written`
+writes an answer. Of JSON, what several protocols have in common is here.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from types import MappingProxyType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from thimble.errors import NotAcceptable, UnsupportedMediaType
+from thimble.errors import MalformedBody, NotAcceptable, UnsupportedMediaType
+from thimble.inference import strict_json
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
-from thimble.tables.rows import Table
+from thimble.tables.cells import json_kind
+from thimble.tables.rows import Rows, Table
 from thimble.web import options
 
 JSON = "application/json"
@@ -46,6 +48,7 @@ PARAMETERS = {  # that each type knows
 MODULES = {CSV: "csv", LINES: "jsonlines", NPY: "npy"}
 CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")
 UTF8 = ("utf-8", "utf8", "us-ascii", "ascii")
+INSTANCES = ("instances", "instance")
 
 
 class Media(NamedTuple):
@@ -150,3 +153,50 @@ def _matching(name: str, supported: tuple[str, ...], refused: set[str], default:
 
 def _either(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def only_instances(body: bytes, elsewhere: Collection[str]) -> Rows:
+    """Parse a JSON object of instances alone; the names of `elsewhere` are parameters of the query."""
+    found = envelope(body)
+    if any(key not in INSTANCES for key in found):
+        options.check_keys(found, INSTANCES, elsewhere=elsewhere)
+    return instances(found)
+
+
+def json_value(body: bytes, example: str = '{"instances": [...]}') -> Any:
+    """Parse any JSON; MalformedBody says where it is none."""
+    if not body.strip():
+        raise MalformedBody(f"the body is empty; send {example}")
+    try:
+        return strict_json.loads(body)
+    except strict_json.NotJson as error:
+        raise MalformedBody(f"the body is not JSON: {error}") from None
+    except strict_json.DoubledKey as error:
+        raise MalformedBody(f"{error} occurs twice in one object") from None
+
+
+def envelope(body: bytes, example: str = '{"instances": [...]}') -> dict[str, Any]:
+    """Parse a JSON object."""
+    found = json_value(body, example)
+    if not isinstance(found, dict):
+        raise MalformedBody(f"the body is {json_kind(found)}; send {example}")
+    return found
+
+
+def instances(envelope: dict[str, Any]) -> Rows:
+    """Return the rows of {"instances": [...]}, or the one of {"instance": ...}."""
+    if "instance" in envelope:
+        if "instances" in envelope:
+            raise MalformedBody("the body has both instances and instance; send one")
+        return Rows([envelope["instance"]], "instance")
+    return listed(envelope, "instances")
+
+
+def listed(envelope: dict[str, Any], key: str) -> Rows:
+    """Return the list of rows under a key."""
+    if key not in envelope:
+        raise MalformedBody(f'the body has no {key}; send {{"{key}": [...]}}')
+    rows = envelope[key]
+    if not isinstance(rows, list):
+        raise MalformedBody(f"{key} is {json_kind(rows)}, not a list of rows")
+    return Rows(rows, f"{key}[{{}}]")

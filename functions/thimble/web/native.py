@@ -12,12 +12,11 @@ from thimble import __version__
 from thimble.errors import InvalidInput
 from thimble.tables.answers import answers, card, identity, most_likely
 from thimble.tables.rows import Table
-from thimble.web import bodies, media, options, routes
+from thimble.web import media, routes
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Classified, Service
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES)
-KEYS = ("instances", "instance")
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 
 
@@ -25,9 +24,7 @@ def classify(service: Service, request: Request) -> Response:
     sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
     if sent.name == media.JSON:
-        asked = bodies.envelope(media.utf8(request.body, sent))
-        options.check_keys(asked, KEYS, elsewhere=routes.CLASSIFY)
-        table: Table = bodies.instances(asked)
+        table: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
     else:
         table = media.table(request.body, sent)
     answered = service.classify(table, request.query.get("model", ""), request.query.get("version", ""))

@@ -9,7 +9,7 @@ from typing import Any
 
 from thimble.tables.answers import answers, columns, identity
 from thimble.tables.rows import Rows, columnar
-from thimble.web import bodies, media, options
+from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Service
 
@@ -37,12 +37,12 @@ def status(service: Service, request: Request, model: str, version: str = "") ->
 def predict(service: Service, request: Request, model: str, version: str = "") -> Response:
     sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
-    asked = bodies.envelope(media.utf8(request.body, sent))
+    asked = media.envelope(media.utf8(request.body, sent))
     options.check_one_source(asked)
     options.check_keys(asked, KEYS)
     options.check_none(asked, "parameters")
     if "inputs" not in asked:
-        answered = service.classify(bodies.instances(asked), model, version)
+        answered = service.classify(media.instances(asked), model, version)
         found: Any = {"predictions": answers(answered.classifier, answered.predictions)}
     else:
         answered = service.classify(_inputs(asked), model, version)
@@ -53,4 +53,4 @@ def predict(service: Service, request: Request, model: str, version: str = "") -
 def _inputs(asked: dict[str, Any]) -> Rows:
     """A column a feature, or one tensor of rows."""
     inputs = asked["inputs"]
-    return columnar(inputs, "inputs") if isinstance(inputs, dict) else bodies.listed(asked, "inputs")
+    return columnar(inputs, "inputs") if isinstance(inputs, dict) else media.listed(asked, "inputs")

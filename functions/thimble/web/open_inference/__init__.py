@@ -15,7 +15,7 @@ from thimble import __version__
 from thimble.errors import MalformedBody
 from thimble.inference.classifier import Classifier
 from thimble.tables.cells import json_kind
-from thimble.web import bodies, media, options
+from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.open_inference import inputs, outputs, wire
 from thimble.web.open_inference.wire import PLAIN, Tensor, content_type, objects, parameters
@@ -48,7 +48,7 @@ def models(service: Service, request: Request) -> Response:
 def index(service: Service, request: Request) -> Response:
     """As Triton's model repository extension has it. All that are listed are ready, which a body may ask."""
     if request.body.strip():
-        asked = bodies.envelope(request.body, '{"ready": true}')
+        asked = media.envelope(request.body, '{"ready": true}')
         options.check_keys(asked, ("ready",))
         options.flag(asked, "ready", "the body")
     known = {"version": "", "state": "READY", "reason": ""}
@@ -135,11 +135,11 @@ def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
     sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
-        return bodies.envelope(media.utf8(request.body, sent), inputs.EXAMPLE), memoryview(b"")
+        return media.envelope(media.utf8(request.body, sent), inputs.EXAMPLE), memoryview(b"")
     if not (length.isascii() and length.isdecimal() and int(length[:12]) <= len(request.body)):
         raise MalformedBody(f"{HEADER_LENGTH} is no length within the body's {len(request.body)} bytes")
     at = int(length)
-    return bodies.envelope(request.body[:at], inputs.EXAMPLE), memoryview(request.body)[at:]
+    return media.envelope(request.body[:at], inputs.EXAMPLE), memoryview(request.body)[at:]
 
 
 def _written(head: dict[str, Any], tensors: list[tuple[Tensor, bool]], rows: int) -> Response:
