@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
 
-Rows = slice | NDArray[np.bool_]
+Rows = slice | NDArray[np.bool_] | NDArray[np.intp]
 
 
 class Scores(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch, Texts
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
-from thimble.inference.predictions import Predictions, Scores
+from thimble.inference.predictions import Predictions, concatenate
 from thimble.tables.cells import missing
 
 Hashes = NDArray[np.uint64]
@@ -28,16 +27,16 @@ MISSING = 0x9E3779B97F4A7C15
 
 
 def predict(current: Classifier, candidate: Classifier, batch: Batch, percent: float) -> Predictions:
-    """Each row by the one or the other, and which."""
+    """Answer each row by one of the two, and say by which."""
     theirs = chosen(current.features, batch, percent, candidate.digest)
     ours = current.predict(batch.take(~theirs))
-    found = _joined(ours, candidate.predict(batch.take(theirs)), theirs)
+    found = _merge(ours, candidate.predict(batch.take(theirs)), theirs)
     digests = current.digest, candidate.digest
     return found._replace(versions=tuple(digests[tried] for tried in theirs.tolist()))
 
 
 def disagreements(one: Predictions, other: Predictions) -> int:
-    """Rows with another label, or that only one of the two gives an answer to."""
+    """Count the rows with another label, and those that only one of the two answers."""
     differ = np.zeros(one.n_rows, np.bool_)
     for a, b in zip(one.outputs, other.outputs, strict=True):
         differ |= (a.mask != b.mask).any(axis=0) if len(a.mask) else a.labels != b.labels
@@ -46,27 +45,16 @@ def disagreements(one: Predictions, other: Predictions) -> int:
     return int(differ.sum()) + len(set(one.rejected) ^ set(other.rejected))
 
 
-def _joined(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
-    """Two parts of the rows in their order again: `mask` says which are the second's."""
-
-    def joined(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-        both = np.empty((*one.shape[:-1], len(mask)), one.dtype)
-        both[..., ~mask], both[..., mask] = one, other
-        return both
-
-    places = np.flatnonzero(~mask), np.flatnonzero(mask)
-    return Predictions(
-        tuple(Scores(*map(joined, a, b)) for a, b in zip(ours.outputs, theirs.outputs, strict=True)),
-        {
-            int(places[k][row]): reason
-            for k, part in enumerate((ours, theirs))
-            for row, reason in part.rejected.items()
-        },
-    )
+def _merge(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
+    """Put two parts of the rows in their order again; `mask` says which are the second's."""
+    both, rows = concatenate([ours, theirs]), np.concatenate((np.flatnonzero(~mask), np.flatnonzero(mask)))
+    order = np.argsort(rows)
+    rejected = {int(rows[row]): reason for row, reason in both.rejected.items()}
+    return both.take(order)._replace(rejected=rejected)
 
 
 def chosen(features: Sequence[Feature], batch: Batch, percent: float, version: str) -> Mask:
-    """Of n rows, (n,): those that `version` answers, `percent` of all."""
+    """Return which of n rows `version` answers, (n,): about `percent` of them."""
     hashes = [
         _of_numbers(batch.numbers[k]) if feature.numeric else _of_texts(batch.texts[k])
         for k, feature in enumerate(features)
@@ -80,7 +68,7 @@ def chosen(features: Sequence[Feature], batch: Batch, percent: float, version: s
 
 
 def _of_numbers(column: FloatArray) -> Hashes:
-    """Their bits; -0.0 is 0.0, and one NaN is as good as another."""
+    """Return the bits of numbers; -0.0 counts as 0.0, and every NaN as the same."""
     numbers = column + 0.0
     numbers[np.isnan(numbers)] = np.nan
     return numbers.view(np.uint64)
