@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import math
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +22,7 @@ from thimble.errors import MalformedBody, Unavailable
 from thimble.files.jobs import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
+from thimble.split import range_task
 from thimble.split.plan import Report
 from thimble.split.ranges import GUESSES, Range, checked, planned
 from thimble.split.tasks import Workflow, handler
@@ -266,7 +268,8 @@ def test_what_is_done_is_not_done_again(monkeypatch: pytest.MonkeyPatch) -> None
     assert later["folder"] == planned["folder"]
     assert items(bench, later) == ranges[2:]
     before = {path: obstore.head(bench.outside, path)["e_tag"] for path in bench.listed()}
-    bench.call(ranges[0])
+    for item in ranges[:2]:
+        bench.call(item)
     assert before == {path: obstore.head(bench.outside, path)["e_tag"] for path in bench.listed()}
     bench.finish("a.csv")
     assert plan(bench) == {"outcome": "done"}
@@ -278,6 +281,30 @@ def test_a_plan_that_is_there_is_kept() -> None:
     planned = plan(bench)
     wider = replace(bench.workflow, range_bytes=1000)
     assert wider.plan("inbox", "a.csv", 0) == planned
+
+
+def test_a_wrong_guess_that_ends_late_changes_nothing() -> None:
+    note = '"' + "like,5.1,3.5,1.4,0.2\n" * 60 + '",5.1,3.5,1.4,0.2\n'  # lines as of records
+    bench = Bench(500)
+    bench.put(HEADER + ROWS[len(HEADER) :] * 2 + note.encode(), "a.csv")
+    planned, folder = plan(bench), bench.workflow._at
+    guesses = items(bench, planned)
+    for item in guesses:
+        bench.call(item)
+    answer = assemble(bench, planned)
+    assert answer["outcome"] == "repair"
+    again = items(bench, answer)
+    for item in again:
+        bench.call(item)
+    job = bench.pipeline.job("inbox", "a.csv")
+    there = folder(planned["folder"])
+    found = there.plan()
+    assert found is not None
+    for index in [item["index"] for item in again]:
+        part = Range(index, guesses[index]["start"], guesses[index]["stop"])
+        range_task.classify(job, found, there, part, math.inf)
+    assert assemble(bench, planned) == {"outcome": "done"}
+    bench.finish("a.csv")
 
 
 def test_missing_ranges_are_classified_after_all() -> None:
