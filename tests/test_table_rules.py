@@ -229,6 +229,19 @@ def test_numbers_are_zero_where_a_feature_is_none() -> None:
         assert batch.numbers.flags.c_contiguous
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r", "\r\n"])
+@pytest.mark.parametrize("text", ["a\nb", "a\rb"])
+def test_a_newline_in_quotes_is_read_as_it_is_written(newline: str, text: str) -> None:
+    model = known(text)
+    table = newline.join(
+        [",".join(NAMES), *(cells(ROW | {"sex": sex}).strip() for sex in (f'"{text}"', "x"))]
+    )
+    assert Body(table.encode()).batch(model.schema, 10).texts[5].tolist() == [text, "x"]
+    form: Any = find(named("a.csv"), table.encode(), True, model)
+    plain = form.complete(form.plain(table[form.body :].encode()))
+    assert form.batch(Block(plain, form.cut(plain, True), 1)).texts[5].tolist() == [text, "x"]
+
+
 # Names in two Unicode forms.
 
 

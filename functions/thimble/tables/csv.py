@@ -31,7 +31,7 @@ from thimble.tables.cells import BLANKS, Unfit, Value, cell_value, missing
 from thimble.tables.dialect import BrokenHeader, Given, Layout
 from thimble.tables.header import NoFeatures
 from thimble.tables.rows import check_size
-from thimble.tables.tokens import DAMAGED, Dialect, Tokens, check_quotes
+from thimble.tables.tokens import DAMAGED, RETURN, Dialect, Tokens, check_quotes
 
 SAYING = "text/csv; header=present, or header=absent"
 CHARSET = "say which charset it has"
@@ -78,8 +78,10 @@ def _in_bulk(schema: Schema, layout: Layout, block: Block, columns: Columns) -> 
 
 
 def _fitting(layout: Layout, block: Block, tokens: Tokens) -> Flags:
-    """Return which records have the right number of cells, and no broken quotes."""
+    """Return which records have the right number of cells, no broken quotes and no line ends of their own."""
     n, width, broken = len(block.ends), layout.width, np.concatenate((tokens.strays, tokens.torn))
+    if layout.returned and b"\r" in block.data:
+        broken = np.append(broken, np.flatnonzero(np.frombuffer(block.data, np.uint8) == RETURN))
     if len(broken) == 0 and width > 1 and tokens.even(n, width):
         return np.ones(n, np.bool_)
     fits: Flags = tokens.widths == width
@@ -96,7 +98,7 @@ def _is_blank(layout: Layout, record: bytes) -> bool:
 def _values(schema: Schema, layout: Layout, record: bytes) -> list[Value]:
     """Return one record's feature values; Unfit says what is wrong first."""
     check_quotes(layout.dialect, record)
-    texts, features = layout.dialect.cells(record), layout.features
+    texts, features = layout.cells(record), layout.features
     if len(texts) != layout.width:
         raise Unfit(Fault(f"has {_cells(len(texts))}, where {_cells(layout.width)} belong", "the record"))
     return [

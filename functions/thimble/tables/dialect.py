@@ -24,6 +24,7 @@ QUOTES = ('"', "'")
 SEPARATING = ",;\t"
 SAYING = "HEADER, present or absent"
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
+EXCHANGED_TEXT = str.maketrans("\r\n", "\n\r")
 EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
 
 
@@ -85,8 +86,15 @@ class Layout(NamedTuple):
         return len(self.names)
 
     def plain(self, data: bytes) -> bytes:
-        """Bytes with \n as what ends a line."""
+        """Return the bytes with \\n as what ends a line."""
         return data.translate(EXCHANGED) if self.returned else data
+
+    def cells(self, record: bytes) -> list[str]:
+        """Return a plain record's cells as they were written, without the quotes around them."""
+        cells = self.dialect.cells(record)
+        if self.returned and not {*b"\r\n"}.isdisjoint(record):
+            return [cell.translate(EXCHANGED_TEXT) for cell in cells]
+        return cells
 
 
 class First(NamedTuple):
