@@ -82,10 +82,10 @@ def test_the_parts_of_a_document_add_up() -> None:
 
 
 def peak_of(classifier: Classifier, rows: int) -> int:
-    columns = np.ones((classifier.n_features, rows))
+    batch = Batch(np.ones((classifier.n_features, rows)), {})
     tracemalloc.start()
     try:
-        classifier.predict(Batch.of(classifier.features, columns))
+        classifier.predict(batch)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

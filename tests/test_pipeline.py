@@ -72,7 +72,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
         "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
         "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": ""},
-        "results_version": 2,
+        "results_version": 3,
         "format": "csv",
         "rows": 3,
         "predictions": 2,

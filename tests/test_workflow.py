@@ -378,12 +378,12 @@ def test_what_an_earlier_program_planned_is_planned_again(monkeypatch: pytest.Mo
     bench = Bench()
     bench.put(ROWS, "a.csv")
     planned = plan(bench)
-    monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 3)
+    monkeypatch.setattr("thimble.files.jobs.RESULTS_VERSION", 4)
     for item in items(bench, planned):
         assert bench.call(item) == {}
     assert not [path for path in bench.listed() if path.endswith(".result")]
     assert assemble(bench, planned) == {"outcome": "again"}
-    assert bench.finish("a.csv")["results_version"] == 3
+    assert bench.finish("a.csv")["results_version"] == 4
 
 
 def test_what_is_said_of_the_header_holds_for_every_range() -> None:

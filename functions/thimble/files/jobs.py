@@ -27,7 +27,7 @@ from thimble.tables.blocks import Reader, Result, Source
 Summary = dict[str, Any]
 
 # Raise it when the same input, model and options give other bytes: then old results are made again.
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 
 
 @dataclass(frozen=True)
