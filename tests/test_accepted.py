@@ -63,7 +63,7 @@ def test_booleans_with_gaps_are_imputed(null: Any, strategy: str, after: Any) ->
     found = assert_same(fitted, table, table)
     assert found.features[0][1:3] == ("boolean", True)
     values = rows.batch(found.schema, [{"flag": None, "x": 0.5}, {"flag": True, "x": 0.5}])
-    answers = found.predict(Batch.of(found.features, values))
+    answers = found.predict(values)
     assert not answers.rejected
 
 
