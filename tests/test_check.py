@@ -14,12 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner, Result
 
+from tests.examples import EXAMPLES
 from thimble.inference.steps import OPS
 from thimble_infra.cli import app
 from thimble_model import export
 from thimble_model.check import check, facts, sparkline
 from thimble_model.describe import WORDS
-from thimble_model.examples import EXAMPLES
 
 IRIS = Path(__file__).parent.parent / "model/iris.json"
 

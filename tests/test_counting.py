@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import EXAMPLES
 from thimble.drift.counting import count, none, unpacked
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Counts, Numbers, Predicted, Reference
-from thimble_model.examples import EXAMPLES
 from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import jensenshannon
 
+from tests.examples import EXAMPLES
 from thimble.drift import report
 from thimble.drift.counting import count, none
 from thimble.inference.classifier import Classifier, load
 from thimble_model import export
-from thimble_model.examples import EXAMPLES
 from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from tests.examples import EXAMPLES
 from thimble.errors import InvalidInput
 from thimble.files.jobs import FileOptions
 from thimble_infra import classifying, drift_files, drift_page
 from thimble_infra.cli import app
-from thimble_model.examples import EXAMPLES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

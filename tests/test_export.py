@@ -20,12 +20,12 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
+from tests.examples import EXAMPLES
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 from thimble.inference.document import HISTORY, parse
 from thimble.inference.network import Network
-from thimble_model import Unsupported, export
-from thimble_model.examples import EXAMPLES
+from thimble_model import Unsupported, examples, export
 
 ROOT = Path(__file__).parent.parent
 X: Any
@@ -44,7 +44,7 @@ def fitted(labels: Any, **parameters: Any) -> LogisticRegression:
 
 
 def test_an_export_is_a_pure_function_of_its_arguments() -> None:
-    _, _, again = EXAMPLES["iris"]()
+    _, _, again = examples.iris()
     assert export(IRIS, X, Y, name="iris") == export(again, X, Y, name="iris")
 
 

@@ -25,7 +25,8 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from thimble_model import examples, export
+from tests.examples import EXAMPLES
+from thimble_model import export
 
 Starter = Callable[..., AbstractContextManager[Any]]
 
@@ -51,7 +52,7 @@ class Served:
 
 def nested() -> tuple[pd.DataFrame, Any, Any]:
     """Nests in nests, names that need quotes, a boolean, a remainder, columns chosen in several ways."""
-    table, species, _ = examples.penguins()
+    table, species, _ = EXAMPLES["penguins"]()
     table = table.rename(
         columns={"island": "Insel, groß", "bill_length_mm": "bill.length (mm)", "sex": 'the "sex"'}
     )
@@ -87,7 +88,7 @@ def nested() -> tuple[pd.DataFrame, Any, Any]:
     return table, species.eq("Adelie"), pipeline.fit(table, species.eq("Adelie"))
 
 
-PIPELINES = {"penguins": examples.penguins, "nested": nested}
+PIPELINES = {"penguins": EXAMPLES["penguins"], "nested": nested}
 
 
 @pytest.fixture(scope="module", params=PIPELINES)

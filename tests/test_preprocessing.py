@@ -60,6 +60,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, LinearSVC
 
+from tests.examples import EXAMPLES
 from thimble.errors import UnprocessableRows
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.normal import inverse_normal
@@ -68,7 +69,6 @@ from thimble.inference.steps.curves import HIGHEST, LOWEST, Bins
 from thimble.tables import rows
 from thimble.tables.answers import answers
 from thimble_model import Unsupported, export
-from thimble_model.examples import EXAMPLES
 from thimble_model.frames import as_batch
 from thimble_model.parity import parity, tolerance
 from thimble_model.transformers import FUNCTIONS

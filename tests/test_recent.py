@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 
+from tests.examples import EXAMPLES
 from thimble import telemetry
 from thimble.drift.counting import count
 from thimble.drift.recent import AT_ONCE, FEWEST, HELD, REPORTING, Recent, Watched
@@ -23,7 +24,6 @@ from thimble.inference.reference import Counts
 from thimble.registry.cache import weight
 from thimble.web.service import log_minute
 from thimble_model import export
-from thimble_model.examples import EXAMPLES
 from thimble_model.frames import as_batch
 
 ROOT = Path(__file__).parent.parent

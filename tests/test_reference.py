@@ -15,11 +15,11 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from tests.examples import EXAMPLES
 from thimble.errors import InvalidModel
 from thimble.inference.classifier import load
 from thimble.inference.reference import Categories, Numbers, Reference
 from thimble_model import export
-from thimble_model.examples import EXAMPLES
 
 ROOT = Path(__file__).parent.parent
 PENGUINS: dict[str, Any] = json.loads((ROOT / "model/penguins.json").read_bytes())

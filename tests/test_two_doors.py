@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_iris
 
-from thimble_model import examples
+from tests.examples import EXAMPLES
 
 ROWS: list[list[float]] = load_iris().data.tolist()
 BROKEN = {
@@ -55,7 +55,7 @@ def probabilities(answers: Answers) -> NDArray[np.float64]:
 
 
 def test_the_answers_are_scikit_learns(together: Answers) -> None:
-    X, _, estimator = examples.iris()
+    X, _, estimator = EXAMPLES["iris"]()
     np.testing.assert_allclose(probabilities(together), estimator.predict_proba(X), rtol=0, atol=1e-12)
     assert [label for label, _ in together] == estimator.predict(X).tolist()
 

@@ -16,6 +16,7 @@ import pytest
 from obstore.store import MemoryStore
 from samcli.yamlhelper import yaml_parse
 
+from tests.examples import EXAMPLES
 from thimble import settings, telemetry
 from thimble.drift import recent
 from thimble.errors import Unavailable
@@ -30,7 +31,6 @@ from thimble.registry.pointer import Pointer, Trial
 from thimble.registry.published import Registry
 from thimble.store import Folder
 from thimble.web import gateway, routes
-from thimble_model.examples import EXAMPLES
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
