@@ -10,7 +10,10 @@ all        `blocks` (records in, answers out), `cells` (values), `fast` (polars)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 from thimble import encodings
 from thimble.errors import InvalidFile
@@ -24,18 +27,27 @@ from thimble.tables.jsonlines import JsonLines
 
 __all__ = ["EXTENSIONS", "HEAD_BYTES", "Given", "Name", "find", "named", "opened"]
 
-EXTENSIONS = {
-    ".csv": "csv",
-    ".txt": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
 FOUND = Given()
+
+
+class TextFormat(NamedTuple):
+    """How the files of a format are called, and how one is opened: from its first bytes, and whether they are
+    all."""
+
+    extensions: tuple[str, ...]
+    open: Callable[[bytes, bool, Classifier, Given], Csv | JsonLines]
+
+
+TEXT = {
+    "csv": TextFormat((".csv", ".txt"), partial(csv.open_file, "csv")),
+    "tsv": TextFormat((".tsv", ".tab"), partial(csv.open_file, "tsv")),
+    "jsonl": TextFormat((".jsonl", ".ndjson"), jsonlines.open_file),
+    "json": TextFormat((".json",), json_array.open_file),
+}
+EXTENSIONS = {
+    **{extension: name for name, text in TEXT.items() for extension in text.extensions},
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+}
 SIGNATURES = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -71,7 +83,7 @@ def _split(name: str) -> tuple[str, str]:
 def opened(
     name: Name, source: Source, classifier: Classifier, given: Given = FOUND, head: int = HEAD_BYTES
 ) -> Reader:
-    """The reader of a file, found from its first `head` bytes; InvalidFile if there is none."""
+    """Open a file by its first `head` bytes; InvalidFile if they are of no format for the model."""
     if name.format == "parquet" and name.compression is None:
         return parquet.opened(source.size, source.read, classifier)
     return replace(find(name, *source.head(head), classifier, given), source=source)
@@ -80,7 +92,7 @@ def opened(
 def find(
     name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND
 ) -> Csv | JsonLines:
-    """The format of a file that begins with `head` (all of it if `whole`); InvalidFile if there is none."""
+    """Find the format of a file that begins with `head` (all of it if `whole`); InvalidFile for none."""
     if not name.format:
         known = ", ".join([*EXTENSIONS, *BY_EXTENSION])
         raise InvalidFile(f"the name says no format that is read here; these do: {known}")
@@ -93,8 +105,4 @@ def find(
             raise InvalidFile(f"the name says {name.extension}, but the first bytes say {meaning}")
     if encodings.is_wide(head):
         raise InvalidFile(f"the file is not UTF-8{encodings.sentence(encodings.looks_like(head))}")
-    if name.format == "jsonl":
-        return jsonlines.open_file(head, classifier)
-    if name.format == "json":
-        return json_array.open_file(head, classifier)
-    return csv.open_file(name.format, head, whole, classifier, given)
+    return TEXT[name.format].open(head, whole, classifier, given)

@@ -15,6 +15,7 @@ from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
 from thimble.tables import jsonlines
 from thimble.tables.blocks import BOM, Answered, Block, Positions
+from thimble.tables.dialect import Given
 from thimble.tables.jsonlines import JsonLines, is_object, schema_of
 
 QUOTE, BACKSLASH, COMMA = ord('"'), ord("\\"), ord(",")
@@ -92,12 +93,12 @@ def _as_lines(block: Block) -> Elements:
     return Elements(b"\n".join([*elements, b""]), np.cumsum(lengths + 1) - 1, block.first_line, block)
 
 
-def open_file(head: bytes, classifier: Classifier) -> JsonLines:
+def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) -> JsonLines:
     """Open an array, or JSON Lines under that name, as some tools write them."""
     mark = len(BOM) if head.startswith(BOM) else 0
     start = len(head) - len(head[mark:].lstrip(BLANKS))
     if head[start : start + 1] != b"[":
-        lines = jsonlines.open_file(head, classifier)
+        lines = jsonlines.open_file(head, whole, classifier, given)
         if is_object(head[start:].split(b"\n", 1)[0]):
             return lines
         raise InvalidFile(

@@ -30,6 +30,7 @@ from thimble.tables import rows, uniform
 from thimble.tables.answers import answers
 from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
 from thimble.tables.cells import Unfit, Value, check_utf8, json_kind, json_value, quote_value
+from thimble.tables.dialect import Given
 
 NEWLINE = ord("\n")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
@@ -200,7 +201,7 @@ class JsonLines(TextReader):
         return Unfit(Fault(f"is not JSON: {reason}", "the line"))
 
 
-def open_file(head: bytes, classifier: Classifier) -> JsonLines:
+def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) -> JsonLines:
     """Open a file; InvalidFile unless it begins as JSON Lines do, and the model has feature names."""
     start = head.removeprefix(BOM).lstrip()[:1]
     if not start:
