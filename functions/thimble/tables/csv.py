@@ -50,12 +50,13 @@ def read(schema: Schema, layout: Layout, block: Block, columns: Columns) -> Batc
     n, quote = len(block.ends), layout.dialect.quote
     if n > FEW or (quote and quote in block.data):
         batch, alone = _in_bulk(schema, layout, block, columns)
+        records = [block.record(row) for row in alone]
     else:
         batch, alone = Batch.empty(schema.features, n), range(n)
+        records = [line.removesuffix(b"\r") for line in block.data.split(b"\n")[:-1]]
     faults, blank = dict[int, Fault](), set[int]()
-    for row in alone:
-        record = block.record(row)
-        if _is_blank(layout, record):
+    for row, record in zip(alone, records, strict=True):
+        if not record.strip() and _is_blank(layout, record):
             blank.add(row)
             continue
         try:
@@ -295,11 +296,13 @@ class Body:
         self.block = Block(data, layout.dialect.ends(data, final=True), layout.first_line)
         batch = read(schema, layout, self.block, plain_columns)
         check_size(batch.rows - len(batch.blank), max_rows)
+        self.rows = range(batch.rows)
         if batch.faults:
-            self.rows = range(batch.rows)
             return batch._replace(faults={row: _for_http(fault) for row, fault in batch.faults.items()})
-        self.rows = np.flatnonzero(batch.readable).tolist()
-        return batch.take(batch.readable) if batch.blank else batch
+        if batch.blank:
+            self.rows = np.flatnonzero(batch.readable).tolist()
+            return batch.take(batch.readable)
+        return batch
 
     def _layout(self, schema: Schema) -> Layout:
         """Find the layout. Faults call columns as the model does, or by number: a header may be data."""
@@ -315,10 +318,9 @@ class Body:
             if not encodings.is_sound(encodings.text(self.data.partition(b"\n")[0])):
                 raise MalformedBody(f"{sentence}; {CHARSET}") from None
             raise UnprocessableRows(sentence) from None
-        names = [f"column {k + 1}" for k in range(layout.width)]
-        for k, column in layout.features.items():
-            names[column] = schema.features[k].name or names[column]
-        return layout._replace(names=tuple(names))
+        if schema.names is not None:
+            return layout
+        return layout._replace(names=tuple(f"column {k + 1}" for k in range(layout.width)))
 
 
 @cache
