@@ -10,10 +10,10 @@ from thimble.registry import lookup
 from thimble.split import execution
 
 _settings = settings.from_environment()
-_models = lookup.models(_settings)
+_models = lookup.folders(_settings)
 _start = partial(execution.start, _settings.workflow_arn)
 _pipeline = Pipeline(
-    models=partial(lookup.for_key, _models),
+    models=_models.get,
     results_uri=_settings.results_uri,
     options=FileOptions(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
     splitting=SplitPolicy(_settings.split_bytes, _start) if _settings.workflow_arn else None,

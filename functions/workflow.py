@@ -1,7 +1,5 @@
 """The entry for large files: the tasks that Step Functions asks for. Wiring only."""
 
-from functools import partial
-
 from thimble import settings
 from thimble.files.jobs import FileOptions
 from thimble.files.pipeline import Pipeline
@@ -9,15 +7,15 @@ from thimble.registry import lookup
 from thimble.split import tasks
 
 _settings = settings.from_environment()
-_models = lookup.models(_settings)
+_models = lookup.folders(_settings)
 _pipeline = Pipeline(
-    models=partial(lookup.for_key, _models),
+    models=_models.get,
     results_uri=_settings.results_uri,
     options=FileOptions(_settings.max_rejected_share, _settings.delimiter, _settings.quote, _settings.header),
 )
 _workflow = tasks.Workflow(
     _pipeline,
-    documents=lambda key, version: _models.document(lookup.name_for(_models, key), version),
+    documents=_models.document,
     parts_uri=_settings.parts_uri,
     range_bytes=_settings.range_bytes,
 )

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 IRIS = (ROOT / "model" / "iris.json").read_bytes()
-KEY = "batches/iris.csv"
+KEY = "iris/iris.csv"
 HEADER = b"id,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
 FILE = HEADER + b"".join(b"%d,5.1,3.5,%d.4,0.2\n" % (i, i % 7) for i in range(60)) + b"bad,x,,1\n"
 NO_TABLE = b"\xff\xfenot a table"

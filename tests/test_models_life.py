@@ -192,13 +192,13 @@ def test_a_file_is_classified_by_one_version_from_its_first_byte_to_its_last(
 ) -> None:
     first = put(folder, 1)
     settings = from_environment({"MODELS_URI": MODELS, "MODEL_NAME": "iris", "MODEL_REFRESH_SECONDS": "0"})
-    models = lookup.models(settings)
+    models = lookup.folders(settings)
     text = "\n".join([",".join(IRIS["feature_names_in"]), *["5.1,3.5,1.4,0.2"] * 20_000])
     s3.put_object(Bucket="thimble-inbox", Key="iris/a.csv", Body=text.encode())
     numbers = iter(range(2, 1000))
 
     def chosen(key: str) -> Any:
-        found = lookup.for_key(models, key)
+        found = models.get(key)
         put(folder, next(numbers))
         return found
 

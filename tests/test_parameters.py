@@ -178,6 +178,7 @@ FAILS = {
         "https://*.example.com",
     ],
     "Header": ["yes"],
+    "UnknownFolder": ["", "Default", "iris"],
     "Auth": ["iam", "COGNITO"],
     "Rollout": ["Canary"],
     "SnapStart": ["true"],

@@ -14,12 +14,14 @@ import orjson
 import pytest
 
 from thimble import telemetry
-from thimble.errors import InvalidModel, NotFound, Unavailable
+from thimble.errors import InvalidFile, InvalidModel, NotFound, Unavailable
 from thimble.inference.document import digest
 from thimble.registry import lookup, pointer, refresh
 from thimble.registry.cache import Cache, weight
+from thimble.registry.lookup import Folders
 from thimble.registry.pointer import Pointer, Trial
 from thimble.registry.published import Registry, load_as
+from thimble.settings import from_environment
 from thimble.store import Folder, Found
 
 IRIS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
@@ -477,21 +479,44 @@ def test_a_registry_is_a_folder_of_files_too(tmp_path: Path) -> None:
     assert (models.get().digest, models.names(), models.versions("iris")) == (first, ["iris"], [first])
 
 
-def test_the_first_folder_of_a_key_chooses_the_model_where_one_has_its_name(
-    shelf: Shelf, models: Registry
-) -> None:
+def test_the_first_folder_of_a_key_chooses_the_model_and_its_version(shelf: Shelf, models: Registry) -> None:
     iris, other = shelf.publish("iris", version(1)), shelf.publish("other", version(2))
-    chosen = {key: lookup.for_key(models, key).digest for key in KEYS}
-    assert chosen == {key: other if key.startswith("other/") else iris for key in KEYS}
+    newer = shelf.publish("other", version(3))
+    keys = {
+        "a.csv": iris,
+        "other": iris,
+        "iris/a.csv": iris,
+        "other/a.csv": newer,
+        "other/b/c.csv": newer,
+        f"other@{other}/a.csv": other,
+        f"other@{other[:8]}/a.csv": other,
+    }
+    assert {key: Folders(models).get(key).digest for key in keys} == keys
+    assert Folders(models).document("other/a.csv", other) == version(2)
 
 
-KEYS = (
-    "other/a.csv",
-    "other/b/c.csv",
-    "iris/a.csv",
-    "batches/a.csv",
-    "a.csv",
-    "other",
-    "Other/a.csv",
-    "../a/b.csv",
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("othr/a.csv", '"othr", names no published model; did you mean "other"?; send'),
+        ("Other/a.csv", 'did you mean "other"?'),
+        ("batches/a.csv", '"batches", names no published model; send the file under NAME/'),
+        ("../a/b.csv", '"..", names no published model'),
+        ("other@abcdef/a.csv", '"other@abcdef", names a version that is not there: other has no version'),
+        ("other@x/a.csv", "a version is its digest"),
+    ],
 )
+def test_a_folder_that_names_no_model_is_refused_with_the_nearest_unless_the_default_may_answer(
+    shelf: Shelf, models: Registry, key: str, sentence: str
+) -> None:
+    iris, _ = shelf.publish("iris", version(1)), shelf.publish("other", version(2))
+    with pytest.raises(InvalidFile) as refused:
+        Folders(models).get(key)
+    assert sentence in str(refused.value)
+    assert Folders(models, for_unknown=True).get(key).digest == iris
+
+
+def test_where_one_document_is_all_there_is_folders_are_the_senders_own(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_bytes(version(1))
+    settings = from_environment({"MODEL_URI": (tmp_path / "model.json").as_uri()})
+    assert lookup.folders(settings).get("batches/a.csv").name == "iris"

@@ -51,12 +51,12 @@ def test_the_built_files_function_classifies_a_dropped_file(
     start: Start, s3: "S3Client", load_event: Callable[..., dict[str, Any]]
 ) -> None:
     lines = ["id,sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)", "a,5.1,3.5,1.4,0.2"]
-    s3.put_object(Bucket="thimble-inbox", Key="batches/iris.csv", Body="\n".join(lines).encode())
+    s3.put_object(Bucket="thimble-inbox", Key="iris/iris.csv", Body="\n".join(lines).encode())
     assert start("FilesFunction")(load_event("sqs_s3_put")) == {"batchItemFailures": []}
-    result = s3.get_object(Bucket="thimble-results", Key="batches/iris.csv/result.csv")["Body"].read()
+    result = s3.get_object(Bucket="thimble-results", Key="iris/iris.csv/result.csv")["Body"].read()
     [row] = csv.DictReader(result.decode().splitlines())
     assert (row["id"], row["label"]) == ("a", "setosa")
-    summary = s3.get_object(Bucket="thimble-results", Key="batches/iris.csv/summary.json")["Body"].read()
+    summary = s3.get_object(Bucket="thimble-results", Key="iris/iris.csv/summary.json")["Body"].read()
     assert json.loads(summary)["predictions"] == 1
 
 

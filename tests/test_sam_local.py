@@ -39,9 +39,9 @@ def test_sam_local_invoke_answers_a_request(invoke: Invoke, event: str) -> None:
 @pytest.mark.parametrize("event", ["s3_put", "sqs_s3_put"])
 def test_sam_local_invoke_classifies_a_file(invoke: Invoke, s3: "S3Client", event: str) -> None:
     rows = b"sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5.1,3.5,1.4,0.2\n"
-    s3.put_object(Bucket="thimble-inbox", Key="batches/iris.csv", Body=rows)
+    s3.put_object(Bucket="thimble-inbox", Key="iris/iris.csv", Body=rows)
     invoke("FilesFunction", event)
-    result = s3.get_object(Bucket="thimble-results", Key="batches/iris.csv/result.csv")["Body"].read()
+    result = s3.get_object(Bucket="thimble-results", Key="iris/iris.csv/result.csv")["Body"].read()
     assert result.splitlines()[1].startswith(b"5.1,3.5,1.4,0.2,setosa,")
 
 

@@ -31,7 +31,7 @@ ROWS = b"".join(
     b"%d,5.1,3.5,1.4,0.%d\n" % (i, i % 10) if i % 7 else b"%d,5.1,oh,1,2\n" % i for i in range(100)
 )
 DEFINITION = json.loads(aws.DEFINITION.read_text())
-KEY = "batches/a b.csv"
+KEY = "iris/a b.csv"
 
 Event = dict[str, Any]
 

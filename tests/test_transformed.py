@@ -30,6 +30,7 @@ CHOICES: list[list[Choice]] = [
     [{"FilesConcurrency": "2"}, {"FilesConcurrency": "1000"}],
     [{"MaxRows": "1"}],
     [{"MaxRejectedShare": "0.25"}],
+    [{"UnknownFolder": "default"}],
     [{"Delimiter": "tab", "Quote": "none"}, {"Delimiter": ";", "Quote": "'"}],
     [{"Header": "present"}, {"Header": "absent"}],
     [{"SplitBytes": "10000000"}],

@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     delimiter: str  # DELIMITER of CSV and TSV: one character, or tab; empty: found in each file
     quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
     header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
+    unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
 
@@ -71,6 +72,13 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         delimiter=environment.get("DELIMITER", ""),
         quote=environment.get("QUOTE", ""),
         header=environment.get("HEADER", ""),
+        unknown_folder=_value(
+            "UNKNOWN_FOLDER",
+            environment.get("UNKNOWN_FOLDER") or "refuse",
+            str,
+            "refuse or default",
+            ("refuse", "default").__contains__,
+        ),
         retry_seconds=pauses("RETRY_SECONDS", "30,120,300,900"),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
     )

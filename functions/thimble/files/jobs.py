@@ -67,6 +67,31 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def described(bucket: str, source: ObjectVersion) -> dict[str, Any]:
+    """The input as a summary names it."""
+    return {
+        "bucket": bucket,
+        "key": source.path,
+        "version": source.version,
+        "etag": source.etag,
+        "bytes": source.size,
+    }
+
+
+def refused(
+    bucket: str, source: ObjectVersion, results: ObjectStore, paths: ResultPaths, reason: str
+) -> Summary:
+    """Write the summary of an input that no model was found for, in place of all that lay there."""
+    summary = {"input": described(bucket, source), "error": reason, "seconds": 0.0}
+    if not fits(paths.summary):
+        return {**summary, "unwritten": True}
+    for path in filter(fits, (paths.summary, paths.result, paths.rejections)):
+        with suppress(FileNotFoundError):
+            obstore.delete(results, path)
+    obstore.put(results, paths.summary, dumps(summary))
+    return summary
+
+
 @dataclass(frozen=True)
 class Job:
     """One version of an input, one model, one place for the result."""
@@ -82,15 +107,8 @@ class Job:
     @property
     def identity(self) -> Summary:
         """Everything that decides the bytes of the result, as the summary says it."""
-        source = self.source
         return {
-            "input": {
-                "bucket": self.bucket,
-                "key": source.path,
-                "version": source.version,
-                "etag": source.etag,
-                "bytes": source.size,
-            },
+            "input": described(self.bucket, self.source),
             "model": answers.identity(self.classifier),
             "options": asdict(self.options),
             "results_version": RESULTS_VERSION,

@@ -24,7 +24,7 @@ from obstore.store import ObjectStore
 from thimble import store
 from thimble.errors import Gone, InvalidFile, Late, Overwritten, Unavailable
 from thimble.files import streams
-from thimble.files.jobs import FileOptions, Job, Summary, dumps, result_paths
+from thimble.files.jobs import FileOptions, Job, ResultPaths, Summary, dumps, refused, result_paths
 from thimble.files.uploads import Upload
 from thimble.inference.classifier import Classifier
 from thimble.store import ObjectVersion
@@ -110,7 +110,19 @@ class Pipeline:
         """
         if not store.is_plain(key) and self.results_uri.startswith("s3://"):
             return _refuse_key(bucket, key, self.results_uri)
-        return self.retry_overwritten(bucket, key, lambda job: self.classify_job(job, deadline))
+        try:
+            return self.retry_overwritten(bucket, key, lambda job: self.classify_job(job, deadline))
+        except InvalidFile as error:  # its folder names no model
+            return self._refused(bucket, key, str(error))
+
+    def _refused(self, bucket: str, key: str, reason: str) -> Summary | None:
+        try:
+            source = store.current(self.buckets(bucket), key)
+            return refused(bucket, source, *self._place(key), reason)
+        except Gone:
+            return None
+        except BaseError as error:
+            raise Unavailable(f"the store failed at {key}") from error
 
     def retry_overwritten(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:
         """Run `work` on the object's current version; retry if it is overwritten meanwhile."""
@@ -131,17 +143,21 @@ class Pipeline:
         return self.job_of(bucket, source, self.models(key), self.options)
 
     def job_of(self, bucket: str, source: ObjectVersion, classifier: Classifier, options: FileOptions) -> Job:
-        key = source.path
-        results, prefix = store.object_store(f"{self.results_uri.rstrip('/')}/")
-        folder = f"{prefix.strip('/')}/{key}".lstrip("/")
+        results, paths = self._place(source.path)
         return Job(
             bucket=bucket,
             source=source,
             classifier=classifier,
             results=results,
-            paths=result_paths(folder, formats.named(key).extension),
+            paths=paths,
             options=options,
         )
+
+    def _place(self, key: str) -> tuple[ObjectStore, ResultPaths]:
+        """Where the results of an object lie."""
+        results, prefix = store.object_store(f"{self.results_uri.rstrip('/')}/")
+        folder = f"{prefix.strip('/')}/{key}".lstrip("/")
+        return results, result_paths(folder, formats.named(key).extension)
 
     def classify_job(self, job: Job, deadline: float) -> Summary:
         """Classify the file here, or start the workflow; refuse it if neither can finish in time."""

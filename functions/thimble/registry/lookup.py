@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from thimble import store
-from thimble.errors import NotFound, ThimbleError
+from thimble.errors import InvalidFile, NotFound, ThimbleError
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import digest
 from thimble.registry.cache import Cache
@@ -55,20 +55,52 @@ def warm(models: Models) -> None:
         models.get()
 
 
-def name_for(models: Models, key: str) -> str:
-    """Return the model that an object's first folder names, if there is one; otherwise "", the default."""
-    folder, slash, _ = key.partition("/")
-    if not slash:
-        return ""
-    try:
-        models.get(folder)
-    except NotFound:
-        return ""
-    return folder
+class Folders(NamedTuple):
+    """What answers a file: the model that the first folder of its key names, NAME/ or NAME@VERSION/.
+
+    A key without a folder asks for the default. So does a folder that names no model if the default is
+    `for_unknown`; otherwise it is InvalidFile: a slip of the pen gets no other model's answers.
+    """
+
+    models: Models
+    for_unknown: bool = False
+
+    def get(self, key: str) -> Classifier:
+        return self.models.get(*self._asked_for(key))
+
+    def document(self, key: str, version: str) -> bytes:
+        return self.models.document(self._asked_for(key)[0], version)
+
+    def _asked_for(self, key: str) -> tuple[str, str]:
+        """A name and a version, "" for the default and for the current one."""
+        folder, slash, _ = key.partition("/")
+        if not slash:
+            return "", ""
+        name, _, version = folder.partition("@")
+        try:
+            self.models.get(name, version)
+        except NotFound as error:
+            if self.for_unknown:
+                return "", ""
+            raise InvalidFile(self._refusal(folder, name, error)) from None
+        return name, version
+
+    def _refusal(self, folder: str, name: str, error: NotFound) -> str:
+        from thimble import spelling  # only for an error
+
+        known = self.models.names()
+        if name in known:
+            return f'the first folder of the key, "{folder}", names a version that is not there: {error}'
+        meant = spelling.hint(name, known)
+        return (
+            f'the first folder of the key, "{folder}", names no published model{meant}; '
+            "send the file under NAME/ or NAME@VERSION/, or without a folder for the default model"
+        )
 
 
-def for_key(models: Models, key: str) -> Classifier:
-    return models.get(name_for(models, key))
+def folders(settings: Settings) -> Folders:
+    """Where one document is all there is, folders are the sender's own."""
+    return Folders(models(settings), bool(settings.model_uri) or settings.unknown_folder == "default")
 
 
 class OneModel:
