@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,17 +118,79 @@ def facts(found: Check) -> list[tuple[str, str]]:
         *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
         *(_of(output.head, "Layers", _layers(output)) for output in document.outputs),
         *(_of(head, "Labels", _labels(head)) for head in classifier.heads),
+        ("Label column", ", ".join(map(quoted, document.training.get("target", [])))),
         ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
         ("Trained", _trained(document)),
-        (
-            "Scores",
-            ", ".join(f"{key} {value:.4g}" for key, value in document.training.get("scores", {}).items()),
-        ),
+        ("Scores", _scores(classifier, document.training, "on the rows that it was trained on")),
+        ("Held out", _held_out(classifier)),
         ("Loss", _loss(document)),
         ("Examples", _examples(document)),
-        ("Parity", "" if found.parity is None else str(found.parity)),
+        ("Parity", _parity(found)),
     ]
     return [(title, text) for title, text in lines if text]
+
+
+def card_as_json(found: Check) -> dict[str, Any]:
+    """What the card says, for a script."""
+    classifier, document = found.classifier, found.classifier.document
+    return {
+        "name": document.name,
+        "digest": classifier.digest,
+        "bytes": found.size,
+        "features": [
+            feature._asdict() | {"categories": sorted(feature.categories)} for feature in classifier.features
+        ],
+        "outputs": [{"name": head.name, "classes": list(head.classes)} for head in classifier.heads],
+        "training": dict(document.training),
+        "baseline": _baselines(classifier),
+        "examples": len(document.examples.rows) if document.examples else 0,
+        "parity": None if found.parity is None else asdict(found.parity) | {"holds": found.parity.holds},
+    }
+
+
+def _baselines(classifier: Classifier) -> dict[str, float]:
+    """The share of the commonest label: the accuracy of whoever always guesses it."""
+    training = classifier.document.training
+    parts = {"training": training, "held_out": training.get("held_out", {})}
+    shares = {name: _commonest(classifier, part) for name, part in parts.items()}
+    return {name: share[1] for name, share in shares.items() if share}
+
+
+def _commonest(classifier: Classifier, measured: Mapping[str, Any]) -> tuple[str, float] | None:
+    counts = _counts(measured.get("labels"), len(classifier.heads[0].classes))
+    if len(classifier.heads) > 1 or not counts:
+        return None
+    most = max(range(len(counts)), key=counts.__getitem__)
+    return classifier.heads[0].texts[most], counts[most] / sum(counts)
+
+
+def _counts(found: Any, n: int) -> list[int]:
+    """Of n classes; none where a document says something else there."""
+    whole = isinstance(found, list) and all(isinstance(count, int) and count >= 0 for count in found)
+    return found if whole and len(found) == n and sum(found) else []
+
+
+def _scores(classifier: Classifier, measured: Mapping[str, Any], of: str) -> str:
+    scores = ", ".join(f"{key} {value:.4g}" for key, value in measured.get("scores", {}).items())
+    if not scores or "rows" not in measured:
+        return scores
+    found = _commonest(classifier, measured)
+    guess = f"; always guessing {quoted(found[0])} has accuracy {found[1]:.4g}" if found else ""
+    return f"{scores} {of}{guess}"
+
+
+def _held_out(classifier: Classifier) -> str:
+    measured = classifier.document.training.get("held_out")
+    if not isinstance(measured, dict) or "rows" not in measured:
+        return ""
+    return _scores(classifier, measured, f"on {measured['rows']:,} rows that it has not seen")
+
+
+def _parity(found: Check) -> str:
+    if found.parity is not None:
+        return str(found.parity)
+    rows = found.classifier.document.training.get("rows")
+    return f"checked on {rows:,} rows when it was exported" if isinstance(rows, int) else ""
 
 
 def _features(classifier: Classifier) -> str:

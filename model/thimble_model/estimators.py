@@ -80,7 +80,10 @@ def best(estimator: Any) -> Any:
     if not isinstance(estimator, GridSearchCV | RandomizedSearchCV):
         return estimator
     if not hasattr(estimator, "best_estimator_"):
-        raise Unsupported(f"{class_name(estimator)} is not fitted, or without its best estimator: refit=True")
+        raise Unsupported(
+            f"{class_name(estimator)} is not fitted, or without its best estimator: call its fit(X, y) "
+            "first, with refit=True"
+        )
     return estimator.best_estimator_
 
 
@@ -97,7 +100,9 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
         try:
             check_is_fitted(estimator)
         except NotFittedError:
-            raise Unsupported(f"{located(estimator, place)} is not fitted") from None
+            raise Unsupported(
+                f"{located(estimator, place)} is not fitted: call its fit(X, y) first"
+            ) from None
 
 
 def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
+from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import best, heads_of, history, require_fitted
 from thimble_model.forms import absent, type_of
 from thimble_model.frames import (
@@ -52,17 +54,26 @@ def export(
     name: str = "",
     scores: Mapping[str, float] | None = None,
     trained: datetime | None = None,
+    trainer: str | None = None,
+    target: Sequence[str] = (),
+    held_out: tuple[Any, Any] | None = None,
     with_history: bool = True,
 ) -> bytes:
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
 
     `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
     the training data, and feature names where the estimator has none; `y` gives it scores on them, and
-    `scores` adds others, say of held-out data. Raises Unsupported where the estimator has no exact document,
-    and InvalidInput where it refuses the rows.
+    `scores` adds others. `held_out` are rows and labels that the estimator has not seen: they are scored
+    apart. `target` names the labels' columns, `trainer` is the version of scikit-learn that trained, if it is
+    another than this one. Raises Unsupported where the estimator has no exact document, and InvalidInput
+    where it refuses the rows.
     """
+    require_estimator(estimator)
     estimator = best(estimator)
     require_fitted(estimator)
+    require_rows(estimator, X, y)
+    if held_out is not None:
+        require_rows(estimator, *held_out, said="held_out")
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)
     program = _program(estimator, table, names)
@@ -87,7 +98,11 @@ def export(
     document |= {
         **_examples(classifier, estimator, samples),
         **({} if table is None else reference(classifier, as_batch(classifier.features, table))),
-        "training": _training(estimator, classifier, table, y, scores or {}, trained),
+        "training": {
+            **_training(estimator, classifier, table, y, scores or {}, trained, trainer),
+            **({"target": list(target)} if target else {}),
+            **({} if held_out is None else {"held_out": _measured(estimator, classifier, *held_out)}),
+        },
         **(history(estimator) if with_history else {}),
     }
     data = dumps(document)
@@ -159,14 +174,39 @@ def _training(
     y: Any,
     scores: Mapping[str, float],
     trained: datetime | None,
+    trainer: str | None,
 ) -> dict[str, Any]:
-    about: dict[str, Any] = {"versions": {"scikit-learn": sklearn.__version__, "numpy": np.__version__}}
+    about: dict[str, Any] = {
+        "versions": {"scikit-learn": trainer or sklearn.__version__, "numpy": np.__version__}
+    }
     if trained is not None:
         about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if table is not None:
         about |= {"rows": table.shape[0], "data_digest": data_digest(classifier.features, table)}
-    measured = {} if table is None or y is None else _scores(estimator, classifier, table, np.asarray(y))
-    return about | {"scores": {**measured, **scores}}
+    measured = {} if table is None or y is None else _scored(estimator, classifier, table, y)
+    return about | measured | {"scores": {**measured.get("scores", {}), **scores}}
+
+
+def _measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str, Any]:
+    """Rows that the estimator has not seen."""
+    table = as_table(estimator, X)
+    return {"rows": table.shape[0], **_scored(estimator, classifier, table, y)}
+
+
+def _scored(estimator: Any, classifier: Classifier, table: Table, y: Any) -> dict[str, Any]:
+    """Scores, and how often each class is the true label, which say what the scores are worth."""
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    scores = _scores(estimator, classifier, table, labels)
+    counts = {} if labels.ndim > 1 else {"labels": _counts(labels, classifier.heads[0].classes)}
+    return {**counts, "scores": scores}
+
+
+def _counts(labels: NDArray[Any], classes: Sequence[Any]) -> list[int]:
+    """In the order of the classes."""
+    found = Counter(labels.tolist())
+    return [found[label] for label in classes]
 
 
 def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any]) -> dict[str, float]:
@@ -177,7 +217,8 @@ def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any
             scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
     except (TypeError, ValueError) as error:
         raise InvalidInput(
-            f"the labels are none that the estimator can answer: {first_line(error)}"
+            f"the labels are none that the estimator can answer: {first_line(error)}; pass those that it was "
+            "fitted on"
         ) from None
     return scores
 

@@ -34,6 +34,7 @@ class Training(NamedTuple):
     rows: pd.DataFrame
     labels: NDArray[Any] | None
     others: list[str]  # columns that are no features, and were not read as labels
+    targets: Sequence[str] = ()  # those that were
 
 
 def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
@@ -48,9 +49,9 @@ def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
     if targets:
         labels = [_target(sheet, name, classes) for name, classes in _classes_of(estimator, targets)]
         y = np.column_stack(labels) if len(labels) > 1 else labels[0]
-        return Training(rows, y, [name for name in others if name not in targets])
+        return Training(rows, y, [name for name in others if name not in targets], targets)
     found = _labels(sheet, others, estimator.classes_)
-    return Training(rows, found, others if found is None else [])
+    return Training(rows, found, others, ()) if found is None else Training(rows, found, [], others)
 
 
 def rows(path: Path, model: Classifier) -> pd.DataFrame:

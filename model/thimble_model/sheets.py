@@ -61,10 +61,10 @@ def opened(path: Path) -> Sheet:
     else:
         data, shown = path.read_bytes(), str(path)
     name = formats.named(path.name)
-    return Sheet(data, name if name.format else formats.named(f"x{_extension(data)}"), shown)
+    return Sheet(data, name if name.format else formats.named(f"x{extension_of(data)}"), shown)
 
 
-def _extension(data: bytes) -> str:
+def extension_of(data: bytes) -> str:
     """Of a file whose name says none; "" if it is no text."""
     packed = next((extension for mark, extension in SIGNATURES.items() if data.startswith(mark)), "")
     if packed in BY_EXTENSION:
@@ -72,7 +72,7 @@ def _extension(data: bytes) -> str:
             begin = next(BY_EXTENSION[packed].decompress([data]), b"")
         except InvalidFile:
             return ""
-        return _extension(begin) + packed
+        return extension_of(begin) + packed
     text = data[: formats.HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n")
     if packed or b"\x00" in text:
         return packed

@@ -1,0 +1,139 @@
+"""What `export` is given, looked at before any work: what cannot be right is refused with what to do."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from thimble.errors import InvalidInput
+from thimble_model.frames import known_names
+from thimble_model.unsupported import Unsupported, class_name
+
+SHOWN = 6  # classes or columns in a sentence
+
+
+def require_estimator(estimator: Any) -> None:
+    """Unsupported for what is no estimator at all."""
+    if inspect.isclass(estimator):
+        name = estimator.__name__
+        raise Unsupported(f"{name} is a class, not a fitted estimator: pass {name}(...).fit(X, y)")
+    if isinstance(estimator, str | bytes | Path):
+        raise Unsupported(
+            "a path is no estimator: pass joblib.load(path), or run `thimble export PATH` in a terminal"
+        )
+    if isinstance(estimator, Mapping):
+        keys = [key for key, value in estimator.items() if hasattr(value, "predict")]
+        where = f"pass the one under {keys[0]!r}" if keys else "pass a fitted classifier of scikit-learn"
+        raise Unsupported(f"a {class_name(estimator)} is no estimator: {where}")
+    if isinstance(estimator, Sequence) and any(hasattr(one, "predict") for one in estimator):
+        raise Unsupported(f"a {class_name(estimator)} is no estimator: export what is in it one by one")
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        raise Unsupported(
+            f"{_named(estimator)} is no estimator: pass a fitted classifier of scikit-learn, not its rows, "
+            "its answers or one of its methods"
+        )
+
+
+def _named(value: Any) -> str:
+    return "None" if value is None else f"an object of the type {class_name(value)}"
+
+
+def require_rows(estimator: Any, X: Any, y: Any, said: str = "X") -> None:
+    """InvalidInput for rows, or labels of them, that the estimator cannot have been fitted on."""
+    if X is None:
+        if y is not None:
+            raise InvalidInput("y is given without X: pass the rows too, as export(estimator, X, y)")
+        return
+    rows, width = _shape(X, said)
+    if not rows:
+        raise InvalidInput(f"{said} has no rows: pass those that the estimator was fitted on")
+    _require_columns(estimator, X, width, said)
+    if y is not None:
+        require_labels(estimator, y, rows, "y" if said == "X" else f"y of {said}")
+
+
+def _is_frame(X: Any) -> bool:
+    """A DataFrame, without pandas, which need not be installed."""
+    return hasattr(X, "columns") and hasattr(X, "iloc")
+
+
+def _shape(X: Any, said: str) -> tuple[int, int]:
+    if isinstance(X, str | bytes | Path):
+        raise InvalidInput(f"{said} is a path, not rows: pass pandas.read_csv(path), or use `thimble export`")
+    if not sparse.issparse(X) and not (_is_frame(X) or isinstance(X, np.ndarray | Sequence)):
+        if not hasattr(X, "__array__"):
+            raise InvalidInput(f"{said} is {_named(X)}, not rows: pass a DataFrame, an array or a list")
+        X = np.asarray(X)
+    if _is_frame(X) or sparse.issparse(X):
+        return X.shape[0], X.shape[1]
+    try:
+        found = np.asarray(X, dtype=object) if not isinstance(X, np.ndarray) else X
+    except ValueError:
+        raise InvalidInput(f"{said} has rows of several lengths: all have the same columns") from None
+    if found.size == 0:
+        return 0, 0
+    if found.ndim != 2:
+        advice = ": X.reshape(1, -1) makes one row of it" if found.ndim == 1 else ""
+        raise InvalidInput(f"{said} has {found.ndim} dimensions, and rows with columns have 2{advice}")
+    return found.shape[0], found.shape[1]
+
+
+def _require_columns(estimator: Any, X: Any, width: int, said: str) -> None:
+    names = known_names(estimator)
+    if names and _is_frame(X):
+        given = list(map(str, X.columns))
+        if lacking := [name for name in names if name not in given]:
+            raise InvalidInput(
+                f"{said} lacks the {_columns(lacking)}, which the estimator was fitted on; it has "
+                f"the {_columns(given)}"
+            )
+        return
+    expected = getattr(estimator, "n_features_in_", width)
+    if width != expected:
+        raise InvalidInput(
+            f"{said} has {_counted(width, 'column')}, and the estimator was fitted on {expected}: "
+            "pass the rows as they were then"
+        )
+
+
+def _columns(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:SHOWN]))
+    return f"column{'s' * (len(names) > 1)} {shown}{', ...' * (len(names) > SHOWN)}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def require_labels(estimator: Any, y: Any, rows: int, said: str = "y") -> None:
+    labels = np.asarray(y)
+    if labels.ndim == 0:
+        raise InvalidInput(f"{said} is {y!r}, not labels: pass one for each row")
+    if len(labels) != rows:
+        raise InvalidInput(
+            f"{said} has {_counted(len(labels), 'label')} for {_counted(rows, 'row')}: pass one for each row"
+        )
+    known = getattr(estimator, "classes_", None)
+    if known is None or isinstance(known, list) or labels.ndim > 2:
+        return  # an array of classes for each output: its own score says the rest
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 1:
+        _require_known(labels, np.asarray(known), said)
+
+
+def _require_known(labels: NDArray[Any], known: NDArray[Any], said: str) -> None:
+    classes = set(known.tolist())
+    for row, label in enumerate(labels.tolist()):
+        if label not in classes:
+            shown = ", ".join(repr(one) for one in known.tolist()[:SHOWN])
+            raise InvalidInput(
+                f"{said} has the label {label!r} in row {row + 1}, and the estimator's classes are "
+                f"{shown}{', ...' * (len(known) > SHOWN)}: pass the labels that it was fitted on"
+            )
