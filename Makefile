@@ -48,8 +48,10 @@ $(REHEARSAL)/done: .venv/dev tests/rehearsal/requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(REHEARSAL)/bin/python -r tests/rehearsal/requirements.txt
 	@touch $@
 
-run: .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
+run: ports .venv/run  ## the whole stack on this machine; PORT, S3_PORT and MODEL=FILE.json change it
 	@$(BIN)/thimble run
+ports:
+	@$(PYTHON) infra/thimble_infra/ports.py
 
 test: .venv/dev  ## the suite, on every core; make test ARGS="-k promise" for a part of it
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
@@ -163,4 +165,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header \
 	  tests/rehearsal/requirements.in -o tests/rehearsal/requirements.txt
 
-.PHONY: help run test test-wide test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean dist lock
+.PHONY: help run ports test test-wide test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean dist lock

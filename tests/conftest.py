@@ -38,6 +38,14 @@ THIMBLE = (sys.executable, "-c", "from thimble_infra.cli import app; app()")
 BUCKETS = ("thimble-models", "thimble-inbox", "thimble-results", "thimble-parts")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Local stacks of the tests leave their notes here; whoever runs the tests may run a stack too."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
     """The address of one moto server on a free loopback port; tests take `s3_server`, which empties it."""

@@ -168,7 +168,7 @@ def test_labels_that_cannot_be_scored_are_named(tmp_path: Path) -> None:
     assert "no scores, for 'y' could not be told to be the labels: not all of its values are classes" in said
     result = thimble(*arguments, "--target", "y")
     assert (result.exit_code, type(result.exception)) == (1, SystemExit)
-    assert "the labels are none that the estimator can answer" in result.stderr
+    assert "y has the label 'maybe' in row 2, and the estimator's classes are 'no', 'yes'" in result.stderr
 
 
 PAIRS = [
@@ -306,7 +306,7 @@ def test_rows_are_for_comparing_with_an_estimator(files: Path) -> None:
 def test_a_file_of_another_kind_is_a_sentence(files: Path, tmp_path: Path) -> None:
     result = thimble("export", files / "iris.csv", "-o", tmp_path / "m.json")
     assert result.exit_code == 1
-    assert f"{files / 'iris.csv'} cannot be loaded as a joblib or pickle file" in result.stderr
+    assert f"{files / 'iris.csv'} is a text, such as a table, not an estimator" in result.stderr
     arguments = ("export", files / "iris.joblib", "--data", files / "iris.joblib", "-o", tmp_path / "m.json")
     result = thimble(*arguments)
     assert result.exit_code == 1

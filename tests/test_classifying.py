@@ -82,7 +82,7 @@ def test_several_processes_give_the_bytes_of_one(tmp_path: Path, monkeypatch: py
     for number in (1, 2):
         run = classify(inputs, "-o", tmp_path / str(number), "--processes", number)
         assert run.exit_code == 1
-        assert "c.csv was refused: the header lacks" in run.stdout
+        assert "c.csv was refused, by iris (a7484730d977): the header lacks" in run.stdout
     alone, shared = files_below(tmp_path / "1"), files_below(tmp_path / "2")
     assert len(alone) == 13
     assert alone == shared
@@ -118,7 +118,7 @@ def test_a_refused_file_ends_with_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"x,y\n")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv")
     assert run.exit_code == 1
-    assert "a.csv was refused: the header lacks" in run.stdout
+    assert "a.csv was refused, by iris (a7484730d977): the header lacks" in run.stdout
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -127,7 +127,7 @@ def test_what_separates_cells_can_be_said(tmp_path: Path) -> None:
     assert classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~").exit_code == 0
     assert (tmp_path / "out.csv").read_bytes().startswith(b"5.1~3.5~1.4~0.2~setosa~")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~", "--header", "present")
-    assert "a.csv was refused: the header lacks" in run.stdout
+    assert "a.csv was refused, by iris (a7484730d977): the header lacks" in run.stdout
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--header", "no")
     assert run.stderr.startswith("thimble: the header 'no' is neither present nor absent")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--quote", ",")
@@ -207,7 +207,10 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_a_sentence(
     tmp_path: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = classify("s3://none/2024/", "-o", tmp_path / "out")
-    assert run.stderr == f"thimble: there is no bucket none at {s3_server}\n"
+    assert (
+        run.stderr
+        == f"thimble: there is no bucket none at {s3_server}: `aws s3 ls` lists those that are there\n"
+    )
     (tmp_path / "a.csv").write_bytes(GOOD)
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out", "--model", "s3://none/m.json")
     assert run.stderr.startswith("thimble: there is no bucket none")
@@ -260,7 +263,9 @@ def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(GOOD)
     run = classify(tmp_path / "a.csv", tmp_path / "b.csv", "-o", tmp_path / "out")
     assert run.exit_code == 1
-    assert run.stderr == f"thimble: {tmp_path}/out is to be a folder, and there is a file in its place\n"
+    assert (
+        run.stderr == f"thimble: {tmp_path}/out is a file, and a folder is needed there: name another place\n"
+    )
 
 
 @pytest.mark.parametrize("file", ["none.csv", "."])

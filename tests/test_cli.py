@@ -7,25 +7,21 @@ from pathlib import Path
 
 import pytest
 import typer
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from thimble_infra.cli import app
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
-def thimble(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-c", "from thimble_infra.cli import app; app()", *arguments],
-        capture_output=True,
-        text=True,
-    )
+def thimble(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     help_ = thimble(command, "--help")
-    assert help_.returncode == 0
+    assert help_.exit_code == 0
     assert re.search(rf"^ *thimble {command} ?", help_.stdout, re.MULTILINE), "no example"
     assert "\x1b" not in help_.stdout
     assert re.findall(r"<\w.*?>", help_.stdout) == [], "a type of Python's in place of a word"
@@ -42,7 +38,7 @@ def test_help_costs_nothing_that_a_command_needs() -> None:
 
 def test_an_error_of_ours_is_one_sentence_and_exit_code_1() -> None:
     checked = thimble("check", "no-such-file.csv")
-    assert (checked.returncode, checked.stdout) == (1, "")
+    assert (checked.exit_code, checked.stdout) == (1, "")
     assert checked.stderr == "thimble: there is no file no-such-file.csv\n"
 
 
@@ -71,8 +67,8 @@ def test_a_file_that_is_not_there_is_a_sentence_before_any_work_or_warning(
 
 
 def test_the_list_of_commands_has_whole_sentences() -> None:
-    listed = thimble("--help").stdout.partition("Commands:")[2].splitlines()
-    assert len([line for line in listed if line]) == len(COMMANDS)
+    listed = thimble("--help").stdout.partition("Commands:")[2].partition("Exit codes:")[0].splitlines()
+    assert len([line for line in listed if line.strip()]) == len(COMMANDS)
     assert not [line for line in listed if "..." in line]
 
 
@@ -84,5 +80,5 @@ def test_what_looks_for_the_local_stack_says_how_to_find_it() -> None:
 
 def test_a_wrong_option_is_a_usage_error() -> None:
     dropped = thimble("drop", "--no-such-option")
-    assert dropped.returncode == 2
+    assert dropped.exit_code == 2
     assert "No such option" in dropped.stderr

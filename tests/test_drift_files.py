@@ -14,6 +14,7 @@ from thimble.errors import InvalidInput
 from thimble.files.jobs import FileOptions
 from thimble_infra import classifying, drift_files, drift_page
 from thimble_infra.cli import app
+from thimble_infra.stacks import registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -25,7 +26,13 @@ TABLE: Any = EXAMPLES["penguins"]()[0]
 def classify(folder: Path, output: str, table: Any, name: str = "rows.csv", model: str = "penguins") -> None:
     table.to_csv(folder / name, index=False)
     path = str(ROOT / f"model/{model}.json")
-    classifying.classify([str(folder / name)], output=output, model=path, options=FileOptions())
+    classifying.classify(
+        [str(folder / name)],
+        output=output,
+        model=path,
+        registry=registry(None, None, None),
+        options=FileOptions(),
+    )
 
 
 def invoke(*arguments: str) -> str:

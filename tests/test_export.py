@@ -163,9 +163,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: MLPRegressor(max_iter=2).fit(X[:9], range(9)), "MLPRegressor is not supported"),
     (lambda: KMeans(2).fit(X), "KMeans is not supported"),
     (lambda: OddClassifier(max_iter=1000).fit(X, Y), "OddClassifier is not supported"),
-    (lambda: "a string", "str is not supported"),
+    (lambda: "a string", "a path is no estimator: pass joblib.load(path)"),
     (lambda: MLPClassifier((2,), max_iter=5000).fit(X, ["same"] * 150), "was fitted on one class only"),
-    (LogisticRegression, "LogisticRegression is not fitted"),
+    (LogisticRegression, "LogisticRegression is not fitted: call its fit(X, y) first"),
+    (lambda: LogisticRegression, "LogisticRegression is a class, not a fitted estimator: pass Log"),
 ]
 
 

@@ -77,9 +77,7 @@ def test_the_functions_page_names_every_error_and_its_status() -> None:
 def test_the_session_of_the_readme_gives_what_it_shows(local_stack: Any, tmp_path: Path) -> None:
     """Typed as written, in a folder with the models beside it; only the port and the seconds differ."""
     shutil.copytree(ROOT / "model", tmp_path / "model", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    environment["S3_PORT"] = local_stack.s3_url.rpartition(":")[2]
+    environment = at_home(local_stack)
 
     def type_(command: str) -> str:
         typed = ["bash", "-c", command.replace("http://127.0.0.1:8000", local_stack.url)]
@@ -96,6 +94,38 @@ def test_the_session_of_the_readme_gives_what_it_shows(local_stack: Any, tmp_pat
     type_(alone)
     dropped = tmp_path / "answers" / "flowers.csv" / "result.csv"
     assert (tmp_path / "answers.csv").read_bytes() == dropped.read_bytes()
+
+
+HOURS = TEXTS[ROOT / "infra" / "README.md"].partition("### The first hour")[2].partition("\n## ")[0]
+PEOPLE = ("scientist", "developer", "engineer", "operator")
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_the_first_hour_of_each_person_works_as_it_is_written(
+    local_stack: Any, tmp_path: Path, person: str
+) -> None:
+    hour = CONSOLE.findall(HOURS)[PEOPLE.index(person)]
+    commands = re.findall(r"^\$ (.+)$", hour, re.MULTILINE)
+    assert len(commands) >= 5
+    script = "\n".join(["set -e", *commands]).replace("http://127.0.0.1:8000", local_stack.url)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=at_home(local_stack),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stdout
+
+
+def at_home(local_stack: Any) -> dict[str, str]:
+    """The environment of somebody who types at the local stack."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    path = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    return environment | {"PATH": path, "S3_PORT": local_stack.s3_url.rpartition(":")[2]}
 
 
 def typed_and_shown(console: str) -> list[tuple[str, str]]:

@@ -118,7 +118,7 @@ FORMATS: dict[str, Callable[[pd.DataFrame], bytes]] = {
 def test_a_file_in_any_format_is_the_table_that_it_was_trained_on(name: str, tmp_path: Path) -> None:
     """The same document, byte for byte: digest, examples, reference and scores."""
     (tmp_path / name).write_bytes(FORMATS[name](TABLE.join(LABELS)))
-    X, y, others = reading.read(tmp_path / name, estimator())
+    X, y, others, _ = reading.read(tmp_path / name, estimator())
     assert others == []
     assert export(estimator(), X, y) == export(estimator(), TABLE, LABELS)
 
@@ -230,7 +230,7 @@ def test_what_is_missing_is_so_in_the_way_that_the_estimator_knows(
     preparation = ColumnTransformer([("kind", steps, ["kind"])], remainder="passthrough")
     fitted = make_pipeline(preparation, LogisticRegression()).fit(table, [0, 1] * 10)
     (tmp_path / "t.csv").write_bytes(csv()(table.assign(y=[0, 1] * 10)))
-    X, y, _ = reading.read(tmp_path / "t.csv", fitted)
+    X, y, _, _ = reading.read(tmp_path / "t.csv", fitted)
     assert export(fitted, X, y) == export(fitted, table, [0, 1] * 10)
 
 
@@ -253,7 +253,7 @@ def test_labels_are_of_the_classes_type(labels: list[Any], cells: list[str], tmp
     lines = [f"{x},{cells[x % 2]}" for x in range(20)]
     (tmp_path / "t.csv").write_text("\n".join(["x,label", *lines, ""]))
     for targets in ((), ("label",)):
-        X, y, others = reading.read(tmp_path / "t.csv", fitted, targets)
+        X, y, others, _ = reading.read(tmp_path / "t.csv", fitted, targets)
         assert y is not None
         assert others == []
         assert y.tolist() == labels * 10
@@ -267,7 +267,7 @@ def test_several_targets_are_read_each_as_its_own(tmp_path: Path) -> None:
         table[["x"]], table[["a", "b"]].to_numpy()
     )
     (tmp_path / "t.csv").write_bytes(csv()(table))
-    X, y, others = reading.read(tmp_path / "t.csv", fitted, ["a", "b"])
+    X, y, others, _ = reading.read(tmp_path / "t.csv", fitted, ["a", "b"])
     assert y is not None
     assert y.tolist() == table[["a", "b"]].to_numpy().tolist()
     assert others == ["other"]
@@ -281,7 +281,7 @@ def test_without_names_the_features_are_the_columns_in_order(tmp_path: Path) -> 
     fitted = LogisticRegression(max_iter=5000).fit(table[["u", "v"]].to_numpy(), table["y"])
     for name in ("table.csv", "table.parquet", "table.jsonl"):
         (tmp_path / name).write_bytes(FORMATS[name](table))
-        X, y, _ = reading.read(tmp_path / name, fitted)
+        X, y, _, _ = reading.read(tmp_path / name, fitted)
         assert list(X.columns) == ["u", "v"]
         assert y is not None
         assert load(export(fitted, X, y)).feature_names == ("u", "v")

@@ -5,7 +5,6 @@ of them as a sentence.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 
 from thimble.errors import InvalidInput, Unavailable
-from thimble_infra import aws
+from thimble_infra import aws, aws_answers, stacks
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
@@ -72,7 +71,7 @@ def connect(bucket: str, endpoint: str | None) -> S3Store:
 
     session = boto3.Session()
     if not session.get_credentials():
-        raise Unavailable("there are no AWS credentials; `aws configure` or AWS_PROFILE provides them")
+        raise Unavailable(aws_answers.NO_CREDENTIALS)
     credentials = Boto3CredentialProvider(session)
     region = session.region_name or aws.REGION
     return S3Store(
@@ -85,15 +84,7 @@ def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
     endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint or bucket not in aws.BUCKETS:
         return endpoint
-    port = int(os.environ.get("S3_PORT", "9000"))
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        raise Unavailable(
-            f"no local stack answers on port {port}. Start one with `make run` (S3_PORT says where it "
-            "listens), or name a bucket of a deployed one"
-        ) from None
-    return f"http://127.0.0.1:{port}"
+    return stacks.local().s3_url
 
 
 def keys(bucket: S3Store, prefix: str) -> list[str]:
@@ -112,14 +103,33 @@ def answering(bucket: str, endpoint: str | None) -> Iterator[None]:
     at = f" at {endpoint}" if endpoint else ""
     try:
         yield
-    except (PermissionDeniedError, UnauthenticatedError):
-        raise Unavailable(f"these credentials may not read s3://{bucket}{at}") from None
-    except FileNotFoundError:
-        raise Unavailable(f"there is no bucket {bucket}{at}, or nothing of that name in it") from None
+    except FileNotFoundError as error:
+        if error.filename:  # of this machine
+            raise
+        raise Unavailable(f"{_no_bucket(bucket, at)}, or nothing of that name in it") from None
     except BaseError as error:
-        if "NoSuchBucket" in str(error):  # of a list, whose 404 obstore does not tell from other errors
-            raise Unavailable(f"there is no bucket {bucket}{at}") from None
-        raise Unavailable(f"S3{at} fails at s3://{bucket}: {first_line(error)}") from None
+        raise Unavailable(refusal(bucket, at, error)) from None
+
+
+def refusal(bucket: str, at: str, error: BaseError) -> str:
+    """What S3 says of a bucket, and what to do."""
+    if "NoSuchBucket" in str(error):  # of a list, whose 404 obstore does not tell from other errors
+        return f"{_no_bucket(bucket, at)}: `aws s3 ls` lists those that are there"
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return (
+            f"these credentials may not read s3://{bucket}{at}: "
+            "`aws sts get-caller-identity` says whose they are"
+        )
+    if "redirect" in str(error) or "AuthorizationHeaderMalformed" in str(error):
+        return (
+            f"s3://{bucket} is in another region than {stacks.region()}: AWS_DEFAULT_REGION names its own, "
+            f"which `aws s3api get-bucket-location --bucket {bucket}` says"
+        )
+    return f"S3{at} fails at s3://{bucket}: {first_line(error)}"
+
+
+def _no_bucket(bucket: str, at: str) -> str:
+    return f"there is no bucket {bucket}{at}"
 
 
 def first_line(error: BaseError) -> str:

@@ -1,8 +1,13 @@
 """`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
 
+from __future__ import annotations
+
+import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,16 +17,17 @@ import orjson
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from thimble import store
-from thimble.errors import Gone, InvalidInput, InvalidModel
+from thimble.errors import Gone, InvalidInput
 from thimble.files.jobs import FileOptions, ResultPaths, Summary, result_paths
-from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
 from thimble.store import ObjectVersion
 from thimble.tables.formats import named
-from thimble_infra import buckets, drop_report
+from thimble_infra import buckets, drop_report, given, inputs, interrupts, outputs
 from thimble_infra.drop_report import Outcome
-from thimble_infra.inputs import Found, Placed, check_places, left_out, readable
+from thimble_infra.given import Given
+from thimble_infra.inputs import Found, Placed, check_places, left_out, readable, refuse_results
 from thimble_infra.processes import Task, pool, usual, whole
+from thimble_infra.stacks import Registry
 
 MANY_BYTES = 128 << 20  # for which it pays to start processes
 REJECTIONS = 64 << 10  # bytes of the rejections to look at, for the first few
@@ -69,6 +75,7 @@ class Asked:
             keys = [prefix]
         else:
             self.folders.append(uri)
+            refuse_results(uri, keys)
             self.skipped += [key for key in keys if not readable(key)]
             keys = [key for key in keys if readable(key)]
         for key in keys:
@@ -80,42 +87,101 @@ def classify(
     *,
     output: str,
     model: str,
+    registry: Registry,
     options: FileOptions,
     processes: int | None = None,
-    endpoint_url: str | None = None,
+    as_json: bool = False,
 ) -> bool:
     """Classify files, folders and S3 prefixes, and show what became of them; whether none was refused."""
-    asked = Asked(endpoint_url)
-    for file in files:
-        asked.add(file)
-    inputs = asked.inputs
-    if not inputs:
-        left = f" ({left_out(asked.skipped)})" if asked.skipped else ""
-        raise InvalidInput(f"there is no file to classify in {', '.join(files)}{left}")
-    document = _document(model, endpoint_url)
-    loaded = _loaded(document, model)
-    outputs = _outputs(output, endpoint_url, alone=len(inputs) == 1 and not asked.folders)
-    check_places([outputs.placed(found) for found in inputs], asked.folders)
-    _check_name(outputs, inputs)
-    tasks = [
-        Task(found.place, _source(found), outputs.store, outputs.paths(found), options) for found in inputs
+    with inputs.named(files) as named, _place(output) as place:
+        asked = Asked(registry.endpoint_url)
+        for file, given_as in zip(named, files, strict=True):
+            asked.add(file)
+            if given_as == inputs.STANDARD_INPUT:
+                asked.inputs[-1] = replace(asked.inputs[-1], shown="standard input")
+        if not asked.inputs:
+            left = f" ({left_out(asked.skipped)})" if asked.skipped else ""
+            raise InvalidInput(f"there is no file to classify in {', '.join(files)}{left}")
+        document = given.model(model, registry)
+        loaded = document.loaded()
+        alone = len(asked.inputs) == 1 and not asked.folders
+        if outputs.is_standard(output) and not alone:
+            raise InvalidInput("standard output takes one result: name a folder for those of several files")
+        to = _outputs(place, registry.endpoint_url, alone)
+        check_places([to.placed(found) for found in asked.inputs], asked.folders)
+        _check_name(to, asked.inputs)
+        to.check()
+        standard = outputs.is_standard(output)
+        most = sys.maxsize if standard else REJECTIONS
+        outcomes = _outcomes(asked, to, options, document, loaded, processes or usual(), most)
+        if standard and not outcomes[0].error:
+            _copy(Path(place))
+            outcomes[0].places = ["standard output"]
+        drop_report.show(outcomes, asked.skipped, as_json=as_json, beside=standard)
+        return not any(outcome.error for outcome in outcomes)
+
+
+@contextmanager
+def _place(output: str) -> Iterator[str]:
+    """Where the result goes first: standard output is given a whole one."""
+    if not outputs.is_standard(output):
+        yield output
+        return
+    with tempfile.TemporaryDirectory(prefix="thimble-") as folder:
+        yield str(Path(folder, "result"))
+
+
+def _copy(result: Path) -> None:
+    with result.open("rb") as file:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+
+
+def _outcomes(
+    asked: Asked,
+    to: Outputs,
+    options: FileOptions,
+    document: Given,
+    loaded: Classifier,
+    processes: int,
+    most: int,
+) -> list[Outcome]:
+    with _staging(to) as staging:
+        tasks = [
+            Task(found.place, _source(found), to.store, to.paths(found), options, to.here, staging)
+            for found in asked.inputs
+        ]
+        try:
+            summaries = _summaries(tasks, document, loaded, processes)
+        except KeyboardInterrupt:
+            print(
+                "thimble: stopped; files that have a summary are done, and left alone next time",
+                file=sys.stderr,
+            )
+            raise
+    return [
+        _outcome(task, found, to, summary, most)
+        for task, found, summary in zip(tasks, asked.inputs, summaries, strict=True)
     ]
+
+
+@contextmanager
+def _staging(to: Outputs) -> Iterator[Path | None]:
+    """A folder beside the results, if they are here: until one is whole, what lay in its place stays."""
+    if to.here is None:
+        yield None
+        return
+    to.here.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".thimble-", dir=to.here))
+    interrupts.leftovers.add(folder)
     try:
-        summaries = _summaries(tasks, document, loaded, processes or usual())
-    except KeyboardInterrupt:
-        print(
-            "thimble: stopped; files that have a summary are done, and left alone next time", file=sys.stderr
-        )
-        raise
-    outcomes = [
-        _outcome(task, found, outputs, summary)
-        for task, found, summary in zip(tasks, inputs, summaries, strict=True)
-    ]
-    drop_report.show(outcomes, asked.skipped)
-    return not any(outcome.error for outcome in outcomes)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        interrupts.leftovers.discard(folder)
 
 
-def _summaries(tasks: list[Task], document: bytes, loaded: Classifier, processes: int) -> list[Summary]:
+def _summaries(tasks: list[Task], document: Given, loaded: Classifier, processes: int) -> list[Summary]:
     """By several processes, if there is enough for them to do."""
     size = sum(task.source.size for task in tasks)
     with drop_report.reading(size) as advance:
@@ -123,28 +189,6 @@ def _summaries(tasks: list[Task], document: bytes, loaded: Classifier, processes
             with pool(processes, document) as workers:
                 return workers.summaries(tasks, advance)
         return [whole(task, loaded, advance) for task in tasks]
-
-
-def _document(model: str, endpoint_url: str | None) -> bytes:
-    if model.startswith("s3://"):
-        bucket, key = _split(model)
-        with buckets.reading(bucket, endpoint_url) as found:
-            return bytes(obstore.get(found, key).bytes())
-    return store.read(model) if "://" in model else Path(model).read_bytes()
-
-
-def _loaded(document: bytes, model: str) -> Classifier:
-    try:
-        return classifier.load(document)
-    except InvalidModel:
-        from thimble_model.unsupported import (
-            refusing,
-            require_document,
-        )  # only here: scikit-learn comes with it
-
-        require_document(document, model)
-        with refusing(model):
-            raise
 
 
 def _split(uri: str) -> tuple[str, str]:
@@ -167,9 +211,19 @@ class Outputs:
         if self.root.startswith("s3://"):
             bucket = self.root.removeprefix("s3://")
             return buckets.connect(bucket, buckets.endpoint_of(bucket, self.endpoint_url))
-        if any(path.is_file() for path in (Path(self.root), *Path(self.root).absolute().parents)):
-            raise InvalidInput(f"{self.root} is to be a folder, and there is a file in its place")
         return LocalStore(Path(self.root).absolute(), mkdir=True)
+
+    def check(self) -> None:
+        """InvalidInput where a result could not be written after all the work."""
+        if self.here is None:
+            return
+        if self.alone:
+            outputs.require_regular(self.here / self.alone.result)
+        outputs.check_folder(self.here)
+
+    @property
+    def here(self) -> Path | None:
+        return None if self.root.startswith("s3://") else Path(self.root).absolute()
 
     def paths(self, found: Input) -> ResultPaths:
         folder = f"{self.folder}/{found.name}".lstrip("/")
@@ -193,16 +247,16 @@ def _outputs(output: str, endpoint_url: str | None, alone: bool) -> Outputs:
     return Outputs(str(path.parent), None, alone=beside)
 
 
-def _check_name(outputs: Outputs, inputs: Sequence[Input]) -> None:
+def _check_name(to: Outputs, inputs: Sequence[Input]) -> None:
     """InvalidInput for a file's name that says another format than its result has: the input's."""
-    if outputs.alone is None:
+    if to.alone is None:
         return
-    given, told = named(inputs[0].path), named(outputs.alone.result)
+    given, told = named(inputs[0].path), named(to.alone.result)
     tables = {"csv", "tsv"}  # which are told apart by what is in them
     alike = given.format == told.format or {given.format, told.format} <= tables
     if told.format and not (alike and given.compression == told.compression):
         raise InvalidInput(
-            f"a result has its input's format, and the name {outputs.alone.result} says another: "
+            f"a result has its input's format, and the name {to.alone.result} says another: "
             f"let it end in {given.extension}"
         )
 
@@ -217,17 +271,19 @@ def _source(found: Input) -> ObjectVersion:
         raise InvalidInput(f"{found.shown} is gone") from None
 
 
-def _outcome(task: Task, found: Input, outputs: Outputs, summary: Summary) -> Outcome:
+def _outcome(task: Task, found: Input, to: Outputs, summary: Summary, most: int) -> Outcome:
+    if "kept" in summary:
+        return Outcome(found.name, summary, source=found.shown, kept=to.shown(summary["kept"]))
     kinds = ["result", "rejected"] if summary.get("rejections") else ["result"]
-    places = [outputs.shown(summary[kind]) for kind in kinds if kind in summary]
-    rejections = _first_rejections(task.results, summary)
+    places = [to.shown(summary[kind]) for kind in kinds if kind in summary]
+    rejections = _first_rejections(task.results, summary, most)
     return Outcome(found.name, summary, rejections, places, source=found.shown)
 
 
-def _first_rejections(results: ObjectStore, summary: Summary) -> list[dict[str, Any]]:
+def _first_rejections(results: ObjectStore, summary: Summary, most: int) -> list[dict[str, Any]]:
     if not summary.get("rejections"):
         return []
     size = obstore.head(results, summary["rejected"])["size"]
-    text = bytes(obstore.get_range(results, summary["rejected"], start=0, end=min(size, REJECTIONS)))
+    text = bytes(obstore.get_range(results, summary["rejected"], start=0, end=min(size, most)))
     whole = text if len(text) == size else text.rpartition(b"\n")[0]
     return [orjson.loads(line) for line in whole.splitlines()]

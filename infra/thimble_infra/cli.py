@@ -1,21 +1,25 @@
 """The command line: thin commands that call functions of `model` and `infra`, and nothing else.
 
 Imports that cost time (scikit-learn, boto3, polars, moto) stay inside the commands: `--help` is quick.
-An error of ours, and a file that is not there, end a command with one sentence on stderr and exit code 1.
+How every command ends is said in one place, `endings`; how it is given a model, an input, an output and a
+stack in `given`, `inputs`, `outputs` and `stacks`.
 """
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperArgument, TyperGroup
 
-from thimble.errors import ThimbleError
+from thimble_infra import endings, interrupts
+
+if TYPE_CHECKING:
+    from thimble_infra.versions import Keeper
 
 
 class Commands(TyperGroup):
-    """The group of all commands, and the one place where an error becomes a sentence."""
+    """The group of all commands."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
@@ -25,34 +29,20 @@ class Commands(TyperGroup):
         return command
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ThimbleError as error:
-            sentence = str(error)
-        except OSError as error:
-            if error.filename is None:  # none of the caller's files: a fault of ours
-                raise
-            sentence = _of_file(error)
-        typer.echo(f"thimble: {sentence}", err=True)
-        raise typer.Exit(1)
-
-
-def _of_file(error: OSError) -> str:
-    path = Path(os.fsdecode(error.filename))
-    if isinstance(error, FileNotFoundError):
-        return f"there is no file {path}" if path.parent.is_dir() else f"there is no folder {path.parent}"
-    if isinstance(error, IsADirectoryError):
-        return f"{path} is a folder"
-    return f"{path}: {error.strerror}"
+        with interrupts.ending():
+            code = endings.ended(lambda: super(Commands, self).invoke(ctx))
+        if code:
+            raise typer.Exit(code)
 
 
 # Plain help and plain tracebacks: the same words on a terminal, in a pipe and in a log.
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done; 1 the data, a model or a file is at fault; 2 the command was typed wrongly; "
+    "3 a store, a stack or the machine does not answer; 130 ended by Ctrl-C.",
 )
 
 
@@ -67,9 +57,49 @@ EndpointUrl = Annotated[
         envvar="AWS_ENDPOINT_URL_S3",
         metavar="URL",
         help="Where S3 listens.",
-        show_default="the local stack, at S3_PORT or 9000, for its own buckets, AWS for others",
+        show_default="the local stack that runs (S3_PORT chooses one) for its own buckets, AWS for others",
     ),
 ]
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        envvar="THIMBLE_STACK",
+        metavar="NAME",
+        help="A deployed stack, by its CloudFormation name.",
+        show_default="the local one",
+    ),
+]
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        "--to",
+        metavar="S3-URI",
+        help="The registry: s3://BUCKET (its folder 'models'), or s3://BUCKET/FOLDER.",
+        show_default="the stack's",
+    ),
+]
+Inbox = Annotated[
+    str | None,
+    typer.Option(
+        metavar="S3-URI",
+        help="The inbox: s3://BUCKET or s3://BUCKET/PREFIX.",
+        show_default="the stack's",
+    ),
+]
+Results = Annotated[
+    str | None,
+    typer.Option(
+        metavar="S3-URI",
+        help="The results bucket.",
+        show_default="the stack's; or the inbox's name with 'results' for 'inbox'",
+    ),
+]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="MODEL.json, NAME, NAME@VERSION or -.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for a script.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A published model.")]
 
 
 @app.command()
@@ -96,6 +126,21 @@ def run(
             metavar="MODEL.json",
         ),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Keep published models and results here, and begin with what it holds."
+        ),
+    ] = None,
+    cors_allow_origin: Annotated[
+        str,
+        typer.Option(
+            envvar="CORS_ALLOW_ORIGIN",
+            metavar="ORIGIN",
+            help="An origin whose pages may call, such as http://localhost:3000, or * for any.",
+            show_default="none",
+        ),
+    ] = "",
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show the functions' own log here, not in a file.")
     ] = False,
@@ -110,11 +155,31 @@ def run(
     Examples:
       thimble run
       thimble run --model my-model.json
+      thimble run --keep stack/ --cors-allow-origin http://localhost:3000
       PORT=8080 S3_PORT=9100 thimble run
     """
     from thimble_infra import local
 
-    local.run(port=port, s3_port=s3_port, s3_host=s3_host, model=model, verbose=verbose)
+    interrupts.leave()
+    os.environ["CORS_ALLOW_ORIGIN"] = cors_allow_origin
+    local.run(port=port, s3_port=s3_port, s3_host=s3_host, model=model, keep=keep, verbose=verbose)
+
+
+@app.command()
+def status(stack: Stack = None, endpoint_url: EndpointUrl = None, json: Json = False) -> None:
+    """Show what runs: models, the queue, the newest files.
+
+    A file is waiting, in ranges (how many are done), done, refused (and why) or given up. Of a local stack
+    also what the API was asked, how canaries and shadows fared, and the drift of the last minute.
+
+    \b
+    Examples:
+      thimble status
+      thimble status --stack thimble --json
+    """
+    from thimble_infra import status as looking
+
+    looking.show(stack, endpoint_url, as_json=json)
 
 
 @app.command()
@@ -145,81 +210,101 @@ def serve(
 
 @app.command()
 def drop(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or folders of files.")],
-    to: Annotated[
-        str, typer.Option(metavar="S3-URI", help="The inbox: s3://BUCKET or s3://BUCKET/PREFIX.")
-    ] = "s3://thimble-inbox",
-    results: Annotated[
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Files, folders of files, or - for standard input.")
+    ],
+    model: Annotated[
         str | None,
         typer.Option(
-            metavar="S3-URI",
-            help="The results bucket.",
-            show_default="the inbox's name with 'results' for 'inbox'",
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="NAME, NAME@VERSION or a published MODEL.json.",
+            show_default="what the first folder names, or the default",
         ),
     ] = None,
+    to: Inbox = None,
+    results: Results = None,
     parts: Annotated[
         str | None,
         typer.Option(
             metavar="S3-URI",
             help="The parts bucket, where the progress of a file that is split can be seen.",
-            show_default="the inbox's name with 'parts' for 'inbox'",
+            show_default="the stack's; or the inbox's name with 'parts' for 'inbox'",
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="Download the results into this folder."),
     ] = None,
-    endpoint_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AWS_ENDPOINT_URL_S3",
-            metavar="URL",
-            help="Where S3 listens.",
-            show_default="the local stack, at S3_PORT or 9000, for its own inbox, AWS for any other",
-        ),
-    ] = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait for the results.")
     ] = 900,
+    json: Json = False,
 ) -> None:
     """Drop files into the inbox, and show what became of them.
 
     A file comes back with all its columns and the answers beside them; every record that could not be
-    classified is listed with its line and the reason. Exit code 1 when a whole file was refused.
+    classified is listed with its line and the reason. A folder keeps its name, and the first folder of a key
+    names the model: --model puts one before it. Exit code 1 when a whole file was refused.
 
     \b
     Examples:
-      thimble drop iris.csv                                   into the local stack (make run)
-      thimble drop monday/ tuesday.jsonl -o answers           a folder and a file; results into answers/
-      thimble drop iris.csv --to s3://my-inbox/2024           a deployed stack, with your AWS credentials
+      thimble drop iris.csv                                   into the local stack (thimble run)
+      thimble drop monday/ --model iris -o answers            a folder; results into answers/
+      thimble drop iris.csv --stack thimble                   a deployed stack, with your AWS credentials
     """
     from thimble_infra import drop as dropping
 
-    if not dropping.drop(
-        files,
-        to=to,
-        results=results,
-        parts=parts,
-        output=output,
-        endpoint_url=endpoint_url,
-        timeout=timeout,
-    ):
+    door = dropping.door(to, results, parts, stack, endpoint_url)
+    if not dropping.drop(files, door, output=output, timeout=timeout, model=model, as_json=json):
         raise typer.Exit(1)
+
+
+@app.command()
+def fetch(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Of the file in the inbox, as drop shows it.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Where it goes; - prints the result alone."),
+    ] = Path("answers"),
+    to: Inbox = None,
+    results: Results = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
+    json: Json = False,
+) -> None:
+    """Download a result, its rejections and its summary.
+
+    \b
+    Examples:
+      thimble fetch iris/may.csv -o answers
+      thimble fetch iris/may.csv --stack thimble -o - > may.csv
+    """
+    from thimble_infra import fetching
+    from thimble_infra.drop import door
+
+    fetching.fetch(key, door(to, results, None, stack, endpoint_url), output, as_json=json)
 
 
 @app.command()
 def classify(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Files, folders, or s3://BUCKET/PREFIX.")
+        list[str], typer.Argument(metavar="FILE", help="Files, folders, s3://BUCKET/PREFIX, or -.")
     ],
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="The result; of several files, a folder or an S3 prefix."
+            "--output", "-o", metavar="OUT", help="The result, or -; of several files, a folder or S3 prefix."
         ),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", metavar="MODEL.json", help="The model document, here or in S3.")
+        str,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="MODEL.json, NAME, NAME@VERSION, s3://BUCKET/KEY or -."
+        ),
     ],
     max_rejected_share: Annotated[
         float,
@@ -269,7 +354,10 @@ def classify(
             show_default="found",
         ),
     ] = "",
+    at: Registry = None,
+    stack: Stack = None,
     endpoint_url: EndpointUrl = None,
+    json: Json = False,
 ) -> None:
     """Classify files on this machine, without a server.
 
@@ -277,19 +365,29 @@ def classify(
     From 128 MB on, several processes share the work: files side by side, a large one in ranges.
 
     The rejections and the summary lie beside the result. A file that is classified already, by this model, is
-    left alone. Exit code 1 when a whole file was refused.
+    left alone. Exit code 1 when a whole file was refused; the result of an earlier run then stays.
 
     \b
     Examples:
       thimble classify iris.csv -o answers.csv --model model/iris.json
+      thimble classify - -o - --model iris < iris.csv > answers.csv
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
     from thimble.files.jobs import FileOptions
     from thimble_infra import classifying
+    from thimble_infra.stacks import registry
 
+    if json and output == "-":
+        raise typer.BadParameter("--json and -o - both want standard output: name a file for the result")
     options = FileOptions(max_rejected_share, delimiter, quote, header)
     if not classifying.classify(
-        files, output=output, model=model, options=options, processes=processes, endpoint_url=endpoint_url
+        files,
+        output=output,
+        model=model,
+        registry=registry(at, stack, endpoint_url),
+        options=options,
+        processes=processes,
+        as_json=json,
     ):
         raise typer.Exit(1)
 
@@ -298,12 +396,28 @@ def classify(
 def drift(
     results: Annotated[
         list[str],
-        typer.Argument(metavar="RESULT", help="Results, summaries, folders of them, or s3://BUCKET/PREFIX."),
+        typer.Argument(metavar="RESULT", help="Results, summaries, folders, s3://BUCKET/PREFIX, or -."),
     ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Of this one alone: MODEL.json, NAME or NAME@VERSION.",
+            show_default="each apart",
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="REPORT.html", help="Write a page with plots too.")
     ] = None,
+    fail_on_drift: Annotated[
+        bool, typer.Option("--fail-on-drift", help="End with exit code 1 where something has drifted.")
+    ] = False,
+    at: Registry = None,
+    stack: Stack = None,
     endpoint_url: EndpointUrl = None,
+    json: Json = False,
 ) -> None:
     """How far classified rows have moved from the training data.
 
@@ -312,16 +426,22 @@ def drift(
     \b
     Examples:
       thimble drift answers.csv
-      thimble drift answers/ --html report.html
-      thimble drift s3://my-results/2024/ --html report.html
+      thimble drift answers/ --html report.html --fail-on-drift
+      thimble drift s3://my-results/2024/ --json
     """
     from thimble_infra import drift_files
+    from thimble_infra.stacks import registry
 
-    drift_files.show(results, html, endpoint_url)
+    if json and str(html) == "-":
+        raise typer.BadParameter("--json and --html - both want standard output: name a file for the page")
+    where = registry(at, stack, endpoint_url)
+    still = drift_files.show(results, html, where, model=model, as_json=json)
+    if fail_on_drift and not still:
+        raise typer.Exit(1)
 
 
 Output = Annotated[
-    Path, typer.Option("--output", "-o", metavar="MODEL.json", help="Where the document goes.")
+    Path, typer.Option("--output", "-o", metavar="MODEL.json", help="Where the document goes; or -.")
 ]
 
 
@@ -344,9 +464,9 @@ def train_iris(
     Example:
       thimble train-iris -o iris.json --estimator iris.joblib --data iris.csv
     """
-    from thimble_model import commands
+    from thimble_infra import modelling
 
-    commands.train("iris", output, estimator, data)
+    modelling.train("iris", output, estimator, data)
 
 
 @app.command()
@@ -361,9 +481,9 @@ def train_penguins(
     Example:
       thimble train-penguins -o penguins.json --data penguins.csv
     """
-    from thimble_model import commands
+    from thimble_infra import modelling
 
-    commands.train("penguins", output, estimator, data)
+    modelling.train("penguins", output, estimator, data)
 
 
 @app.command()
@@ -376,20 +496,26 @@ def train_digits(
     Example:
       thimble train-digits -o digits.json
     """
-    from thimble_model import commands
+    from thimble_infra import modelling
 
-    commands.train("digits", output, estimator, data)
+    modelling.train("digits", output, estimator, data)
 
 
 @app.command()
 def export(
-    estimator: Annotated[Path, typer.Argument(metavar="ESTIMATOR.joblib", help="A joblib or pickle file.")],
+    estimator: Annotated[
+        Path, typer.Argument(metavar="ESTIMATOR.joblib", help="A joblib or pickle file, or -.")
+    ],
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Training rows, for names, examples and scores.")
     ] = None,
     target: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="The labels' column; several for a multilabel estimator."),
+    ] = None,
+    holdout: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rows with labels that were not trained on, scored apart."),
     ] = None,
     output: Output = Path("model.json"),
     name: Annotated[
@@ -402,59 +528,85 @@ def export(
     Training rows may be in every format that is classified; - is standard input.
 
     \b
-    Example:
+    Examples:
       thimble export iris.joblib --data iris.csv -o iris.json
+      thimble export churn.joblib --data train.csv --holdout test.csv --target churned -o churn.json
     """
-    from thimble_model import commands
+    from thimble_infra import modelling
 
-    commands.export(estimator, data, target or [], output, name or output.stem)
+    modelling.export(estimator, data, target or [], holdout, output, name or _stem(output))
+
+
+def _stem(output: Path) -> str:
+    return "model" if str(output) == "-" else output.stem
 
 
 @app.command()
 def check(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.json")],
+    model: Model,
     estimator: Annotated[
         Path | None, typer.Option(metavar="E.joblib", help="The estimator, to compare size and answers.")
     ] = None,
     data: Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to compare on.")] = None,
+    at: Registry = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
+    json: Json = False,
 ) -> None:
-    """Load a document as the functions do, and show its card.
+    """Load a model as the functions do; compare its estimator.
 
     Exit code 1 when it would be refused, or does not answer as the estimator does.
 
     \b
     Examples:
-      thimble check iris.json
       thimble check iris.json --estimator iris.joblib --data iris.csv
+      thimble check iris@023347574811 --estimator iris.joblib --data iris.csv
     """
-    from thimble_model import commands
+    from thimble_infra import modelling
+    from thimble_infra.stacks import registry
 
-    commands.check(model, estimator, data)
+    modelling.check(model, registry(at, stack, endpoint_url), estimator, data, json)
 
 
-Registry = Annotated[
-    str,
-    typer.Option(
-        "--at",
-        "--to",
-        metavar="S3-URI",
-        help="The registry: s3://BUCKET (its folder 'models'), or s3://BUCKET/FOLDER.",
-        show_default="the local stack's",
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A published model.")]
-LOCAL_REGISTRY = "s3://thimble-models"
+@app.command()
+def card(
+    model: Model,
+    at: Registry = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
+    json: Json = False,
+) -> None:
+    """Show what a model takes, answers, and learnt from.
+
+    \b
+    Examples:
+      thimble card iris.json
+      thimble card iris@023347574811 --stack thimble
+    """
+    from thimble_infra import modelling
+    from thimble_infra.stacks import registry
+
+    modelling.check(model, registry(at, stack, endpoint_url), None, None, json)
+
+
+def _keeper(
+    at: str | None, stack: str | None, endpoint_url: str | None, as_json: bool, dry_run: bool = False
+) -> "Keeper":
+    from thimble_infra.stacks import registry
+    from thimble_infra.versions import Keeper
+
+    return Keeper(registry(at, stack, endpoint_url), dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
 def publish(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.json")],
+    model: Model,
     name: Annotated[
         str | None,
         typer.Option("--as", metavar="NAME", help="The model's name.", show_default="the document's"),
     ] = None,
-    to: Registry = LOCAL_REGISTRY,
+    to: Registry = None,
+    stack: Stack = None,
     estimator: Annotated[
         Path | None,
         typer.Option(metavar="E.joblib", help="The estimator: publish only what answers as it does."),
@@ -472,6 +624,7 @@ def publish(
     ] = False,
     endpoint_url: EndpointUrl = None,
     dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Publish a document that is sound, and make it current.
 
@@ -480,40 +633,45 @@ def publish(
 
     \b
     Examples:
-      thimble publish iris.json                                into the local stack (make run)
-      thimble publish model.json --as churn --to s3://my-stack-models-123456789012-eu-west-1
+      thimble publish iris.json                                into the local stack (thimble run)
+      thimble publish model.json --as churn --stack thimble
       thimble publish iris.json --estimator iris.joblib --data iris.csv
     """
-    from thimble_infra.versions import Keeper
-
-    keeper = Keeper(to, endpoint_url, dry_run)
+    keeper = _keeper(to, stack, endpoint_url, json, dry_run)
     keeper.publish(model, name, estimator, data, candidate=candidate, replace=replace)
 
 
 @app.command()
-def models(at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
+def models(
+    at: Registry = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
+    json: Json = False,
+) -> None:
     """List the published models: what is current, and on trial.
 
     \b
     Example:
-      thimble models --at s3://my-stack-models-123456789012-eu-west-1
+      thimble models --stack thimble
     """
-    from thimble_infra.versions import Keeper
-
-    Keeper(at, endpoint_url).models()
+    _keeper(at, stack, endpoint_url, json).models()
 
 
 @app.command()
-def versions(name: Name, at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None) -> None:
+def versions(
+    name: Name,
+    at: Registry = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
+    json: Json = False,
+) -> None:
     """List a model's versions, the newest first.
 
     \b
     Example:
       thimble versions iris
     """
-    from thimble_infra.versions import Keeper
-
-    Keeper(at, endpoint_url).versions(name)
+    _keeper(at, stack, endpoint_url, json).versions(name)
 
 
 @app.command()
@@ -525,9 +683,11 @@ def rollback(
             metavar="[VERSION]", help="To this one; its digest or the beginning of it.", show_default=False
         ),
     ] = None,
-    at: Registry = LOCAL_REGISTRY,
+    at: Registry = None,
+    stack: Stack = None,
     endpoint_url: EndpointUrl = None,
     dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Go back: to the version before, or to any other.
 
@@ -539,9 +699,7 @@ def rollback(
       thimble rollback iris
       thimble rollback iris 023347574811
     """
-    from thimble_infra.versions import Keeper
-
-    Keeper(at, endpoint_url, dry_run).rollback(name, version)
+    _keeper(at, stack, endpoint_url, json, dry_run).rollback(name, version)
 
 
 @app.command()
@@ -557,9 +715,11 @@ def canary(
             "--shadow", help="It answers none, and is compared on all: the log counts the differences."
         ),
     ] = False,
-    at: Registry = LOCAL_REGISTRY,
+    at: Registry = None,
+    stack: Stack = None,
     endpoint_url: EndpointUrl = None,
     dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Put a version on trial beside the current one.
 
@@ -574,14 +734,17 @@ def canary(
       thimble canary iris 9f86d081884c --percent 10
       thimble canary iris 9f86d081884c --shadow
     """
-    from thimble_infra.versions import Keeper
-
-    Keeper(at, endpoint_url, dry_run).canary(name, version, percent, shadow)
+    _keeper(at, stack, endpoint_url, json, dry_run).canary(name, version, percent, shadow)
 
 
 @app.command()
 def promote(
-    name: Name, at: Registry = LOCAL_REGISTRY, endpoint_url: EndpointUrl = None, dry_run: DryRun = False
+    name: Name,
+    at: Registry = None,
+    stack: Stack = None,
+    endpoint_url: EndpointUrl = None,
+    dry_run: DryRun = False,
+    json: Json = False,
 ) -> None:
     """Make the version on trial the current one.
 
@@ -589,20 +752,20 @@ def promote(
     Example:
       thimble promote iris
     """
-    from thimble_infra.versions import Keeper
-
-    Keeper(at, endpoint_url, dry_run).promote(name)
+    _keeper(at, stack, endpoint_url, json, dry_run).promote(name)
 
 
 @app.command()
 def diff(
-    one: Annotated[str, typer.Argument(metavar="A", help="MODEL.json, NAME or NAME@VERSION.")],
+    one: Annotated[str, typer.Argument(metavar="A", help="MODEL.json, NAME, NAME@VERSION or -.")],
     other: Annotated[str, typer.Argument(metavar="B", help="The same.")],
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows to compare their answers on.")
     ] = None,
-    at: Registry = LOCAL_REGISTRY,
+    at: Registry = None,
+    stack: Stack = None,
     endpoint_url: EndpointUrl = None,
+    json: Json = False,
 ) -> None:
     """Compare two models: what they are, and how far they agree.
 
@@ -614,5 +777,6 @@ def diff(
       thimble diff iris iris@023347574811
     """
     from thimble_infra import compare
+    from thimble_infra.stacks import registry
 
-    compare.diff(one, other, data, at, endpoint_url)
+    compare.diff(one, other, data, registry(at, stack, endpoint_url), as_json=json)

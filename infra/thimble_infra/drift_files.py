@@ -1,7 +1,8 @@
 """`thimble drift`: how far the rows of classified files have moved, from the summaries beside them."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from rich.text import Text
 
 from thimble.drift import report
 from thimble.errors import InvalidInput
-from thimble_infra import buckets, drift_page
+from thimble_infra import buckets, drift_page, given, inputs, outputs, printing
+from thimble_infra.stacks import Registry
 
 SUMMARY = "summary.json"
 SHOWN = 20  # of the features, those that moved most
@@ -29,20 +31,49 @@ class Drifting:
     report: dict[str, Any]
 
 
-def show(results: Sequence[str], html: Path | None, endpoint_url: str | None = None) -> None:
-    """A table for each model; and as one page with plots."""
-    found = reports(results, endpoint_url)
+def show(
+    results: Sequence[str],
+    html: Path | None,
+    registry: Registry,
+    *,
+    model: str | None = None,
+    as_json: bool = False,
+) -> bool:
+    """A table for each model, and one page with plots; whether none has drifted."""
+    outputs.check_files(html)
+    found = reports(results, registry.endpoint_url)
+    if model:
+        found = _by(model, registry, found)
     if html is not None:
-        html.write_text(drift_page.page([(one.model, one.digest, one.files, one.report) for one in found]))
-    console = Console(highlight=False)
+        page = drift_page.page([(one.model, one.digest, one.files, one.report) for one in found])
+        outputs.write(html, page.encode())
+    if as_json:
+        printing.as_json([asdict(one) for one in found])
+    else:
+        _print_all(found, html)
+    return not any(one.report["drifted"] for one in found)
+
+
+def _print_all(found: Sequence[Drifting], html: Path | None) -> None:
+    standard = html is not None and outputs.is_standard(html)
+    console = Console(highlight=False, stderr=standard)
     if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+        console = Console(highlight=False, width=120, stderr=standard)
     for number, one in enumerate(found):
         if number:
             console.print()
         _print(console, one)
-    if html is not None:
+    if html is not None and not standard:
         console.print(f"\nwrote {html}", markup=False)
+
+
+def _by(model: str, registry: Registry, found: Sequence[Drifting]) -> list[Drifting]:
+    """Of one model alone."""
+    digest = given.model(model, registry).loaded().digest
+    if not (chosen := [one for one in found if one.digest == digest]):
+        others = ", ".join(f"{one.model} ({one.digest[:12]})" for one in found)
+        raise InvalidInput(f"none of these results is by {model} ({digest[:12]}); they are by {others}")
+    return chosen
 
 
 def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Drifting]:
@@ -73,13 +104,29 @@ def _summaries(results: Iterable[str], endpoint_url: str | None) -> Iterator[tup
     for result in results:
         found = list(_in_bucket(result, endpoint_url) if result.startswith("s3://") else _here(result))
         if not found:
-            raise InvalidInput(f"there is no summary of {result}, nor below it")
+            raise InvalidInput(
+                f"there is no summary of {result}, nor below it: name a result of `thimble classify` or "
+                "`thimble drop -o`, or a folder of them"
+            )
         for place, data in found:
-            summary = orjson.loads(data)
+            summary = _summary(place, data)
             yield summary.get("input", {}).get("key", place), summary
 
 
+def _summary(place: str, data: bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{place} is no summary of a result: name results, or folders of them")
+    return found
+
+
 def _here(result: str) -> Iterator[tuple[str, bytes]]:
+    if result == inputs.STANDARD_INPUT:
+        yield from (("standard input", data) for data in _summaries_in(sys.stdin.buffer.read()))
+        return
     path = Path(result)
     if path.is_dir():
         paths = sorted(path.rglob(f"*{SUMMARY}"))
@@ -93,6 +140,16 @@ def _here(result: str) -> Iterator[tuple[str, bytes]]:
             yield str(one), one.read_bytes()
         except OSError as error:
             raise InvalidInput(f"{one} cannot be read: {error.strerror}") from None
+
+
+def _summaries_in(data: bytes) -> Iterator[bytes]:
+    """One summary, or one a line."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        yield from filter(bytes.strip, data.splitlines())
+    else:
+        yield data
 
 
 def _in_bucket(result: str, endpoint_url: str | None) -> Iterator[tuple[str, bytes]]:

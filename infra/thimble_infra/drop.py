@@ -11,11 +11,10 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -25,11 +24,12 @@ from thimble.errors import InvalidInput, Unavailable
 from thimble.files.jobs import result_paths
 from thimble.store import fits
 from thimble.tables.formats import named
-from thimble_infra import aws, drop_report, inputs
-from thimble_infra.buckets import Place, connect, endpoint_of, first_line, is_local, place
+from thimble_infra import drop_report, fitting, given, inputs, outputs, stacks, versions
+from thimble_infra.buckets import Place, connect, endpoint_of, place, refusal
 from thimble_infra.drop_progress import Parts
 from thimble_infra.drop_report import Outcome, Watch
 from thimble_infra.inputs import Found, Placed, check_places
+from thimble_infra.stacks import Registry
 
 PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar
@@ -105,45 +105,113 @@ def _check_key(key: str) -> None:
         raise InvalidInput(f"{key!r} is too long: S3 takes keys of 1,024 bytes, with what results add to it")
 
 
+@dataclass(frozen=True)
+class Door:
+    """The buckets of a stack's second door, and how commands name the stack."""
+
+    inbox: Place
+    answers: Place
+    parts: Place | None
+    registry: Registry
+    option: str = ""
+    by_hand: bool = False  # buckets without the stack that they are of
+
+    def look(self, key: str) -> str:
+        """The command that says what became of a file."""
+        command = f"fetch {shlex.quote(key)}" if self.by_hand else "status"
+        return f"`thimble {command}{self.option}`"
+
+    @property
+    def endpoint(self) -> str | None:
+        return endpoint_of(self.inbox.bucket, self.registry.endpoint_url)
+
+
+def door(
+    to: str | None, results: str | None, parts: str | None, stack: str | None, endpoint_url: str | None
+) -> Door:
+    """By the inbox's URI, or else of a stack."""
+    if to:
+        inbox, option = place(to), f" --to {to}"
+        answers = place(results) if results else results_of(inbox)
+        there = place(parts) if parts else parts_of(inbox)
+        models = _beside(inbox, "models")
+        registry = Registry(f"s3://{(models or inbox).bucket}", "", endpoint_url)
+        return Door(inbox, answers, there, registry, option, by_hand=True)
+    found, option = stacks.find(stack), f" --stack {stack}" if stack else ""
+    return Door(
+        Place(found.inbox, ""),
+        place(results) if results else Place(found.results, ""),
+        place(parts) if parts else Place(found.parts, ""),
+        Registry(f"s3://{found.models}", option, endpoint_url),
+        option,
+    )
+
+
 def drop(
-    files: Sequence[Path],
+    files: Sequence[str],
+    to: Door,
     *,
-    to: str,
-    results: str | None,
     output: Path | None,
-    parts: str | None = None,
-    endpoint_url: str | None,
     timeout: float,
+    model: str | None = None,
+    as_json: bool = False,
 ) -> bool:
     """Upload, wait, report. False when a file was refused; ThimbleError when its fate could not be learnt."""
-    inbox = place(to)
-    answers = place(results) if results else results_of(inbox)
+    with inputs.named(files) as names:
+        paths = [Path(name) for name in names]
+        return _drop(paths, to, output, timeout, model, as_json)
+
+
+def _drop(
+    files: Sequence[Path], to: Door, output: Path | None, timeout: float, model: str | None, as_json: bool
+) -> bool:
+    inbox, answers = to.inbox, to.answers
     found = inputs.below(files)
+    if model:
+        inbox = replace(inbox, prefix=f"{inbox.prefix}/{_folder(model, to.registry)}".lstrip("/"))
     dropped = collect(found, inbox)
     if output:
         folders = [str(path) for path in files if path.is_dir()]
         check_places([_placed(file, answers, output) for file in dropped], folders)
-    endpoint = endpoint_of(inbox.bucket, endpoint_url)
+        outputs.check_folder(output.absolute())
+    endpoint = to.endpoint
     with _sentences(inbox, answers, endpoint), _leaving(dropped, inbox):
         source, target = connect(inbox.bucket, endpoint), connect(answers.bucket, endpoint)
         with drop_report.uploading(sum(file.size for file in dropped)) as advance:
             for file in dropped:
                 _upload(source, file, advance)
-        there = place(parts) if parts else parts_of(inbox)
-        progress = Parts(connect(there.bucket, endpoint), there.prefix) if there else None
+        progress = Parts(connect(to.parts.bucket, endpoint), to.parts.prefix) if to.parts else None
         with drop_report.waiting(len(dropped)) as watch:
             look = partial(_look, source, target, answers)
             _follow(look, dropped, time.monotonic() + timeout, watch, progress)
-        outcomes = [_outcome(target, answers, file, output, endpoint) for file in dropped if file.summary]
-    drop_report.show(outcomes, found.skipped)
+        outcomes = [_outcome(target, to, file, output) for file in dropped if file.summary]
+    for file, outcome in zip([file for file in dropped if file.summary], outcomes, strict=True):
+        if outcome.error:
+            outcome.advice = fitting.advice(file.path, outcome, to.registry, f"{{}} --model {{}}{to.option}")
+    drop_report.show(outcomes, found.skipped, as_json=as_json)
     if gone := [file.name for file in dropped if file.overwritten]:
         raise Unavailable(
             f"overwritten in the inbox before it was classified: {', '.join(gone)}; the result is of what "
-            f"lies in s3://{inbox.bucket} now"
+            f"lies in s3://{inbox.bucket} now: drop the file again"
         )
     if late := [file.name for file in dropped if not file.settled]:
-        raise Unavailable(_late(late, timeout, inbox, endpoint))
+        raise Unavailable(_late(late, timeout, inbox, to.look(late[0])))
     return not any(outcome.error for outcome in outcomes)
+
+
+def _folder(model: str, registry: Registry) -> str:
+    """The first folder of a key, which chooses the model: NAME, or NAME@VERSION."""
+    document = given.model(model, registry)
+    if document.name:
+        return model
+    loaded = document.loaded()
+    keeper = versions.Keeper(registry)
+    if loaded.digest not in keeper.digests(loaded.name):
+        raise InvalidInput(
+            f"{document.shown} is not published, and files are classified by what is: "
+            f"`thimble publish {model} --candidate{registry.option}` makes it a version"
+        )
+    return f"{loaded.name}@{loaded.digest[:12]}"
 
 
 def _placed(file: Dropped, answers: Place, output: Path) -> Placed:
@@ -219,9 +287,8 @@ def _plain(etag: str | None) -> str:
     return (etag or "").strip('"')
 
 
-def _outcome(
-    store: S3Store, answers: Place, file: Dropped, output: Path | None, endpoint: str | None
-) -> Outcome:
+def _outcome(store: S3Store, to: Door, file: Dropped, output: Path | None) -> Outcome:
+    answers = to.answers
     summary = file.summary or {}
     outcome = Outcome(file.name, summary, source=str(file.path))
     keys = [summary["result"]] if "result" in summary else []
@@ -232,7 +299,7 @@ def _outcome(
     if output:
         _download(store, answers.key(f"{file.key}/summary.json"), output)  # for `thimble drift`
     elif keys:
-        outcome.fetch = _fetch(outcome.places[0], Path(file.name), endpoint)
+        outcome.fetch = _fetch(file.key, to)
     return outcome
 
 
@@ -254,22 +321,15 @@ def _download(store: S3Store, key: str, folder: Path) -> Path:
     return part.rename(path)
 
 
-def _fetch(uri: str, name: Path, endpoint: str | None) -> str:
-    """A line to copy. The local stack's results are readable by anyone on this machine, so curl will do."""
-    file = shlex.quote(f"{name.stem}.result{Path(uri).suffix}")
-    if endpoint and is_local(endpoint):
-        return f"curl -s {shlex.quote(endpoint + '/' + quote(uri.removeprefix('s3://')))} -o {file}"
-    return f"aws s3 cp {shlex.quote(uri)} {file}" + (f" --endpoint-url {endpoint}" if endpoint else "")
+def _fetch(key: str, to: Door) -> str:
+    """A line to copy."""
+    return f"thimble fetch {shlex.quote(key)}{to.option}"
 
 
-def _late(names: Sequence[str], timeout: float, inbox: Place, endpoint: str | None) -> str:
-    if inbox.bucket == aws.INBOX:
-        look = "Look at the functions' log, which the banner of `make run` names"
-    else:
-        look = "Look at the files function's log, and for a message among the dead letters"
+def _late(names: Sequence[str], timeout: float, inbox: Place, look: str) -> str:
     return (
-        f"no summary after {timeout:g} seconds of {', '.join(names)}. {look}. "
-        f"The upload itself is done and lies in s3://{inbox.bucket}"
+        f"no summary after {timeout:g} seconds of {', '.join(names)}: the upload is done and lies in "
+        f"s3://{inbox.bucket}; {look} says what becomes of it"
     )
 
 
@@ -300,4 +360,4 @@ def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[N
             f"these credentials may not write to s3://{inbox.bucket} and read from s3://{answers.bucket}{at}"
         ) from None
     except BaseError as error:
-        raise Unavailable(f"S3{at} fails: {first_line(error)}") from None
+        raise Unavailable(refusal(inbox.bucket, at, error)) from None

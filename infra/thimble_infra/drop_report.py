@@ -1,5 +1,6 @@
 """What `thimble drop` shows: progress on stderr where somebody is watching, the outcome on stdout."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thimble import encodings
+from thimble_infra import printing
 from thimble_infra.inputs import left_out
 
 SHOWN_REJECTIONS = 5
@@ -35,6 +37,8 @@ class Outcome:
     rejections: list[dict[str, Any]] = field(default_factory=list)  # the first few
     places: list[str] = field(default_factory=list)  # of the result, and of the rejections if there are any
     fetch: str | None = None  # a line to copy
+    advice: list[str] = field(default_factory=list)  # what to do about a refusal
+    kept: str = ""  # the result of an earlier run, which a refused file leaves
     source: str = ""  # where the file lies, as a person would write it
 
     @property
@@ -98,22 +102,36 @@ def _bars(*columns: ProgressColumn) -> Progress:
     )
 
 
-def show(outcomes: Sequence[Outcome], skipped: Sequence[str] = ()) -> None:
+def show(
+    outcomes: Sequence[Outcome],
+    skipped: Sequence[str] = (),
+    *,
+    as_json: bool = False,
+    beside: bool = False,
+) -> None:
     """A table with a line a file; then, file by file, what was refused or rejected and where the rest is; at
-    last, what was left out."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(highlight=False, soft_wrap=True, width=1000)  # a pipe is as wide as its lines
+    last, what was left out. `beside` a result on standard output it goes to stderr, with every rejection."""
+    if as_json:
+        printing.as_json({"files": [_as_json(outcome) for outcome in outcomes], "skipped": list(skipped)})
+        return
+    console = printing.console(stderr=beside)
     classified = [outcome for outcome in outcomes if not outcome.error]
     if classified:
         console.print(_table(classified))
     for number, outcome in enumerate(outcomes):
         if classified or number:
             console.print()
-        for line in _details(outcome):
+        for line in _details(outcome, sys.maxsize if beside else SHOWN_REJECTIONS):
             console.print(line, markup=False)
     if skipped:
         console.print(f"\n{left_out(skipped)}", markup=False)
+
+
+def _as_json(outcome: Outcome) -> dict[str, Any]:
+    """The summary, and what a script needs beside it."""
+    places = dict(zip(("result", "rejected"), outcome.places, strict=False))
+    kept = {"kept": outcome.kept} if outcome.kept else {}
+    return {"file": outcome.source or outcome.name, **outcome.summary, **places, **kept}
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
@@ -140,16 +158,21 @@ def _classes(counts: dict[str, int]) -> str:
     return shown + (f", and {len(most) - SHOWN_CLASSES} more" if len(most) > SHOWN_CLASSES else "")
 
 
-def _details(outcome: Outcome) -> Iterator[str]:
+def _details(outcome: Outcome, shown: int) -> Iterator[str]:
+    model = outcome.summary.get("model")  # none, where no model was found for it
+    by = f", by {_model(model)}" if model else ""
     if outcome.error:
-        yield f"{outcome.name} was refused: {outcome.error}"
+        yield f"{outcome.name} was refused{by}: {outcome.error}"
         yield from _conversion(outcome, [outcome.error])
+        yield from (f"  {line}" for line in outcome.advice)
+        if outcome.kept:
+            yield f"  kept      {outcome.kept}, of an earlier run"
         return
-    yield f"{outcome.name}, by {_model(outcome.summary['model'])}"
+    yield f"{outcome.name}{by}"
     unit = "row" if outcome.summary["format"] == "parquet" else "line"
-    for rejection in outcome.rejections[:SHOWN_REJECTIONS]:
+    for rejection in outcome.rejections[:shown]:
         yield f"  {unit} {rejection['line']}: {rejection['reason']}"
-    if (more := outcome.summary["rejections"] - SHOWN_REJECTIONS) > 0 and outcome.rejections:
+    if (more := outcome.summary["rejections"] - shown) > 0 and outcome.rejections:
         yield f"  and {more:,} more"
     yield from _conversion(outcome, [rejection["reason"] for rejection in outcome.rejections])
     for column, reason in outcome.summary.get("left_out", {}).items():

@@ -2,14 +2,21 @@
 out, and said so, if its name begins with a dot or says no format. And whether results leave them in peace.
 """
 
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from thimble.errors import InvalidInput
-from thimble.tables.formats import EXTENSIONS, named
+from thimble.tables import formats
+from thimble.tables.formats import EXTENSIONS, HEAD_BYTES
 
+STANDARD_INPUT = "-"
+STANDARD = "stdin"  # the name that it has as a file
 SHOWN = 5  # names of what was left out
 
 
@@ -31,10 +38,15 @@ class Found:
     def add(self, path: Path) -> None:
         """A file, or all that a folder holds; InvalidInput if there is neither."""
         if path.is_file():
+            path.open("rb").close()  # what may not be read is said before any work
             self.files.append(File(path.parent, path.name, path.name))
         elif path.is_dir():
-            for file in sorted(found for found in path.rglob("*") if found.is_file()):
-                self._add_below(path, file.relative_to(path).as_posix())
+            below = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+            refuse_results(str(path), below)
+            for name in below:
+                self._add_below(path, name)
+        elif path.exists():
+            raise InvalidInput(f"{path} is a device or a pipe, not a file: - is standard input")
         else:
             raise InvalidInput(f"there is no file {path}")
 
@@ -57,10 +69,50 @@ def below(paths: Sequence[Path]) -> Found:
     return found
 
 
+@contextmanager
+def standard_input() -> Iterator[Path]:
+    """Standard input as a file, whose name says the format that its first bytes have."""
+    from thimble_model.sheets import extension_of  # only here: pandas comes with it
+
+    with tempfile.TemporaryDirectory(prefix="thimble-") as folder:
+        unnamed = Path(folder, STANDARD)
+        with unnamed.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        with unnamed.open("rb") as file:
+            extension = extension_of(file.read(HEAD_BYTES))
+        if not extension:
+            raise InvalidInput("standard input is no table: send CSV, JSON, JSON Lines or Parquet")
+        yield unnamed.rename(unnamed.with_suffix(extension))
+
+
+@contextmanager
+def named(files: Sequence[str]) -> Iterator[list[str]]:
+    """The same names, with a file's in place of - for standard input."""
+    if STANDARD_INPUT not in files:
+        yield list(files)
+        return
+    with standard_input() as path:
+        yield [str(path) if file == STANDARD_INPUT else file for file in files]
+
+
+def refuse_results(place: str, names: Sequence[str]) -> None:
+    """InvalidInput for a folder of results: what is in it was classified already."""
+    known = set(names)
+    folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2].startswith("result.")}
+    for name in names:
+        folder, _, last = name.rpartition("/")
+        beside = name.removesuffix(".summary.json")
+        if (last == "summary.json" and folder in folders) or (beside != name and beside in known):
+            raise InvalidInput(
+                f"{place} holds results ({name}), which are classified already: "
+                "name the folder that the files came from"
+            )
+
+
 def readable(below: str) -> bool:
     """Whether a file that nobody named is one to classify, by its path in what was asked for."""
     hidden = any(part.startswith(".") for part in below.split("/"))
-    return not hidden and named(below).format in EXTENSIONS.values()
+    return not hidden and formats.named(below).format in EXTENSIONS.values()
 
 
 def left_out(names: Sequence[str]) -> str:

@@ -24,11 +24,12 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from thimble.errors import InvalidModel, Unavailable
-from thimble_infra import aws
+from thimble_infra import aws, kept, outputs, stacks
 from thimble_infra.apigateway import ApiGateway
 from thimble_infra.invocation import FUNCTIONS, load
 from thimble_infra.listening import listen, url
 from thimble_infra.output import separate
+from thimble_infra.stacks import Note
 
 if TYPE_CHECKING:
     from thimble.inference.classifier import Classifier
@@ -37,9 +38,13 @@ BUNDLED = [Path(__file__).parents[2] / "model" / f"{name}.json" for name in ("ir
 LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
 
 
-def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, verbose: bool) -> None:
+def run(
+    *, port: int, s3_port: int, s3_host: str | None, model: Path | None, keep: Path | None, verbose: bool
+) -> None:
     """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting or running."""
     _require_clone()
+    if keep:
+        outputs.check_folder(keep.absolute())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
@@ -50,7 +55,7 @@ def run(*, port: int, s3_port: int, s3_host: str | None, model: Path | None, ver
         folder = Path(tempfile.mkdtemp(prefix="thimble-"))
         stack.callback(_forget, folder)
         stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
-        _serve(stack, api, s3, folder, [model] if model else BUNDLED, verbose)
+        _serve(stack, api, s3, folder, model, keep, verbose)
 
 
 def _serve(
@@ -58,7 +63,8 @@ def _serve(
     api: socket.socket,
     s3: list[socket.socket],
     folder: Path,
-    models: list[Path],
+    model: Path | None,
+    keep: Path | None,
     verbose: bool,
 ) -> None:
     log = None if verbose else str(folder / "functions.log")
@@ -67,7 +73,7 @@ def _serve(
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
 
-    documents, classifier = _read(models)
+    documents, classifier = _read([model] if model else BUNDLED)
     os.environ["MODEL_NAME"] = next(iter(documents))  # before the children start, who answer by it too
 
     children = Children(stack, log)
@@ -78,12 +84,19 @@ def _serve(
     aws.create_resources(s3_url)
     terminal = sys.stdout
     say = separate(log)  # before the functions' logger is made: it writes where print does
-    _publish(documents)
+    stack.enter_context(kept.keeping(keep, s3_url))
+    _publish(documents, replacing=model is not None)
     children.start("thimble_infra.queue_mapping", s3_url, *([log] if log else []))
 
     gateway = ApiGateway(api, load("api"), say)
     Thread(target=gateway.serve_forever, daemon=True).start()
-    print(banner(classifier, list(documents), api_url, s3_url, folder, log), file=terminal, flush=True)
+    others = stacks.running()
+    stack.enter_context(stacks.noted(Note(os.getpid(), api_url, s3_url, log or "")))
+    print(
+        banner(classifier, list(documents), api_url, s3_url, folder, log, alone=not others),
+        file=terminal,
+        flush=True,
+    )
     raise ChildEnded(children.wait() + (f"; its last words are in {log}" if log else ""))
 
 
@@ -159,19 +172,29 @@ def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
     return {name: data for name, (data, _) in found.items()}, next(iter(found.values()))[1]
 
 
-def _publish(documents: dict[str, bytes]) -> None:
+def _publish(documents: dict[str, bytes], *, replacing: bool) -> None:
+    """Those that are not there yet; what was kept goes on, unless a model was asked for."""
     from thimble.store import Folder
     from thimble_infra import publishing
 
     folder = Folder(os.environ["MODELS_URI"])
     for name, document in documents.items():
-        publishing.publish(folder, publishing.publication(folder, name, document))
+        if replacing or publishing.pointed(folder, name)[0] is None:
+            publishing.publish(folder, publishing.publication(folder, name, document, replace=True))
 
 
 def banner(
-    classifier: "Classifier", names: list[str], api_url: str, s3_url: str, folder: Path, log: str | None
+    classifier: "Classifier",
+    names: list[str],
+    api_url: str,
+    s3_url: str,
+    folder: Path,
+    log: str | None,
+    *,
+    alone: bool = True,
 ) -> str:
     """Lines to copy, with rows that the model at hand knows."""
+    thimble = command(None if alone else s3_url)
     document = classifier.document
     rows = document.examples.rows if document.examples else ((0.0,) * classifier.n_features,)
     return f"""
@@ -181,12 +204,13 @@ Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {class
   Ask it:
     {_curl(api_url, rows[:2], folder)}
 
-  Publish a version of it, or another model: {_thimble(s3_url)} publish MODEL.json
+  Publish a version of it, or another model: {thimble} publish MODEL.json
   Published are {", ".join(names)}.
 
-  Drop a file (CSV, JSON, JSON Lines, Parquet): {_thimble(s3_url)} drop FILE.csv. For example:
-    {_thimble(s3_url)} drop {_example_file(folder, classifier.feature_names, rows)}
+  Drop a file (CSV, JSON, JSON Lines, Parquet): {thimble} drop FILE.csv. For example:
+    {thimble} drop {_example_file(folder, classifier.feature_names, rows)}
 
+  What is going on: {thimble} status
   The functions' log: {log or "here"}
   Ctrl-C stops everything.
 
@@ -202,16 +226,16 @@ def _curl(api_url: str, rows: Sequence[Sequence[object]], folder: Path) -> str:
     return f"curl -s {api_url}/classify -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
-def _thimble(s3_url: str) -> str:
-    """The command as it works in the directory and against the ports at hand."""
-    port = s3_url.rpartition(":")[2]
+def command(s3_url: str | None) -> str:
+    """The command as it works in this directory; with the port, where other local stacks run too."""
     script = Path(sys.argv[0])
     on_path = shutil.which(script.name)
     if on_path and Path(on_path).resolve() == script.resolve():
         script = Path(script.name)
     elif script.resolve().is_relative_to(Path.cwd()):
         script = script.resolve().relative_to(Path.cwd())
-    return ("" if port == "9000" else f"S3_PORT={port} ") + f"{shlex.quote(str(script))}"
+    chosen = f"S3_PORT={s3_url.rpartition(':')[2]} " if s3_url else ""
+    return chosen + shlex.quote(str(script))
 
 
 def _example_file(folder: Path, names: Sequence[str] | None, rows: Sequence[Sequence[object]]) -> Path:

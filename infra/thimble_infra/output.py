@@ -9,17 +9,20 @@ from collections.abc import Callable
 def separate(log: str | None) -> Callable[[str], None]:
     """From now on, what this process prints goes to the file `log` (None: it stays here).
 
-    Returns what prints a line for the person: on a terminal, and otherwise into the log, because a program
-    that waits for the banner may never read on, and a full pipe would stop the service.
+    Returns what prints a line for the person, on a terminal that does not show the log: nothing is said
+    twice.
+    Elsewhere it prints nothing: a program that waits for the banner may never read on, and a full pipe would
+    stop the service.
     """
     here = sys.stdout
     if log:
         sys.stdout = open(log, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
     _log_to_stdout()
-    target = here if here.isatty() else sys.stdout
+    watched = log is not None and here.isatty()
 
     def say(line: str) -> None:
-        print(time.strftime("%H:%M:%S"), line, file=target, flush=True)
+        if watched:
+            print(time.strftime("%H:%M:%S"), line, file=here, flush=True)
 
     return say
 

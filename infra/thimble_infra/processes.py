@@ -7,12 +7,13 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ from obstore.store import LocalStore, ObjectStore
 from thimble.errors import InvalidFile, Unavailable
 from thimble.files import pipeline
 from thimble.files.jobs import FileOptions, Job, ResultPaths, Summary
-from thimble.inference import classifier
 from thimble.inference.classifier import Classifier
 from thimble.split import assemble, range_task, ranges, tasks
 from thimble.split.plan import PartsFolder, Plan, Report
 from thimble.split.ranges import Range
 from thimble.store import ObjectVersion
 from thimble_infra.buckets import first_line
+from thimble_infra.given import Given
 
 RANGE_BYTES = 32 << 20  # of a file that several share; a smaller one is not worth it
 THREADS = 2  # of a process: so many processors it keeps busy, and no more
@@ -44,10 +45,42 @@ class Task:
     results: ObjectStore
     paths: ResultPaths
     options: FileOptions
+    here: Path | None = None  # where the results lie, if not in a bucket
+    staging: Path | None = None  # where those are made, before they take their places
+
+    @property
+    def staged(self) -> Task:
+        return self if self.staging is None else replace(self, results=LocalStore(self.staging))
+
+    def standing(self, model: Classifier) -> Summary | None:
+        """The summary of this very job, if it was done before."""
+        return self.job(model, int).finished_summary()
+
+    def settled(self, summary: Summary) -> Summary:
+        """Put what was made in its place. Of a refused file the result of before stays, if there is one."""
+        if self.here is None or self.staging is None:
+            return summary
+        if put_in_place(self.paths, summary, self.staging, self.here):
+            return summary
+        return {**summary, "kept": self.paths.result}
 
     def job(self, model: Classifier, on_read: Callable[[int], object], **threads: int) -> Job:
         source = self.source._replace(on_read=on_read)
         return Job(self.place, source, model, self.results, self.paths, self.options, **threads)
+
+
+def put_in_place(paths: ResultPaths, summary: Summary, made: Path, here: Path) -> bool:
+    """Whether it was; a refused file leaves the result of before."""
+    if "result" not in summary and (here / paths.result).is_file():
+        return False
+    (here / paths.summary).unlink(missing_ok=True)
+    for path in (paths.rejections, paths.result, paths.summary):
+        (here / path).parent.mkdir(parents=True, exist_ok=True)
+        if (made / path).is_file():
+            (made / path).replace(here / path)
+        else:
+            (here / path).unlink(missing_ok=True)
+    return True
 
 
 class Process:
@@ -57,8 +90,9 @@ class Process:
     read: Any
 
     @classmethod
-    def begin(cls, document: bytes, read: Any) -> None:
-        cls.model, cls.read = classifier.load(document), read
+    def begin(cls, model: Given, read: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's to hear
+        cls.model, cls.read = model.loaded(), read
 
     @classmethod
     def on_read(cls, size: int) -> None:
@@ -81,7 +115,8 @@ def _named(task: Task) -> Iterator[None]:
 def whole(task: Task, model: Classifier, on_read: Callable[[int], object]) -> Summary:
     """In this process."""
     with _named(task):
-        return pipeline.run(task.job(model, on_read))
+        standing = task.standing(model)
+        return standing or task.settled(pipeline.run(task.staged.job(model, on_read)))
 
 
 def _whole(task: Task) -> Summary:
@@ -105,8 +140,14 @@ class Pool:
         """Of several files at a time; `advance` is told how many bytes were read."""
         with ThreadPoolExecutor(self.size) as files:
             done = [files.submit(self._summary, task) for task in tasks]
-            while wait(done, LOOK_SECONDS).not_done:
-                self._tell(advance)
+            try:
+                while wait(done, LOOK_SECONDS).not_done:
+                    self._tell(advance)
+            except KeyboardInterrupt:
+                files.shutdown(wait=False, cancel_futures=True)
+                for process in multiprocessing.active_children():
+                    process.kill()
+                raise
             self._tell(advance)
             return [future.result() for future in done]
 
@@ -116,10 +157,12 @@ class Pool:
         advance(size)
 
     def _summary(self, task: Task) -> Summary:
-        job = task.job(self.model, on_read=int)
+        if standing := task.standing(self.model):
+            return standing
+        job = task.staged.job(self.model, on_read=int)
         if task.source.size < 2 * RANGE_BYTES or not job.splittable:
-            return self.processes.submit(_whole, task).result()
-        return job.finished_summary() or self._shared(task, job)
+            return task.settled(self.processes.submit(_whole, task.staged).result())
+        return task.settled(self._shared(task.staged, job))
 
     def _shared(self, task: Task, job: Job) -> Summary:
         started = time.monotonic()
@@ -155,14 +198,14 @@ def usual() -> int:
 
 
 @contextmanager
-def pool(processes: int, document: bytes) -> Iterator[Pool]:
+def pool(processes: int, model: Given) -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")  # a fork would take polars' threads for granted
     read = context.Value("q", 0)
     before = os.environ.get("POLARS_MAX_THREADS")
     os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # each process reads it at its start
     try:
-        with ProcessPoolExecutor(processes, context, Process.begin, (document, read)) as executor:
-            yield Pool(processes, executor, classifier.load(document), read)
+        with ProcessPoolExecutor(processes, context, Process.begin, (model, read)) as executor:
+            yield Pool(processes, executor, model.loaded(), read)
     finally:
         del os.environ["POLARS_MAX_THREADS"]
         if before is not None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from thimble import spelling
 from thimble.errors import InvalidInput, InvalidModel, NotFound, Unavailable
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import digest
@@ -184,8 +185,10 @@ def pointed(folder: Folder, name: str) -> tuple[Pointer | None, str | None]:
 def published(folder: Folder, name: str) -> tuple[Pointer, str | None]:
     found, etag = pointed(folder, name)
     if found is None:
-        names = ", ".join(folder.folders()[:20]) or "none"
-        raise NotFound(f"no model {name} is published in {folder.uri}; there are: {names}")
+        known = folder.folders()
+        names = ", ".join(known[:20]) or "none"
+        meant = spelling.hint(name, known)
+        raise NotFound(f"no model {name} is published in {folder.uri}{meant}; there are: {names}")
     return found, etag
 
 

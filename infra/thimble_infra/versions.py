@@ -5,27 +5,29 @@ Each says what it did, or in a dry run what it would have done, and what to run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from obstore.exceptions import BaseError
 from rich.table import Table
 
-from thimble.errors import Unavailable
+from thimble.errors import InvalidModel, NotFound, Unavailable
 from thimble.registry.pointer import Pointer
+from thimble.registry.published import load_as
 from thimble.store import Folder
-from thimble_infra import aws, buckets, publishing
+from thimble_infra import buckets, given, printing, publishing
 from thimble_infra.publishing import Move, short
+from thimble_infra.stacks import Registry
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+    from thimble.inference.classifier import Classifier
     from thimble_model.check import Check
 
-LOCAL = f"s3://{aws.MODELS}"
 TAKEN_UP = "running functions take it up within their refresh time (60 seconds, unless set otherwise)"
 WITHOUT = "the same command without --dry-run"
 
@@ -33,15 +35,17 @@ WITHOUT = "the same command without --dry-run"
 class Keeper:
     """A registry, and somebody at a terminal who keeps it."""
 
-    def __init__(self, uri: str, endpoint_url: str | None = None, dry_run: bool = False) -> None:
-        self.folder = folder(uri, endpoint_url)
+    def __init__(self, registry: Registry, *, dry_run: bool = False, as_json: bool = False) -> None:
+        self.registry = registry
+        self.folder = folder(registry.uri, registry.endpoint_url)
         self.dry_run = dry_run
-        self._option = "" if uri == LOCAL else f" --at {uri}"
-        self._console = console()
+        self.as_json = as_json
+        self._option = registry.option
+        self._console = printing.console()
 
     def publish(
         self,
-        path: Path,
+        model: str,
         name: str | None,
         estimator: Path | None,
         data: Path | None,
@@ -49,20 +53,25 @@ class Keeper:
         candidate: bool = False,
         replace: bool = False,
     ) -> None:
-        from thimble_model import commands
+        from thimble_infra import modelling
 
-        found = commands.checked(path, estimator, data)
-        commands.require_sound(found, path)
+        document = given.model(model, self.registry)
+        found = modelling.checked(document, estimator, data)
+        modelling.require_sound(found, document)
         name = publishing.name_of(found.classifier, name)
         with self._answering():
             planned = publishing.publication(
-                self.folder, name, path.read_bytes(), candidate=candidate, replace=replace
+                self.folder, name, document.data, candidate=candidate, replace=replace
             )
             if self.dry_run:
                 new = not publishing.is_there(self.folder, planned)
             else:
                 new = publishing.publish(self.folder, planned)
-        self._say("checked", f"{path}: {_proof(found)}")
+        if self.as_json:
+            place = f"{self.folder.uri}/{planned.path}"
+            self._move_as_json(planned.move, version=planned.version, uri=place, new=new)
+            return
+        self._say("checked", f"{document.shown}: {_proof(found)}")
         done = "would publish" if self.dry_run else "published"
         self._say(done if new else "is there", f"{name} {short(planned.version)}")
         self._say("", f"{self.folder.uri}/{planned.path}")
@@ -76,6 +85,9 @@ class Keeper:
     def models(self) -> None:
         with self._answering():
             found = publishing.models(self.folder)
+        if self.as_json:
+            printing.as_json([{"name": name, **_as_json(at)} for name, at in found])
+            return
         if not found:
             self._say("none", f"no model is published in {self.folder.uri}")
             self._next("thimble publish MODEL.json")
@@ -91,6 +103,18 @@ class Keeper:
         with self._answering():
             found = publishing.versions(self.folder, name)
             at, _ = publishing.pointed(self.folder, name)
+        if self.as_json:
+            printing.as_json(
+                [
+                    {
+                        "version": version.digest,
+                        "published": version.published.isoformat(),
+                        "role": _role(at, version.digest),
+                    }
+                    for version in found
+                ]
+            )
+            return
         table = _table("version", "published", "")
         for version in found:
             table.add_row(short(version.digest), _time(version.published), _role(at, version.digest))
@@ -105,6 +129,38 @@ class Keeper:
             at, _ = publishing.published(self.folder, name)
             digest = publishing.resolved(self.folder, name, version) if version else at.version
             return publishing.document(self.folder, name, digest)
+
+    def digests(self, name: str) -> list[str]:
+        """Of all versions; none where there is no such model."""
+        if not name:
+            return []
+        try:
+            with self._answering():
+                return [version.digest for version in publishing.versions(self.folder, name)]
+        except NotFound:
+            return []
+
+    def described(self) -> list[dict[str, str]]:
+        """Each name with its versions, as they are shown."""
+        with self._answering():
+            found = publishing.models(self.folder)
+        return [
+            {"name": name, "current": short(at.version) if at else "", "on_trial": _trial(at)}
+            for name, at in found
+        ]
+
+    def loaded(self) -> list[Classifier]:
+        """The current version of every model that loads."""
+        with self._answering():
+            pointers = publishing.models(self.folder)
+            found = [
+                (name, publishing.document(self.folder, name, at.version)) for name, at in pointers if at
+            ]
+        loaded = []
+        for name, document in found:
+            with suppress(InvalidModel):
+                loaded.append(load_as(document, name))
+        return loaded
 
     def rollback(self, name: str, version: str | None) -> None:
         self._carry_out(lambda: publishing.rollback(self.folder, name, version))
@@ -122,7 +178,22 @@ class Keeper:
                 publishing.carry_out(self.folder, move)
         self._moved(move)
 
+    def _move_as_json(self, move: Move, **about: object) -> None:
+        printing.as_json(
+            {
+                "name": move.name,
+                **about,
+                "dry_run": self.dry_run,
+                "moves": move.moves,
+                "before": _as_json(move.before),
+                "after": _as_json(move.after),
+            }
+        )
+
     def _moved(self, move: Move) -> None:
+        if self.as_json:
+            self._move_as_json(move)
+            return
         before, after, name = move.before, move.after, move.name
         if after is None:
             return
@@ -168,16 +239,13 @@ class Keeper:
         except FileNotFoundError:
             raise Unavailable(f"there is no bucket for {self.folder.uri}") from None
         except Unavailable as error:
-            cause = str(error.__cause__ or "").splitlines()
-            if "NoSuchBucket" in "".join(cause):
+            cause = error.__cause__
+            if "NoSuchBucket" in str(cause):
                 raise Unavailable(f"there is no bucket for {self.folder.uri}") from None
-            raise Unavailable(": ".join([str(error), *cause[:1]])) from None
-
-
-def console() -> Console:
-    """A pipe is as wide as its lines."""
-    found = Console(highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=1000)
+            if isinstance(cause, BaseError):
+                bucket = buckets.place(self.registry.uri).bucket
+                raise Unavailable(buckets.refusal(bucket, "", cause)) from None
+            raise
 
 
 def folder(uri: str, endpoint_url: str | None) -> Folder:
@@ -197,11 +265,28 @@ def _proof(found: Check) -> str:
     return proof + (f", and its estimator's answers: {found.parity}" if found.parity else "")
 
 
+def described(summary: Mapping[str, Any]) -> str:
+    """The model that a summary names."""
+    model = summary["model"]
+    return f"{model['name'] or 'the model'} ({short(model['digest'])})"
+
+
 def _table(*titles: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
         table.add_column(title, no_wrap=True)
     return table
+
+
+def _as_json(at: Pointer | None) -> dict[str, object]:
+    if at is None:
+        return {"current": None, "previous": [], "trial": None}
+    return {
+        "current": at.version,
+        "previous": list(at.previous),
+        "trial": at.trial and at.trial._asdict(),
+        "moved": at.moved or None,
+    }
 
 
 def _state(at: Pointer) -> str:

@@ -1,0 +1,97 @@
+"""An estimator from its file: what is no pickle, or none that can be loaded here, is a sentence."""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import joblib
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
+
+from thimble_model.unsupported import Unsupported, first_line
+
+STANDARD_INPUT = "-"
+HEAD = 1024  # bytes that tell what a file is
+OTHERS = {  # what a file begins with that is no pickle
+    b"PK\x03\x04": "a spreadsheet or another archive",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "a Parquet table",
+    b"\x89HDF": "an HDF5 file",
+}
+
+
+def read(path: Path) -> bytes:
+    """What may be a pickle; Unsupported says what else it is."""
+    data = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
+    _require_pickle(data, shown(path))
+    return data
+
+
+def shown(path: Path) -> str:
+    return "standard input" if str(path) == STANDARD_INPUT else str(path)
+
+
+def load(data: bytes, name: str) -> tuple[Any, str | None]:
+    """The estimator, and the version of scikit-learn that saved it, if it is not this one."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InconsistentVersionWarning)
+        try:
+            estimator = joblib.load(io.BytesIO(data))
+        except Exception as error:  # whatever the code in it raises, or its bytes lead to
+            raise Unsupported(f"{name} cannot be loaded: {_reason(error, _version(caught))}") from None
+    return estimator, _version(caught)
+
+
+def _require_pickle(data: bytes, name: str) -> None:
+    """The oldest form of a pickle is a text too, which ends with a full stop."""
+    head = data[:HEAD]
+    what = next((what for mark, what in OTHERS.items() if head.startswith(mark)), None)
+    if what is None and _is_text(head) and not data.endswith(b"."):
+        what = "a JSON document" if head.lstrip()[:1] in (b"{", b"[") else "a text, such as a table"
+    if what:
+        raise Unsupported(
+            f"{name} is {what}, not an estimator that joblib or pickle saved: name that file first, and "
+            "rows with --data"
+        )
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode()
+    except UnicodeDecodeError as error:
+        text = head[: error.start].decode() if error.start > len(head) - 4 else ""
+    return bool(text.strip()) and all(character.isprintable() or character in "\r\n\t" for character in text)
+
+
+def _version(caught: list[warnings.WarningMessage]) -> str | None:
+    found = [w.message for w in caught if isinstance(w.message, InconsistentVersionWarning)]
+    return found[0].original_sklearn_version if found else None
+
+
+def _reason(error: Exception, version: str | None) -> str:
+    if version:
+        return (
+            f"scikit-learn {version} saved it, and {sklearn.__version__} here does not read it: "
+            f"`pip install scikit-learn=={version}`, or export where it was trained"
+        )
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        if module == "sklearn":
+            return (
+                f"another version of scikit-learn than {sklearn.__version__} saved it ({error}): install "
+                "that one, or export where it was trained"
+            )
+        return f"it needs the module {error.name}: `pip install {module}`, or export where it was trained"
+    if isinstance(error, AttributeError) and "__main__" in str(error):
+        return (
+            f"it needs what the script that trained it defines ({first_line(error)}): export there, "
+            "by thimble_model.export(estimator, X, y)"
+        )
+    return (
+        f"it is no whole joblib or pickle file, or needs other packages ({type(error).__name__}: "
+        f"{first_line(error)}): save it anew with joblib.dump(estimator, path)"
+    )

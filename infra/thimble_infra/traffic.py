@@ -1,0 +1,75 @@
+"""What the local API was asked, by its log: requests, canaries, shadows, and drift minute by minute."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+COUNTED = ("rows", "canary_rows", "shadow_rows", "shadow_disagreements", "shadow_failed")
+
+
+@dataclass
+class Traffic:
+    requests: int = 0
+    failed: int = 0  # answered with 400 or more
+    counts: dict[str, int] = field(default_factory=dict)  # of COUNTED
+    watched: dict[str, dict[str, Any]] = field(default_factory=dict)  # by model: the last minute
+    predicted: dict[str, dict[str, int]] = field(default_factory=dict)  # by model: how often each class
+
+
+def read(lines: Iterable[str]) -> Traffic:
+    found, counts = Traffic(), Counter[str]()
+    for line in lines:
+        if not line.startswith("{"):
+            continue
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        _add(found, counts, entry)
+    found.counts = dict(counts)
+    return found
+
+
+def _add(found: Traffic, counts: Counter[str], entry: dict[str, Any]) -> None:
+    model = f"{entry.get('model_name')} ({str(entry.get('model_digest'))[:12]})"
+    match entry.get("message"):
+        case "request":
+            found.requests += 1
+            found.failed += entry.get("status", 0) >= 400
+            counts.update({name: int(entry[name]) for name in COUNTED if name in entry})
+        case "watched":
+            found.watched[model] = entry
+        case "predicted":
+            classes = found.predicted.setdefault(model, {})
+            classes[entry["class"]] = classes.get(entry["class"], 0) + entry["predicted"]
+
+
+def lines(found: Traffic) -> Iterator[tuple[str, str]]:
+    """Titles and texts for a person."""
+    rows = found.counts.get("rows", 0)
+    yield "requests", f"{found.requests:,}, {found.failed:,} of them refused; {rows:,} rows"
+    if "canary_rows" in found.counts:
+        yield "canary", f"answered {found.counts['canary_rows']:,} rows"
+    if "shadow_rows" in found.counts:
+        others = found.counts.get("shadow_disagreements", 0)
+        failed = found.counts.get("shadow_failed", 0)
+        yield (
+            "shadow",
+            f"compared on {found.counts['shadow_rows']:,} rows: {others:,} answers differ, {failed:,} failed",
+        )
+    for model, entry in found.watched.items():
+        yield "drift", f"{model}: {_verdict(entry)}"
+    for model, classes in found.predicted.items():
+        yield "predicted", f"{model}: " + ", ".join(f"{name} {n:,}" for name, n in classes.items())
+
+
+def _verdict(entry: dict[str, Any]) -> str:
+    if "drift_rows" not in entry:
+        return f"{entry['rows']:,} rows in the last minute that was reported: too few for a verdict"
+    drifted = ", ".join(entry["drifted"]) or "nothing"
+    return f"of {entry['drift_rows']:,} rows, {drifted} drifted (largest PSI {entry['feature_psi']:.3f})"
