@@ -1,0 +1,346 @@
+"""The document's `forest`: its arrays checked, in length, range and finiteness, and put together.
+
+`model/README.md` says what each key means. InvalidModel begins with the path of what is wrong.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.errors import InvalidModel
+from thimble.inference.fields import choice, is_finite, shown
+from thimble.inference.forest import Floats, Forest, Indices, Inputs, Leaves, Nodes, Oblivious, Sets
+
+MAX_INPUTS = 20_000
+MAX_NODES = 2_000_000
+MAX_OUTPUTS = 10_000
+MAX_DEPTH = 1_000
+MAX_BITS = 20  # levels of an oblivious tree
+MAX_CODES = 100_000
+MAX_SETS = 16_000_000  # entries of their tables
+
+KEYS = frozenset(
+    (
+        *("inputs", "input_type", "zero", "absent", "categorical", "sets"),
+        *("trees", "depths", "nodes", "columns", "thresholds"),
+        *("leaves", "values", "tree_outputs", "base", "divide", "sum_type"),
+    )
+)
+TYPES: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32}
+LEAF, LEFT, RIGHT, NEVER = b".lrn"
+
+
+def read(raw: Any, path: str) -> Forest:
+    if not isinstance(raw, dict):
+        raise InvalidModel(f"{path} is not an object")
+    for key in raw:
+        if key not in KEYS:
+            raise InvalidModel(f"{path}.{shown(key)} is no key of a forest")
+    return _forest(_Keys(raw, f"{path}."))
+
+
+class _Keys(NamedTuple):
+    """The object, and what to call its values."""
+
+    raw: dict[str, Any]
+    path: str
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.raw
+
+    def value(self, key: str) -> Any:
+        if key not in self.raw:
+            raise InvalidModel(f"{self.path}{key} is missing")
+        return self.raw[key]
+
+    def count(self, key: str, most: int) -> int:
+        value = self.value(key)
+        if type(value) is not int or not 1 <= value <= most:
+            raise InvalidModel(f"{self.path}{key} is {shown(value)}; it is a count, 1 to {most}")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.value(key)
+        if not is_finite(value):
+            raise InvalidModel(f"{self.path}{key} is {shown(value)}, not a number")
+        return float(value)
+
+    def type(self, key: str) -> type[np.floating[Any]]:
+        return TYPES[choice(self.raw, key, TYPES, "float64", self.path)]
+
+    def numbers(self, key: str, length: int | None = None, most: int = MAX_NODES) -> NDArray[np.float64]:
+        """Finite ones, so many of them."""
+        return _numbers(self.listed(key, length, most), f"{self.path}{key}")
+
+    def indices(self, key: str, length: int | None, below: int, most: int = MAX_NODES) -> Indices:
+        """Integers from 0 to below."""
+        return _indices(self.listed(key, length, most), f"{self.path}{key}", below)
+
+    def listed(self, key: str, length: int | None, most: int) -> list[Any]:
+        return _listed(self.value(key), f"{self.path}{key}", length, most)
+
+
+def _listed(value: Any, path: str, length: int | None, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise InvalidModel(f"{path} is not a list of at most {most:,} entries")
+    if length is not None and len(value) != length:
+        raise InvalidModel(f"{path} has {len(value)} entries; {length} are needed")
+    return value
+
+
+def _numbers(values: list[Any], path: str) -> NDArray[np.float64]:
+    if not set(map(type, values)) <= {int, float}:
+        i = next(i for i, number in enumerate(values) if type(number) not in (int, float))
+        raise InvalidModel(f"{path}[{i}] is not a number")
+    try:
+        numbers = np.array(values, np.float64)
+        finite = np.isfinite(numbers)
+    except OverflowError:  # an integer of hundreds of digits
+        finite = np.array(list(map(is_finite, values)))
+    if not finite.all():
+        raise InvalidModel(f"{path}[{int(np.argmin(finite))}] is not finite")
+    return numbers
+
+
+def _indices(values: list[Any], path: str, below: int) -> Indices:
+    if values and (set(map(type, values)) != {int} or min(values) < 0 or max(values) >= below):
+        i = next(i for i, index in enumerate(values) if type(index) is not int or not 0 <= index < below)
+        raise InvalidModel(f"{path}[{i}] is {shown(values[i])}, not an integer from 0 to {below - 1}")
+    return np.array(values, np.intp)
+
+
+class _Splits(NamedTuple):
+    """The questions, in the order in which the document has them."""
+
+    inputs: Indices
+    thresholds: Floats
+
+
+def _forest(keys: _Keys) -> Forest:
+    n_inputs, marks = keys.count("inputs", MAX_INPUTS), _marks(keys)
+    asked = marks[marks != LEAF]
+    takes_missing = bool((asked != NEVER).all())
+    base = keys.numbers("base", most=MAX_OUTPUTS)
+    dtype = keys.type("sum_type")
+    inputs, splits = _inputs(keys, asked, n_inputs, takes_missing)
+    depths = _depths(keys, marks) if "depths" in keys else None
+    n_trees = keys.count("trees", MAX_NODES) if depths is None else len(depths)
+    order, shares = _shares(keys, n_trees, len(base))
+    leaves: Leaves
+    if depths is None:
+        leaves, is_leaf = _nodes(marks, n_trees, splits, order, f"{keys.path}nodes"), marks == LEAF
+    else:
+        leaves, is_leaf = _oblivious(depths, splits, order), np.ones(int((1 << depths).sum()), np.bool_)
+    vectors, values = _values(keys, is_leaf, len(base), dtype)
+    return Forest(
+        n_inputs=n_inputs,
+        takes_missing=takes_missing,
+        inputs=inputs,
+        leaves=leaves,
+        n_trees=n_trees,
+        shares=shares,
+        vectors=vectors,
+        values=values,
+        base=base.astype(dtype),
+        divide=_divide(keys),
+    )
+
+
+def _marks(keys: _Keys) -> NDArray[np.uint8]:
+    """A byte a node, or of oblivious trees a level."""
+    text = keys.value("nodes")
+    if not isinstance(text, str) or len(text) > MAX_NODES or not text.isascii():
+        raise InvalidModel(f"{keys.path}nodes is not a text of at most {MAX_NODES} letters")
+    marks = np.frombuffer(text.encode(), np.uint8)
+    counts = np.bincount(marks, minlength=128)
+    known = [LEFT, RIGHT, NEVER] + [LEAF] * ("depths" not in keys)
+    if counts.sum() != counts[known].sum():
+        i = int(np.argmin(np.isin(marks, known)))
+        raise InvalidModel(
+            f"{keys.path}nodes[{i}] is {shown(text[i])}; known are {', '.join(map(chr, known))}"
+        )
+    if counts[NEVER] and counts[LEFT] + counts[RIGHT]:
+        raise InvalidModel(
+            f"{keys.path}nodes has n beside l and r; missing values are taken everywhere or never"
+        )
+    return marks
+
+
+def _inputs(
+    keys: _Keys, asked: NDArray[np.uint8], n_inputs: int, takes_missing: bool
+) -> tuple[Inputs, _Splits]:
+    """What is made of the columns, and which of it each split looks at."""
+    columns = keys.indices("columns", len(asked), n_inputs)
+    thresholds = keys.numbers("thresholds", len(asked))
+    looked_at = columns + n_inputs * ((asked == RIGHT) & takes_missing)
+    sets, thresholds, looked_at = _sets(
+        keys, asked, columns, thresholds, looked_at, n_inputs * (1 + takes_missing)
+    )
+    dtype = keys.type("input_type")
+    zero = keys.number("zero") if "zero" in keys else 0.0
+    absent, absent_in = _absent(keys, n_inputs, takes_missing)
+    inputs = Inputs(dtype, zero, absent, absent_in, takes_missing, sets)
+    return inputs, _Splits(looked_at, thresholds.astype(dtype))
+
+
+def _absent(keys: _Keys, n_inputs: int, takes_missing: bool) -> tuple[float | None, Indices]:
+    everywhere = np.arange(n_inputs)
+    if "absent" not in keys:
+        return None, everywhere
+    raw = keys.value("absent")
+    if not isinstance(raw, dict) or not {"value"} <= set(raw) <= {"value", "columns"}:
+        raise InvalidModel(f"{keys.path}absent is not an object of value and columns")
+    if not takes_missing:
+        raise InvalidModel(f"{keys.path}absent: the nodes take no missing values")
+    inner = _Keys(raw, f"{keys.path}absent.")
+    return inner.number("value"), inner.indices("columns", None, n_inputs) if "columns" in raw else everywhere
+
+
+def _sets(
+    keys: _Keys,
+    asked: NDArray[np.uint8],
+    columns: Indices,
+    thresholds: NDArray[np.float64],
+    looked_at: Indices,
+    n_before: int,
+) -> tuple[tuple[Sets, ...], NDArray[np.float64], Indices]:
+    """The tables of the columns of categories; their nodes look at an input that is 0 in the set, else 1."""
+    if "categorical" not in keys:
+        return (), thresholds, looked_at
+    categorical = np.unique(keys.indices("categorical", None, n_before)).tolist()
+    named = _named(keys)
+    made: list[Sets] = []
+    thresholds, looked_at = thresholds.copy(), looked_at.copy()
+    entries = 0
+    for column in categorical:
+        nodes = np.flatnonzero(columns == column)
+        if not len(nodes):
+            continue
+        wrong = ~np.isin(thresholds[nodes], np.arange(len(named)))
+        if wrong.any():
+            i = int(nodes[wrong.argmax()])
+            raise InvalidModel(
+                f"{keys.path}thresholds[{i}] is {thresholds[i]:g}; there are {len(named)} sets"
+            )
+        asked_for = 2 * thresholds[nodes].astype(np.intp) + (asked[nodes] == RIGHT)
+        distinct, at = np.unique(asked_for, return_inverse=True)
+        n_codes = 1 + max((int(named[k // 2].max(initial=0)) for k in distinct.tolist()), default=0)
+        entries += (n_codes + 2) * len(distinct)
+        if entries > MAX_SETS:
+            raise InvalidModel(f"{keys.path}sets would take tables of more than {MAX_SETS:,} entries")
+        looked_at[nodes] = n_before + sum(sets.table.shape[1] for sets in made) + at
+        thresholds[nodes] = 0.5
+        made.append(Sets(column, _table(n_codes, [(named[k // 2], bool(k % 2)) for k in distinct.tolist()])))
+    return tuple(made), thresholds, looked_at
+
+
+def _named(keys: _Keys) -> list[Indices]:
+    """The sets, of codes."""
+    sets = keys.listed("sets", None, MAX_NODES)
+    return [
+        _indices(_listed(codes, f"{keys.path}sets[{i}]", None, MAX_CODES), f"{keys.path}sets[{i}]", MAX_CODES)
+        for i, codes in enumerate(sets)
+    ]
+
+
+def _table(n_codes: int, columns: list[tuple[Indices, bool]]) -> NDArray[np.bool_]:
+    """Whether a code goes right: a row a code, then any other, then a missing one."""
+    table = np.ones((n_codes + 2, len(columns)), np.bool_)
+    for j, (codes, missing_right) in enumerate(columns):
+        table[codes, j] = False
+        table[-1, j] = missing_right
+    return table
+
+
+def _shares(keys: _Keys, n_trees: int, n_outputs: int) -> tuple[Indices, tuple[slice, ...]]:
+    """The trees in the order of their outputs, and each output's share of them."""
+    if "tree_outputs" not in keys:
+        return np.arange(n_trees), (slice(0, n_trees),) * n_outputs
+    of_trees = keys.indices("tree_outputs", n_trees, n_outputs)
+    ends = np.bincount(of_trees, minlength=n_outputs).cumsum().tolist()
+    return of_trees.argsort(kind="stable"), tuple(map(slice, [0, *ends[:-1]], ends))
+
+
+def _nodes(marks: NDArray[np.uint8], n_trees: int, splits: _Splits, order: Indices, path: str) -> Nodes:
+    """The nodes, if each but the roots is the child of one before it."""
+    inner = np.flatnonzero(marks != LEAF)
+    if len(marks) != n_trees + 2 * len(inner):
+        raise InvalidModel(
+            f"{path} has {len(marks)} letters; {n_trees} trees of {len(inner)} inner nodes have "
+            f"{n_trees + 2 * len(inner)}"
+        )
+    children = np.arange(len(marks))
+    children[inner] = n_trees + 2 * np.arange(len(inner))
+    backwards = children[inner] <= inner
+    if backwards.any():
+        raise InvalidModel(f"{path}[{int(inner[backwards.argmax()])}] stands after its children")
+    inputs = np.zeros(len(marks), np.intp)
+    inputs[inner] = splits.inputs
+    thresholds = np.full(len(marks), np.inf, splits.thresholds.dtype)
+    thresholds[inner] = splits.thresholds
+    return Nodes(order, inputs, thresholds, children, _depth(marks != LEAF, n_trees, path))
+
+
+def _depth(is_inner: NDArray[np.bool_], n_trees: int, path: str) -> int:
+    start, end, depth = 0, n_trees, 0
+    while inner := int(np.count_nonzero(is_inner[start:end])):
+        start, end, depth = end, end + 2 * inner, depth + 1
+        if depth > MAX_DEPTH:
+            raise InvalidModel(f"{path} makes trees of more than {MAX_DEPTH:,} levels: limit their depth")
+    return depth
+
+
+def _depths(keys: _Keys, marks: NDArray[np.uint8]) -> Indices:
+    """The levels of each oblivious tree."""
+    depths = keys.indices("depths", None, MAX_BITS + 1)
+    if not len(depths):
+        raise InvalidModel(f"{keys.path}depths is empty")
+    if depths.sum() != len(marks):
+        raise InvalidModel(f"{keys.path}nodes has {len(marks)} letters; depths has {depths.sum()} levels")
+    if (1 << depths).sum() > MAX_NODES:
+        raise InvalidModel(f"{keys.path}depths makes more than {MAX_NODES:,} leaves")
+    return depths
+
+
+def _oblivious(depths: Indices, splits: _Splits, order: Indices) -> Oblivious:
+    levels, trees = int(depths.max()), len(depths)
+    inputs = np.zeros((levels, trees), np.intp)
+    thresholds = np.full((levels, trees), np.inf, splits.thresholds.dtype)
+    tree = np.arange(trees).repeat(depths)
+    level = np.arange(len(tree)) - (depths.cumsum() - depths)[tree]
+    inputs[level, tree], thresholds[level, tree] = splits.inputs, splits.thresholds
+    first = (1 << depths).cumsum() - (1 << depths)
+    return Oblivious(first[order], inputs[:, order], thresholds[:, order, np.newaxis])
+
+
+def _values(
+    keys: _Keys, is_leaf: NDArray[np.bool_], n_outputs: int, dtype: type[np.floating[Any]]
+) -> tuple[Indices | None, tuple[Floats, ...]]:
+    """Which vector of numbers each node has, and of each output the vectors' numbers. Where a leaf has one
+    number only, of each node that number."""
+    path, n_leaves = f"{keys.path}values", int(is_leaf.sum())
+    listed = keys.listed("values", None if "leaves" in keys else n_leaves, MAX_NODES)
+    each = 1 if "tree_outputs" in keys else n_outputs
+    of_nodes = np.zeros(len(is_leaf), np.intp)
+    of_nodes[is_leaf] = (
+        keys.indices("leaves", n_leaves, len(listed)) if "leaves" in keys else np.arange(n_leaves)
+    )
+    if each == 1:
+        numbers = _numbers(listed, path).astype(dtype)
+        return None, (numbers.take(of_nodes),) * n_outputs
+    rows = [_listed(row, f"{path}[{i}]", each, each) for i, row in enumerate(listed)]
+    numbers = _numbers(list(chain.from_iterable(rows)), path).astype(dtype)
+    return of_nodes, tuple(np.ascontiguousarray(numbers.reshape(-1, each).T))
+
+
+def _divide(keys: _Keys) -> float:
+    if "divide" not in keys:
+        return 1.0
+    divide = keys.number("divide")
+    if divide <= 0:
+        raise InvalidModel(f"{keys.path}divide is {divide:g}; it is above 0")
+    return divide

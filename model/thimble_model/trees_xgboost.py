@@ -1,0 +1,112 @@
+"""XGBoost's boosters as the document's `forest`, read from the JSON that they write themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thimble_model import trees
+from thimble_model.trees import Sets, Tree
+from thimble_model.unsupported import Unsupported
+
+Keys = dict[str, Any]
+
+LINKS = {"binary:logistic": "logistic", "multi:softprob": "softmax", "multi:softmax": "softmax"}
+
+
+class Model(NamedTuple):
+    """What a booster's JSON says."""
+
+    objective: str
+    n_features: int
+    base: tuple[float, ...]  # of the raw scores
+    trees: Sequence[Any]
+    tree_outputs: tuple[int, ...]
+    iterations: tuple[int, ...]  # where the trees of each begin, and the last ends
+    types: tuple[str, ...]  # of the features: "c" is a category
+    encodings: Sequence[Any]  # of the features, the categories that they were trained on
+    best_iteration: int | None
+
+
+def read(booster: Any) -> Model:
+    """Unsupported where a row is not answered by a sum of leaves."""
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    objective, gradient_booster = learner["objective"]["name"], learner["gradient_booster"]
+    if gradient_booster["name"] != "gbtree":
+        raise Unsupported(
+            f"its booster is {gradient_booster['name']}; supported is gbtree: train it with that"
+        )
+    if objective not in LINKS:
+        raise Unsupported(f"its objective is {objective}; supported are {', '.join(LINKS)}")
+    model, parameters = gradient_booster["model"], learner["learner_model_param"]
+    if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in model["trees"]):
+        raise Unsupported(
+            "its trees have several outputs (multi_strategy); train it with one_output_per_tree"
+        )
+    best = learner["attributes"].get("best_iteration")
+    return Model(
+        objective=objective,
+        n_features=int(parameters["num_feature"]),
+        base=_base(parameters, objective),
+        trees=model["trees"],
+        tree_outputs=tuple(model["tree_info"]),
+        iterations=tuple(model["iteration_indptr"]),
+        types=tuple(learner["feature_types"]),
+        encodings=model.get("cats", {}).get("enc", ()),
+        best_iteration=None if best is None else int(best),
+    )
+
+
+def _base(parameters: Keys, objective: str) -> tuple[float, ...]:
+    """`base_score` as raw scores: one number or a list, which of two classes is a probability."""
+    said = json.loads(str(parameters["base_score"]))
+    scores = np.array(said if isinstance(said, list) else [said], np.float32)
+    if objective == "binary:logistic":
+        scores = -np.log(np.float32(1.0) / scores.astype(np.float32) - np.float32(1.0), dtype=np.float64)
+        scores = scores.astype(np.float32)
+    return tuple(
+        np.broadcast_to(scores, max(len(scores), int(parameters["num_class"]))).astype(float).tolist()
+    )
+
+
+def forest(model: Model, missing: float, n_iterations: int | None) -> Keys:
+    """The first so many iterations, or all. `missing` is the number that counts as missing beside NaN."""
+    end = model.iterations[-1 if n_iterations is None else n_iterations]
+    sets = Sets()
+    return trees.forest(
+        [_tree(tree, sets) for tree in model.trees[:end]],
+        model.n_features,
+        model.base,
+        takes_missing=True,
+        tree_outputs=model.tree_outputs[:end],
+        single=True,
+        single_sums=True,
+        categorical=[i for i, type_ in enumerate(model.types) if type_ == "c"],
+        sets=sets,
+        absent=None if np.isnan(missing) else {"value": float(np.float32(missing))},
+    )
+
+
+def _tree(tree: Keys, sets: Sets) -> Tree:
+    """A category in the node's set goes right: such a node is turned round."""
+    left, right = (np.array(tree[f"{side}_children"], np.int64) for side in ("left", "right"))
+    numbers = np.array(tree["split_conditions"], np.float32)
+    thresholds, missing_left = trees.below32(numbers), np.array(tree["default_left"], np.bool_)
+    segments = zip(
+        tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True
+    )
+    for node, start, size in segments:
+        thresholds[node] = sets.place(tree["categories"][start : start + size])
+        missing_left[node] = not missing_left[node]
+        left[node], right[node] = right[node], left[node]
+    return Tree(
+        columns=np.where(left < 0, -1, np.array(tree["split_indices"], np.int64)),
+        thresholds=thresholds,
+        missing_left=missing_left,
+        left=left,
+        right=right,
+        values=numbers.astype(np.float64)[:, np.newaxis],
+    )
