@@ -176,3 +176,9 @@ def floor32(thresholds: Floats) -> Floats:
 def below32(thresholds: NDArray[Any]) -> Floats:
     """The float32 before each: `x < t` of float32 is `x <=` that."""
     return np.nextafter(thresholds.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
+
+
+def codes(words: NDArray[np.uint32]) -> list[int]:
+    """The places of the bits that are set, 32 a word."""
+    bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits).tolist()  # type: ignore[no-any-return]

@@ -123,7 +123,7 @@ def _histogram_tree(member: Any, sets: Sets) -> Tree:
     is_leaf = nodes["is_leaf"].astype(np.bool_)
     thresholds = nodes["num_threshold"].astype(np.float64)
     for i in np.flatnonzero(nodes["is_categorical"].astype(np.bool_) & ~is_leaf):
-        thresholds[i] = sets.place(_codes(member.raw_left_cat_bitsets[nodes["bitset_idx"][i]]))
+        thresholds[i] = sets.place(trees.codes(member.raw_left_cat_bitsets[nodes["bitset_idx"][i]]))
     return Tree(
         columns=np.where(is_leaf, -1, nodes["feature_idx"].astype(np.int64)),
         thresholds=thresholds,
@@ -132,9 +132,3 @@ def _histogram_tree(member: Any, sets: Sets) -> Tree:
         right=nodes["right"].astype(np.int64),
         values=nodes["value"].astype(np.float64)[:, np.newaxis],
     )
-
-
-def _codes(words: NDArray[np.uint32]) -> list[int]:
-    """The places of the bits that are set, 32 a word."""
-    bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
-    return np.flatnonzero(bits).tolist()  # type: ignore[no-any-return]

@@ -1,0 +1,125 @@
+"""CatBoost's models of numbers as the document's `forest`, read from the JSON that they write themselves."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from thimble_model import trees
+from thimble_model.trees import Oblivious, Tree
+from thimble_model.unsupported import Unsupported
+
+Keys = dict[str, Any]
+
+LINKS = {
+    **dict.fromkeys(("Logloss", "CrossEntropy"), "logistic"),
+    "MultiClass": "softmax",
+    "MultiClassOneVsAll": "logistic",
+}
+
+
+class Model(NamedTuple):
+    """What a model's JSON says."""
+
+    objective: str
+    n_features: int
+    bias: tuple[float, ...]
+    missing_left: tuple[bool, ...]  # of the features
+    trees: Sequence[Keys]
+    oblivious: bool
+
+
+def read(estimator: Any) -> Model:
+    """Unsupported where a row is not answered by a sum of leaves of numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.json")
+        estimator.save_model(str(path), format="json")
+        raw = json.loads(path.read_bytes())
+    info = raw["features_info"]
+    for key, kind in (
+        ("categorical_features", "categories"),
+        ("text_features", "texts"),
+        ("embedding_features", "embeddings"),
+    ):
+        if info.get(key):
+            raise Unsupported(
+                f"it was trained on {kind} ({key}), for which a document has no form; encode them as numbers "
+                "before it (OrdinalEncoder, OneHotEncoder), and fit again"
+            )
+    objective = _objective(raw)
+    if objective not in LINKS:
+        raise Unsupported(f"its loss function is {objective}; supported are {', '.join(LINKS)}")
+    features = sorted(info["float_features"], key=lambda feature: feature["feature_index"])
+    scale, bias = raw["scale_and_bias"]
+    if scale != 1:
+        raise Unsupported(
+            f"its scale is {scale}, which rounds in its own way; set_scale_and_bias(1, bias) undoes it"
+        )
+    return Model(
+        objective=objective,
+        n_features=len(features),
+        bias=tuple(bias if isinstance(bias, list) else [bias]),
+        missing_left=tuple(feature["nan_value_treatment"] != "AsTrue" for feature in features),
+        trees=raw.get("oblivious_trees") or raw["trees"],
+        oblivious="oblivious_trees" in raw,
+    )
+
+
+def _objective(raw: Keys) -> str:
+    parameters = raw["model_info"]["params"]
+    found = json.loads(parameters) if isinstance(parameters, str) else parameters
+    return str(found["loss_function"]["type"])
+
+
+def forest(model: Model) -> Keys:
+    """The sum of the leaves, then the bias: a last tree that is one leaf."""
+    make = _oblivious if model.oblivious else _tree
+    bias = {"leaf_values": model.bias, "value": model.bias}
+    return trees.forest(
+        [make(tree, model) for tree in (*model.trees, *([bias] if any(model.bias) else []))],
+        model.n_features,
+        [0.0] * len(model.bias),
+        takes_missing=True,
+        single=True,
+    )
+
+
+def _oblivious(tree: Keys, model: Model) -> Oblivious:
+    splits = tree.get("splits") or []
+    columns = np.array([split["float_feature_index"] for split in splits], np.int64)
+    return Oblivious(
+        columns=columns,
+        thresholds=np.array([split["border"] for split in splits], np.float32).astype(np.float64),
+        missing_left=np.array(model.missing_left, np.bool_)[columns],
+        values=np.array(tree["leaf_values"], np.float64).reshape(1 << len(splits), -1),
+    )
+
+
+def _tree(tree: Keys, model: Model) -> Tree:
+    nodes: list[Keys] = []
+    children: list[tuple[int, int]] = []
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop(0)
+        nodes.append(node)
+        first = len(nodes) + len(waiting)
+        children.append((first, first + 1))
+        waiting += [node["left"], node["right"]] if "split" in node else []
+    columns = np.array([node["split"]["float_feature_index"] if "split" in node else -1 for node in nodes])
+    n_outputs = len(model.bias)
+    left, right = np.array(children).T
+    return Tree(
+        columns=columns,
+        thresholds=np.array(
+            [node["split"]["border"] if "split" in node else 0.0 for node in nodes], np.float32
+        ).astype(np.float64),
+        missing_left=np.array(model.missing_left, np.bool_)[columns],
+        left=left,
+        right=right,
+        values=np.array([np.broadcast_to(node.get("value", 0.0), n_outputs) for node in nodes]),
+    )

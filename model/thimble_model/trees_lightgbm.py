@@ -1,0 +1,115 @@
+"""LightGBM's boosters as the document's `forest`, read from the text that they write themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble_model import trees
+from thimble_model.trees import Sets, Tree
+from thimble_model.unsupported import Unsupported
+
+Keys = dict[str, Any]
+
+LINKS = {"binary": "logistic", "multiclass": "softmax", "multiclassova": "logistic"}
+ZERO = float(np.float32(1e-35))  # numbers of at most this size are 0
+CATEGORICAL, DEFAULT_LEFT = 1, 2  # bits of a decision
+NO_MISSING, ZERO_MISSING, NAN_MISSING = 0, 1, 2  # ... and what its two bits above them say
+
+
+class Model(NamedTuple):
+    """What a booster's text says."""
+
+    objective: str
+    sigmoid: float
+    n_features: int
+    n_outputs: int
+    average: bool  # a random forest's: the sum is divided by the number of iterations
+    categorical: tuple[int, ...]  # features
+    trees: Sequence[Keys]
+
+
+def read(text: str) -> Model:
+    """Unsupported where a row is not answered by a sum of leaves."""
+    header, *sections = text.partition("\nend of trees")[0].split("\nTree=")
+    keys = _keys(header)
+    if keys.get("", "tree") != "tree" or "objective" not in keys:
+        raise Unsupported("it has no objective of its own, so nothing says what its scores mean")
+    objective, *parameters = keys["objective"].split()
+    if objective not in LINKS:
+        raise Unsupported(f"its objective is {objective}; supported are {', '.join(LINKS)}")
+    said = dict(parameter.partition(":")[::2] for parameter in parameters)
+    found = [_keys(section) for section in sections]
+    if any(int(tree.get("is_linear", 0)) for tree in found):
+        raise Unsupported("its leaves are linear models (linear_tree); train it without")
+    infos = keys["feature_infos"].split()
+    return Model(
+        objective=objective,
+        sigmoid=float(said.get("sigmoid", 1.0)),
+        n_features=len(infos),
+        n_outputs=int(keys["num_tree_per_iteration"]),
+        average="average_output" in keys,
+        categorical=tuple(i for i, info in enumerate(infos) if info != "none" and not info.startswith("[")),
+        trees=found,
+    )
+
+
+def _keys(section: str) -> dict[str, str]:
+    """The lines `key=value`, and those that are a word."""
+    return {key: value for key, _, value in (line.partition("=") for line in section.splitlines())}
+
+
+def forest(model: Model) -> Keys:
+    sets = Sets()
+    made = [_tree(tree, sets) for tree in model.trees]
+    absent = sorted({column for tree in model.trees for column in _zero_is_missing(tree)})
+    return trees.forest(
+        made,
+        model.n_features,
+        [0.0] * model.n_outputs,
+        takes_missing=True,
+        tree_outputs=[i % model.n_outputs for i in range(len(made))],
+        divide=len(made) / model.n_outputs if model.average else 1.0,
+        categorical=model.categorical,
+        sets=sets,
+        zero=ZERO,
+        absent={"value": 0.0, "columns": absent} if absent else None,
+    )
+
+
+def _array(tree: Keys, key: str, dtype: Any) -> NDArray[Any]:
+    return np.array(tree.get(key, "").split(), dtype=np.float64).astype(dtype)
+
+
+def _zero_is_missing(tree: Keys) -> set[int]:
+    """The features whose zeros are missing; never some of their nodes' only."""
+    columns, decisions = _array(tree, "split_feature", np.int64), _array(tree, "decision_type", np.int64)
+    return set(columns[(decisions >> 2 == ZERO_MISSING) & (decisions & CATEGORICAL == 0)].tolist())
+
+
+def _tree(tree: Keys, sets: Sets) -> Tree:
+    """Its inner nodes, then its leaves. A missing category goes right."""
+    columns, decisions = _array(tree, "split_feature", np.int64), _array(tree, "decision_type", np.int64)
+    thresholds, values = _array(tree, "threshold", np.float64), _array(tree, "leaf_value", np.float64)
+    is_category, missing = decisions & CATEGORICAL > 0, decisions >> 2
+    missing_left = np.where(missing == NO_MISSING, thresholds >= 0.0, decisions & DEFAULT_LEFT > 0)
+    starts, words = (_array(tree, f"cat_{name}", np.uint32) for name in ("boundaries", "threshold"))
+    for node in np.flatnonzero(is_category):
+        place = int(thresholds[node])
+        thresholds[node] = sets.place(trees.codes(words[starts[place] : starts[place + 1]]))
+        missing_left[node] = False
+    n, leaves = len(columns), len(values)
+    children = [_array(tree, f"{side}_child", np.int64) for side in ("left", "right")]
+    left, right = (np.where(child < 0, n - 1 - child, child) for child in children)  # -1 is the first leaf
+    of_leaves = np.full(leaves, -1)
+    return Tree(
+        columns=np.concatenate([columns, of_leaves]),
+        thresholds=np.concatenate([thresholds, np.zeros(leaves)]),
+        missing_left=np.concatenate([missing_left, np.zeros(leaves, np.bool_)]),
+        left=np.concatenate([left, of_leaves]),
+        right=np.concatenate([right, of_leaves]),
+        values=np.concatenate([np.zeros(n), values])[:, np.newaxis],
+    )
