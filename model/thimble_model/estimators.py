@@ -35,7 +35,9 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from thimble.inference.head import Label
-from thimble_model.networks import Head, head, identity_head, lowered, side_by_side
+from thimble_model import forests
+from thimble_model.forests import ForestHead, is_forest
+from thimble_model.networks import AnyHead, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
 from thimble_model.transformers import located, transform, unsupported
 from thimble_model.unsupported import Unsupported, class_name
@@ -49,20 +51,30 @@ HISTORY = ("n_iter", "t", "loss", "best_loss", "best_validation_score", "loss_cu
 
 def heads_of(
     program: Program, estimator: Any, columns: Columns, outputs: Sequence[str], place: Place = ()
-) -> list[Head]:
-    """The networks of a classifier: one, or one for each output, which `outputs` names."""
+) -> list[AnyHead]:
+    """The networks, or forests, of a classifier: one, or one for each output, which `outputs` names."""
     if type(estimator) is Pipeline:
         columns, last, place = _through(program, estimator, columns, place)
         return heads_of(program, last, columns, outputs, place)
     if type(estimator) is not MultiOutputClassifier:
         return [classify(program, estimator, columns, place)]
     require_fitted(estimator, place)
-    heads = side_by_side(
+    heads = _side_by_side(
         [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
     )
     if len(outputs) != len(heads):
         outputs = [str(i) for i in range(len(heads))]
     return [replace(one, keys={"name": name, **one.keys}) for name, one in zip(outputs, heads, strict=True)]
+
+
+def _side_by_side(heads: Sequence[AnyHead]) -> Sequence[AnyHead]:
+    """Heads of one kind that all read the same columns, in the same order."""
+    grown = [one for one in heads if isinstance(one, ForestHead)]
+    return forests.side_by_side(grown) if grown else side_by_side(_networks(heads))
+
+
+def _networks(heads: Sequence[AnyHead]) -> list[Head]:
+    return [one for one in heads if isinstance(one, Head)]
 
 
 def _through(
@@ -94,7 +106,7 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
     elif type(estimator) is Pipeline:
         name, last = estimator.steps[-1]
         require_fitted(last, (*place, name))
-    elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier):
+    elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier) and not is_forest(estimator):
         raise unsupported(estimator, place, SUPPORTED)
     else:
         try:
@@ -105,21 +117,25 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
             ) from None
 
 
-def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
-    """One network; Unsupported names the step that has no exact form, and what is supported."""
+def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> AnyHead:
+    """One network or forest; Unsupported names the step that has no exact form, and what is supported."""
     if type(estimator) is FrozenEstimator:
         return classify(program, estimator.estimator, columns, place)
     if type(estimator) is Pipeline:
         columns, last, place = _through(program, estimator, columns, place)
         return classify(program, last, columns, place)
-    if type(estimator) not in CLASSIFIERS:  # a subclass may predict in its own way
+    if type(estimator) not in CLASSIFIERS and not is_forest(
+        estimator
+    ):  # a subclass may predict in its own way
         raise unsupported(estimator, place, SUPPORTED)
     require_fitted(estimator, place)
     try:
-        if len(estimator.classes_) < 2:
+        if len(estimator.classes_) < 2 and not is_forest(estimator):
             raise Unsupported("it was fitted on one class only, and tells nothing apart")
         if not columns:
             raise Unsupported("no column reaches it")
+        if is_forest(estimator):
+            return forests.grown(program, estimator, columns, labels(estimator.classes_))
         if type(estimator) in LEAVES:
             program.forbid_missing(columns)  # any other that is missing makes the answer no number
             program.numbers(columns)
@@ -237,12 +253,10 @@ def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Col
 
 def _calibrated_member(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
     """The columns of a member's calibrated probabilities, one a class."""
-    network = classify(program, member.estimator, columns, place)
-    if not hasattr(member.estimator, "decision_function"):
-        raise Unsupported(f"it calibrates {class_name(member.estimator)}; supported are linear models")
+    one = classify(program, member.estimator, columns, place)
     if len(member.estimator.classes_) != len(member.classes):
         raise Unsupported("one of its members has not seen every class")
-    raw = lowered(program, network)
+    raw = _calibrated_numbers(program, one, member)
     if member.method == "sigmoid":
         a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
         scaled = program.add("scale", raw, multiply=-a, add=-b)
@@ -263,7 +277,27 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
     return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
 
 
-def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Columns, place: Place) -> Head:
+def _calibrated_numbers(program: Program, one: AnyHead, member: Any) -> list[int]:
+    """Scores where the member has them, else probabilities: of two classes the second's."""
+    decides = hasattr(member.estimator, "decision_function")
+    if isinstance(one, Head):
+        if not decides:
+            raise Unsupported(
+                f"it calibrates {class_name(member.estimator)}; supported are linear models and trees"
+            )
+        return lowered(program, one)
+    if decides:
+        return forests.decisions(program, one)
+    if member.method == "temperature":
+        raise Unsupported(
+            f"method='temperature' over {class_name(member.estimator)}; supported are 'sigmoid' and "
+            "'isotonic'"
+        )
+    likely = forests.probabilities(program, one)
+    return likely[-1:] if len(one.classes) == 2 else likely
+
+
+def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Columns, place: Place) -> AnyHead:
     for member in estimator.estimators_:
         if class_name(member) == "_ConstantPredictor":
             raise Unsupported("one of its classes is in every row of the training data, or in none")
@@ -272,14 +306,19 @@ def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Colum
     multilabel = estimator.multilabel_
     if len(members) == 1:
         (one,) = members
-        return replace(one, keys={**one.keys, "classes": classes})
+        keys = {key: value for key, value in one.keys.items() if key != "ties"}
+        return replace(one, keys={**keys, "classes": classes})
     first = members[0].keys
+    grown = [one for one in members if isinstance(one, ForestHead)]
+    if grown:
+        decides = hasattr(estimator.estimators_[0], "decision_function")
+        return _forests_vs_rest(program, grown, decides, multilabel, classes)
     if not hasattr(estimator.estimators_[0], "decision_function"):
-        likely = [_positive(program, member) for member in members]
+        likely = [_positive(program, member) for member in _networks(members)]
         if multilabel:
             return identity_head(likely, classes=classes, multilabel=True)
         return identity_head(likely, classes=classes, decision="logits", normalize="zero")
-    flat = side_by_side(members)
+    flat = side_by_side(_networks(members))
     keys = {"classes": classes, "out_activation": first["out_activation"], "decision": members[0].decision}
     if members[0].decision == "scores":
         keys |= {"multilabel": True} if multilabel else {}
@@ -289,6 +328,33 @@ def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Colum
         keys |= {"multilabel": True}
     coefs = np.hstack([member.coefs[0] for member in flat])
     return head(flat[0].inputs, [coefs], [np.concatenate([member.intercepts[0] for member in flat])], **keys)
+
+
+def _forests_vs_rest(
+    program: Program, members: Sequence[ForestHead], decides: bool, multilabel: bool, classes: list[Label]
+) -> Head:
+    """Each member tells its class from all others: by its score if it has one, else by a probability."""
+    first = members[0].keys
+    if not decides:
+        likely = [forests.probabilities(program, member)[-1] for member in members]
+        if multilabel:
+            return identity_head(likely, classes=classes, multilabel=True)
+        single = first["out_activation"].endswith("32")
+        return identity_head(
+            likely, classes=classes, decision="logits", normalize="zero32" if single else "zero"
+        )
+    scores = [index for member in members for index in forests.decisions(program, member)]
+    n = len(scores)
+    return head(
+        scores,
+        [np.eye(n)],
+        [np.zeros(n)],
+        classes=classes,
+        out_activation="logistic",
+        temperature=first.get("temperature") if len(members[0].forest["base"]) == 1 else None,
+        decision="logits",
+        normalize=None if multilabel else "zero",
+    )
 
 
 def _positive(program: Program, network: Head) -> int:
@@ -317,12 +383,12 @@ LEAVES: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
     RidgeClassifierCV: ridge,
     SGDClassifier: sgd,
 }
-CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
+CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], AnyHead]] = {
     **LEAVES,
     CalibratedClassifierCV: calibrated,
     OneVsRestClassifier: one_vs_rest,
 }
-SUPPORTED = (*CLASSIFIERS, MultiOutputClassifier, Pipeline)
+SUPPORTED = (*(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline)), *forests.NAMES)
 
 
 def labels(classes: NDArray[Any]) -> list[Label]:

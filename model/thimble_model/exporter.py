@@ -38,7 +38,7 @@ from thimble_model.frames import (
     take,
 )
 from thimble_model.histograms import document_key as reference
-from thimble_model.networks import Head, folded
+from thimble_model.networks import AnyHead, folded
 from thimble_model.parity import all_numbers, expected, require_parity
 from thimble_model.program import Program, document_keys
 from thimble_model.unsupported import Unsupported, first_line
@@ -139,7 +139,7 @@ def _output_names(y: Any) -> list[str]:
     return [str(name) for name in y.columns] if is_frame(y) else []
 
 
-def _head_keys(heads: Sequence[Head]) -> dict[str, Any]:
+def _head_keys(heads: Sequence[AnyHead]) -> dict[str, Any]:
     keys = [one.document_keys() for one in heads]
     return {"outputs": keys} if "name" in keys[0] else keys[0]
 

@@ -17,8 +17,9 @@ from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal
 from thimble.tables.answers import column_names
+from thimble_model.forests import trained_categories
 from thimble_model.forms import Column, absent, kind_of, plain, refusal
-from thimble_model.unsupported import Unsupported
+from thimble_model.unsupported import Unsupported, class_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,6 +110,9 @@ def beside(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def known_names(estimator: Any) -> list[str] | None:
     """The feature names of an estimator that was fitted on a DataFrame."""
     names = getattr(estimator, "feature_names_in_", None)
+    if names is None and class_name(estimator) == "CatBoostClassifier":
+        found = list(getattr(estimator, "feature_names_", None) or ())
+        names = None if found == [str(i) for i in range(len(found))] else found
     return None if names is None else [str(name) for name in names]
 
 
@@ -150,7 +154,13 @@ def estimator_input(estimator: Any, table: Table) -> Any:
     if is_sparse(table):
         accessor: Any = table.sparse
         return accessor.to_coo().tocsr()
-    return table if known_names(estimator) else table.to_numpy()
+    known = trained_categories(estimator)
+    if known:
+        table = table.copy()
+        for i, categories in known.items():
+            name = table.columns[i]
+            table[name] = pd.Categorical(table[name], categories=categories)
+    return table if known or known_names(estimator) else table.to_numpy()
 
 
 def require_free_names(classifier: Classifier) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.head import Label
+from thimble_model.forests import ForestHead
 from thimble_model.program import Program, Step
 from thimble_model.unsupported import Unsupported
 
@@ -52,6 +53,9 @@ class Head:
             "coefs": [W.tolist() for W in self.coefs],
             "intercepts": [b.tolist() for b in self.intercepts],
         }
+
+
+AnyHead = Head | ForestHead
 
 
 def head(inputs: Sequence[int], coefs: Sequence[Any], intercepts: Sequence[Any], **keys: Any) -> Head:
@@ -96,15 +100,17 @@ def _over(one: Head, inputs: tuple[int, ...]) -> Head:
     return replace(one, inputs=inputs, coefs=(first, *one.coefs[1:]))
 
 
-def folded(program: Program, heads: Sequence[Head]) -> list[Head]:
+def folded(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
     """The heads with affine steps in their first layers, where neither nonlinearity nor rounding forbids."""
     budget = {"scale": SCALE_BUDGET, "linear": LINEAR_BUDGET, "constant": np.inf}
-    folded_heads = list(heads)
+    folded_heads = [one for one in heads if isinstance(one, Head)]
+    if len(folded_heads) < len(heads):
+        return list(heads)  # a forest folds nothing
     for step in reversed(program.steps):
         if step.foldable and set(step.writes) & set(folded_heads[0].inputs):
             folded_heads, spent = FOLDS[step.op](step, folded_heads, budget[step.op])
             budget[step.op] -= spent
-    return folded_heads
+    return list(folded_heads)
 
 
 def _fold_constant(step: Step, heads: list[Head], budget: float) -> tuple[list[Head], float]:

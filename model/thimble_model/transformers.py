@@ -66,7 +66,7 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
     if type(estimator) in NESTS:
         return NESTS[type(estimator)](program, estimator, columns, place)
     if type(estimator) not in TRANSFORMERS:
-        raise unsupported(estimator, place, (*TRANSFORMERS, *NESTS))
+        raise unsupported(estimator, place, [kind.__name__ for kind in (*TRANSFORMERS, *NESTS)])
     try:
         check_is_fitted(estimator)
         if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
@@ -80,9 +80,9 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
         raise Unsupported(f"{located(estimator, place)}: {error}") from None
 
 
-def unsupported(estimator: Any, place: Sequence[str], kinds: Sequence[type]) -> Unsupported:
+def unsupported(estimator: Any, place: Sequence[str], known: Sequence[str]) -> Unsupported:
     """The refusal of a class that is not ours; a known name of another library comes with its module."""
-    name, known = class_name(estimator), [kind.__name__ for kind in kinds]
+    name = class_name(estimator)
     shown = f"{type(estimator).__module__}.{name}" if name in known else name
     return Unsupported(f"{_placed(shown, place)} is not supported; supported are {names(known)}")
 

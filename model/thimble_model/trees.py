@@ -1,7 +1,7 @@
 """Fitted trees, whosever they are, as the document's `forest`.
 
-A trainer's module brings its trees into one form: `x <= threshold` goes left, a category that is in the node's
-set goes left, a missing value goes where the node says. Here they are numbered level by level.
+A trainer's module brings its trees into one form: `x <= threshold` goes left, a category that is in the
+node's set goes left, a missing value goes where the node says. Here they are numbered level by level.
 """
 
 from __future__ import annotations

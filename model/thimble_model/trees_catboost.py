@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from thimble_model import trees
+from thimble_model.forests import Grow, Grown, numbers
+from thimble_model.program import Column, Program
 from thimble_model.trees import Oblivious, Tree
 from thimble_model.unsupported import Unsupported
 
 Keys = dict[str, Any]
 
 LINKS = {
-    **dict.fromkeys(("Logloss", "CrossEntropy"), "logistic"),
+    "Logloss": "logistic",
     "MultiClass": "softmax",
     "MultiClassOneVsAll": "logistic",
 }
@@ -30,6 +32,7 @@ class Model(NamedTuple):
     n_features: int
     bias: tuple[float, ...]
     missing_left: tuple[bool, ...]  # of the features
+    takes_missing: tuple[bool, ...]  # ... whether a value was missing in training
     trees: Sequence[Keys]
     oblivious: bool
 
@@ -65,6 +68,7 @@ def read(estimator: Any) -> Model:
         n_features=len(features),
         bias=tuple(bias if isinstance(bias, list) else [bias]),
         missing_left=tuple(feature["nan_value_treatment"] != "AsTrue" for feature in features),
+        takes_missing=tuple(feature["nan_value_treatment"] != "AsIs" for feature in features),
         trees=raw.get("oblivious_trees") or raw["trees"],
         oblivious="oblivious_trees" in raw,
     )
@@ -123,3 +127,19 @@ def _tree(tree: Keys, model: Model) -> Tree:
         right=right,
         values=np.array([np.broadcast_to(node.get("value", 0.0), n_outputs) for node in nodes]),
     )
+
+
+def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    model = read(estimator)
+    threshold = estimator.get_probability_threshold() if len(model.bias) == 1 else 0.5
+    if threshold != 0.5:
+        raise Unsupported(f"its probability threshold is {threshold}; supported is 0.5")
+    program.forbid_missing(
+        [column for column, takes in zip(columns, model.takes_missing, strict=True) if not takes]
+    )
+    keys: Keys = {"out_activation": LINKS[model.objective], "decision": "logits"}
+    keys |= {"multilabel": False} if model.objective == "MultiClassOneVsAll" else {}
+    return Grown(numbers(program, columns, True), forest(model), keys)
+
+
+GROW: Mapping[str, Grow] = {"CatBoostClassifier": grow}

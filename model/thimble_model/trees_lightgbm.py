@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thimble_model import trees
+from thimble_model.forests import Grow, Grown, categories, numbers
+from thimble_model.program import Column, Program
 from thimble_model.trees import Sets, Tree
 from thimble_model.unsupported import Unsupported
 
@@ -113,3 +115,42 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
         right=np.concatenate([right, of_leaves]),
         values=np.concatenate([np.zeros(n), values])[:, np.newaxis],
     )
+
+
+def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    booster, best = estimator.booster_, estimator.best_iteration_
+    model = read(booster.model_to_string(num_iteration=best if best else None))
+    known = iter(_categories(model, booster.pandas_categorical, columns, program))
+    prepared = [
+        categories(program, column, next(known), takes_unknown=True)
+        if i in model.categorical and booster.pandas_categorical
+        else numbers(program, [column], True)[0]
+        for i, column in enumerate(columns)
+    ]
+    keys: Keys = {"out_activation": LINKS[model.objective]}
+    keys |= {"multilabel": False} if model.objective == "multiclassova" else {}
+    if model.objective != "multiclass" and model.sigmoid != 1.0:
+        keys |= {"temperature": 1.0 / model.sigmoid}
+    return Grown(prepared, forest(model), keys)
+
+
+def trained_categories(estimator: Any) -> dict[int, list[Any]]:
+    """By the places of their columns."""
+    known = estimator.booster_.pandas_categorical or []
+    model = read(estimator.booster_.model_to_string(num_iteration=1))
+    return dict(zip(model.categorical, known, strict=False))
+
+
+def _categories(model: Model, known: Any, columns: list[Column], program: Program) -> list[Any]:
+    """Of the columns of pandas' categories, in their order."""
+    if not known:
+        return []
+    if len(known) != len(model.categorical):
+        raise Unsupported(
+            f"it was trained on {len(known)} columns of categories, uses {len(model.categorical)} of them, "
+            "and does not say which; leave out the columns that are all alike, and fit again"
+        )
+    return list(known)
+
+
+GROW: Mapping[str, Grow] = {"LGBMClassifier": grow}

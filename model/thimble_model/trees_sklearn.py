@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from thimble_model import trees
+from thimble_model.forests import Grow, Grown, numbers
+from thimble_model.program import Column, Program
+from thimble_model.transformers import transform
 from thimble_model.trees import Sets, Tree
 from thimble_model.unsupported import Unsupported, class_name
 
@@ -30,7 +35,7 @@ def tree_of(estimator: Any, values: NDArray[np.float64], columns: Sequence[int] 
     )
 
 
-def voting(
+def _mean(
     members: Sequence[Any],
     n_inputs: int,
     n_classes: int,
@@ -57,14 +62,7 @@ def _shares(member: Any, n_classes: int) -> NDArray[np.float64]:
     return shares
 
 
-def require_one_output(estimator: Any) -> None:
-    if getattr(estimator, "n_outputs_", 1) > 1:
-        raise Unsupported(
-            "its trees have several outputs; fit a MultiOutputClassifier over it, a forest an output"
-        )
-
-
-def ada_boost(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
+def _votes(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
     """Each tree's vote: its weight for the class, and -1 / (K - 1) of it for the others."""
     n_classes = len(estimator.classes_)
     made = []
@@ -84,7 +82,7 @@ def ada_boost(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
     )
 
 
-def gradient_boosting(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
+def _stages(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
     """The prior, then each stage's trees, a class each, times the learning rate."""
     members = estimator.estimators_  # (stages, outputs)
     made = [
@@ -100,7 +98,7 @@ def gradient_boosting(estimator: Any, n_inputs: int, takes_missing: bool) -> Key
     )
 
 
-def histogram_boosting(estimator: Any, n_inputs: int) -> Keys:
+def _iterations(estimator: Any, n_inputs: int) -> Keys:
     """The baseline, then each iteration's trees; a category in the bit set goes left."""
     sets = Sets()
     made = [_histogram_tree(member, sets) for stage in estimator._predictors for member in stage]
@@ -132,3 +130,104 @@ def _histogram_tree(member: Any, sets: Sets) -> Tree:
         right=nodes["right"].astype(np.int64),
         values=nodes["value"].astype(np.float64)[:, np.newaxis],
     )
+
+
+def _takes_missing(estimator: Any) -> bool:
+    """Asked of the estimator itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            estimator.predict(np.full((1, estimator.n_features_in_), np.nan))
+        except ValueError:
+            return False
+    return True
+
+
+def _averaged(
+    program: Program, estimator: Any, columns: list[Column], members: Sequence[Any], subsets: Any = None
+) -> Grown:
+    takes_missing, n_classes = _takes_missing(estimator), len(estimator.classes_)
+    return Grown(
+        numbers(program, columns, takes_missing),
+        _mean(members, len(columns), n_classes, takes_missing, subsets),
+        {"out_activation": "identity" if n_classes > 1 else "softmax"},
+    )
+
+
+def tree(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    return _averaged(program, estimator, columns, [estimator])
+
+
+def random_forest(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    return _averaged(program, estimator, columns, estimator.estimators_)
+
+
+def bagging(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    for member in estimator.estimators_:
+        _require_tree(member)
+    return _averaged(program, estimator, columns, estimator.estimators_, estimator.estimators_features_)
+
+
+def ada_boost(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    for member in estimator.estimators_:
+        _require_tree(member)
+    n_classes = len(estimator.classes_)
+    if n_classes == 1:
+        return _averaged(program, estimator, columns, estimator.estimators_)
+    takes_missing = _takes_missing(estimator)
+    keys: Keys = {"out_activation": "softmax", "decision": "logits"}
+    return Grown(
+        numbers(program, columns, takes_missing),
+        _votes(estimator, len(columns), takes_missing),
+        keys | ({"temperature": n_classes - 1.0} if n_classes > 2 else {}),
+    )
+
+
+def _require_tree(member: Any) -> None:
+    if type(member) not in (DecisionTreeClassifier, ExtraTreeClassifier):
+        raise Unsupported(
+            f"it is made of {class_name(member)}; supported are DecisionTreeClassifier and "
+            "ExtraTreeClassifier"
+        )
+
+
+def gradient_boosting(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    if estimator.init is not None and not isinstance(estimator.init, str):
+        raise Unsupported(
+            f"it begins with what {class_name(estimator.init)} answers (init); supported are None and 'zero'"
+        )
+    takes_missing, several = _takes_missing(estimator), len(estimator.classes_) > 2
+    keys: Keys = {"out_activation": "softmax" if several else "logistic", "decision": "logits"}
+    keys |= {} if several else {"ties": "last"}
+    return Grown(
+        numbers(program, columns, takes_missing),
+        _stages(estimator, len(columns), takes_missing),
+        keys | ({"temperature": 0.5} if estimator.loss == "exponential" else {}),
+    )
+
+
+def histogram_boosting(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    prepared = columns
+    if estimator._preprocessor is not None:
+        is_category = estimator.is_categorical_
+        encoder = estimator._preprocessor.named_transformers_["encoder"]
+        plain = [column for column, categorical in zip(columns, is_category, strict=True) if not categorical]
+        chosen = [column for column, categorical in zip(columns, is_category, strict=True) if categorical]
+        prepared = [*transform(program, encoder, chosen, ("encoder",)), *numbers(program, plain, True)]
+    else:
+        numbers(program, columns, True)
+    several = len(estimator.classes_) > 2
+    keys: Keys = {"out_activation": "softmax" if several else "logistic", "decision": "logits"}
+    return Grown(prepared, _iterations(estimator, len(prepared)), keys)
+
+
+GROW: Mapping[str, Grow] = {
+    "AdaBoostClassifier": ada_boost,
+    "BaggingClassifier": bagging,
+    "DecisionTreeClassifier": tree,
+    "ExtraTreeClassifier": tree,
+    "ExtraTreesClassifier": random_forest,
+    "GradientBoostingClassifier": gradient_boosting,
+    "HistGradientBoostingClassifier": histogram_boosting,
+    "RandomForestClassifier": random_forest,
+}

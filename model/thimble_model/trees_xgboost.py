@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from thimble_model import trees
+from thimble_model.forests import Grow, Grown, categories, numbers
+from thimble_model.program import Column, Program
 from thimble_model.trees import Sets, Tree
 from thimble_model.unsupported import Unsupported
 
@@ -110,3 +113,53 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
         right=right,
         values=numbers.astype(np.float64)[:, np.newaxis],
     )
+
+
+def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
+    model = read(estimator.get_booster())
+    if len(columns) != model.n_features:
+        raise Unsupported(f"it takes {model.n_features} columns, and {len(columns)} reach it")
+    link = LINKS[model.objective]
+    return Grown(
+        encoded(program, model, columns),
+        forest(model, float(estimator.missing), _iterations(estimator, model)),
+        {"out_activation": f"{link}32"},
+    )
+
+
+def _iterations(estimator: Any, model: Model) -> int | None:
+    """Of one that stopped early, as many as its best iteration has."""
+    if estimator.booster == "gblinear" or model.best_iteration is None:
+        return None
+    return model.best_iteration + 1
+
+
+def encoded(program: Program, model: Model, columns: list[Column]) -> list[Column]:
+    """A category is the text or number that it was trained on; XGBoost refuses others."""
+    found = []
+    for i, column in enumerate(columns):
+        known = _categories(model.encodings[i]) if i < len(model.encodings) else []
+        if known:
+            found.append(categories(program, column, known, takes_unknown=False))
+        else:
+            found += numbers(program, [column], True)
+    return found
+
+
+def trained_categories(estimator: Any) -> dict[int, list[Any]]:
+    """By the places of their columns."""
+    learner = json.loads(bytes(estimator.get_booster().save_raw("json")))["learner"]
+    encodings = learner["gradient_booster"]["model"].get("cats", {}).get("enc", ())
+    found = {i: _categories(encoding) for i, encoding in enumerate(encodings)}
+    return {i: known for i, known in found.items() if known}
+
+
+def _categories(encoding: Keys) -> list[Any]:
+    """Of a feature; of texts their bytes one after the other, and where each begins."""
+    if "offsets" not in encoding:
+        return list(encoding["values"])
+    text, offsets = bytes(value % 256 for value in encoding["values"]), encoding["offsets"]
+    return [text[start:end].decode() for start, end in pairwise(offsets)]
+
+
+GROW: Mapping[str, Grow] = {"XGBClassifier": grow, "XGBRFClassifier": grow}

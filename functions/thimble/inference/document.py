@@ -92,7 +92,7 @@ def parse(data: bytes) -> Document:
     heads = [output.head for output in found]
     n_inputs = found[0].scorer.n_inputs
     known = features.parse(fields, n_inputs)
-    program = _preprocessing(fields.nested("preprocessing"), known, n_inputs)
+    program = _preprocessing(fields.nested("preprocessing"), known, found)
     fields.check_count("n_features_in", len(known))
     if program is not None:
         known = program.with_categories(known)
@@ -145,12 +145,15 @@ def _check_format(fields: Fields) -> None:
     fields.require_known(KEYS, f"format version {FORMAT_VERSION}")
 
 
-def _preprocessing(fields: Fields | None, known: tuple[Feature, ...], n_inputs: int) -> Preprocessing | None:
+def _preprocessing(
+    fields: Fields | None, known: tuple[Feature, ...], found: Sequence[Output]
+) -> Preprocessing | None:
     if fields is None:
         return None
     from thimble.inference import preprocessing  # with all its steps: few cold starts need them
 
-    return preprocessing.parse(fields, known, n_inputs)
+    takes_missing = all(output.scorer.takes_missing for output in found)
+    return preprocessing.parse(fields, known, found[0].scorer.n_inputs, takes_missing)
 
 
 def _cost(n_features: int, program: Preprocessing | None, found: Sequence[Output]) -> Cost:

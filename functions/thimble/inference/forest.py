@@ -10,12 +10,14 @@ in their order, so a row's bits depend on nothing but the row.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
+from thimble.inference.cost import Cost
 
 PAIRS = 40_000  # of a tree and a row, at once: few enough for the cache
 SHALLOW = 8  # levels: in a deeper forest, pairs that have reached a leaf are dropped on the way
@@ -49,6 +51,9 @@ class Inputs(NamedTuple):
     twice: bool  # a missing number as -inf, and once more as inf
     sets: tuple[Sets, ...]
 
+    def width(self, n_columns: int) -> int:
+        return n_columns * (1 + self.twice) + sum(sets.table.shape[1] for sets in self.sets)
+
     def of(self, X: FloatArray) -> Floats:
         """X, (columns, rows), to (inputs, rows)."""
         x: Floats = X.astype(self.dtype)
@@ -73,6 +78,9 @@ class Inputs(NamedTuple):
 class Leaves(Protocol):
     """Finds where rows end; its leaves count through all trees."""
 
+    @property
+    def depth(self) -> int: ...
+
     def of(self, trees: slice, Z: Floats) -> Indices:
         """(trees, rows) of Z, (inputs, rows)."""
 
@@ -85,7 +93,11 @@ class Nodes(NamedTuple):
     inputs: Indices  # (nodes,)
     thresholds: Floats  # (nodes,)
     children: Indices  # (nodes,)
-    depth: int
+    levels: tuple[int, ...]  # how many inner nodes each has, of all trees
+
+    @property
+    def depth(self) -> int:
+        return len(self.levels)
 
     def of(self, trees: slice, Z: Floats) -> Indices:
         width, rows = Z.shape
@@ -122,6 +134,10 @@ class Oblivious(NamedTuple):
     inputs: Indices  # (levels, trees)
     thresholds: Floats  # (levels, trees, 1); inf below the last level of a tree
 
+    @property
+    def depth(self) -> int:
+        return len(self.inputs)
+
     def of(self, trees: slice, Z: Floats) -> Indices:
         leaf = self.first[trees].repeat(Z.shape[1]).reshape(-1, Z.shape[1])
         for level, inputs in enumerate(self.inputs[:, trees]):
@@ -143,6 +159,12 @@ class Forest(NamedTuple):
     values: tuple[Floats, ...]  # of each output, the numbers that leaves add to it
     base: Floats  # (outputs,)
     divide: float
+    cost: Cost  # of a row
+    card: Mapping[str, Any]
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.base)
 
     def scores(self, X: FloatArray) -> FloatArray:
         """X, (n_inputs, rows in whole blocks), to (outputs, rows); NaN for a row with a number that is too

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
-from thimble.inference.fields import choice, is_finite, shown
+from thimble.inference.cost import COLUMN, Cost
+from thimble.inference.fields import Fields, is_finite, shown
 from thimble.inference.forest import Floats, Forest, Indices, Inputs, Leaves, Nodes, Oblivious, Sets
 
 MAX_INPUTS = 20_000
@@ -23,65 +24,40 @@ MAX_BITS = 20  # levels of an oblivious tree
 MAX_CODES = 100_000
 MAX_SETS = 16_000_000  # entries of their tables
 
-KEYS = frozenset(
-    (
-        *("inputs", "input_type", "zero", "absent", "categorical", "sets"),
-        *("trees", "depths", "nodes", "columns", "thresholds"),
-        *("leaves", "values", "tree_outputs", "base", "divide", "sum_type"),
-    )
+KEYS = (
+    *("inputs", "input_type", "zero", "absent", "categorical", "sets"),
+    *("trees", "depths", "nodes", "columns", "thresholds"),
+    *("leaves", "values", "tree_outputs", "base", "divide", "sum_type"),
 )
 TYPES: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32}
 LEAF, LEFT, RIGHT, NEVER = b".lrn"
 
-
-def read(raw: Any, path: str) -> Forest:
-    if not isinstance(raw, dict):
-        raise InvalidModel(f"{path} is not an object")
-    for key in raw:
-        if key not in KEYS:
-            raise InvalidModel(f"{path}.{shown(key)} is no key of a forest")
-    return _forest(_Keys(raw, f"{path}."))
+VISIT = 16  # of a node, in multiplications: see `cost`
+ANSWER = 4  # of an oblivious tree's level, and of a leaf's number that is added
 
 
-class _Keys(NamedTuple):
-    """The object, and what to call its values."""
+class ForestFields(Fields):
+    """The keys of a forest, whose lists may be long."""
 
-    raw: dict[str, Any]
-    path: str
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.raw
-
-    def value(self, key: str) -> Any:
-        if key not in self.raw:
-            raise InvalidModel(f"{self.path}{key} is missing")
-        return self.raw[key]
-
-    def count(self, key: str, most: int) -> int:
+    def up_to(self, key: str, most: int) -> int:
         value = self.value(key)
         if type(value) is not int or not 1 <= value <= most:
-            raise InvalidModel(f"{self.path}{key} is {shown(value)}; it is a count, 1 to {most}")
+            raise InvalidModel(f"{self.at(key)} is {shown(value)}, not an integer from 1 to {most}")
         return value
 
-    def number(self, key: str) -> float:
-        value = self.value(key)
-        if not is_finite(value):
-            raise InvalidModel(f"{self.path}{key} is {shown(value)}, not a number")
-        return float(value)
+    def dtype(self, key: str) -> type[np.floating[Any]]:
+        return TYPES[self.choice(key, TYPES, "float64")]
 
-    def type(self, key: str) -> type[np.floating[Any]]:
-        return TYPES[choice(self.raw, key, TYPES, "float64", self.path)]
+    def floats(self, key: str, length: int | None = None, most: int = MAX_NODES) -> NDArray[np.float64]:
+        """Finite numbers, so many."""
+        return _numbers(self.listed(key, length, most), self.at(key))
 
-    def numbers(self, key: str, length: int | None = None, most: int = MAX_NODES) -> NDArray[np.float64]:
-        """Finite ones, so many of them."""
-        return _numbers(self.listed(key, length, most), f"{self.path}{key}")
-
-    def indices(self, key: str, length: int | None, below: int, most: int = MAX_NODES) -> Indices:
-        """Integers from 0 to below."""
-        return _indices(self.listed(key, length, most), f"{self.path}{key}", below)
+    def places(self, key: str, length: int | None, below: int, most: int = MAX_NODES) -> Indices:
+        """Integers from 0 to below, so many."""
+        return _places(self.listed(key, length, most), self.at(key), below)
 
     def listed(self, key: str, length: int | None, most: int) -> list[Any]:
-        return _listed(self.value(key), f"{self.path}{key}", length, most)
+        return _listed(self.value(key), self.at(key), length, most)
 
 
 def _listed(value: Any, path: str, length: int | None, most: int) -> list[Any]:
@@ -106,7 +82,7 @@ def _numbers(values: list[Any], path: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _indices(values: list[Any], path: str, below: int) -> Indices:
+def _places(values: list[Any], path: str, below: int) -> Indices:
     if values and (set(map(type, values)) != {int} or min(values) < 0 or max(values) >= below):
         i = next(i for i, index in enumerate(values) if type(index) is not int or not 0 <= index < below)
         raise InvalidModel(f"{path}[{i}] is {shown(values[i])}, not an integer from 0 to {below - 1}")
@@ -120,22 +96,31 @@ class _Splits(NamedTuple):
     thresholds: Floats
 
 
-def _forest(keys: _Keys) -> Forest:
-    n_inputs, marks = keys.count("inputs", MAX_INPUTS), _marks(keys)
+def parse(value: Any, path: str) -> Forest:
+    keys = ForestFields(value, path)
+    keys.require_known(KEYS, "a forest")
+    n_inputs, marks = keys.up_to("inputs", MAX_INPUTS), _marks(keys)
     asked = marks[marks != LEAF]
     takes_missing = bool((asked != NEVER).all())
-    base = keys.numbers("base", most=MAX_OUTPUTS)
-    dtype = keys.type("sum_type")
     inputs, splits = _inputs(keys, asked, n_inputs, takes_missing)
+    dtype = keys.dtype("sum_type")
+    base = _cast(keys.floats("base", most=MAX_OUTPUTS), dtype, keys.at("base"))
+    if not len(base):
+        raise InvalidModel(f"{keys.at('base')} is empty; it has a number an output")
     depths = _depths(keys, marks) if "depths" in keys else None
-    n_trees = keys.count("trees", MAX_NODES) if depths is None else len(depths)
+    n_trees = keys.up_to("trees", MAX_NODES) if depths is None else len(depths)
     order, shares = _shares(keys, n_trees, len(base))
     leaves: Leaves
     if depths is None:
-        leaves, is_leaf = _nodes(marks, n_trees, splits, order, f"{keys.path}nodes"), marks == LEAF
+        leaves = _nodes(marks, n_trees, splits, order, keys.at("nodes"))
+        is_leaf, n_nodes, work = marks == LEAF, len(marks), VISIT * _visits(leaves.levels, n_trees)
     else:
-        leaves, is_leaf = _oblivious(depths, splits, order), np.ones(int((1 << depths).sum()), np.bool_)
+        leaves = _oblivious(depths, splits, order)
+        is_leaf = np.ones(int((1 << depths).sum()), np.bool_)
+        n_nodes, work = len(marks) + len(is_leaf), ANSWER * leaves.inputs.size
     vectors, values = _values(keys, is_leaf, len(base), dtype)
+    added = n_trees if "tree_outputs" in keys else n_trees * len(base)
+    width = inputs.width(n_inputs)
     return Forest(
         n_inputs=n_inputs,
         takes_missing=takes_missing,
@@ -145,63 +130,80 @@ def _forest(keys: _Keys) -> Forest:
         shares=shares,
         vectors=vectors,
         values=values,
-        base=base.astype(dtype),
+        base=base,
         divide=_divide(keys),
+        cost=Cost(work + ANSWER * added + COLUMN * width, n_inputs + 2 * width + len(base)),
+        card={"trees": n_trees, "nodes": n_nodes, "depth": leaves.depth},
     )
 
 
-def _marks(keys: _Keys) -> NDArray[np.uint8]:
+def _cast(numbers: NDArray[np.float64], dtype: type[np.floating[Any]], path: str) -> Floats:
+    """As the document's type; one beyond it would be infinite."""
+    with np.errstate(over="ignore"):
+        cast = numbers.astype(dtype)
+    finite = np.isfinite(cast)
+    if not finite.all():
+        i = int(np.argmin(finite))
+        raise InvalidModel(f"{path}[{i}] is {numbers[i]:g}, too large for {np.dtype(dtype)}")
+    return cast
+
+
+def _marks(keys: ForestFields) -> NDArray[np.uint8]:
     """A byte a node, or of oblivious trees a level."""
     text = keys.value("nodes")
     if not isinstance(text, str) or len(text) > MAX_NODES or not text.isascii():
-        raise InvalidModel(f"{keys.path}nodes is not a text of at most {MAX_NODES} letters")
+        raise InvalidModel(f"{keys.at('nodes')} is not a text of at most {MAX_NODES} letters")
     marks = np.frombuffer(text.encode(), np.uint8)
     counts = np.bincount(marks, minlength=128)
     known = [LEFT, RIGHT, NEVER] + [LEAF] * ("depths" not in keys)
     if counts.sum() != counts[known].sum():
         i = int(np.argmin(np.isin(marks, known)))
         raise InvalidModel(
-            f"{keys.path}nodes[{i}] is {shown(text[i])}; known are {', '.join(map(chr, known))}"
+            f"{keys.at('nodes')}[{i}] is {shown(text[i])}; known are {', '.join(map(chr, known))}"
         )
     if counts[NEVER] and counts[LEFT] + counts[RIGHT]:
         raise InvalidModel(
-            f"{keys.path}nodes has n beside l and r; missing values are taken everywhere or never"
+            f"{keys.at('nodes')} has n beside l and r; missing values are taken everywhere or never"
         )
     return marks
 
 
 def _inputs(
-    keys: _Keys, asked: NDArray[np.uint8], n_inputs: int, takes_missing: bool
+    keys: ForestFields, asked: NDArray[np.uint8], n_inputs: int, takes_missing: bool
 ) -> tuple[Inputs, _Splits]:
     """What is made of the columns, and which of it each split looks at."""
-    columns = keys.indices("columns", len(asked), n_inputs)
-    thresholds = keys.numbers("thresholds", len(asked))
+    columns = keys.places("columns", len(asked), n_inputs)
+    thresholds = keys.floats("thresholds", len(asked))
     looked_at = columns + n_inputs * ((asked == RIGHT) & takes_missing)
     sets, thresholds, looked_at = _sets(
         keys, asked, columns, thresholds, looked_at, n_inputs * (1 + takes_missing)
     )
-    dtype = keys.type("input_type")
-    zero = keys.number("zero") if "zero" in keys else 0.0
+    dtype = keys.dtype("input_type")
+    zero = keys.finite("zero") or 0.0
     absent, absent_in = _absent(keys, n_inputs, takes_missing)
     inputs = Inputs(dtype, zero, absent, absent_in, takes_missing, sets)
-    return inputs, _Splits(looked_at, thresholds.astype(dtype))
+    return inputs, _Splits(looked_at, _cast(thresholds, dtype, keys.at("thresholds")))
 
 
-def _absent(keys: _Keys, n_inputs: int, takes_missing: bool) -> tuple[float | None, Indices]:
+def _absent(keys: ForestFields, n_inputs: int, takes_missing: bool) -> tuple[float | None, Indices]:
     everywhere = np.arange(n_inputs)
     if "absent" not in keys:
         return None, everywhere
-    raw = keys.value("absent")
-    if not isinstance(raw, dict) or not {"value"} <= set(raw) <= {"value", "columns"}:
-        raise InvalidModel(f"{keys.path}absent is not an object of value and columns")
+    inner = ForestFields(keys.value("absent"), keys.at("absent"))
+    inner.require_known(("value", "columns"), "absent")
     if not takes_missing:
-        raise InvalidModel(f"{keys.path}absent: the nodes take no missing values")
-    inner = _Keys(raw, f"{keys.path}absent.")
-    return inner.number("value"), inner.indices("columns", None, n_inputs) if "columns" in raw else everywhere
+        raise InvalidModel(f"{inner.path} stands beside nodes that take no missing value")
+    columns = inner.places("columns", None, n_inputs) if "columns" in inner else everywhere
+    return _finite(inner, "value"), columns
+
+
+def _finite(keys: Fields, key: str) -> float:
+    keys.value(key)
+    return keys.finite(key) or 0.0
 
 
 def _sets(
-    keys: _Keys,
+    keys: ForestFields,
     asked: NDArray[np.uint8],
     columns: Indices,
     thresholds: NDArray[np.float64],
@@ -211,7 +213,7 @@ def _sets(
     """The tables of the columns of categories; their nodes look at an input that is 0 in the set, else 1."""
     if "categorical" not in keys:
         return (), thresholds, looked_at
-    categorical = np.unique(keys.indices("categorical", None, n_before)).tolist()
+    categorical = np.unique(keys.places("categorical", None, n_before)).tolist()
     named = _named(keys)
     made: list[Sets] = []
     thresholds, looked_at = thresholds.copy(), looked_at.copy()
@@ -224,25 +226,27 @@ def _sets(
         if wrong.any():
             i = int(nodes[wrong.argmax()])
             raise InvalidModel(
-                f"{keys.path}thresholds[{i}] is {thresholds[i]:g}; there are {len(named)} sets"
+                f"{keys.at('thresholds')}[{i}] is {thresholds[i]:g}; there are {len(named)} sets"
             )
         asked_for = 2 * thresholds[nodes].astype(np.intp) + (asked[nodes] == RIGHT)
         distinct, at = np.unique(asked_for, return_inverse=True)
         n_codes = 1 + max((int(named[k // 2].max(initial=0)) for k in distinct.tolist()), default=0)
         entries += (n_codes + 2) * len(distinct)
         if entries > MAX_SETS:
-            raise InvalidModel(f"{keys.path}sets would take tables of more than {MAX_SETS:,} entries")
+            raise InvalidModel(f"{keys.at('sets')} would take tables of more than {MAX_SETS:,} entries")
         looked_at[nodes] = n_before + sum(sets.table.shape[1] for sets in made) + at
         thresholds[nodes] = 0.5
         made.append(Sets(column, _table(n_codes, [(named[k // 2], bool(k % 2)) for k in distinct.tolist()])))
     return tuple(made), thresholds, looked_at
 
 
-def _named(keys: _Keys) -> list[Indices]:
+def _named(keys: ForestFields) -> list[Indices]:
     """The sets, of codes."""
     sets = keys.listed("sets", None, MAX_NODES)
     return [
-        _indices(_listed(codes, f"{keys.path}sets[{i}]", None, MAX_CODES), f"{keys.path}sets[{i}]", MAX_CODES)
+        _places(
+            _listed(codes, f"{keys.at('sets')}[{i}]", None, MAX_CODES), f"{keys.at('sets')}[{i}]", MAX_CODES
+        )
         for i, codes in enumerate(sets)
     ]
 
@@ -256,11 +260,11 @@ def _table(n_codes: int, columns: list[tuple[Indices, bool]]) -> NDArray[np.bool
     return table
 
 
-def _shares(keys: _Keys, n_trees: int, n_outputs: int) -> tuple[Indices, tuple[slice, ...]]:
+def _shares(keys: ForestFields, n_trees: int, n_outputs: int) -> tuple[Indices, tuple[slice, ...]]:
     """The trees in the order of their outputs, and each output's share of them."""
     if "tree_outputs" not in keys:
         return np.arange(n_trees), (slice(0, n_trees),) * n_outputs
-    of_trees = keys.indices("tree_outputs", n_trees, n_outputs)
+    of_trees = keys.places("tree_outputs", n_trees, n_outputs)
     ends = np.bincount(of_trees, minlength=n_outputs).cumsum().tolist()
     return of_trees.argsort(kind="stable"), tuple(map(slice, [0, *ends[:-1]], ends))
 
@@ -282,27 +286,34 @@ def _nodes(marks: NDArray[np.uint8], n_trees: int, splits: _Splits, order: Indic
     inputs[inner] = splits.inputs
     thresholds = np.full(len(marks), np.inf, splits.thresholds.dtype)
     thresholds[inner] = splits.thresholds
-    return Nodes(order, inputs, thresholds, children, _depth(marks != LEAF, n_trees, path))
+    return Nodes(order, inputs, thresholds, children, _levels(marks != LEAF, n_trees, path))
 
 
-def _depth(is_inner: NDArray[np.bool_], n_trees: int, path: str) -> int:
-    start, end, depth = 0, n_trees, 0
+def _levels(is_inner: NDArray[np.bool_], n_trees: int, path: str) -> tuple[int, ...]:
+    """How many inner nodes each level has, of all trees."""
+    start, end, levels = 0, n_trees, []
     while inner := int(np.count_nonzero(is_inner[start:end])):
-        start, end, depth = end, end + 2 * inner, depth + 1
-        if depth > MAX_DEPTH:
+        levels.append(inner)
+        start, end = end, end + 2 * inner
+        if len(levels) > MAX_DEPTH:
             raise InvalidModel(f"{path} makes trees of more than {MAX_DEPTH:,} levels: limit their depth")
-    return depth
+    return tuple(levels)
 
 
-def _depths(keys: _Keys, marks: NDArray[np.uint8]) -> Indices:
+def _visits(levels: tuple[int, ...], n_trees: int) -> int:
+    """How many nodes a row passes at most."""
+    return sum(min(inner, n_trees) for inner in levels)
+
+
+def _depths(keys: ForestFields, marks: NDArray[np.uint8]) -> Indices:
     """The levels of each oblivious tree."""
-    depths = keys.indices("depths", None, MAX_BITS + 1)
+    depths = keys.places("depths", None, MAX_BITS + 1)
     if not len(depths):
-        raise InvalidModel(f"{keys.path}depths is empty")
+        raise InvalidModel(f"{keys.at('depths')} is empty")
     if depths.sum() != len(marks):
-        raise InvalidModel(f"{keys.path}nodes has {len(marks)} letters; depths has {depths.sum()} levels")
+        raise InvalidModel(f"{keys.at('nodes')} has {len(marks)} letters; depths has {depths.sum()} levels")
     if (1 << depths).sum() > MAX_NODES:
-        raise InvalidModel(f"{keys.path}depths makes more than {MAX_NODES:,} leaves")
+        raise InvalidModel(f"{keys.at('depths')} makes more than {MAX_NODES:,} leaves")
     return depths
 
 
@@ -318,29 +329,27 @@ def _oblivious(depths: Indices, splits: _Splits, order: Indices) -> Oblivious:
 
 
 def _values(
-    keys: _Keys, is_leaf: NDArray[np.bool_], n_outputs: int, dtype: type[np.floating[Any]]
+    keys: ForestFields, is_leaf: NDArray[np.bool_], n_outputs: int, dtype: type[np.floating[Any]]
 ) -> tuple[Indices | None, tuple[Floats, ...]]:
     """Which vector of numbers each node has, and of each output the vectors' numbers. Where a leaf has one
     number only, of each node that number."""
-    path, n_leaves = f"{keys.path}values", int(is_leaf.sum())
+    path, n_leaves = f"{keys.at('values')}", int(is_leaf.sum())
     listed = keys.listed("values", None if "leaves" in keys else n_leaves, MAX_NODES)
     each = 1 if "tree_outputs" in keys else n_outputs
     of_nodes = np.zeros(len(is_leaf), np.intp)
     of_nodes[is_leaf] = (
-        keys.indices("leaves", n_leaves, len(listed)) if "leaves" in keys else np.arange(n_leaves)
+        keys.places("leaves", n_leaves, len(listed)) if "leaves" in keys else np.arange(n_leaves)
     )
     if each == 1:
-        numbers = _numbers(listed, path).astype(dtype)
+        numbers = _cast(_numbers(listed, path), dtype, path)
         return None, (numbers.take(of_nodes),) * n_outputs
     rows = [_listed(row, f"{path}[{i}]", each, each) for i, row in enumerate(listed)]
-    numbers = _numbers(list(chain.from_iterable(rows)), path).astype(dtype)
+    numbers = _cast(_numbers(list(chain.from_iterable(rows)), path), dtype, path)
     return of_nodes, tuple(np.ascontiguousarray(numbers.reshape(-1, each).T))
 
 
-def _divide(keys: _Keys) -> float:
-    if "divide" not in keys:
-        return 1.0
-    divide = keys.number("divide")
-    if divide <= 0:
-        raise InvalidModel(f"{keys.path}divide is {divide:g}; it is above 0")
-    return divide
+def _divide(keys: ForestFields) -> float:
+    divide = keys.finite("divide")
+    if divide is not None and divide <= 0:
+        raise InvalidModel(f"{keys.at('divide')} is {divide:g}; it is above 0")
+    return 1.0 if divide is None else divide

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -16,9 +16,14 @@ from thimble.inference.predictions import Scores
 
 Label = str | int | float | bool
 
-KEYS = ("classes", "out_activation", "normalize", "decision", "multilabel", "n_outputs")
+KEYS = (
+    *("classes", "out_activation", "temperature", "normalize"),
+    *("decision", "ties", "multilabel", "n_outputs"),
+)
 DECISIONS = ("probabilities", "logits", "scores")
-NORMALIZATIONS = ("uniform", "zero")
+SOFTMAX = ("softmax", "softmax32")
+NORMALIZATIONS = ("uniform", "zero", "zero32")
+TIES = ("first", "last")
 
 
 class Head(NamedTuple):
@@ -30,9 +35,12 @@ class Head(NamedTuple):
     texts: tuple[str, ...]  # the classes as text: JSON keys, CSV cells and headers
     multilabel: bool
     out_activation: str  # of OUT_ACTIVATIONS
+    temperature: float  # the numbers are divided by it before their activation
     normalize: str | None  # divide the numbers by their sum, which may be zero: of NORMALIZATIONS
     decision: str  # what predict compares: of DECISIONS; a model of scores has no probabilities
+    binary: bool  # one number, which is of the second of two classes; a forest may know the first alone
     threshold: float  # a label applies above it
+    at_threshold: bool  # ... and the second of two at it too
 
     @property
     def has_probabilities(self) -> bool:
@@ -49,6 +57,8 @@ class Head(NamedTuple):
         """The answers to the first n rows of a scorer's numbers, and the rows that get none. `raw`,
         (n_outputs, rows), is overwritten."""
         compared = raw if self.decision == "probabilities" else raw.copy()
+        if self.temperature != 1.0:
+            raw /= self.temperature
         OUT_ACTIVATIONS[self.out_activation](raw)  # in place
         if self.normalize:
             _normalize(raw, self.normalize)
@@ -58,14 +68,18 @@ class Head(NamedTuple):
 
     def _of_classes(self, p: FloatArray) -> FloatArray:
         """(n_classes, rows): one number is of the second class, several are a class each."""
-        if len(p) == len(self.classes):
+        if not self.binary:
             return p
-        return np.concatenate(((1.0 if self.has_probabilities else 0.0) - p, p))
+        rest = (1.0 if self.has_probabilities else 0.0) - p
+        if self.out_activation == "logistic32":
+            rest = rest.astype(np.float32)
+        return np.concatenate((rest, p))[: len(self.classes)]
 
     def _labels(self, compared: FloatArray) -> NDArray[np.intp]:
         """The class indices that scikit-learn's predict has: a tie goes to the first class."""
-        if len(compared) == 1:
-            return np.array(compared[0] > self.threshold, np.intp)
+        if self.binary:
+            above = compared[0] >= self.threshold if self.at_threshold else compared[0] > self.threshold
+            return np.minimum(above, len(self.classes) - 1, dtype=np.intp)
         likeliest: NDArray[np.intp] = compared.argmax(0)
         return likeliest
 
@@ -78,8 +92,14 @@ def _too_large(p: FloatArray, n: int) -> dict[int, str]:
     return dict.fromkeys(rows, "the values are too large for the model")
 
 
-def _normalize(p: FloatArray, zero: str) -> None:
-    """Each row divided by its sum; where that is zero, all classes are as likely, or all stay zero."""
+def _normalize(p: NDArray[Any], zero: str) -> None:
+    """Each row divided by its sum; where that is zero, all classes are as likely, or all stay zero. With
+    "zero32" in single precision."""
+    if zero == "zero32":
+        single = p.astype(np.float32)
+        _normalize(single, "zero")
+        p[:] = single
+        return
     sums = p.sum(axis=0)
     empty = sums == 0
     sums[empty] = 1.0
@@ -106,8 +126,9 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
         )
     several_logistic = out_activation == "logistic" and n_outputs > 1 and normalize is None
     multilabel = fields.flag("multilabel", several_logistic)
-    if n_outputs == 1 and out_activation != "softmax" and not multilabel and normalize is None:
-        if len(classes) != 2:
+    binary = n_outputs == 1 and out_activation not in SOFTMAX and not multilabel and normalize is None
+    if binary:
+        if len(classes) > 2:
             raise InvalidModel(
                 f"{fields.at('classes')} has {len(classes)} labels; one output tells two apart"
             )
@@ -115,7 +136,7 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
         raise InvalidModel(
             f"{fields.at('classes')} has {len(classes)} labels; the last layer has {n_outputs} outputs"
         )
-    if multilabel != several_logistic and (out_activation == "softmax" or normalize or not multilabel):
+    if multilabel and (out_activation in SOFTMAX or normalize):
         raise InvalidModel(f"{fields.at('multilabel')} is {shown(multilabel)}, but the outputs say otherwise")
     return Head(
         name=name,
@@ -124,10 +145,27 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
         texts=tuple(map(label_text, classes)),
         multilabel=multilabel,
         out_activation=out_activation,
+        temperature=_temperature(fields),
         normalize=normalize,
         decision=decision,
+        binary=binary,
         threshold=0.5 if decision == "probabilities" else 0.0,
+        at_threshold=_ties(fields, binary) == "last",
     )
+
+
+def _temperature(fields: Fields) -> float:
+    found = fields.finite("temperature")
+    if found is not None and found <= 0.0:
+        raise InvalidModel(f"{fields.at('temperature')} is {found:g}; it is above 0")
+    return 1.0 if found is None else found
+
+
+def _ties(fields: Fields, binary: bool) -> str:
+    found = fields.choice("ties", TIES, "first")
+    if found == "last" and not binary:
+        raise InvalidModel(f"{fields.at('ties')} is last; of several outputs the first wins")
+    return found
 
 
 def _classes(fields: Fields) -> tuple[Label, ...]:
@@ -138,6 +176,6 @@ def _classes(fields: Fields) -> tuple[Label, ...]:
     if len(set(map(type, classes))) > 1:
         raise InvalidModel(f"{path} has labels of several types")
     check_distinct(classes, path)
-    if len(classes) < 2:
+    if len(classes) < 2 and "forest" not in fields:
         raise InvalidModel(f"{path} has one label only; a classifier needs two")
     return tuple(classes)

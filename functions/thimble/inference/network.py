@@ -63,6 +63,20 @@ def identity(z: FloatArray) -> None:
     pass
 
 
+def logistic32(z: FloatArray) -> None:
+    """XGBoost's, in single precision."""
+    from thimble.inference import single  # only here: a cold start of a network is spared it
+
+    single.logistic(z)
+
+
+def softmax32(z: FloatArray) -> None:
+    """XGBoost's, in single precision."""
+    from thimble.inference import single
+
+    single.softmax(z)
+
+
 ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
     "identity": identity,
     "logistic": logistic,
@@ -72,8 +86,10 @@ ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
 OUT_ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
     "identity": identity,
     "logistic": logistic,
+    "logistic32": logistic32,
     "modified_huber": modified_huber,
     "softmax": softmax,
+    "softmax32": softmax32,
 }
 
 
@@ -103,6 +119,10 @@ class Network(NamedTuple):
     @property
     def n_outputs(self) -> int:
         return len(self.weights[-1])
+
+    @property
+    def takes_missing(self) -> bool:
+        return False
 
     @property
     def cost(self) -> Cost:

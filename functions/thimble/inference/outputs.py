@@ -24,6 +24,10 @@ class Scorer(Protocol):
     def n_outputs(self) -> int: ...
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether a number may be missing: NaN."""
+
+    @property
     def cost(self) -> Cost:
         """Of a row."""
 
@@ -48,8 +52,15 @@ class Family(NamedTuple):
     parse: Callable[[Fields], Scorer]
 
 
+def _forest(fields: Fields) -> Scorer:
+    from thimble.inference import forest_keys  # only here: a cold start of a network is spared it
+
+    return forest_keys.parse(fields.value("forest"), fields.at("forest"))
+
+
 FAMILIES: Mapping[str, Family] = {  # by the key that an output has one of
     "coefs": Family(network.KEYS, network.parse),
+    "forest": Family(("forest",), _forest),
 }
 KEYS = (*head.KEYS, *(key for family in FAMILIES.values() for key in family.keys))
 
@@ -72,11 +83,17 @@ def parse(fields: Fields) -> tuple[Output, ...]:
         taken.add(name)
         outputs.append(_output(output, name, f"{name}." if len(several) > 1 else ""))
         if outputs[-1].scorer.n_inputs != outputs[0].scorer.n_inputs:
-            raise InvalidModel(f"{output.at('coefs')}[0] has other rows than outputs[0].coefs[0]")
+            raise InvalidModel(
+                f"{output.path} takes {outputs[-1].scorer.n_inputs} columns; "
+                f"outputs[0] takes {outputs[0].scorer.n_inputs}"
+            )
     return tuple(outputs)
 
 
 def _output(fields: Fields, name: str, prefix: str) -> Output:
-    family = FAMILIES[next((key for key in FAMILIES if key in fields), "coefs")]
-    scorer = family.parse(fields)
+    kind = next((key for key in FAMILIES if key in fields), "coefs")
+    for key in KEYS:
+        if key in fields and key not in (*head.KEYS, *FAMILIES[kind].keys):
+            raise InvalidModel(f"{fields.at(key)} stands beside {fields.at(kind)}; an output has one of them")
+    scorer = FAMILIES[kind].parse(fields)
     return Output(head.parse(fields, name, prefix, scorer.n_outputs), scorer)

@@ -36,6 +36,7 @@ class Preprocessing(NamedTuple):
     outputs: Selection
     width: int
     names: tuple[str, ...]  # of every column, the features that it comes from
+    takes_missing: bool  # whether a number that goes out may be missing
     cost: Cost  # of a row
 
     def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
@@ -66,7 +67,7 @@ class Preprocessing(NamedTuple):
     def _reject(self, table: Table) -> None:
         """Infinity in any column, and a number still missing where the network needs one."""
         needed = np.zeros((self.width, 1), np.bool_)
-        needed[self.outputs] = True
+        needed[self.outputs] = not self.takes_missing
         table.reject_where(np.isinf(table.numbers), self._too_large)
         table.reject_where(np.isnan(table.numbers) & needed, lambda column: no_number(self.names[column]))
 
@@ -74,8 +75,8 @@ class Preprocessing(NamedTuple):
         return f"{self.names[column]}: the value is too large for the model"
 
 
-def parse(fields: Fields, features: Sequence[Feature], n_inputs: int) -> Preprocessing:
-    """The program of a document whose network takes `n_inputs`; InvalidModel says what is wrong with it."""
+def parse(fields: Fields, features: Sequence[Feature], n_inputs: int, takes_missing: bool) -> Preprocessing:
+    """The program of a document whose scorers take `n_inputs`; InvalidModel says what is wrong with it."""
     fields.require_known(KEYS, "preprocessing")
     texts = frozenset(i for i, feature in enumerate(features) if not feature.numeric)
     names = [feature.name or f"feature {i}" for i, feature in enumerate(features)]
@@ -95,6 +96,7 @@ def parse(fields: Fields, features: Sequence[Feature], n_inputs: int) -> Preproc
         outputs=selection(_outputs(fields, len(names), texts, n_inputs)),
         width=len(names),
         names=tuple(names),
+        takes_missing=takes_missing,
         cost=cost.beside(spent, len(names)),
     )
 
@@ -109,7 +111,7 @@ def _steps(fields: Fields) -> list[Any]:
 def _outputs(fields: Fields, width: int, texts: frozenset[int], n_inputs: int) -> NDArray[np.intp]:
     found, path = fields.indices("outputs", width), fields.at("outputs")
     if len(found) != n_inputs:
-        raise InvalidModel(f"{path} has {len(found)} columns; coefs[0] has {n_inputs} rows")
+        raise InvalidModel(f"{path} has {len(found)} columns; {n_inputs} are taken")
     if not texts.isdisjoint(found.tolist()):
         raise InvalidModel(f"{path} has a column that is not of numbers")
     return found

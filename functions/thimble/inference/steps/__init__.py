@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thimble.inference.steps import arithmetic, categories, curves
+from thimble.inference.steps import arithmetic, categories, curves, trees
 from thimble.inference.steps.columns import Step, StepFields
 
 OPS: Mapping[str, type[Step]] = {
@@ -25,6 +25,7 @@ OPS: Mapping[str, type[Step]] = {
     "interpolate": curves.Interpolate,
     "function": arithmetic.Function,
     "require": arithmetic.Require,
+    "forest": trees.Forest,
 }
 
 

@@ -1,0 +1,32 @@
+"""A forest whose sums are columns for others: of an ensemble of forests, such as a calibrated one."""
+
+from __future__ import annotations
+
+from thimble.errors import InvalidModel
+from thimble.inference.arrays import FloatArray
+from thimble.inference.network import OUT_ACTIVATIONS
+from thimble.inference.steps.columns import Step, StepFields, Table, selection
+
+
+class Forest(Step):
+    KEYS = ("columns", "forest", "out_activation", "temperature")
+
+    def __init__(self, fields: StepFields) -> None:
+        from thimble.inference import forest_keys  # few pipelines need it
+
+        columns = fields.columns()
+        self._forest = forest_keys.parse(fields.value("forest"), fields.at("forest"))
+        if self._forest.n_inputs != len(columns):
+            raise InvalidModel(
+                f"{fields.at('columns')} has {len(columns)} entries; {self._forest.n_inputs} are needed"
+            )
+        self._reads = selection(columns)
+        self._activate = OUT_ACTIVATIONS[fields.choice("out_activation", OUT_ACTIVATIONS)]
+        self._temperature = fields.finite("temperature") or 1.0
+        self._declare([columns], self._forest.n_outputs, self._forest.cost)
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        out[:] = self._forest.scores(table.numbers[self._reads])
+        if self._temperature != 1.0:
+            out /= self._temperature
+        self._activate(out)

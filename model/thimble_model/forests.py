@@ -1,0 +1,216 @@
+"""Classifiers of trees, whosever they are: their forest, and what its sums mean.
+
+A trainer is known by the name of its class, so that none is imported before an estimator of its comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from thimble.inference.head import Label
+from thimble_model.program import Column, Program
+from thimble_model.unsupported import Unsupported, class_name
+
+Keys = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ForestHead:
+    """A forest over columns of the program. `keys` are the document's, but for the forest."""
+
+    inputs: tuple[int, ...]
+    forest: Keys
+    keys: Keys = field(default_factory=dict)
+
+    @property
+    def classes(self) -> list[Label]:
+        classes: list[Label] = self.keys["classes"]
+        return classes
+
+    @property
+    def decision(self) -> str:
+        return str(self.keys.get("decision", "probabilities"))
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.forest["base"])
+
+    def document_keys(self) -> Keys:
+        return {**self.keys, "n_outputs": self.n_outputs, "forest": self.forest}
+
+    def over(self, inputs: Sequence[int]) -> ForestHead:
+        """The same over these columns, which its own are among."""
+        places = [inputs.index(index) for index in self.inputs]
+        forest = self.forest | {
+            "inputs": len(inputs),
+            "columns": [places[column] for column in self.forest["columns"]],
+        }
+        if "categorical" in forest:
+            forest["categorical"] = sorted(places[column] for column in forest["categorical"])
+        if "absent" in forest:
+            columns = forest["absent"].get("columns", range(len(places)))
+            forest["absent"] = forest["absent"] | {"columns": sorted({places[column] for column in columns})}
+        return replace(self, inputs=tuple(inputs), forest=forest)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What a trainer's module makes of an estimator."""
+
+    columns: list[Column]  # what the trees look at
+    forest: Keys
+    keys: Keys  # the head's, but for the classes
+
+
+Grow = Callable[[Program, Any, list[Column]], Grown]
+
+
+def _sklearn() -> Mapping[str, Grow]:
+    from thimble_model import trees_sklearn
+
+    return trees_sklearn.GROW
+
+
+def _xgboost() -> Mapping[str, Grow]:
+    from thimble_model import trees_xgboost
+
+    return trees_xgboost.GROW
+
+
+def _lightgbm() -> Mapping[str, Grow]:
+    from thimble_model import trees_lightgbm
+
+    return trees_lightgbm.GROW
+
+
+def _catboost() -> Mapping[str, Grow]:
+    from thimble_model import trees_catboost
+
+    return trees_catboost.GROW
+
+
+MODULES: Mapping[str, tuple[Callable[[], Mapping[str, Grow]], tuple[str, ...]]] = {
+    "sklearn": (
+        _sklearn,
+        (
+            *("AdaBoostClassifier", "BaggingClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier"),
+            *("ExtraTreesClassifier", "GradientBoostingClassifier", "HistGradientBoostingClassifier"),
+            "RandomForestClassifier",
+        ),
+    ),
+    "xgboost": (_xgboost, ("XGBClassifier", "XGBRFClassifier")),
+    "lightgbm": (_lightgbm, ("LGBMClassifier",)),
+    "catboost": (_catboost, ("CatBoostClassifier",)),
+}
+NAMES = tuple(name for _, names in MODULES.values() for name in names)
+
+
+def is_forest(estimator: Any) -> bool:
+    """Whether it is of one of these classes itself: a subclass may predict in its own way."""
+    found = MODULES.get(type(estimator).__module__.partition(".")[0])
+    return found is not None and class_name(estimator) in found[1]
+
+
+def grown(program: Program, estimator: Any, columns: list[Column], classes: list[Label]) -> ForestHead:
+    if getattr(estimator, "n_outputs_", 1) > 1:
+        raise Unsupported("its trees have several outputs; fit it inside a MultiOutputClassifier")
+    growers, _ = MODULES[type(estimator).__module__.partition(".")[0]]
+    made = growers()[class_name(estimator)](program, estimator, columns)
+    keys = {"classes": classes, **made.keys}
+    return ForestHead(tuple(column.index for column in made.columns), made.forest, keys)
+
+
+def side_by_side(heads: Sequence[ForestHead]) -> list[ForestHead]:
+    """Heads that all read the same columns, in the same order."""
+    inputs = tuple(dict.fromkeys(index for one in heads for index in one.inputs))
+    return [one.over(inputs) for one in heads]
+
+
+def decisions(program: Program, one: ForestHead) -> list[int]:
+    """What scikit-learn's decision_function gives, as columns."""
+    sums = _step(program, one, {"out_activation": "identity"})
+    if len(sums) > 2 or len(sums) == 1:
+        return sums
+    (twice,) = program.add("scale", sums[1:], multiply=np.full(1, 2.0))  # of two classes, -s and s
+    return [twice.index]
+
+
+def probabilities(program: Program, one: ForestHead) -> list[int]:
+    """A column a class; or of two the second's."""
+    keys = {key: one.keys[key] for key in ("out_activation", "temperature") if key in one.keys}
+    return _step(program, one, keys)
+
+
+def _step(program: Program, one: ForestHead, keys: Keys) -> list[int]:
+    made = program.add("forest", one.inputs, width=one.n_outputs, forest=one.forest, **keys)
+    return [column.index for column in made]
+
+
+def numbers(program: Program, columns: list[Column], takes_missing: bool) -> list[Column]:
+    """Columns of numbers, some of which may be missing or not."""
+    if not takes_missing:
+        program.forbid_missing(columns)
+    program.numbers(columns)
+    return columns
+
+
+def categories(program: Program, column: Column, known: Sequence[Any], takes_unknown: bool) -> Column:
+    """The place of a category among those that the trainer knows; one that it does not know is missing, or
+    rejects the row."""
+    from thimble_model.forms import require_plain
+
+    require_plain(program.describe(column), known)
+    plain = [value.item() if isinstance(value, np.generic) else value for value in known]
+    texts = all(isinstance(value, str) for value in plain)
+    booleans = bool(plain) and all(isinstance(value, bool) for value in plain)
+    program.settle(column, "text" if texts else "boolean" if booleans else "number")
+    codes: dict[Any, float] = {
+        value if texts else float(value): float(place) for place, value in enumerate(plain)
+    }
+    if len(codes) < len(plain):
+        raise Unsupported(f"{program.describe(column)} has two categories that are one number to a double")
+
+    def ask(values: list[Any]) -> list[float | None]:
+        return [codes.get(value, np.nan if takes_unknown or value is np.nan else None) for value in values]
+
+    odd = next(f"\x00 {k}" for k in range(len(codes) + 1) if f"\x00 {k}" not in codes) if texts else np.inf
+    return program.encode(column, plain, ask, np.nan, odd)
+
+
+def trained_categories(estimator: Any) -> dict[int, list[Any]]:
+    """The columns that XGBoost and LightGBM take as pandas' categories, and these."""
+    inner = _innermost(estimator)
+    if not is_forest(inner):
+        return {}
+    found = {"xgboost": _xgboosts_categories, "lightgbm": _lightgbms_categories}
+    ask = found.get(type(inner).__module__.partition(".")[0])
+    return ask(inner) if ask else {}
+
+
+def _innermost(estimator: Any) -> Any:
+    """What gets the rows as they are, behind wrappers that pass them on."""
+    if hasattr(estimator, "calibrated_classifiers_"):
+        return _innermost(estimator.calibrated_classifiers_[0].estimator)
+    if class_name(estimator) == "FrozenEstimator":
+        return _innermost(estimator.estimator)
+    if class_name(estimator) == "Pipeline" and len(estimator.steps) == 1:
+        return _innermost(estimator.steps[0][1])
+    if class_name(estimator) in ("OneVsRestClassifier", "MultiOutputClassifier"):
+        return _innermost(estimator.estimators_[0])
+    return estimator
+
+
+def _xgboosts_categories(estimator: Any) -> dict[int, list[Any]]:
+    from thimble_model import trees_xgboost
+
+    return trees_xgboost.trained_categories(estimator)
+
+
+def _lightgbms_categories(estimator: Any) -> dict[int, list[Any]]:
+    from thimble_model import trees_lightgbm
+
+    return trees_lightgbm.trained_categories(estimator)
