@@ -213,7 +213,7 @@ def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any
     X = estimator_input(estimator, table)
     try:
         scores = {"accuracy": float(estimator.score(X, y))}
-        if y.ndim == 1 and classifier.heads[0].has_probabilities:
+        if y.ndim == 1 and classifier.heads[0].has_probabilities and len(estimator.classes_) > 1:
             scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
     except (TypeError, ValueError) as error:
         raise InvalidInput(

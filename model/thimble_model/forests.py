@@ -141,7 +141,7 @@ def decisions(program: Program, one: ForestHead) -> list[int]:
 
 def probabilities(program: Program, one: ForestHead) -> list[int]:
     """A column a class; or of two the second's."""
-    keys = {key: one.keys[key] for key in ("out_activation", "temperature") if key in one.keys}
+    keys: Keys = {key: one.keys[key] for key in ("out_activation", "temperature") if key in one.keys}
     return _step(program, one, keys)
 
 

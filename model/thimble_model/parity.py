@@ -97,7 +97,7 @@ def expected(
     rows = estimator_input(estimator, table)
     try:
         return [
-            (member.predict(X), _numbers(member, X, head))
+            (_labels(member.predict(X)), _numbers(member, X, head))
             for head, (member, X) in zip(classifier.heads, _members(estimator, rows), strict=True)
         ]
     except (TypeError, ValueError) as error:
@@ -130,9 +130,16 @@ def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
         yield member, X
 
 
+def _labels(labels: Any) -> NDArray[Any]:
+    """A label a row; CatBoost puts each into a list of its own."""
+    found = np.asarray(labels)
+    return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
+
+
 def _numbers(estimator: Any, X: Any, head: Head) -> NDArray[np.float64]:
+    """A number a class; of one class only, some estimators have a column of another beside it."""
     if head.has_probabilities:
-        return np.asarray(estimator.predict_proba(X))
+        return np.asarray(estimator.predict_proba(X), np.float64)[:, : len(head.classes)]
     scores = estimator.decision_function(X)
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else np.asarray(scores)
 

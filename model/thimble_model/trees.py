@@ -143,7 +143,7 @@ def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Floats, Shape]:
 def _spelled(numbers: Floats, single: bool) -> list[float]:
     """With as few digits as tell them from their neighbours; every number is below an infinite threshold."""
     if not single:
-        return np.minimum(numbers, np.finfo(np.float64).max).tolist()  # type: ignore[no-any-return]
+        return np.minimum(numbers, np.finfo(np.float64).max).tolist()
     exact = np.minimum(numbers, np.finfo(np.float32).max).astype(np.float32)
     short = exact.astype("U").astype(np.float64)
     kept: list[float] = np.where(short.astype(np.float32) == exact, short, exact).tolist()

@@ -82,10 +82,15 @@ def _objective(raw: Keys) -> str:
 
 def forest(model: Model) -> Keys:
     """The sum of the leaves, then the bias: a last tree that is one leaf."""
-    make = _oblivious if model.oblivious else _tree
     bias = {"leaf_values": model.bias, "value": model.bias}
+    found = [*model.trees, *([bias] if any(model.bias) else [])]
+    oblivious, other = (
+        ([_oblivious(tree, model) for tree in found], [])
+        if model.oblivious
+        else ([], [_tree(tree, model) for tree in found])
+    )
     return trees.forest(
-        [make(tree, model) for tree in (*model.trees, *([bias] if any(model.bias) else []))],
+        oblivious or other,
         model.n_features,
         [0.0] * len(model.bias),
         takes_missing=True,

@@ -18,6 +18,7 @@ from thimble_model.unsupported import Unsupported
 Keys = dict[str, Any]
 
 LINKS = {"binary:logistic": "logistic", "multi:softprob": "softmax", "multi:softmax": "softmax"}
+EDGE = np.float32(1e-6)  # a base score that is a probability is no nearer to 0 and to 1
 
 
 class Model(NamedTuple):
@@ -68,8 +69,8 @@ def _base(parameters: Keys, objective: str) -> tuple[float, ...]:
     said = json.loads(str(parameters["base_score"]))
     scores = np.array(said if isinstance(said, list) else [said], np.float32)
     if objective == "binary:logistic":
-        scores = -np.log(np.float32(1.0) / scores.astype(np.float32) - np.float32(1.0), dtype=np.float64)
-        scores = scores.astype(np.float32)
+        scores = np.clip(scores, EDGE, np.float32(1.0) - EDGE)
+        scores = -np.log(np.float32(1.0) / scores - np.float32(1.0), dtype=np.float64)
     return tuple(
         np.broadcast_to(scores, max(len(scores), int(parameters["num_class"]))).astype(float).tolist()
     )
@@ -159,6 +160,11 @@ def _categories(encoding: Keys) -> list[Any]:
     if "offsets" not in encoding:
         return list(encoding["values"])
     text, offsets = bytes(value % 256 for value in encoding["values"]), encoding["offsets"]
+    if not text.isascii():
+        raise Unsupported(
+            "XGBoost keeps categories of other letters than ASCII's in part only; rename them, or encode the "
+            "column before it (OrdinalEncoder), and fit again"
+        )
     return [text[start:end].decode() for start, end in pairwise(offsets)]
 
 

@@ -52,7 +52,8 @@ class Inputs(NamedTuple):
     sets: tuple[Sets, ...]
 
     def width(self, n_columns: int) -> int:
-        return n_columns * (1 + self.twice) + sum(sets.table.shape[1] for sets in self.sets)
+        width: int = n_columns * (1 + self.twice) + sum(sets.table.shape[1] for sets in self.sets)
+        return width
 
     def of(self, X: FloatArray) -> Floats:
         """X, (columns, rows), to (inputs, rows)."""

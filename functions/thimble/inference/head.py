@@ -79,7 +79,8 @@ class Head(NamedTuple):
         """The class indices that scikit-learn's predict has: a tie goes to the first class."""
         if self.binary:
             above = compared[0] >= self.threshold if self.at_threshold else compared[0] > self.threshold
-            return np.minimum(above, len(self.classes) - 1, dtype=np.intp)
+            second: NDArray[np.intp] = np.minimum(above, len(self.classes) - 1, dtype=np.intp)
+            return second
         likeliest: NDArray[np.intp] = compared.argmax(0)
         return likeliest
 

@@ -31,7 +31,8 @@ def expf(x: NDArray[Any]) -> Singles:
     r = z - k
     whole = k.astype(np.int64)
     p = ((C0 * r + C1) * (r * r) + (C2 * r + 1.0)) * np.ldexp(POWERS.take(whole % N), whole // N)
-    return p.astype(np.float32)
+    single: Singles = p.astype(np.float32)
+    return single
 
 
 def logistic(z: FloatArray) -> None:
