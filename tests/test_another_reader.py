@@ -3,6 +3,7 @@
 import bisect
 import json
 import math
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from statistics import NormalDist
@@ -75,13 +76,85 @@ def answer(document: Any, row: list[Any]) -> list[tuple[Any, list[float]]]:
     return [classified(network, h) for network in document.get("outputs", [document])]
 
 
-def classified(network: Any, h: list[float]) -> tuple[Any, list[float]]:
+def numbers(network: Any, h: list[float]) -> list[float]:
+    if "forest" in network:
+        return sums(network["forest"], h)
     *hidden, (coefs, intercepts) = zip(network["coefs"], network["intercepts"], strict=True)
     for W, b in hidden:
         h = [PLAIN[network.get("activation", "relu")](x) for x in affine(h, W, b)]
-    z = affine(h, coefs, intercepts)
+    return affine(h, coefs, intercepts)
+
+
+def activated(network: Any, z: list[float]) -> list[float]:
+    z = [v / network.get("temperature", 1.0) for v in z]
+    kind = network["out_activation"]
+    if kind in ("logistic32", "softmax32"):
+        z, kind = [single(v) for v in z], kind.removesuffix("32")
+        return [single(v) for v in (softmax(z) if kind == "softmax" else [PLAIN[kind](v) for v in z])]
+    return softmax(z) if kind == "softmax" else [PLAIN[kind](v) for v in z]
+
+
+def single(x: float) -> float:
+    return float(struct.unpack("<f", struct.pack("<f", x))[0])
+
+
+def sums(forest: Any, row: list[float]) -> list[float]:
+    """What the leaves of all trees add up to, an output each."""
+    x = [rounded(forest.get("input_type"), value) for value in row]
+    x = [0.0 if abs(value) <= forest.get("zero", 0.0) else value for value in x]
+    if "absent" in forest:
+        for i in forest["absent"].get("columns", range(len(x))):
+            x[i] = math.nan if x[i] == forest["absent"]["value"] else x[i]
+    ends = oblivious(forest, x) if "depths" in forest else level_order(forest, x)
+    kind = forest.get("sum_type")
+    total = [rounded(kind, value) for value in forest["base"]]
+    for tree, leaf in enumerate(ends):
+        value = forest["values"][forest["leaves"][leaf] if "leaves" in forest else leaf]
+        output = forest.get("tree_outputs", [0] * len(ends))[tree]
+        for k, number in enumerate(value) if isinstance(value, list) else [(output, value)]:
+            total[k] = rounded(kind, total[k] + rounded(kind, number))
+    return [value / forest.get("divide", 1.0) for value in total]
+
+
+def rounded(kind: str | None, x: float) -> float:
+    return single(x) if kind == "float32" else x
+
+
+def goes_right(forest: Any, split: int, letter: str, x: list[float]) -> bool:
+    value, threshold = x[forest["columns"][split]], forest["thresholds"][split]
+    if math.isnan(value):
+        return letter == "r"
+    if forest["columns"][split] in forest.get("categorical", []):
+        return value not in forest["sets"][threshold if isinstance(threshold, int) else int(threshold)]
+    return value > rounded(forest.get("input_type"), threshold)
+
+
+def level_order(forest: Any, x: list[float]) -> list[int]:
+    """Of each tree the leaf in which the row ends, counted through the forest."""
+    nodes, splits, leaves, ends = forest["nodes"], {}, {}, []
+    for i, letter in enumerate(nodes):
+        (leaves if letter == "." else splits)[i] = len(leaves if letter == "." else splits)
+    for node in range(forest["trees"]):
+        while node in splits:
+            right = goes_right(forest, splits[node], nodes[node], x)
+            node = forest["trees"] + 2 * splits[node] + right
+        ends.append(leaves[node])
+    return ends
+
+
+def oblivious(forest: Any, x: list[float]) -> list[int]:
+    ends, split, first = [], 0, 0
+    for depth in forest["depths"]:
+        bits = [goes_right(forest, split + k, forest["nodes"][split + k], x) for k in range(depth)]
+        ends.append(first + sum(bit << k for k, bit in enumerate(bits)))
+        split, first = split + depth, first + 2**depth
+    return ends
+
+
+def classified(network: Any, h: list[float]) -> tuple[Any, list[float]]:
+    z = numbers(network, h)
     kind, decision = network["out_activation"], network.get("decision", "probabilities")
-    p = softmax(z) if kind == "softmax" else [PLAIN[kind](v) for v in z]
+    p = activated(network, z)
     if "normalize" in network:
         total = sum(p)
         p = (
@@ -95,7 +168,8 @@ def classified(network: Any, h: list[float]) -> tuple[Any, list[float]]:
     if network.get("multilabel", several):
         return [c for c, v in zip(classes, compared, strict=True) if v > bar], p
     if len(z) == 1:
-        return classes[compared[0] > bar], [-z[0], z[0]] if decision == "scores" else [1 - p[0], p[0]]
+        last = network.get("ties") == "last" and compared[0] == bar
+        return classes[compared[0] > bar or last], [-z[0], z[0]] if decision == "scores" else [1 - p[0], p[0]]
     return classes[compared.index(max(compared))], p
 
 
@@ -229,6 +303,7 @@ STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
     ],
     "function": lambda step, columns, _: [PLAIN[step["name"]](x) for x in columns],
     "require": require,
+    "forest": lambda step, columns, _: activated(step, sums(step["forest"], columns)),
 }
 
 

@@ -28,8 +28,9 @@ LAYERS = (
     *(
         f"inference.{name}"
         for name in (
-            *("strict_json", "arrays", "cost", "fields", "network", "normal", "features", "batch"),
-            *("predictions", "head", "outputs", "reference", "steps", "preprocessing", "document"),
+            *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
+            *("batch", "predictions", "head", "forest", "forest_keys", "outputs", "reference", "steps"),
+            *("preprocessing", "document"),
             "classifier",
         )
     ),
@@ -77,6 +78,8 @@ SPOKEN_LATER = {
     *(
         "thimble.inference.preprocessing",
         "thimble.inference.steps",
+        "thimble.inference.forest",
+        "thimble.inference.single",
         "thimble.tables.csv",
         "thimble.tables.npy",
         "thimble.tables.tensors",

@@ -65,6 +65,11 @@ GOOD: dict[str, Any] = {
     "float labels": changed(classes=[0.5, 1.5, 2.5]),
     "logits": changed(decision="logits"),
     "multilabel": {**without("examples"), "out_activation": "logistic"},
+    "several logistic outputs for one label": {
+        **without("examples"),
+        "out_activation": "logistic",
+        "multilabel": False,
+    },
     "history of any kind": changed(loss_curve=None, t="?", label_binarizer={"classes": []}),
     "unicode": changed(name="\u5c71\u7f8a \N{GOAT}"),
 }
@@ -273,11 +278,6 @@ INCONSISTENT: dict[str, Any] = {  # only the reader can tell
     "an output's name again": outputs({}, {"name": "one"}),
     "outputs of other widths": outputs({}, {"coefs": [[[0.5]] * 3]}),
     "multilabel softmax": changed(multilabel=True),
-    "several logistic outputs for one label": {
-        **without("examples"),
-        "out_activation": "logistic",
-        "multilabel": False,
-    },
     "ragged matrix": changed(coefs=[[[1.0] * 10, [1.0] * 9, [1.0] * 10, [1.0] * 10], IRIS["coefs"][1]]),
     "layers that do not fit": changed(coefs=IRIS["coefs"][::-1]),
     "a bias too few": changed(intercepts=[IRIS["intercepts"][0], IRIS["intercepts"][1][:2]]),

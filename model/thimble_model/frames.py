@@ -159,7 +159,7 @@ def estimator_input(estimator: Any, table: Table) -> Any:
         table = table.copy()
         for i, categories in known.items():
             name = table.columns[i]
-            table[name] = pd.Categorical(table[name], categories=categories)
+            table[name] = pandas().Categorical(table[name], categories=categories)
     return table if known or known_names(estimator) else table.to_numpy()
 
 
