@@ -186,7 +186,7 @@ def test_a_row_gets_the_same_bits_alone_and_in_company(make: Callable[[], Any], 
 LABELS = {
     "strings": ["b", "a", "c"],
     "integers": [30, -2, 7],
-    "floats": [1.5, -1.0, 2.0],
+    "floats": [3.0, -1.0, 2.0],
     "booleans": [True, False],
 }
 
@@ -325,8 +325,13 @@ def test_trees_of_several_outputs_are_refused_with_a_way_out() -> None:
 
 
 FOREST: dict[str, Any] = {
-    **{"inputs": 1, "trees": 2, "nodes": "l...", "columns": [0], "thresholds": [2.5]},
-    **{"values": [0.1, 0.7, -0.7], "base": [0.0]},
+    "inputs": 1,
+    "trees": 2,
+    "nodes": "l...",
+    "columns": [0],
+    "thresholds": [2.5],
+    "values": [0.1, 0.7, -0.7],
+    "base": [0.0],
 }
 OBLIVIOUS = {key: value for key, value in FOREST.items() if key != "trees"} | {"depths": [1], "nodes": "l"}
 HOSTILE = [
@@ -351,7 +356,7 @@ HOSTILE = [
     (FOREST | {"categorical": [0], "sets": [[0]]}, "forest.thresholds[0] is 2.5"),
     (FOREST | {"thresholds": [0], "categorical": [0], "sets": [[10**9]]}, "forest.sets[0][0] is 1000000000"),
     (FOREST | {"absent": {"value": 0}, "nodes": "n..."}, "forest.absent stands beside"),
-    (FOREST | {"branches": []}, "forest.branches"),
+    (FOREST | {"branches": []}, 'forest."branches"'),
     (OBLIVIOUS | {"depths": [1000]}, "forest.depths[0] is 1000"),
     (OBLIVIOUS | {"depths": [20] * 3, "nodes": "l" * 60}, "forest"),
     ([], "forest is not an object"),

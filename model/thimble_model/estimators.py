@@ -135,6 +135,7 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         if not columns:
             raise Unsupported("no column reaches it")
         if is_forest(estimator):
+            forests.require_one_output(estimator)
             return forests.grown(program, estimator, columns, labels(estimator.classes_))
         if type(estimator) in LEAVES:
             program.forbid_missing(columns)  # any other that is missing makes the answer no number
@@ -270,6 +271,8 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
             for key in ("X_thresholds_", "y_thresholds_")
         )
         found = program.add("interpolate", raw, x=x, y=y)
+        if member.calibrators[0].X_thresholds_.dtype == np.float32:  # scikit-learn then rounds to it
+            found = program.add("function", [column.index for column in found], name="single")
     indices = [column.index for column in found]
     if len(indices) == 1:
         (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p

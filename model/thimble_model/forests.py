@@ -115,9 +115,12 @@ def is_forest(estimator: Any) -> bool:
     return found is not None and class_name(estimator) in found[1]
 
 
-def grown(program: Program, estimator: Any, columns: list[Column], classes: list[Label]) -> ForestHead:
+def require_one_output(estimator: Any) -> None:
     if getattr(estimator, "n_outputs_", 1) > 1:
         raise Unsupported("its trees have several outputs; fit it inside a MultiOutputClassifier")
+
+
+def grown(program: Program, estimator: Any, columns: list[Column], classes: list[Label]) -> ForestHead:
     growers, _ = MODULES[type(estimator).__module__.partition(".")[0]]
     made = growers()[class_name(estimator)](program, estimator, columns)
     keys = {"classes": classes, **made.keys}

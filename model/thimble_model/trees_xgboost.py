@@ -18,7 +18,6 @@ from thimble_model.unsupported import Unsupported
 Keys = dict[str, Any]
 
 LINKS = {"binary:logistic": "logistic", "multi:softprob": "softmax", "multi:softmax": "softmax"}
-EDGE = np.float32(1e-6)  # a base score that is a probability is no nearer to 0 and to 1
 
 
 class Model(NamedTuple):
@@ -37,7 +36,8 @@ class Model(NamedTuple):
 
 def read(booster: Any) -> Model:
     """Unsupported where a row is not answered by a sum of leaves."""
-    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    raw = json.loads(bytes(booster.save_raw("json")))
+    learner = raw["learner"]
     objective, gradient_booster = learner["objective"]["name"], learner["gradient_booster"]
     if gradient_booster["name"] != "gbtree":
         raise Unsupported(
@@ -54,7 +54,7 @@ def read(booster: Any) -> Model:
     return Model(
         objective=objective,
         n_features=int(parameters["num_feature"]),
-        base=_base(parameters, objective),
+        base=_base(booster, raw),
         trees=model["trees"],
         tree_outputs=tuple(model["tree_info"]),
         iterations=tuple(model["iteration_indptr"]),
@@ -64,16 +64,33 @@ def read(booster: Any) -> Model:
     )
 
 
-def _base(parameters: Keys, objective: str) -> tuple[float, ...]:
-    """`base_score` as raw scores: one number or a list, which of two classes is a probability."""
-    said = json.loads(str(parameters["base_score"]))
-    scores = np.array(said if isinstance(said, list) else [said], np.float32)
-    if objective == "binary:logistic":
-        scores = np.clip(scores, EDGE, np.float32(1.0) - EDGE)
-        scores = -np.log(np.float32(1.0) / scores - np.float32(1.0), dtype=np.float64)
-    return tuple(
-        np.broadcast_to(scores, max(len(scores), int(parameters["num_class"]))).astype(float).tolist()
+def _base(booster: Any, raw: Keys) -> tuple[float, ...]:
+    """The raw scores before the first tree, asked of the booster itself with a tree of nothing in place of
+    its own: `base_score` may be a probability, whose logarithm has other last bits elsewhere."""
+    import xgboost
+
+    model = raw["learner"]["gradient_booster"]["model"]
+    bare = model | {"trees": [_nothing(model["trees"][0])], "tree_info": [0], "iteration_indptr": [0, 1]}
+    bare["gbtree_model_param"] = model["gbtree_model_param"] | {"num_trees": "1", "num_parallel_tree": "1"}
+    learner = raw["learner"] | {"gradient_booster": raw["learner"]["gradient_booster"] | {"model": bare}}
+    empty = type(booster)(model_file=bytearray(json.dumps(raw | {"learner": learner}).encode()))
+    types, n = learner["feature_types"] or None, int(learner["learner_model_param"]["num_feature"])
+    names = learner["feature_names"] or None
+    row = xgboost.DMatrix(
+        np.zeros((1, n), np.float32), feature_names=names, feature_types=types, enable_categorical=True
     )
+    return tuple(np.ravel(empty.predict(row, output_margin=True)).astype(np.float64).tolist())
+
+
+def _nothing(tree: Keys) -> Keys:
+    """A tree of one leaf, which adds 0."""
+    alone = {
+        key: [type(value[0])(0)] if isinstance(value, list) and value else value
+        for key, value in tree.items()
+    }
+    alone |= {key: [] for key in tree if key.startswith("categories")}
+    alone |= {"left_children": [-1], "right_children": [-1], "parents": [2147483647], "id": 0}
+    return alone | {"tree_param": tree["tree_param"] | {"num_nodes": "1", "num_deleted": "0"}}
 
 
 def forest(model: Model, missing: float, n_iterations: int | None) -> Keys:
