@@ -257,6 +257,11 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
     one = classify(program, member.estimator, columns, place)
     if len(member.estimator.classes_) != len(member.classes):
         raise Unsupported("one of its members has not seen every class")
+    if member.method == "isotonic" and member.calibrators[0].X_thresholds_.dtype == np.float32:
+        raise Unsupported(
+            f"method='isotonic' over {class_name(member.estimator)}: its probabilities are of single precision, "
+            "in which scikit-learn then interpolates; supported is 'sigmoid'"
+        )
     raw = _calibrated_numbers(program, one, member)
     if member.method == "sigmoid":
         a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
@@ -271,8 +276,6 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
             for key in ("X_thresholds_", "y_thresholds_")
         )
         found = program.add("interpolate", raw, x=x, y=y)
-        if member.calibrators[0].X_thresholds_.dtype == np.float32:  # scikit-learn then rounds to it
-            found = program.add("function", [column.index for column in found], name="single")
     indices = [column.index for column in found]
     if len(indices) == 1:
         (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p

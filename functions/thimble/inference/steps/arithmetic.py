@@ -175,7 +175,6 @@ NUMPY = (
 FUNCTIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "logistic": _logistic,
     "relu": lambda x: np.maximum(x, 0.0),
-    "single": lambda x: x.astype(np.float32),
     **{name: getattr(np, name) for name in NUMPY},
 }
 
