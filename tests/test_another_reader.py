@@ -14,6 +14,12 @@ import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
@@ -125,13 +131,15 @@ def goes_right(forest: Any, split: int, letter: str, x: list[float]) -> bool:
     if math.isnan(value):
         return letter == "r"
     if forest["columns"][split] in forest.get("categorical", []):
-        return value not in forest["sets"][threshold if isinstance(threshold, int) else int(threshold)]
-    return value > rounded(forest.get("input_type"), threshold)
+        return value not in list(forest["sets"])[int(threshold)]
+    return bool(value > rounded(forest.get("input_type"), threshold))
 
 
 def level_order(forest: Any, x: list[float]) -> list[int]:
     """Of each tree the leaf in which the row ends, counted through the forest."""
-    nodes, splits, leaves, ends = forest["nodes"], {}, {}, []
+    splits: dict[int, int] = {}
+    leaves: dict[int, int] = {}
+    nodes, ends = forest["nodes"], []
     for i, letter in enumerate(nodes):
         (leaves if letter == "." else splits)[i] = len(leaves if letter == "." else splits)
     for node in range(forest["trees"]):
@@ -358,6 +366,11 @@ PIPELINES: list[tuple[Any, pd.DataFrame, Any]] = [
         np.eye(3)[RNG.integers(0, 3, 90)].astype(int),
     ),
     (make_pipeline(StandardScaler(), MultiOutputClassifier(LogisticRegression())), NUMBERS, SEVERAL),
+    (RandomForestClassifier(5), GAPS[["a", "b", "c"]], LABELS),
+    (AdaBoostClassifier(n_estimators=4), NUMBERS, LABELS),
+    (GradientBoostingClassifier(n_estimators=3), NUMBERS, LABELS == "one"),
+    (HistGradientBoostingClassifier(max_iter=4), GAPS.astype({"t": "category"})[["a", "t", "c"]], LABELS),
+    (CalibratedClassifierCV(RandomForestClassifier(3), cv=2), NUMBERS, LABELS),
 ]
 
 
@@ -384,12 +397,26 @@ def assert_same_answers(data: bytes, instances: list[list[Any]]) -> None:
     document, classifier = json.loads(data), load(data)
     found = classifier.predict(rows.batch(classifier.schema, instances))
     assert not found.rejected
+    near = 2e-7 if document.get("out_activation", "").endswith("32") else 1e-9
     for i, row in enumerate(instances):
         answers = answer(document, row)
         for (label, numbers), head, scores in zip(answers, classifier.heads, found.outputs, strict=True):
-            np.testing.assert_allclose(numbers, scores.probabilities[:, i], rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(numbers, scores.probabilities[:, i], rtol=1e-9, atol=near)
             if head.multilabel:
                 applies = scores.mask[:, i]
                 assert label == [c for c, chosen in zip(head.classes, applies, strict=True) if chosen]
             else:
                 assert label == head.classes[scores.labels[i]]
+
+
+@pytest.mark.parametrize("trainer", ["xgboost", "lightgbm", "catboost"])
+def test_so_it_does_of_other_trainers_forests(trainer: str) -> None:
+    found = pytest.importorskip(trainer)
+    estimators = {
+        "xgboost": lambda: found.XGBClassifier(n_estimators=4),
+        "lightgbm": lambda: found.LGBMClassifier(n_estimators=4, verbose=-1, zero_as_missing=True),
+        "catboost": lambda: found.CatBoostClassifier(iterations=4, verbose=0, allow_writing_files=False),
+    }
+    X, y = GAPS[["a", "b", "c"]], np.unique(LABELS, return_inverse=True)[1]
+    data = export(estimators[trainer]().fit(X, y), X, y)
+    assert_same_answers(data, json_rows(load(data).features, X))

@@ -272,7 +272,7 @@ CATEGORIES: dict[str, Callable[[], Any]] = {
 def test_a_category_is_the_text_or_number_that_was_trained_on(make: Callable[[], Any]) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"x": rng.normal(size=300)})
-    table["town"] = pd.Categorical(rng.choice(["Ulm", "Bonn", "Trier", "Kiel", None], 300))
+    table["town"] = pd.Categorical(rng.choice(np.array(["Ulm", "Bonn", "Trier", "Kiel", None], object), 300))
     table["zone"] = pd.Categorical(rng.integers(3, 20, 300))
     y = (table["town"].cat.codes + table["zone"].cat.codes + rng.integers(0, 4, 300)) % 3
     estimator = make().fit(table, y)

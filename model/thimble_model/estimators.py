@@ -259,8 +259,8 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
         raise Unsupported("one of its members has not seen every class")
     if member.method == "isotonic" and member.calibrators[0].X_thresholds_.dtype == np.float32:
         raise Unsupported(
-            f"method='isotonic' over {class_name(member.estimator)}: its probabilities are of single precision, "
-            "in which scikit-learn then interpolates; supported is 'sigmoid'"
+            f"method='isotonic' over {class_name(member.estimator)}, of whose single precision scikit-learn "
+            "makes a curve of single precision; supported is 'sigmoid'"
         )
     raw = _calibrated_numbers(program, one, member)
     if member.method == "sigmoid":

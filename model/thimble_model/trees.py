@@ -143,7 +143,8 @@ def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Floats, Shape]:
 def _spelled(numbers: Floats, single: bool) -> list[float]:
     """With as few digits as tell them from their neighbours; every number is below an infinite threshold."""
     if not single:
-        return np.minimum(numbers, np.finfo(np.float64).max).tolist()
+        double: list[float] = np.minimum(numbers, np.finfo(np.float64).max).tolist()
+        return double
     exact = np.minimum(numbers, np.finfo(np.float32).max).astype(np.float32)
     short = exact.astype("U").astype(np.float64)
     kept: list[float] = np.where(short.astype(np.float32) == exact, short, exact).tolist()
@@ -181,4 +182,4 @@ def below32(thresholds: NDArray[Any]) -> Floats:
 def codes(words: NDArray[np.uint32]) -> list[int]:
     """The places of the bits that are set, 32 a word."""
     bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
-    return np.flatnonzero(bits).tolist()  # type: ignore[no-any-return]
+    return np.flatnonzero(bits).tolist()
