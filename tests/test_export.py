@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
@@ -157,8 +157,8 @@ class OddClassifier(LogisticRegression):  # type: ignore[misc]
 
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (
-        lambda: RandomForestClassifier(2).fit(X, Y),
-        "RandomForestClassifier is not supported; supported are Cal",
+        lambda: KNeighborsClassifier(2).fit(X, Y),
+        "KNeighborsClassifier is not supported; supported are Ada",
     ),
     (lambda: MLPRegressor(max_iter=2).fit(X[:9], range(9)), "MLPRegressor is not supported"),
     (lambda: KMeans(2).fit(X), "KMeans is not supported"),

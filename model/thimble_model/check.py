@@ -117,6 +117,7 @@ def facts(found: Check) -> list[tuple[str, str]]:
         ("Features", _features(classifier)),
         *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
         *(_of(output.head, "Layers", _layers(output)) for output in document.outputs),
+        *(_of(output.head, "Trees", _trees(output)) for output in document.outputs),
         *(_of(head, "Labels", _labels(head)) for head in classifier.heads),
         ("Label column", ", ".join(map(quoted, document.training.get("target", [])))),
         ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
@@ -237,6 +238,14 @@ def _layers(output: Output) -> str:
     last = f"{widths[-1]} {output.head.out_activation}"
     chain = " → ".join([str(network.n_inputs), *hidden, last])
     return f"{chain}; {parameters:,} parameters"
+
+
+def _trees(output: Output) -> str:
+    """100 trees, 5,034 nodes, 12 levels."""
+    card = output.scorer.card
+    if "trees" not in card:
+        return ""
+    return f"{card['trees']:,} trees, {card['nodes']:,} nodes, {card['depth']:,} levels"
 
 
 def _trained(document: Document) -> str:

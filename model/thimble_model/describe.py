@@ -23,6 +23,7 @@ from thimble.inference.steps.arithmetic import (
 from thimble.inference.steps.categories import Encode, OneHot
 from thimble.inference.steps.columns import Step, listed
 from thimble.inference.steps.curves import Bins, Interpolate, Power, Quantiles
+from thimble.inference.steps.trees import Forest
 
 MOST_NAMES = 4
 MOST_VALUES = 6
@@ -136,6 +137,10 @@ def _function(step: Function) -> str:
     return f"{step.name}(x)"
 
 
+def _forest(step: Forest) -> str:
+    return f"the sums of {step.card['trees']} trees"
+
+
 def _require(step: Require) -> str:
     return "rows without a number here rejected"
 
@@ -155,4 +160,5 @@ WORDS: Mapping[type[Step], Callable[[Any], str]] = {
     Interpolate: _interpolate,
     Function: _function,
     Require: _require,
+    Forest: _forest,
 }

@@ -20,6 +20,7 @@ class Forest(Step):
             raise InvalidModel(
                 f"{fields.at('columns')} has {len(columns)} entries; {self._forest.n_inputs} are needed"
             )
+        self.card = self._forest.card
         self._reads = selection(columns)
         self._activate = OUT_ACTIVATIONS[fields.choice("out_activation", OUT_ACTIVATIONS)]
         self._temperature = fields.finite("temperature") or 1.0
