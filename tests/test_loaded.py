@@ -21,6 +21,7 @@ from thimble.settings import from_environment
 from thimble.web import routes
 from thimble.web.app import Request
 from thimble_infra import classifying
+from thimble_infra.stacks import Registry
 from thimble_model import Model, export, load
 from thimble_model.examples import EXAMPLES
 
@@ -90,6 +91,7 @@ def test_the_columns_are_those_that_a_file_gets(tmp_path: Path) -> None:
         [str(tmp_path / "rows.csv")],
         output=str(tmp_path / "out.csv"),
         model=str(ROOT / "model" / "iris.json"),
+        registry=Registry("", "", None),
         options=FileOptions(),
     )
     file = pd.read_csv(tmp_path / "out.csv").drop(columns=IRIS_NAMES)

@@ -88,7 +88,10 @@ def nested() -> tuple[pd.DataFrame, Any, Any]:
     return table, species.eq("Adelie"), pipeline.fit(table, species.eq("Adelie"))
 
 
-PIPELINES = {"penguins": EXAMPLES["penguins"], "nested": nested}
+PIPELINES: dict[str, Callable[[], tuple[pd.DataFrame, Any, Any]]] = {
+    "penguins": EXAMPLES["penguins"],
+    "nested": nested,
+}
 
 
 @pytest.fixture(scope="module", params=PIPELINES)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from thimble import telemetry
-from thimble.drift import recent
+from thimble.drift.report import observed
 from thimble.inference.classifier import load
 from thimble_infra import traffic
 from thimble_infra.cli import app
@@ -44,7 +44,8 @@ def test_the_log_of_the_functions_tells_requests_canaries_shadows_and_drift(
     entry = {"psi": 0.5, "js": 0.1, "missing": 0.0, "out_of_range": 0.0}
     answer = {"psi": 0.1, "js": 0.1, "winning": {"js": 0.1}}
     report = found | {"features": {"a": entry}, "predictions": [answer]}
-    recent.log(report, {"setosa": 299, "virginica": 1}, 300, model.name, model.digest)
+    labels = {"setosa": 299, "virginica": 1}
+    telemetry.drift(*observed(report, labels, 300, model.name, model.digest))
     text = capsys.readouterr().out
     assert dict(traffic.lines(traffic.read(["no JSON\n", "{broken\n", *text.splitlines()]))) == {
         "requests": "2, 1 of them refused; 25 rows",
