@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import boto3
 import joblib
 import orjson
 import pandas as pd
@@ -126,6 +127,7 @@ def test_a_bad_call_ends_with_whose_fault_it_was_and_one_sentence(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name, raising=False)  # the local stack's, which a command before found
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which keeps those of a test before
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

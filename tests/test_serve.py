@@ -106,10 +106,10 @@ def test_a_changed_file_is_served_and_a_bad_one_said(running: Running, model: Pa
     assert running.served() == "penguins"
 
 
-def failed(*arguments: str) -> str:
+def failed(*arguments: str, code: int = 1) -> str:
     command = [sys.executable, "-m", "thimble_infra.command", "serve", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("thimble: ")
     assert done.stderr.count("\n") == 1
     return done.stderr
@@ -118,7 +118,7 @@ def failed(*arguments: str) -> str:
 def test_a_busy_port_is_a_sentence(model: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        told = failed(str(model), "--port", port)
+        told = failed(str(model), "--port", port, code=3)
     assert f"cannot listen on port {port}" in told
     assert "--port chooses another" in told
 

@@ -231,7 +231,7 @@ def test_the_command_line_needs_its_extra_alone(command_line: Path, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "150" in done.stdout
     ran = thimble("run")
-    assert ran.returncode == 1
+    assert ran.returncode == 3
     assert "thimble serve MODEL.json" in ran.stderr
     assert "Traceback" not in ran.stderr
 

@@ -33,7 +33,8 @@ def require_estimator(estimator: Any) -> None:
         raise Unsupported(f"a {class_name(estimator)} is no estimator: {where}")
     if isinstance(estimator, Sequence) and any(hasattr(one, "predict") for one in estimator):
         raise Unsupported(f"a {class_name(estimator)} is no estimator: export what is in it one by one")
-    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+    kind = type(estimator)  # a search has no predict until it has found an estimator; its class has
+    if not (hasattr(kind, "fit") and hasattr(kind, "predict")):
         raise Unsupported(
             f"{_named(estimator)} is no estimator: pass a fitted classifier of scikit-learn, not its rows, "
             "its answers or one of its methods"
