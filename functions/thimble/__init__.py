@@ -1,13 +1,13 @@
-"""What ships to Lambda. Imports point one way, from the doors to the core.
+"""What ships to Lambda. Imports point one way, from the last of these to the first; beside them are the edges
+`settings`, `telemetry`, `store` and `credentials`.
 
-the core   a document (`document`, `fields`, `strictjson`), its `preprocessing` in `steps`, its `network`, and
-           the `classifier` of them; `rows` in, `answers` out; `header`, `cells` for tables of text
-models     which document answers: versions, canaries, a bounded cache
+inference  a document and what it computes: preprocessing, a network or a forest, what their outputs mean
+tables     bytes to batches of rows, and answers to bytes: a module a format, for both doors
+drift      how far what comes in has moved from the training data
+registry   which document answers: versions, canaries, a bounded cache
 web        door one: API Gateway's requests, a module a protocol
-files      door two: files of any format, streamed
+files      door two: files of any size, streamed
 split      door two beyond one function: planned, classified by ranges, assembled
-watching   how far what comes in has moved from the training data
-the edge   `settings`, `telemetry`, `store`
 
 Where the scientist's side is installed too, `export` and `load` are its functions.
 """
