@@ -85,7 +85,7 @@ check: .venv/dev  ## format, lint, strict types, the template
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cfn-lint template.yaml infra/deploy-role.yaml
+	$(BIN)/cfn-lint template.yaml infra/monitoring.yaml infra/deploy-role.yaml
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate --lint
 
 # atheris comes for some versions of Python only, so it has an environment of its own.
@@ -109,13 +109,13 @@ fuzz: .venv/fuzz/done  ## strangers' bytes by atheris, FUZZ_SECONDS (60) a targe
 check-security: .venv/checkov/done  ## checkov on the templates; its exceptions, each with a reason, are in tests/checkov.yaml
 	@$(BIN)/python -m tests.cloudformation >.venv/checkov/transformed.json
 	@.venv/checkov/bin/checkov --config-file tests/checkov.yaml \
-	  --file template.yaml infra/deploy-role.yaml .venv/checkov/transformed.json
+	  --file template.yaml infra/monitoring.yaml infra/deploy-role.yaml .venv/checkov/transformed.json
 
 # Folders are listed too: their times tell of files that are gone.
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
 build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out
 	@echo "next           make deploy, or make package for the archives alone"
-.aws-sam/built: template.yaml samconfig.toml infra/thimble_infra/build.py $(SHIPPED) | .venv/dev
+.aws-sam/built: template.yaml infra/monitoring.yaml samconfig.toml infra/thimble_infra/build.py $(SHIPPED) | .venv/dev
 	$(BIN)/python -m thimble_infra.build
 	@touch $@
 

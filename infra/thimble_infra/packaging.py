@@ -7,6 +7,7 @@ changed.
 """
 
 import hashlib
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def main() -> None:
 
 
 def package(built: Path, into: Path) -> list[Path]:
-    """Archives of all that was built, each content once, and a template that names them."""
+    """Archives of all that was built, each content once, and templates: one that names them, and nested ones."""
     from samcli.yamlhelper import yaml_dump, yaml_parse
 
     into.mkdir(parents=True, exist_ok=True)
@@ -33,7 +34,11 @@ def package(built: Path, into: Path) -> list[Path]:
         stale.unlink()
     template: dict[str, Any] = yaml_parse((built / "template.yaml").read_text())
     archives: dict[str, Path] = {}
-    for resource in template["Resources"].values():
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            nested = resource["Properties"]["TemplateURL"]
+            resource["Properties"]["TemplateURL"] = f"{logical_id}.yaml"
+            shutil.copyfile(built / nested, into / f"{logical_id}.yaml")
         for name in ("CodeUri", "ContentUri"):
             folder = built / str(resource["Properties"].get(name, ""))
             if name in resource["Properties"] and folder.is_dir():

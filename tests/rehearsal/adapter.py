@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from samcli.yamlhelper import yaml_dump, yaml_parse
 
 Template = dict[str, Any]
 FUNCTION = "AWS::Serverless::Function"
@@ -23,11 +26,17 @@ class Change:
     apply: Callable[[Template, str], None]
 
 
-def adapt(template: Template, endpoint: str) -> Template:
-    """Change a template, in place, for the ministack at `endpoint`."""
+def write(template: Template, folder: Path, endpoint: str) -> Path:
+    """Write a template and its nested ones into a folder, changed for the ministack at `endpoint`."""
     for change in CHANGES:
         change.apply(template, endpoint)
-    return template
+    for name, stack in of_type(template, "AWS::CloudFormation::Stack"):
+        nested: Template = yaml_parse(Path(stack["TemplateURL"]).read_text())
+        one_metric_an_alarm(nested, endpoint)
+        stack["TemplateURL"] = f"{name}.yaml"
+        (folder / f"{name}.yaml").write_text(yaml_dump(nested))
+    (folder / "template.yaml").write_text(yaml_dump(template))
+    return folder / "template.yaml"
 
 
 def of_type(template: Template, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,14 +19,14 @@ import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from samcli.yamlhelper import yaml_dump, yaml_parse
+from samcli.yamlhelper import yaml_parse
 
-from tests.rehearsal.adapter import Template, adapt
+from tests.rehearsal.adapter import Template, write
 from tests.rehearsal.ministack import REGION, Ministack
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / ".aws-sam" / "package"
-LOCAL_FILES = ("CodeUri", "ContentUri", "DefinitionUri")
+LOCAL_FILES = ("CodeUri", "ContentUri", "DefinitionUri", "TemplateURL")
 THE_ROOT = Credentials("test", "test")
 PATIENCE = 180  # seconds, of what happens by itself
 T = TypeVar("T")
@@ -47,8 +47,7 @@ class Stack:
         """What `sam deploy` says of the package, changed; raises CalledProcessError where it fails."""
         template = packaged()
         change(template)
-        path = self.cloud.folder / "template.yaml"
-        path.write_text(yaml_dump(adapt(template, self.cloud.url)))
+        path = write(template, self.cloud.folder, self.cloud.url)
         overrides = [f"{name}={value}" for name, value in parameters.items()]
         return self.run(
             *("sam", "deploy", "--template-file", str(path), "--stack-name", self.name),

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samcli.yamlhelper import yaml_dump
 
 from tests.rehearsal import ministack, page
-from tests.rehearsal.adapter import adapt
+from tests.rehearsal.adapter import write
 from tests.rehearsal.ministack import Ministack
 from tests.rehearsal.stack import ROOT, packaged
 
@@ -43,7 +42,7 @@ def clone() -> Iterator[tuple[Path, Ministack]]:
         settings.write_text(settings.read_text().replace('parameter_overrides = "', SMALL_RANGES))
         package = folder / ".aws-sam" / "package"
         package.mkdir(parents=True)
-        (package / "template.yaml").write_text(yaml_dump(adapt(packaged(), cloud.url)))
+        write(packaged(), package, cloud.url)
         for stamp in ("built", "packaged"):
             (package.parent / stamp).touch()
         yield folder, cloud
