@@ -1,5 +1,7 @@
 """What CloudFormation does with template.yaml before it makes anything, with parameters of one's own.
 
+The nested stack's resources stand here among the others, as if template.yaml had made them itself.
+
 It refuses values by the parameters' constraints and by the rules, and applies both transforms. SAM's is SAM's
 own; of AWS::LanguageExtensions, Fn::ToJsonString alone is applied here, as AWS promises no more.
 """
@@ -18,7 +20,50 @@ from samtranslator.translator.transform import transform
 
 from thimble_infra.build import ROOT
 
-TEMPLATE: dict[str, Any] = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text())))
+NESTED = "AWS::CloudFormation::Stack"
+
+
+def read(path: str) -> dict[str, Any]:
+    return json.loads(json.dumps(yaml_parse((ROOT / path).read_text())))  # type: ignore[no-any-return]
+
+
+def flat(template: dict[str, Any]) -> dict[str, Any]:
+    """A template with the resources of its nested stacks in the place of these."""
+    resources: dict[str, Any] = {}
+    for name, resource in template["Resources"].items():
+        found = inside(resource["Properties"]) if resource["Type"] == NESTED else {name: resource}
+        assert not resources.keys() & found.keys()
+        resources |= found
+    return {**template, "Resources": resources}
+
+
+def inside(stack: dict[str, Any]) -> dict[str, Any]:
+    """The resources of a nested stack, as the one around it would write them."""
+    passed: dict[str, Any] = stack["Parameters"]
+    nested = read(stack["TemplateURL"])
+    assert passed.keys() == nested["Parameters"].keys()
+    names = {f"${{{name}}}": as_text(value) for name, value in passed.items()}
+
+    def replaced(found: dict[str, Any]) -> Any:
+        if found.keys() == {"Ref"}:
+            return passed.get(found["Ref"], found)
+        if found.keys() == {"Fn::Sub"}:
+            text = re.sub(r"\$\{\w+\}", lambda match: names.get(match[0], match[0]), found["Fn::Sub"])
+            return {"Fn::Sub": text}
+        return found
+
+    resources: dict[str, Any] = json.loads(json.dumps(nested["Resources"]), object_hook=replaced)
+    return resources
+
+
+def as_text(value: dict[str, Any]) -> str:
+    """A reference or an attribute as Fn::Sub names it."""
+    [(function, target)] = value.items()
+    return f"${{{target}}}" if function == "Ref" else f"${{{'.'.join(target)}}}"
+
+
+ITSELF = read("template.yaml")
+TEMPLATE = flat(ITSELF)
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 UPLOADED = "s3://artefacts/"  # where `sam deploy` puts the local files
 LOCAL_FILES = ("CodeUri", "ContentUri", "DefinitionUri")

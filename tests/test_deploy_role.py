@@ -14,8 +14,8 @@ import cfnlint
 import pytest
 from samcli.yamlhelper import yaml_parse
 
+from tests.cloudformation import ITSELF, NESTED, transformed
 from tests.cloudformation import TEMPLATE as STACK
-from tests.cloudformation import transformed
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "infra/deploy-role.yaml").read_text())
@@ -53,10 +53,13 @@ OF_THE_DEPLOYMENT = {
     *("cloudformation:ExecuteChangeSet", "cloudformation:GetTemplateSummary"),
     *("cloudformation:ListStackResources", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"),
     *("s3:GetBucketLocation", "s3:GetBucketPolicy", "iam:CreateServiceLinkedRole", "lambda:ListTags"),
+    # of the nested stack, whose schema is none of a resource
+    *(f"cloudformation:{verb}Stack" for verb in ("Create", "Delete", "Update")),
     # of API Gateway's access log, whose schema does not say so
     *(f"logs:{verb}LogDelivery" for verb in ("Create", "Delete", "Get", "Update")),
     *("logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies"),
 }
+OF_A_NESTED_STACK = ("CreateStack", "DeleteStack", "DescribeStacks", "UpdateStack")
 OF_A_DOMAIN = {"AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping", "AWS::Route53::RecordSet"}
 
 
@@ -122,6 +125,23 @@ def test_the_role_may_nothing_that_the_stack_does_not_need() -> None:
     wanted = {action for kind in types_of_the_stack() for action in needed(kind)}
     assert GIVEN - wanted - OF_THE_DEPLOYMENT == set()
     assert OF_THE_DEPLOYMENT <= GIVEN
+
+
+def test_the_role_may_make_change_and_remove_the_nested_stack() -> None:
+    nested = [name for name, found in ITSELF["Resources"].items() if found["Type"] == NESTED]
+    found = {statement["Sid"]: statement for statement in statements(*POLICIES)}
+    assert [found[name]["Resource"]["Fn::Sub"].split(":stack/")[1] for name in nested] == [
+        f"${{StackName}}-{name}-*/*" for name in nested
+    ]
+    for name in nested:
+        assert {f"cloudformation:{verb}" for verb in OF_A_NESTED_STACK} == {*found[name]["Action"]}
+
+
+def test_the_role_may_make_the_dashboard_by_its_name() -> None:
+    name = STACK["Resources"]["Dashboard"]["Properties"]["DashboardName"]["Fn::Sub"]
+    allowed = [as_list(found["Resource"]) for found in statements(USES) if found["Sid"] == "Watching"]
+    ends = [resource["Fn::Sub"].rpartition(":dashboard/")[2] for resource in allowed[0]]
+    assert name.replace("AWS::StackName", "StackName") in ends
 
 
 def test_what_is_said_not_to_be_used_is_named_by_some_resource() -> None:

@@ -16,6 +16,7 @@ Resources:
   Files: {Type: AWS::Serverless::Function, Properties: {CodeUri: Files}}
   Layer: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: Layer}}
   Queue: {Type: AWS::SQS::Queue, Properties: {}}
+  Watch: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: Watch/template.yaml}}
 """
 
 
@@ -54,11 +55,15 @@ def test_functions_of_the_same_code_share_an_archive(tmp_path: Path) -> None:
         made(built / name, list(FILES))
     made(built / "Layer", ["a.so"])
     (built / "template.yaml").write_text(TEMPLATE)
+    (built / "Watch").mkdir()
+    (built / "Watch/template.yaml").write_text("Resources: {}")
     archives = package(built, tmp_path / "package")
     assert [path.name for path in archives] == ["Api.zip", "Layer.zip"]
     resources = yaml_parse((tmp_path / "package/template.yaml").read_text())["Resources"]
     assert [resources[name]["Properties"]["CodeUri"] for name in ("Api", "Files")] == ["Api.zip", "Api.zip"]
     assert resources["Layer"]["Properties"]["ContentUri"] == "Layer.zip"
+    assert resources["Watch"]["Properties"]["TemplateURL"] == "Watch.yaml"
+    assert (tmp_path / "package/Watch.yaml").read_text() == "Resources: {}"
     assert resources["Api"]["Properties"]["Role"] == {"Fn::GetAtt": ["Role", "Arn"]}
 
 

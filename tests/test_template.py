@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samcli.yamlhelper import yaml_parse
 
+from tests.cloudformation import TEMPLATE
 from thimble_infra import apigateway, aws, figures, queue_mapping
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 FUNCTION_DEFAULTS: dict[str, Any] = TEMPLATE["Globals"]["Function"]
 

@@ -14,8 +14,8 @@ import obstore
 import orjson
 import pytest
 from obstore.store import MemoryStore
-from samcli.yamlhelper import yaml_parse
 
+from tests.cloudformation import TEMPLATE
 from tests.examples import EXAMPLES
 from thimble import settings, telemetry
 from thimble.drift import recent
@@ -33,7 +33,6 @@ from thimble.store import Folder
 from thimble.web import gateway, routes
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 ALARMS = sorted(name for name, found in RESOURCES.items() if found["Type"] == "AWS::CloudWatch::Alarm")
 

@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def package(built: Path, into: Path) -> list[Path]:
-    """Archives of all that was built, each content once, and templates: one that names them, and nested ones."""
+    """Archives of all that was built, each content once, a template that names them, and nested ones."""
     from samcli.yamlhelper import yaml_dump, yaml_parse
 
     into.mkdir(parents=True, exist_ok=True)
