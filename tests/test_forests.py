@@ -27,6 +27,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
+from tests.test_table_rules import dropped, parquet
 from thimble.errors import InvalidModel
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
@@ -306,6 +307,7 @@ def test_a_number_beyond_single_precision_rejects_its_row_alone() -> None:
 REFUSED = [
     (lambda: xgb(booster="dart"), "dart"),
     (lambda: xgb(booster="gblinear"), "gblinear"),
+    (lambda: xgb(n_estimators=0), "no trees"),
     (lambda: xgb(objective="binary:hinge"), "binary:hinge"),
     (lambda: lgb(linear_tree=True), "linear_tree"),
     (lambda: cat(loss_function="CrossEntropy"), "CrossEntropy"),
@@ -417,3 +419,32 @@ def test_a_document_is_smaller_than_the_trainers_own() -> None:
     import pickle
 
     assert len(export(forest)) * 4 < len(pickle.dumps(forest))
+
+
+@pytest.mark.parametrize(
+    "make", [EXACT["a forest"], xgb, lgb, cat], ids=["scikit-learn", "xgb", "lgb", "cat"]
+)
+def test_no_rows_are_answered_by_no_answers(make: Callable[[], Any]) -> None:
+    X, y, _ = made(0, 2, False)
+    classifier = load(export(make().fit(X, y)))
+    assert classifier.predict(Batch.empty(classifier.features, 0)).n_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "counts"),
+    [
+        ("bad.csv", b"a,b\nx,1\ny,2\n", (0, 2)),
+        ("bad.jsonl", b'{"a":"x","b":1}\n', (0, 1)),
+        ("none.json", b"[]", (0, 0)),
+        ("half.csv", b"a,b\n" + b"x,1\n" * 400_000 + b"1,2\n" * 10, (10, 400_000)),
+        ("good.parquet", parquet({"a": 1.0, "b": 2.0}), (1, 0)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_of_which_a_part_has_no_answer_is_finished(
+    key: str, data: bytes, counts: tuple[int, int]
+) -> None:
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["a", "b"])
+    model = load(export(RandomForestClassifier(3).fit(X, X["a"] > 0), X))
+    summary, _, _ = dropped(key, data, model)
+    assert (summary["predictions"], summary["rejections"]) == counts

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 from sklearn.linear_model import LogisticRegression
 
+from tests import door
 from thimble import encodings, store
 from thimble.errors import InvalidFile, InvalidInput, InvalidModel, UnprocessableRows
 from thimble.files.pipeline import Pipeline
@@ -403,3 +404,20 @@ def test_a_person_is_told_the_command_that_converts_a_file(capsys: pytest.Captur
     assert f"convert   {encodings.command('WINDOWS-1252', path)}\n" in shown
     fetch = "aws s3 cp s3://inbox/a/wide.csv.gz - | gzip -dc - | iconv -f UTF-16 -t UTF-8 > wide.utf8.csv"
     assert f"convert   {fetch}\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("media", "body"),
+    [
+        ("application/json", b'{"instances":[["\\ud800",39.1,18.7,181.0,3750.0,"male"]]}'),
+        ("application/jsonlines", lines(ROW | {"island": "X"}).replace(b'"X"', b'"\\ud800"')),
+    ],
+    ids=["json", "jsonlines"],
+)
+def test_half_a_character_is_refused_by_requests_as_by_files(media: str, body: bytes) -> None:
+    raw = json.loads(PENGUINS)
+    encode = next(step for step in raw["preprocessing"]["steps"] if step.get("column") == 0)
+    encode["unknown"] = 0  # whatever the island is, there is an answer
+    app = door.served(orjson.dumps(raw | {"examples": None}))
+    told = door.refusal(door.post("/classify", body, app, content_type=media))
+    assert "half of a surrogate pair, which is no character" in told

@@ -70,6 +70,8 @@ def _base(booster: Any, raw: Keys) -> tuple[float, ...]:
     import xgboost
 
     model = raw["learner"]["gradient_booster"]["model"]
+    if not model["trees"]:
+        raise Unsupported("the booster has no trees: fit it with n_estimators of 1 or more")
     bare = model | {"trees": [_nothing(model["trees"][0])], "tree_info": [0], "iteration_indptr": [0, 1]}
     bare["gbtree_model_param"] = model["gbtree_model_param"] | {"num_trees": "1", "num_parallel_tree": "1"}
     learner = raw["learner"] | {"gradient_booster": raw["learner"]["gradient_booster"] | {"model": bare}}

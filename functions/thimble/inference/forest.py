@@ -140,7 +140,7 @@ class Oblivious(NamedTuple):
         return len(self.inputs)
 
     def of(self, trees: slice, Z: Floats) -> Indices:
-        leaf = self.first[trees].repeat(Z.shape[1]).reshape(-1, Z.shape[1])
+        leaf = np.repeat(self.first[trees, np.newaxis], Z.shape[1], axis=1)
         for level, inputs in enumerate(self.inputs[:, trees]):
             right = Z.take(inputs, axis=0) > self.thresholds[level, trees]
             leaf += right.astype(np.intp) << level
@@ -171,7 +171,7 @@ class Forest(NamedTuple):
         """X, (n_inputs, rows in whole blocks), to (outputs, rows); NaN for a row with a number that is too
         large."""
         rows = X.shape[1]
-        totals = self.base.repeat(rows).reshape(-1, rows)
+        totals = self.base.repeat(rows).reshape(len(self.base), rows)
         at_once = max(4, PAIRS // self.n_trees // 4 * 4)
         for start in range(0, rows, at_once):
             chunk = slice(start, start + at_once)

@@ -92,6 +92,7 @@ def json_value(feature: Feature, name: str, value: Any) -> Value:
     if feature.type == "unused" or (feature.missing and (value is None or value != value)):
         return None  # some programs write NaN, which is not equal to itself, for null
     if feature.type == "text" and isinstance(value, str):
+        check_utf8(name, value)
         return text_value(feature, name, value)
     if feature.type == "boolean" and value in (True, False):
         return float(value)
@@ -128,13 +129,15 @@ def _as_float(value: Any) -> float | None:
 
 
 def check_utf8(name: str, text: str) -> None:
-    """Raise Unfit for a text that was not UTF-8."""
+    """Raise Unfit for a text that was not UTF-8, or has half of a surrogate pair, which JSON can escape."""
     if text.isascii():
         return
     from thimble import encodings  # only here: a cold start is spared it
 
     if not encodings.is_sound(text):
         raise Unfit(Fault(encodings.fault(text), name, malformed=True))
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise Unfit(Fault("has half of a surrogate pair, which is no character", name, malformed=True))
 
 
 def not_finite(number: float) -> str:

@@ -165,13 +165,23 @@ def _column(feature: Feature, values: Sequence[Any]) -> FloatArray | Sequence[st
     if not types - {type(None)} <= JSON_TYPES[feature.type]:
         return None
     if feature.type == "text":
-        return values if frozenset(missing(feature)).isdisjoint(values) else None
+        plain = frozenset(missing(feature)).isdisjoint(values) and _are_characters(values)
+        return values if plain else None
     try:
         numbers = np.array(values, dtype=np.float64)  # None becomes NaN
     except OverflowError:
         return None
     unusual = np.isinf(numbers) if feature.missing else ~np.isfinite(numbers)
     return None if unusual.any() else numbers
+
+
+def _are_characters(texts: Sequence[str | None]) -> bool:
+    """Whether none has half of a surrogate pair."""
+    try:
+        "".join(filter(None, texts)).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _one_by_one(schema: Schema, instances: Sequence[Any]) -> Batch:
