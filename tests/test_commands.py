@@ -85,7 +85,7 @@ GOOD: dict[str, tuple[Call, str]] = {
     "diff": (("small.json", "flowers"), "Only the first takes: a, b."),
 }
 BAD: dict[str, tuple[Call, int, str]] = {
-    "run": (("--s3-port", "0", "--port", "70000"), STORE, "cannot listen on port 70000"),
+    "run": (("--port", "0", "--s3-port", "0", "--keep", "/proc/x"), DATA, "nothing can be written in /proc"),
     "status": (("--stack", "nowhere"), STORE, "there are no AWS credentials: `aws configure`"),
     "drop": (("wrong.csv", "-m", "smal"), DATA, 'did you mean "small"?'),
     "fetch": (("small/smal.csv",), DATA, 'did you mean "small/small.csv"?'),

@@ -104,7 +104,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A published model.")]
 
 @app.command()
 def run(
-    port: Annotated[int, typer.Option(envvar="PORT", metavar="NUMBER", help="Port of the HTTP API.")] = 8000,
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=0, max=65535, metavar="NUMBER", help="Port of the HTTP API.")
+    ] = 8000,
     s3_port: Annotated[
         int, typer.Option(envvar="S3_PORT", metavar="NUMBER", help="Port of S3 and SQS.")
     ] = 9000,
@@ -185,7 +187,9 @@ def status(stack: Stack = None, endpoint_url: EndpointUrl = None, json: Json = F
 @app.command()
 def serve(
     model: Annotated[Path, typer.Argument(metavar="MODEL.json", help="The model document.")],
-    port: Annotated[int, typer.Option(envvar="PORT", metavar="NUMBER", help="Port of the HTTP API.")] = 8000,
+    port: Annotated[
+        int, typer.Option(envvar="PORT", min=0, max=65535, metavar="NUMBER", help="Port of the HTTP API.")
+    ] = 8000,
     reload: Annotated[
         bool, typer.Option("--reload", help="Serve the new document when the file changes.")
     ] = False,
