@@ -508,7 +508,11 @@ def train_digits(
 @app.command()
 def export(
     estimator: Annotated[
-        Path, typer.Argument(metavar="ESTIMATOR.joblib", help="A joblib or pickle file, or -.")
+        Path,
+        typer.Argument(
+            metavar="ESTIMATOR.joblib",
+            help="A joblib or pickle file, a booster's own (.json .ubj .txt .cbm), or -.",
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Training rows, for names, examples and scores.")
@@ -521,6 +525,10 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="Rows with labels that were not trained on, scored apart."),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="A bare booster's classes, in the order of its codes."),
+    ] = None,
     output: Output = Path("model.json"),
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The model's name.", show_default="the output's")
@@ -529,16 +537,19 @@ def export(
     """Turn a fitted estimator into a model document.
 
     Unpickling an estimator runs whatever code its file holds: export only files that you trust.
+    A file that XGBoost, LightGBM or CatBoost saved itself is read without that, the safer way.
     Training rows may be in every format that is classified; - is standard input.
 
     \b
     Examples:
       thimble export iris.joblib --data iris.csv -o iris.json
       thimble export churn.joblib --data train.csv --holdout test.csv --target churned -o churn.json
+      thimble export booster.ubj --classes no,yes -o churn.json
     """
     from thimble_infra import modelling
 
-    modelling.export(estimator, data, target or [], holdout, output, name or _stem(output))
+    labels = None if classes is None else modelling.labels(classes)
+    modelling.export(estimator, data, target or [], holdout, labels, output, name or _stem(output))
 
 
 def _stem(output: Path) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import joblib
+import orjson
 from rich.console import Console
 
 from thimble.errors import InvalidInput
 from thimble_infra import given, outputs, pickles, printing
 from thimble_infra.given import Given
 from thimble_infra.stacks import Registry
-from thimble_model import reading, saving
+from thimble_model import boosters, reading, saving
 from thimble_model.check import Check, card, card_as_json
 from thimble_model.check import check as check_document
 from thimble_model.estimators import best, require_fitted
@@ -45,6 +47,7 @@ def export(
     data_path: Path | None,
     targets: Sequence[str],
     holdout: Path | None,
+    classes: Sequence[Any] | None,
     output: Path,
     name: str,
 ) -> None:
@@ -53,7 +56,7 @@ def export(
     _require_files(estimator_path, data_path, holdout)
     if holdout and not data_path:
         raise InvalidInput("--holdout needs --data: the rows that the estimator was trained on")
-    estimator, version = _unpickle(estimator_path)
+    estimator, version = _read(estimator_path, classes)
     X, y, target = None, None, targets
     if data_path:
         found = reading.read(data_path, estimator, targets)
@@ -75,6 +78,17 @@ def export(
             held_out=held_out,
         )
     _write(output, data, estimator, X)
+
+
+def labels(text: str) -> list[Any]:
+    """Labels with commas between them, quoted as in a CSV file: numbers or booleans where all are."""
+    found = next(csv.reader([text]), [])
+    try:
+        plain = [orjson.loads(label) for label in found]
+    except ValueError:
+        return found
+    kinds = set(map(type, plain))
+    return plain if kinds == {bool} or kinds <= {int, float} else found
 
 
 def _held_out(path: Path, estimator: Any, target: Sequence[str]) -> tuple[Any, Any]:
@@ -108,8 +122,8 @@ def checked(document: Given, estimator_path: Path | None, data_path: Path | None
         raise InvalidInput("--data needs --estimator: its rows are for comparing the two")
     _require_one_standard_input(document.shown, estimator_path, data_path)
     _require_files(estimator_path, data_path)
-    document.loaded()  # or InvalidModel, before there is any work or warning
-    estimator = None if estimator_path is None else _unpickle(estimator_path)[0]
+    heads = document.loaded().heads  # or InvalidModel, before there is any work or warning
+    estimator = None if estimator_path is None else _read(estimator_path, None, heads[0].classes)[0]
     X = None if data_path is None or estimator is None else reading.read(data_path, estimator).rows
     with refusing(document.shown), located_in(data_path):
         return check_document(document.data, estimator, X)
@@ -123,12 +137,19 @@ def require_sound(found: Check, document: Given) -> None:
         )
 
 
-def _unpickle(path: Path) -> tuple[Any, str | None]:
-    """The estimator, and the version of scikit-learn that its file says."""
-    data = pickles.read(path)
-    _say(WARNING.format(pickles.shown(path)))
-    estimator, version = pickles.load(data, pickles.shown(path))
-    estimator = best(estimator)
+def _read(
+    path: Path, classes: Sequence[Any] | None, of_booster: Sequence[Any] | None = None
+) -> tuple[Any, str | None]:
+    """The estimator, and the version of scikit-learn that its file says. A bare booster has the `classes`, or
+    those `of_booster` where none are said."""
+    data, name = pickles.read(path), pickles.shown(path)
+    if boosters.trainer_of(data):
+        estimator, version = boosters.opened(data, name, classes or of_booster), None
+    else:
+        _say(WARNING.format(name))
+        estimator, version = pickles.load(data, name)
+        said = classes or (of_booster if boosters.is_bare(estimator) else None)
+        estimator = best(boosters.classifier(estimator, said))
     require_fitted(estimator)
     return estimator, version
 

@@ -1,4 +1,4 @@
-"""An estimator from its file: what is no pickle, or none that can be loaded here, is a sentence."""
+"""An estimator's file, and the pickle in it: what is none, or cannot be loaded here, is a sentence."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import joblib
 import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
+from thimble_model.boosters import trainer_of
 from thimble_model.unsupported import Unsupported, first_line
 
 STANDARD_INPUT = "-"
@@ -25,9 +26,10 @@ OTHERS = {  # what a file begins with that is no pickle
 
 
 def read(path: Path) -> bytes:
-    """What may be a pickle; Unsupported says what else it is."""
+    """What may be a pickle, or a booster's own file; Unsupported says what else it is."""
     data = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
-    _require_pickle(data, shown(path))
+    if not trainer_of(data):
+        _require_pickle(data, shown(path))
     return data
 
 
@@ -54,8 +56,8 @@ def _require_pickle(data: bytes, name: str) -> None:
         what = "a JSON document" if head.lstrip()[:1] in (b"{", b"[") else "a text, such as a table"
     if what:
         raise Unsupported(
-            f"{name} is {what}, not an estimator that joblib or pickle saved: name that file first, and "
-            "rows with --data"
+            f"{name} is {what}, not an estimator that joblib or pickle saved, nor what XGBoost, LightGBM or "
+            "CatBoost save_model: name that file first, and rows with --data"
         )
 
 

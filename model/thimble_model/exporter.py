@@ -18,6 +18,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
+from thimble_model import boosters
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import best, heads_of, history, require_fitted
 from thimble_model.forms import absent, type_of
@@ -51,6 +52,7 @@ def export(
     X: Any = None,
     y: Any = None,
     *,
+    classes: Sequence[Any] | None = None,
     name: str = "",
     scores: Mapping[str, float] | None = None,
     trained: datetime | None = None,
@@ -65,9 +67,11 @@ def export(
     the training data, and feature names where the estimator has none; `y` gives it scores on them, and
     `scores` adds others. `held_out` are rows and labels that the estimator has not seen: they are scored
     apart. `target` names the labels' columns, `trainer` is the version of scikit-learn that trained, if it is
-    another than this one. Raises Unsupported where the estimator has no exact document, and InvalidInput
-    where it refuses the rows.
+    another than this one. `classes` are those of a bare booster (XGBoost's, LightGBM's, CatBoost's), in the
+    order of the codes that it was trained on. Raises Unsupported where the estimator has no exact document,
+    and InvalidInput where it refuses the rows.
     """
+    estimator = boosters.classifier(estimator, classes)
     require_estimator(estimator)
     estimator = best(estimator)
     require_fitted(estimator)

@@ -93,6 +93,12 @@ def _catboost() -> Mapping[str, Grow]:
     return trees_catboost.GROW
 
 
+def _bare() -> Mapping[str, Grow]:
+    from thimble_model import boosters
+
+    return boosters.GROW
+
+
 MODULES: Mapping[str, tuple[Callable[[], Mapping[str, Grow]], tuple[str, ...]]] = {
     "sklearn": (
         _sklearn,
@@ -105,6 +111,7 @@ MODULES: Mapping[str, tuple[Callable[[], Mapping[str, Grow]], tuple[str, ...]]] 
     "xgboost": (_xgboost, ("XGBClassifier", "XGBRFClassifier")),
     "lightgbm": (_lightgbm, ("LGBMClassifier",)),
     "catboost": (_catboost, ("CatBoostClassifier",)),
+    "thimble_model": (_bare, ("Booster",)),
 }
 NAMES = tuple(name for _, names in MODULES.values() for name in names)
 
@@ -189,7 +196,11 @@ def trained_categories(estimator: Any) -> dict[int, list[Any]]:
     inner = _innermost(estimator)
     if not is_forest(inner):
         return {}
-    found = {"xgboost": _xgboosts_categories, "lightgbm": _lightgbms_categories}
+    found = {
+        "xgboost": _xgboosts_categories,
+        "lightgbm": _lightgbms_categories,
+        "thimble_model": _bares_categories,
+    }
     ask = found.get(type(inner).__module__.partition(".")[0])
     return ask(inner) if ask else {}
 
@@ -217,3 +228,9 @@ def _lightgbms_categories(estimator: Any) -> dict[int, list[Any]]:
     from thimble_model import trees_lightgbm
 
     return trees_lightgbm.trained_categories(estimator)
+
+
+def _bares_categories(estimator: Any) -> dict[int, list[Any]]:
+    from thimble_model import boosters
+
+    return boosters.trained_categories(estimator)

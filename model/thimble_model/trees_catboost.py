@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thimble_model import trees
 from thimble_model.forests import Grow, Grown, numbers
@@ -56,7 +57,9 @@ def read(estimator: Any) -> Model:
             )
     objective = _objective(raw)
     if objective not in LINKS:
-        raise Unsupported(f"its loss function is {objective}; supported are {', '.join(LINKS)}")
+        raise Unsupported(
+            f"its loss function is {objective}; supported are {', '.join(LINKS)}: train it with one of these"
+        )
     features = sorted(info["float_features"], key=lambda feature: feature["feature_index"])
     scale, bias = raw["scale_and_bias"]
     if scale != 1:
@@ -136,7 +139,8 @@ def _tree(tree: Keys, model: Model) -> Tree:
 
 def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
     model = read(estimator)
-    threshold = estimator.get_probability_threshold() if len(model.bias) == 1 else 0.5
+    asked = getattr(estimator, "get_probability_threshold", None)  # which a bare CatBoost has not
+    threshold = asked() if asked and len(model.bias) == 1 else 0.5
     if threshold != 0.5:
         raise Unsupported(f"its probability threshold is {threshold}; supported is 0.5")
     program.forbid_missing(
@@ -145,6 +149,40 @@ def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
     keys: Keys = {"out_activation": LINKS[model.objective], "decision": "logits"}
     keys |= {"multilabel": False} if model.objective == "MultiClassOneVsAll" else {}
     return Grown(numbers(program, columns, True), forest(model), keys)
+
+
+grow_booster = grow
+
+
+def opened(data: bytes) -> Any:
+    """The classes are in the file, unless they were given as codes."""
+    import catboost
+
+    model = catboost.CatBoostClassifier()
+    if data.startswith(b"CBM1"):
+        return model.load_model(blob=data)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.json")
+        path.write_bytes(data)
+        return model.load_model(str(path), format="json")
+
+
+def n_features(model: Any) -> int:
+    return len(model.feature_names_)
+
+
+def names(model: Any) -> list[str]:
+    """None if they are places."""
+    found: list[str] = model.feature_names_
+    return [] if found == [str(i) for i in range(len(found))] else found
+
+
+def categories_of(model: Any) -> dict[int, list[Any]]:
+    return {}
+
+
+def probabilities(model: Any, rows: Any) -> NDArray[Any]:
+    return np.asarray(model.predict(rows, prediction_type="Probability"))
 
 
 GROW: Mapping[str, Grow] = {"CatBoostClassifier": grow}

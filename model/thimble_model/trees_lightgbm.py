@@ -42,7 +42,9 @@ def read(text: str) -> Model:
         raise Unsupported("it has no objective of its own, so nothing says what its scores mean")
     objective, *parameters = keys["objective"].split()
     if objective not in LINKS:
-        raise Unsupported(f"its objective is {objective}; supported are {', '.join(LINKS)}")
+        raise Unsupported(
+            f"its objective is {objective}; supported are {', '.join(LINKS)}: train it with one of these"
+        )
     said = dict(parameter.partition(":")[::2] for parameter in parameters)
     found = [_keys(section) for section in sections]
     if any(int(tree.get("is_linear", 0)) for tree in found):
@@ -118,7 +120,12 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
 
 
 def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
-    booster, best = estimator.booster_, estimator.best_iteration_
+    return grow_booster(program, estimator.booster_, columns)
+
+
+def grow_booster(program: Program, booster: Any, columns: list[Column]) -> Grown:
+    """After early stopping, up to its best iteration."""
+    best = booster.best_iteration
     model = read(booster.model_to_string(num_iteration=best if best else None))
     known = iter(_categories(model, booster.pandas_categorical, columns, program))
     prepared = [
@@ -135,9 +142,13 @@ def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
 
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
+    return categories_of(estimator.booster_)
+
+
+def categories_of(booster: Any) -> dict[int, list[Any]]:
     """By the places of their columns."""
-    known = estimator.booster_.pandas_categorical or []
-    model = read(estimator.booster_.model_to_string(num_iteration=1))
+    known = booster.pandas_categorical or []
+    model = read(booster.model_to_string(num_iteration=1))
     return dict(zip(model.categorical, known, strict=False))
 
 
@@ -151,6 +162,26 @@ def _categories(model: Model, known: Any, columns: list[Column], program: Progra
             "and does not say which; leave out the columns that are all alike, and fit again"
         )
     return list(known)
+
+
+def opened(data: bytes) -> Any:
+    import lightgbm
+
+    return lightgbm.Booster(params={"verbosity": -1}, model_str=data.decode())
+
+
+def n_features(booster: Any) -> int:
+    return int(booster.num_feature())
+
+
+def names(booster: Any) -> list[str]:
+    """None if they are those that LightGBM made up."""
+    found: list[str] = booster.feature_name()
+    return [] if found == [f"Column_{i}" for i in range(len(found))] else found
+
+
+def probabilities(booster: Any, rows: Any) -> NDArray[Any]:
+    return np.asarray(booster.predict(rows))
 
 
 GROW: Mapping[str, Grow] = {"LGBMClassifier": grow}

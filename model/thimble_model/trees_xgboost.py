@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thimble_model import trees
 from thimble_model.forests import Grow, Grown, categories, numbers
@@ -44,7 +45,9 @@ def read(booster: Any) -> Model:
             f"its booster is {gradient_booster['name']}; supported is gbtree: train it with that"
         )
     if objective not in LINKS:
-        raise Unsupported(f"its objective is {objective}; supported are {', '.join(LINKS)}")
+        raise Unsupported(
+            f"its objective is {objective}; supported are {', '.join(LINKS)}: train it with one of these"
+        )
     model, parameters = gradient_booster["model"], learner["learner_model_param"]
     if any(int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in model["trees"]):
         raise Unsupported(
@@ -136,22 +139,28 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
 
 
 def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
-    model = read(estimator.get_booster())
+    return _grown(program, estimator.get_booster(), float(estimator.missing), columns)
+
+
+def grow_booster(program: Program, booster: Any, columns: list[Column]) -> Grown:
+    return _grown(program, booster, np.nan, columns)
+
+
+def _grown(program: Program, booster: Any, missing: float, columns: list[Column]) -> Grown:
+    model = read(booster)
     if len(columns) != model.n_features:
         raise Unsupported(f"it takes {model.n_features} columns, and {len(columns)} reach it")
     link = LINKS[model.objective]
     return Grown(
         encoded(program, model, columns),
-        forest(model, float(estimator.missing), _iterations(estimator, model)),
+        forest(model, missing, _iterations(model)),
         {"out_activation": f"{link}32"},
     )
 
 
-def _iterations(estimator: Any, model: Model) -> int | None:
+def _iterations(model: Model) -> int | None:
     """Of one that stopped early, as many as its best iteration has."""
-    if estimator.booster == "gblinear" or model.best_iteration is None:
-        return None
-    return model.best_iteration + 1
+    return None if model.best_iteration is None else model.best_iteration + 1
 
 
 def encoded(program: Program, model: Model, columns: list[Column]) -> list[Column]:
@@ -167,9 +176,14 @@ def encoded(program: Program, model: Model, columns: list[Column]) -> list[Colum
 
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
+    return categories_of(estimator.get_booster())
+
+
+def categories_of(booster: Any) -> dict[int, list[Any]]:
     """By the places of their columns."""
-    learner = json.loads(bytes(estimator.get_booster().save_raw("json")))["learner"]
-    encodings = learner["gradient_booster"]["model"].get("cats", {}).get("enc", ())
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    gradient_booster = learner["gradient_booster"]
+    encodings = gradient_booster.get("model", {}).get("cats", {}).get("enc", ())
     found = {i: _categories(encoding) for i, encoding in enumerate(encodings)}
     return {i: known for i, known in found.items() if known}
 
@@ -185,6 +199,37 @@ def _categories(encoding: Keys) -> list[Any]:
             "column before it (OrdinalEncoder), and fit again"
         )
     return [text[start:end].decode() for start, end in pairwise(offsets)]
+
+
+def opened(data: bytes) -> Any:
+    import xgboost
+
+    return xgboost.Booster(model_file=bytearray(data))
+
+
+def n_features(booster: Any) -> int:
+    return int(booster.num_features())
+
+
+def names(booster: Any) -> list[str]:
+    return list(booster.feature_names or ())
+
+
+def probabilities(booster: Any, rows: Any) -> NDArray[Any]:
+    """After early stopping, the best iteration's. Instead of probabilities, `multi:softmax` has labels."""
+    import xgboost
+
+    asked = booster
+    if json.loads(booster.save_config())["learner"]["objective"]["name"] == "multi:softmax":
+        asked = booster.copy()
+        asked.set_param({"objective": "multi:softprob"})
+    best = booster.attr("best_iteration")
+    found: NDArray[Any] = asked.predict(
+        xgboost.DMatrix(rows, enable_categorical=True),
+        iteration_range=(0, 0 if best is None else int(best) + 1),
+        validate_features=False,
+    )
+    return found
 
 
 GROW: Mapping[str, Grow] = {"XGBClassifier": grow, "XGBRFClassifier": grow}
