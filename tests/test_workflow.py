@@ -38,13 +38,14 @@ HEADER = b"id,sepal length (cm),sepal width (cm),petal length (cm),petal width (
 class Bench:
     """An inbox, results and parts in memory, and Step Functions as a loop."""
 
-    def __init__(self, range_bytes: int = 50, **options: Any) -> None:
+    def __init__(self, range_bytes: int = 50, document: bytes = DOCUMENT, **options: Any) -> None:
+        model = load(document)
         self.inbox, self.outside = MemoryStore(), MemoryStore()
         store.OPENERS["memory"] = lambda host, path: (self.outside, path)
-        self.pipeline = Pipeline(lambda key: IRIS, "memory:///", buckets=lambda name: self.inbox, **options)
+        self.pipeline = Pipeline(lambda key: model, "memory:///", buckets=lambda name: self.inbox, **options)
         self.single = replace(self.pipeline, results_uri="memory:///single")
         self.workflow = Workflow(
-            self.pipeline, lambda key, digest: DOCUMENT, "memory:///parts", range_bytes=range_bytes
+            self.pipeline, lambda key, digest: document, "memory:///parts", range_bytes=range_bytes
         )
         self.handler = handler(self.workflow)
         self.calls = 0
