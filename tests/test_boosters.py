@@ -68,7 +68,8 @@ def _lightgbms(booster: Any, X: Any) -> Any:
     return booster.predict(X)
 
 
-Train, Ask = Callable[..., Any], Callable[[Any, Any], Any]
+Train = Callable[..., Any]
+Ask = Callable[[Any, Any], Any]
 KINDS: dict[str, tuple[Train, Ask, tuple[str, ...], float]] = {
     "xgboost": (xgb, _xgboosts, (".json", ".ubj"), 0.0),
     "lightgbm": (lgb, _lightgbms, (".txt",), 2.3e-16),
@@ -169,9 +170,8 @@ def test_a_boosters_categories_are_the_texts_that_were_trained_on(
     assert [feature.type for feature in classifier.features] == ["number", "text", "number"]
     assert list(classifier.feature_names or ()) == ["x", "town", "zone"]
     found = classifier.predict(as_batch(classifier.features, table))
-    np.testing.assert_allclose(
-        found.outputs[0].probabilities.T, ask(booster, table).astype(np.float64), rtol=0, atol=within
-    )
+    told = np.asarray(ask(booster, table), np.float64)
+    np.testing.assert_allclose(found.outputs[0].probabilities.T, told, rtol=0, atol=within)
 
 
 def thimble(*arguments: str, given: bytes | None = None) -> Result:
@@ -272,7 +272,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: export(lgb(*plain(3)), classes=LABELS[:2]), "tells 3 classes apart, and 2 are said: name all 3"),
     (lambda: export(cat(*plain(3)), classes=LABELS[:1]), "tells 3 classes apart, and 1 are said: name all 3"),
     (lambda: export(xgb(*plain()), classes=["a", "a"]), "classes"),
-    (lambda: export(xgb(*plain()), classes="no,yes"), r"classes is a text: pass a list"),
+    (lambda: export(xgb(*plain()), classes="no,yes"), "classes is 'no,yes': pass a list of labels"),
+    (lambda: export(xgb(*plain()), classes=2), "classes is 2: pass a list of labels"),  # type: ignore[arg-type]
     (
         lambda: export(xgb(*plain(), objective="reg:squarederror"), classes=LABELS[:2]),
         "reg:squarederror; .*train",

@@ -6,7 +6,7 @@ A booster knows its classes by their places only. Its file is read by its traine
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -99,8 +99,8 @@ def is_bare(estimator: Any) -> bool:
 
 def classifier(estimator: Any, classes: Sequence[Any] | None) -> Any:
     """A bare booster with its classes, which CatBoost's knows; any other estimator as it is."""
-    if isinstance(classes, str):
-        raise InvalidInput("classes is a text: pass a list of labels, as classes=['no', 'yes']")
+    if isinstance(classes, str) or not isinstance(classes, Iterable | None):
+        raise InvalidInput(f"classes is {classes!r}: pass a list of labels, as classes=['no', 'yes']")
     if is_bare(estimator):
         said = getattr(estimator, "classes_", None) if classes is None else classes
         if said is None:
