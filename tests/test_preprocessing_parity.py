@@ -87,7 +87,8 @@ def frame(
     for name in texts if dtype != "object" else ():
         column = table[name].replace({np.nan: None})
         kind: Any = dtype
-        table[name] = column if dtype == "None" else column.astype(kind)
+        typed = column if dtype == "None" else column.astype(kind)
+        table[name] = typed.where(column.notna(), None)  # a text before pandas 3
     return table[list(NAMES)]
 
 
