@@ -61,7 +61,7 @@ test-wide: .venv/dev  ## the tests that take long, and more examples of the gene
 
 test-sklearn-older: $(SKLEARN:%=.venv/sklearn-%/done)  ## export and parity over the scikit-learn before the newest, and the oldest admitted
 	for version in $(SKLEARN); do PYTHONPATH=functions:model:infra:. .venv/sklearn-$$version/bin/python -m pytest \
-	  -p no:cacheprovider -m "" --hypothesis-profile wide $(PARITY) $(ARGS) || exit 1; done
+	  -p no:cacheprovider -m "" $(PARITY) $(ARGS) || exit 1; done
 PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
 
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis

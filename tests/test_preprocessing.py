@@ -165,6 +165,7 @@ TRANSFORMERS: list[Any] = [
     VarianceThreshold(),
     FunctionTransformer(),
     FunctionTransformer(np.log1p, validate=True),
+    make_union(ColumnTransformer([("none", "drop", [0])]), MinMaxScaler()),  # the first makes no columns
     make_union(StandardScaler(), MinMaxScaler(), "passthrough"),
     make_union(PCA(1), make_pipeline(MinMaxScaler(), PolynomialFeatures(2)), "drop"),
     make_pipeline(PCA(3), StandardScaler(), Normalizer()),

@@ -86,9 +86,10 @@ def frame(
         table.loc[rng.random(n) < missing, name] = np.nan
     for name in texts if dtype != "object" else ():
         column = table[name].replace({np.nan: None})
-        kind: Any = dtype
-        typed = column if dtype == "None" else column.astype(kind)
-        table[name] = typed.where(column.notna(), None)  # a text before pandas 3
+        if dtype != "None":
+            kind: Any = dtype
+            column = column.astype(kind).where(column.notna())  # before pandas 3, "str" makes a text of None
+        table[name] = column
     return table[list(NAMES)]
 
 
@@ -313,7 +314,7 @@ def fit(
     try:
         fitted = estimator.fit(table, target(rng, N_TRAIN, n_classes))
         answers_at_all = np.isfinite(numbers_of(fitted, table)).all()
-    except (TypeError, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError):
+    except (TypeError, ValueError, IndexError, ArithmeticError, RuntimeError, np.linalg.LinAlgError):
         return None
     weights = [
         w for w in vars(fitted.steps[-1][1]).values() if isinstance(w, np.ndarray) and w.dtype.kind == "f"

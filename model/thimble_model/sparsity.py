@@ -25,7 +25,7 @@ def makes_sparse(estimator: Any, given: bool) -> bool:
         case FeatureUnion():
             return any(makes_sparse(step, given) for _, step in estimator.transformer_list if step != "drop")
         case ColumnTransformer():
-            return bool(estimator.sparse_output_)
+            return getattr(estimator, "sparse_output_", False)  # absent where every column is dropped
         case OneHotEncoder():
             return bool(estimator.sparse_output)
         case KBinsDiscretizer():
