@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
 
-PAIRS = 40_000  # of a tree and a row, at once: few enough for the cache
+PAIRS = 60_000  # of a tree and a row, at once: few enough for the cache
+ROWS = 504  # at once; rows of a power of two collide in the cache
+TOP = 3  # levels at whose every node each row is asked, where there are at least MANY rows
+MANY = 32
 SHALLOW = 8  # levels: in a deeper forest, pairs that have reached a leaf are dropped on the way
 
 Floats = NDArray[Any]  # float64, or float32 where the document says so
@@ -101,14 +104,36 @@ class Nodes(NamedTuple):
         return len(self.levels)
 
     def of(self, trees: slice, Z: Floats) -> Indices:
-        width, rows = Z.shape
-        roots, flat = self.roots[trees], Z.T.ravel()
-        node, start = roots.repeat(rows), np.tile(np.arange(0, rows * width, width), len(roots))
+        roots, (width, rows), flat = self.roots[trees], Z.shape, Z.T.ravel()
+        top = min(TOP, self.depth) if rows >= MANY else 0
+        node = self._below(top, roots, Z).ravel() if top else roots.repeat(rows)
+        start = np.tile(np.arange(0, rows * width, width), len(roots))
         if self.depth <= SHALLOW:
-            self._descend(node, start, flat, self.depth)
+            self._descend(node, start, flat, self.depth - top)
         else:
             self._descend_and_drop(node, start, flat)
         return node.reshape(len(roots), rows)
+
+    def _below(self, top: int, roots: Indices, Z: Floats) -> Indices:
+        """(trees, rows): where pairs are after so many levels. Each row is asked at every node of these
+        levels: whole arrays are compared, and then each pair's own answer is picked."""
+        nodes = roots[:, np.newaxis]  # all of a level, from left to right
+        path = np.zeros((len(roots), Z.shape[1]), np.uint8)  # which of them a pair is at: its answers' bits
+        turns: list[NDArray[np.bool_]] = []  # a pair's answers so far
+        for _ in range(top):
+            right = Z.take(self.inputs.take(nodes), axis=0) > self.thresholds.take(nodes)[..., np.newaxis]
+            for turn in reversed(turns):
+                left_child, right_child = right[:, ::2], right[:, 1::2]
+                right = left_child ^ ((left_child ^ right_child) & turn)
+            turns.append(right)
+            path += path
+            path += right[:, 0]
+            children = self.children.take(nodes)
+            nodes = np.stack([children, children + 1], axis=-1).reshape(len(roots), -1)
+            nodes.clip(max=len(self.children) - 1, out=nodes)  # no pair turns right at a leaf
+        at = path.astype(np.intp)
+        at += np.arange(0, nodes.size, 1 << top)[:, np.newaxis]
+        return nodes.take(at)
 
     def _descend(self, node: Indices, start: Indices, flat: Floats, levels: int) -> None:
         """Take each pair to its node so many levels below, in place."""
@@ -124,8 +149,8 @@ class Nodes(NamedTuple):
         while len(pairs):
             self._descend(going, start, flat, 2)
             node[pairs] = going
-            inner = self.thresholds.take(going) < np.inf
-            pairs, going, start = pairs[inner], going[inner], start[inner]
+            inner = np.flatnonzero(self.thresholds.take(going) < np.inf)
+            pairs, going, start = pairs.take(inner), going.take(inner), start.take(inner)
 
 
 class Oblivious(NamedTuple):
@@ -140,10 +165,13 @@ class Oblivious(NamedTuple):
         return len(self.inputs)
 
     def of(self, trees: slice, Z: Floats) -> Indices:
-        leaf = np.repeat(self.first[trees, np.newaxis], Z.shape[1], axis=1)
-        for level, inputs in enumerate(self.inputs[:, trees]):
-            right = Z.take(inputs, axis=0) > self.thresholds[level, trees]
-            leaf += right.astype(np.intp) << level
+        first = self.first[trees, np.newaxis]
+        bits = np.zeros((len(first), Z.shape[1]), np.min_scalar_type((1 << self.depth) - 1))
+        for level in reversed(range(self.depth)):
+            bits += bits
+            bits += Z.take(self.inputs[level, trees], axis=0) > self.thresholds[level, trees]
+        leaf = bits.astype(np.intp)
+        leaf += first
         return leaf
 
 
@@ -172,9 +200,8 @@ class Forest(NamedTuple):
         large."""
         rows = X.shape[1]
         totals = self.base.repeat(rows).reshape(len(self.base), rows)
-        at_once = max(4, PAIRS // self.n_trees // 4 * 4)
-        for start in range(0, rows, at_once):
-            chunk = slice(start, start + at_once)
+        for start in range(0, rows, ROWS):
+            chunk = slice(start, start + ROWS)
             self._add(X[:, chunk], totals[:, chunk])
         if self.divide != 1.0:
             totals /= self.divide
