@@ -72,6 +72,8 @@ EXACT: dict[str, Callable[[], Any]] = {  # their probabilities are the trainer's
     "xgboost, several trees at once": lambda: xgb(num_parallel_tree=2, subsample=0.5),
     "xgboost, missing is 3": lambda: xgb(missing=3.0),
     "xgboost, a forest": lambda: xgboost.XGBRFClassifier(n_estimators=4, n_jobs=1),
+    "a forest of many": lambda: RandomForestClassifier(400, max_depth=1),
+    "xgboost, many trees": lambda: xgb(n_estimators=130, max_depth=2),
 }
 CLOSE: dict[str, Callable[[], Any]] = {  # ... but for the last bit of an exponential
     "gradient boosting": lambda: GradientBoostingClassifier(n_estimators=4),
@@ -83,6 +85,7 @@ CLOSE: dict[str, Callable[[], Any]] = {  # ... but for the last bit of an expone
     "lightgbm, zeros are missing": lambda: lgb(zero_as_missing=True),
     "lightgbm, nothing is missing": lambda: lgb(use_missing=False),
     "catboost": cat,
+    "catboost, deep": lambda: cat(depth=10),
     "catboost, missing is most": lambda: cat(nan_mode="Max"),
     "catboost, unlike sides": lambda: cat(grow_policy="Depthwise"),
 }
