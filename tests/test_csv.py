@@ -18,7 +18,7 @@ from thimble.files import streams
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import csv as csv_format
-from thimble.tables import fast, formats, tokens
+from thimble.tables import dialect, fast, formats, tokens
 from thimble.tables.blocks import Format, parts
 from thimble.tables.cells import Unfit, number
 from thimble.tables.csv import Columns, Csv
@@ -530,3 +530,10 @@ def test_every_record_becomes_one_prediction_or_one_rejection(data: bytes) -> No
         expected = IRIS.predict(Batch.of(IRIS.features, np.array(values).reshape(4, 1)))
         assert cells[5] == IRIS.heads[0].classes[expected.outputs[0].labels[0]]
         assert [float(cell) for cell in cells[7:]] == expected.outputs[0].probabilities[:, 0].tolist()
+
+
+def test_a_newline_in_quotes_does_not_make_a_header_of_lines_that_end_with_returns() -> None:
+    names = ",".join(IRIS.feature_names or ())
+    text = f'{names},note\r5.1,3.5,1.4,0.2,"a\nb"\r7.0,3.2,4.7,1.4,c\r'.encode()
+    found = dialect.find(text, True, IRIS.document.schema, dialect.Given(), (",",))
+    assert (found.returned, text[: found.body].count(b"\r")) == (True, 1)

@@ -118,10 +118,18 @@ def find(
     at = head.find(b"\r")
     if at < 0 or b"\n" in head[: at + 2]:
         return _fitting(head, whole, schema, given, delimiters, way)
+    by_newlines = None
     if b"\n" in head:
         with suppress(InvalidFile):
-            return _fitting(head, whole, schema, given, delimiters, way)
-    found = _fitting(head.translate(EXCHANGED), whole, schema, given, delimiters, way)
+            by_newlines = _fitting(head, whole, schema, given, delimiters, way)
+    if by_newlines and b"\r" not in head[: by_newlines.body].strip(b"\r\n"):
+        return by_newlines
+    try:
+        found = _fitting(head.translate(EXCHANGED), whole, schema, given, delimiters, way)
+    except InvalidFile:
+        if by_newlines:  # a name has \r in it
+            return by_newlines
+        raise
     return found._replace(returned=True)
 
 
