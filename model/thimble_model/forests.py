@@ -5,9 +5,10 @@ A trainer is known by the name of its class, so that none is imported before an 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,13 +19,10 @@ from thimble_model.unsupported import Unsupported, class_name
 Keys = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class ForestHead:
-    """A forest over columns of the program. `keys` are the document's, but for the forest."""
+class Meaning:
+    """What the document's keys say of a head's outputs, whatever gives them."""
 
-    inputs: tuple[int, ...]
-    forest: Keys
-    keys: Keys = field(default_factory=dict)
+    keys: Keys
 
     @property
     def classes(self) -> list[Label]:
@@ -34,6 +32,15 @@ class ForestHead:
     @property
     def decision(self) -> str:
         return str(self.keys.get("decision", "probabilities"))
+
+
+@dataclass(frozen=True)
+class ForestHead(Meaning):
+    """A forest over columns of the program. `keys` are the document's, but for the forest."""
+
+    inputs: tuple[int, ...]
+    forest: Keys
+    keys: Keys = field(default_factory=dict)
 
     @property
     def n_outputs(self) -> int:
@@ -69,57 +76,43 @@ class Grown:
 Grow = Callable[[Program, Any, list[Column]], Grown]
 
 
-def _sklearn() -> Mapping[str, Grow]:
-    from thimble_model import trees_sklearn
+class Trainer(NamedTuple):
+    """Whose classes a module of this package reads: its GROW has a function a class."""
 
-    return trees_sklearn.GROW
-
-
-def _xgboost() -> Mapping[str, Grow]:
-    from thimble_model import trees_xgboost
-
-    return trees_xgboost.GROW
+    module: str
+    names: tuple[str, ...]
+    categorical: bool = False  # whether its `trained_categories` knows pandas' categories
 
 
-def _lightgbm() -> Mapping[str, Grow]:
-    from thimble_model import trees_lightgbm
-
-    return trees_lightgbm.GROW
-
-
-def _catboost() -> Mapping[str, Grow]:
-    from thimble_model import trees_catboost
-
-    return trees_catboost.GROW
-
-
-def _bare() -> Mapping[str, Grow]:
-    from thimble_model import boosters
-
-    return boosters.GROW
-
-
-MODULES: Mapping[str, tuple[Callable[[], Mapping[str, Grow]], tuple[str, ...]]] = {
-    "sklearn": (
-        _sklearn,
+TRAINERS: Mapping[str, Trainer] = {  # by the package of the estimator's class
+    "sklearn": Trainer(
+        "trees_sklearn",
         (
             *("AdaBoostClassifier", "BaggingClassifier", "DecisionTreeClassifier", "ExtraTreeClassifier"),
             *("ExtraTreesClassifier", "GradientBoostingClassifier", "HistGradientBoostingClassifier"),
             "RandomForestClassifier",
         ),
     ),
-    "xgboost": (_xgboost, ("XGBClassifier", "XGBRFClassifier")),
-    "lightgbm": (_lightgbm, ("LGBMClassifier",)),
-    "catboost": (_catboost, ("CatBoostClassifier",)),
-    "thimble_model": (_bare, ("Booster",)),
+    "xgboost": Trainer("trees_xgboost", ("XGBClassifier", "XGBRFClassifier"), categorical=True),
+    "lightgbm": Trainer("trees_lightgbm", ("LGBMClassifier",), categorical=True),
+    "catboost": Trainer("trees_catboost", ("CatBoostClassifier",)),
+    "thimble_model": Trainer("boosters", ("Booster",), categorical=True),
 }
-NAMES = tuple(name for _, names in MODULES.values() for name in names)
+NAMES = tuple(name for trainer in TRAINERS.values() for name in trainer.names)
 
 
 def is_forest(estimator: Any) -> bool:
     """Whether it is of one of these classes itself: a subclass may predict in its own way."""
-    found = MODULES.get(type(estimator).__module__.partition(".")[0])
-    return found is not None and class_name(estimator) in found[1]
+    trainer = TRAINERS.get(_package(estimator))
+    return trainer is not None and class_name(estimator) in trainer.names
+
+
+def _package(estimator: Any) -> str:
+    return type(estimator).__module__.partition(".")[0]
+
+
+def _imported(trainer: Trainer) -> Any:
+    return importlib.import_module(f"thimble_model.{trainer.module}")
 
 
 def require_one_output(estimator: Any) -> None:
@@ -128,8 +121,8 @@ def require_one_output(estimator: Any) -> None:
 
 
 def grown(program: Program, estimator: Any, columns: list[Column], classes: list[Label]) -> ForestHead:
-    growers, _ = MODULES[type(estimator).__module__.partition(".")[0]]
-    made = growers()[class_name(estimator)](program, estimator, columns)
+    grow: Mapping[str, Grow] = _imported(TRAINERS[_package(estimator)]).GROW
+    made = grow[class_name(estimator)](program, estimator, columns)
     keys = {"classes": classes, **made.keys}
     return ForestHead(tuple(column.index for column in made.columns), made.forest, keys)
 
@@ -194,15 +187,10 @@ def categories(program: Program, column: Column, known: Sequence[Any], takes_unk
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
     """The columns that XGBoost and LightGBM take as pandas' categories, and these."""
     inner = _innermost(estimator)
-    if not is_forest(inner):
+    if not is_forest(inner) or not TRAINERS[_package(inner)].categorical:
         return {}
-    found = {
-        "xgboost": _xgboosts_categories,
-        "lightgbm": _lightgbms_categories,
-        "thimble_model": _bares_categories,
-    }
-    ask = found.get(type(inner).__module__.partition(".")[0])
-    return ask(inner) if ask else {}
+    found: dict[int, list[Any]] = _imported(TRAINERS[_package(inner)]).trained_categories(inner)
+    return found
 
 
 def _innermost(estimator: Any) -> Any:
@@ -216,21 +204,3 @@ def _innermost(estimator: Any) -> Any:
     if class_name(estimator) in ("OneVsRestClassifier", "MultiOutputClassifier"):
         return _innermost(estimator.estimators_[0])
     return estimator
-
-
-def _xgboosts_categories(estimator: Any) -> dict[int, list[Any]]:
-    from thimble_model import trees_xgboost
-
-    return trees_xgboost.trained_categories(estimator)
-
-
-def _lightgbms_categories(estimator: Any) -> dict[int, list[Any]]:
-    from thimble_model import trees_lightgbm
-
-    return trees_lightgbm.trained_categories(estimator)
-
-
-def _bares_categories(estimator: Any) -> dict[int, list[Any]]:
-    from thimble_model import boosters
-
-    return boosters.trained_categories(estimator)

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.inference.head import Label
-from thimble_model.forests import ForestHead
+from thimble_model.forests import ForestHead, Meaning
 from thimble_model.program import Program, Step
 from thimble_model.unsupported import Unsupported
 
@@ -26,22 +25,13 @@ LINEAR_BUDGET = 1e-10  # for principal components and the like, which promise 1e
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(Meaning):
     """A network over columns of the program. `keys` are the document's, but for the weights."""
 
     inputs: tuple[int, ...]
     coefs: tuple[FloatArray, ...]
     intercepts: tuple[FloatArray, ...]
     keys: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def classes(self) -> list[Label]:
-        classes: list[Label] = self.keys["classes"]
-        return classes
-
-    @property
-    def decision(self) -> str:
-        return str(self.keys.get("decision", "probabilities"))
 
     def document_keys(self) -> dict[str, Any]:
         if not all(np.isfinite(weights).all() for weights in (*self.coefs, *self.intercepts)):

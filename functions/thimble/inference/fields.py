@@ -178,14 +178,18 @@ def items(value: Any, path: str) -> list[Any]:
 
 
 def vector(value: Any, path: str) -> FloatArray:
-    """Return finite float64. Booleans, which numpy would accept as numbers, are refused."""
-    values = items(value, path)
+    """Return finite float64."""
+    return finite_numbers(items(value, path), path)
+
+
+def finite_numbers(values: list[Any], path: str) -> FloatArray:
+    """Return a list of any length as float64. Booleans, which numpy would accept as numbers, are refused."""
     if not set(map(type, values)) <= {int, float}:
         i = next(i for i, number in enumerate(values) if type(number) not in (int, float))
         raise InvalidModel(f"{path}[{i}] is not a number")
     try:
         numbers = np.array(values, dtype=np.float64)
-    except OverflowError:
+    except OverflowError:  # an integer of hundreds of digits
         numbers = np.array([_float(number) for number in values])
     if not np.isfinite(numbers).all():
         raise InvalidModel(f"{path}[{np.argmin(np.isfinite(numbers))}] is not finite")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.cost import COLUMN, Cost
-from thimble.inference.fields import Fields, is_finite, shown
+from thimble.inference.fields import Fields, finite_numbers, shown
 from thimble.inference.forest import Floats, Forest, Indices, Inputs, Leaves, Nodes, Oblivious, Sets
 
 MAX_INPUTS = 20_000
@@ -50,7 +50,7 @@ class ForestFields(Fields):
 
     def floats(self, key: str, length: int | None = None, most: int = MAX_NODES) -> NDArray[np.float64]:
         """Finite numbers, so many."""
-        return _numbers(self.listed(key, length, most), self.at(key))
+        return finite_numbers(self.listed(key, length, most), self.at(key))
 
     def places(self, key: str, length: int | None, below: int, most: int = MAX_NODES) -> Indices:
         """Integers from 0 to below, so many."""
@@ -66,20 +66,6 @@ def _listed(value: Any, path: str, length: int | None, most: int) -> list[Any]:
     if length is not None and len(value) != length:
         raise InvalidModel(f"{path} has {len(value)} entries; {length} are needed")
     return value
-
-
-def _numbers(values: list[Any], path: str) -> NDArray[np.float64]:
-    if not set(map(type, values)) <= {int, float}:
-        i = next(i for i, number in enumerate(values) if type(number) not in (int, float))
-        raise InvalidModel(f"{path}[{i}] is not a number")
-    try:
-        numbers = np.array(values, np.float64)
-        finite = np.isfinite(numbers)
-    except OverflowError:  # an integer of hundreds of digits
-        finite = np.array(list(map(is_finite, values)))
-    if not finite.all():
-        raise InvalidModel(f"{path}[{int(np.argmin(finite))}] is not finite")
-    return numbers
 
 
 def _places(values: list[Any], path: str, below: int) -> Indices:
@@ -341,10 +327,10 @@ def _values(
         keys.places("leaves", n_leaves, len(listed)) if "leaves" in keys else np.arange(n_leaves)
     )
     if each == 1:
-        numbers = _cast(_numbers(listed, path), dtype, path)
+        numbers = _cast(finite_numbers(listed, path), dtype, path)
         return None, (numbers.take(of_nodes),) * n_outputs
     rows = [_listed(row, f"{path}[{i}]", each, each) for i, row in enumerate(listed)]
-    numbers = _cast(_numbers(list(chain.from_iterable(rows)), path), dtype, path)
+    numbers = _cast(finite_numbers(list(chain.from_iterable(rows)), path), dtype, path)
     return of_nodes, tuple(np.ascontiguousarray(numbers.reshape(-1, each).T))
 
 
