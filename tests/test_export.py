@@ -160,7 +160,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         lambda: KNeighborsClassifier(2).fit(X, Y),
         "KNeighborsClassifier is not supported; supported are Ada",
     ),
-    (lambda: MLPRegressor(max_iter=2).fit(X[:9], range(9)), "MLPRegressor is not supported"),
+    (lambda: MLPRegressor(max_iter=2).fit(X[:9], range(9)), "MLPRegressor is a regressor"),
     (lambda: KMeans(2).fit(X), "KMeans is not supported"),
     (lambda: OddClassifier(max_iter=1000).fit(X, Y), "OddClassifier is not supported"),
     (lambda: "a string", "a path is no estimator: pass joblib.load(path)"),

@@ -767,7 +767,7 @@ def test_a_search_over_hyper_parameters_is_the_best_that_it_found(search: Any) -
 
 def test_a_search_that_kept_no_estimator_is_refused() -> None:
     search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, refit=False).fit(NUMBERS, LABELS)
-    with pytest.raises(Unsupported, match="GridSearchCV is not fitted, or without its best estimator"):
+    with pytest.raises(Unsupported, match="GridSearchCV was fitted with refit=False"):
         export(search)
 
 

@@ -19,13 +19,14 @@ from thimble_infra.stacks import Registry
 from thimble_model import boosters, reading, saving
 from thimble_model.check import Check, card, card_as_json
 from thimble_model.check import check as check_document
-from thimble_model.estimators import best, require_fitted
+from thimble_model.estimators import require_fitted
 from thimble_model.examples import EXAMPLES
 from thimble_model.exporter import export as export_document
 from thimble_model.frames import require_free_names
 from thimble_model.reading import Training
 from thimble_model.sheets import STANDARD_INPUT
 from thimble_model.unsupported import Unsupported, located_in, names, refusing
+from thimble_model.wrappers import plain
 
 WARNING = "Unpickling {} runs whatever code it holds: go on only with files that you trust."
 
@@ -149,7 +150,7 @@ def _read(
         _say(WARNING.format(name))
         estimator, version = pickles.load(data, name)
         said = classes or (of_booster if boosters.is_bare(estimator) else None)
-        estimator = best(boosters.classifier(estimator, said))
+        estimator = plain(boosters.classifier(estimator, said))
     require_fitted(estimator)
     return estimator, version
 

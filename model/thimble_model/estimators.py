@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import (
     LogisticRegression,
     LogisticRegressionCV,
@@ -25,41 +25,38 @@ from sklearn.linear_model import (
     RidgeClassifierCV,
     SGDClassifier,
 )
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from thimble.inference.head import Label
-from thimble_model import forests
+from thimble_model import forests, wrappers
 from thimble_model.forests import ForestHead, is_forest
 from thimble_model.networks import AnyHead, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
 from thimble_model.transformers import located, transform, unsupported
 from thimble_model.unsupported import Unsupported, class_name
+from thimble_model.wrappers import Place, Through, innermost, through
 
 Columns = list[Column]
-Place = tuple[str, ...]
 
 LOSS_CURVE_POINTS = 100
 HISTORY = ("n_iter", "t", "loss", "best_loss", "best_validation_score", "loss_curve", "validation_scores")
 
 
 def heads_of(
-    program: Program, estimator: Any, columns: Columns, outputs: Sequence[str], place: Place = ()
+    program: Program, estimator: Any, columns: Columns, place: Place = (), outputs: Sequence[str] = ()
 ) -> list[AnyHead]:
     """The networks, or forests, of a classifier: one, or one for each output, which `outputs` names."""
-    if type(estimator) is Pipeline:
-        columns, last, place = _through(program, estimator, columns, place)
-        return heads_of(program, last, columns, outputs, place)
+    if found := through(estimator):
+        return heads_of(program, *_behind(program, found, columns, place), outputs=outputs)
     if type(estimator) is not MultiOutputClassifier:
         return [classify(program, estimator, columns, place)]
     require_fitted(estimator, place)
-    heads = _side_by_side(
+    heads = side_by_side(
         [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
     )
     if len(outputs) != len(heads):
@@ -67,47 +64,23 @@ def heads_of(
     return [replace(one, keys={"name": name, **one.keys}) for name, one in zip(outputs, heads, strict=True)]
 
 
-def _side_by_side(heads: Sequence[AnyHead]) -> Sequence[AnyHead]:
-    """Heads of one kind that all read the same columns, in the same order."""
-    grown = [one for one in heads if isinstance(one, ForestHead)]
-    return forests.side_by_side(grown) if grown else side_by_side(_networks(heads))
-
-
 def _networks(heads: Sequence[AnyHead]) -> list[Head]:
     return [one for one in heads if isinstance(one, Head)]
 
 
-def _through(
-    program: Program, estimator: Pipeline, columns: Columns, place: Place
-) -> tuple[Columns, Any, Place]:
-    """The columns that reach a pipeline's last step, that step and its place."""
-    *steps, (last_name, last) = estimator.steps
-    for name, step in steps:
+def _behind(program: Program, wrapper: Through, columns: Columns, place: Place) -> tuple[Any, Columns, Place]:
+    """The estimator that answers for a wrapper, the columns that reach it and its place."""
+    for name, step in wrapper.steps:
         columns = transform(program, step, columns, (*place, name))
-    return columns, last, (*place, last_name)
-
-
-def best(estimator: Any) -> Any:
-    """What a search over hyper-parameters predicts with; any other estimator as it is."""
-    if not isinstance(estimator, GridSearchCV | RandomizedSearchCV):
-        return estimator
-    if not hasattr(estimator, "best_estimator_"):
-        raise Unsupported(
-            f"{class_name(estimator)} is not fitted, or without its best estimator: call its fit(X, y) "
-            "first, with refit=True"
-        )
-    return estimator.best_estimator_
+    return wrapper.last, columns, wrapper.place(place)
 
 
 def require_fitted(estimator: Any, place: Place = ()) -> None:
     """Unsupported unless it is a fitted classifier of ours: asked before it is asked anything itself."""
-    if type(estimator) is FrozenEstimator:
-        require_fitted(estimator.estimator, place)
-    elif type(estimator) is Pipeline:
-        name, last = estimator.steps[-1]
-        require_fitted(last, (*place, name))
+    if found := through(estimator):
+        require_fitted(found.last, found.place(place))
     elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier) and not is_forest(estimator):
-        raise unsupported(estimator, place, SUPPORTED)
+        raise _refused(estimator, place)
     else:
         try:
             check_is_fitted(estimator)
@@ -119,15 +92,12 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
 
 def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> AnyHead:
     """One network or forest; Unsupported names the step that has no exact form, and what is supported."""
-    if type(estimator) is FrozenEstimator:
-        return classify(program, estimator.estimator, columns, place)
-    if type(estimator) is Pipeline:
-        columns, last, place = _through(program, estimator, columns, place)
-        return classify(program, last, columns, place)
+    if found := through(estimator):
+        return classify(program, *_behind(program, found, columns, place))
     if type(estimator) not in CLASSIFIERS and not is_forest(
         estimator
     ):  # a subclass may predict in its own way
-        raise unsupported(estimator, place, SUPPORTED)
+        raise _refused(estimator, place)
     require_fitted(estimator, place)
     try:
         if len(estimator.classes_) < 2 and not is_forest(estimator):
@@ -145,6 +115,15 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         raise
     except Unsupported as error:
         raise Refusal(f"{located(estimator, place)}: {error}") from None
+
+
+def _refused(estimator: Any, place: Place) -> Unsupported:
+    if isinstance(estimator, RegressorMixin) or getattr(estimator, "_estimator_type", "") == "regressor":
+        return Unsupported(
+            f"{located(estimator, place)} is a regressor: it answers with a number, and Thimble classifies; "
+            "fit a classifier, on labels (such as ranges of the number)"
+        )
+    return unsupported(estimator, place, SUPPORTED)
 
 
 class Refusal(Unsupported):
@@ -324,7 +303,7 @@ def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Colum
         if multilabel:
             return identity_head(likely, classes=classes, multilabel=True)
         return identity_head(likely, classes=classes, decision="logits", normalize="zero")
-    flat = side_by_side(_networks(members))
+    flat = _networks(side_by_side(members))
     keys = {"classes": classes, "out_activation": first["out_activation"], "decision": members[0].decision}
     if members[0].decision == "scores":
         keys |= {"multilabel": True} if multilabel else {}
@@ -394,7 +373,11 @@ CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], AnyHead]] = {
     CalibratedClassifierCV: calibrated,
     OneVsRestClassifier: one_vs_rest,
 }
-SUPPORTED = (*(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier, Pipeline)), *forests.NAMES)
+SUPPORTED = (
+    *(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier)),
+    *wrappers.NAMES,
+    *forests.NAMES,
+)
 
 
 def labels(classes: NDArray[Any]) -> list[Label]:
@@ -417,8 +400,7 @@ def _label(label: Any) -> Label:
 
 def history(estimator: Any) -> dict[str, Any]:
     """How the training went, as far as the estimator knows; a long loss curve is thinned evenly."""
-    if type(estimator) is Pipeline:
-        return history(estimator.steps[-1][1])
+    estimator = innermost(estimator)
     found = {key: getattr(estimator, f"{key}_", None) for key in HISTORY}
     return {key: _plain(value) for key, value in found.items() if value is not None}
 

@@ -20,7 +20,7 @@ from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
 from thimble_model import boosters
 from thimble_model.arguments import require_estimator, require_rows
-from thimble_model.estimators import best, heads_of, history, require_fitted
+from thimble_model.estimators import heads_of, history, require_fitted
 from thimble_model.forms import absent, type_of
 from thimble_model.frames import (
     Table,
@@ -43,6 +43,7 @@ from thimble_model.networks import AnyHead, folded
 from thimble_model.parity import all_numbers, expected, require_parity
 from thimble_model.program import Program, document_keys
 from thimble_model.unsupported import Unsupported, first_line
+from thimble_model.wrappers import plain
 
 FEWEST_EXAMPLES, MOST_EXAMPLES = 3, 5
 
@@ -71,9 +72,8 @@ def export(
     order of the codes that it was trained on. Raises Unsupported where the estimator has no exact document,
     and InvalidInput where it refuses the rows.
     """
-    estimator = boosters.classifier(estimator, classes)
+    estimator = plain(boosters.classifier(estimator, classes))
     require_estimator(estimator)
-    estimator = best(estimator)
     require_fitted(estimator)
     require_rows(estimator, X, y)
     if held_out is not None:
@@ -81,7 +81,7 @@ def export(
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)
     program = _program(estimator, table, names)
-    heads = folded(program, heads_of(program, estimator, program.features(), _output_names(y)))
+    heads = folded(program, heads_of(program, estimator, program.features(), outputs=_output_names(y)))
     preprocessing = document_keys(program, heads[0].inputs)
     document: dict[str, Any] = {
         "format": FORMAT,

@@ -15,6 +15,7 @@ import numpy as np
 from thimble.inference.head import Label
 from thimble_model.program import Column, Program
 from thimble_model.unsupported import Unsupported, class_name
+from thimble_model.wrappers import through
 
 Keys = dict[str, Any]
 
@@ -127,12 +128,6 @@ def grown(program: Program, estimator: Any, columns: list[Column], classes: list
     return ForestHead(tuple(column.index for column in made.columns), made.forest, keys)
 
 
-def side_by_side(heads: Sequence[ForestHead]) -> list[ForestHead]:
-    """Heads that all read the same columns, in the same order."""
-    inputs = tuple(dict.fromkeys(index for one in heads for index in one.inputs))
-    return [one.over(inputs) for one in heads]
-
-
 def decisions(program: Program, one: ForestHead) -> list[int]:
     """What scikit-learn's decision_function gives, as columns."""
     sums = _step(program, one, {"out_activation": "identity"})
@@ -197,10 +192,8 @@ def _innermost(estimator: Any) -> Any:
     """What gets the rows as they are, behind wrappers that pass them on."""
     if hasattr(estimator, "calibrated_classifiers_"):
         return _innermost(estimator.calibrated_classifiers_[0].estimator)
-    if class_name(estimator) == "FrozenEstimator":
-        return _innermost(estimator.estimator)
-    if class_name(estimator) == "Pipeline" and len(estimator.steps) == 1:
-        return _innermost(estimator.steps[0][1])
+    if (found := through(estimator)) and not found.steps:
+        return _innermost(found.last)
     if class_name(estimator) in ("OneVsRestClassifier", "MultiOutputClassifier"):
         return _innermost(estimator.estimators_[0])
     return estimator

@@ -33,6 +33,13 @@ class Head(Meaning):
     intercepts: tuple[FloatArray, ...]
     keys: dict[str, Any] = field(default_factory=dict)
 
+    def over(self, inputs: Sequence[int]) -> Head:
+        """The same over these columns, which its own are among."""
+        first = np.zeros((len(inputs), self.coefs[0].shape[1]))
+        for row, index in zip(self.coefs[0], self.inputs, strict=True):
+            first[inputs.index(index)] += row
+        return replace(self, inputs=tuple(inputs), coefs=(first, *self.coefs[1:]))
+
     def document_keys(self) -> dict[str, Any]:
         if not all(np.isfinite(weights).all() for weights in (*self.coefs, *self.intercepts)):
             raise Unsupported("the estimator has weights that are not finite: its training diverged")
@@ -75,19 +82,10 @@ def lowered(program: Program, network: Head) -> list[int]:
     return columns
 
 
-def side_by_side(heads: Sequence[Head]) -> list[Head]:
+def side_by_side(heads: Sequence[AnyHead]) -> list[AnyHead]:
     """Heads that all read the same columns, in the same order."""
     inputs = tuple(dict.fromkeys(index for one in heads for index in one.inputs))
-    return [_over(one, inputs) for one in heads]
-
-
-def _over(one: Head, inputs: tuple[int, ...]) -> Head:
-    if one.inputs == inputs:
-        return one
-    first = np.zeros((len(inputs), one.coefs[0].shape[1]))
-    for row, index in zip(one.coefs[0], one.inputs, strict=True):
-        first[inputs.index(index)] += row
-    return replace(one, inputs=inputs, coefs=(first, *one.coefs[1:]))
+    return [one if one.inputs == inputs else one.over(inputs) for one in heads]
 
 
 def folded(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
 from thimble.errors import InvalidInput
@@ -22,6 +21,7 @@ from thimble.inference.steps.curves import Interpolate
 from thimble_model.forms import absent
 from thimble_model.frames import Table, as_batch, column, estimator_input, label
 from thimble_model.unsupported import Unsupported, first_line
+from thimble_model.wrappers import innermost, reached
 
 TOLERANCE = 1e-12  # of a probability
 LOOSE_TOLERANCE = 1e-9  # where scikit-learn itself rounds more than that
@@ -117,15 +117,10 @@ def _gap(classifier: Classifier, table: Table) -> str:
 
 def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
     """The estimator itself, or for several outputs those behind it, each with what reaches it."""
-    last = estimator
-    while isinstance(last, Pipeline):
-        last = last.steps[-1][1]
-    if not isinstance(last, MultiOutputClassifier):
+    if type(innermost(estimator)) is not MultiOutputClassifier:
         yield estimator, X
         return
-    while isinstance(estimator, Pipeline):
-        X = estimator[:-1].transform(X) if len(estimator.steps) > 1 else X
-        estimator = estimator.steps[-1][1]
+    estimator, X = reached(estimator, X)
     for member in estimator.estimators_:
         yield member, X
 

@@ -109,7 +109,7 @@ def _taken(
     estimator: Any, names: Sequence[str], types: list[str | None]
 ) -> tuple[tuple[Feature, ...], Nulls]:
     program = Program(list(names), types)
-    heads = heads_of(program, estimator, program.features(), ())
+    heads = heads_of(program, estimator, program.features())
     keys = document_keys(program, heads[0].inputs)
     nulls = {names[i]: null for i, null in program.nulls.items()}
     return _features(names, keys or {"types": ["number"] * len(names), "missing": [], "steps": []}), nulls

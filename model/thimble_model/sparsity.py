@@ -11,17 +11,19 @@ from typing import Any
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.impute import MissingIndicator
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
+
+from thimble_model.wrappers import through
 
 
 def makes_sparse(estimator: Any, given: bool) -> bool:
     """Whether a transformer makes a sparse matrix, of one that is sparse or not; most keep it as it is."""
+    if found := through(estimator):
+        for _, step in (*found.steps, (found.name, found.last)):
+            given = makes_sparse(step, given)
+        return given
     match estimator:
-        case Pipeline():
-            for _, step in estimator.steps:
-                given = makes_sparse(step, given)
-            return given
         case FeatureUnion():
             return any(makes_sparse(step, given) for _, step in estimator.transformer_list if step != "drop")
         case ColumnTransformer():

@@ -20,7 +20,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import (
     Binarizer,
     FunctionTransformer,
@@ -44,6 +44,7 @@ from thimble_model.frames import beside, known_names, pandas
 from thimble_model.program import Code, Column, Program, is_null
 from thimble_model.sparsity import makes_sparse
 from thimble_model.unsupported import Unsupported, class_name, names
+from thimble_model.wrappers import through
 
 Columns = list[Column]
 Transformer = Callable[[Program, Any, Columns], Columns]
@@ -63,10 +64,15 @@ def _are_sparse(columns: Columns) -> bool:
 
 
 def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, ...]) -> Columns:
+    if found := through(estimator):
+        for name, step in found.steps:
+            columns = transform(program, step, columns, (*place, name))
+        return transform(program, found.last, columns, found.place(place))
     if type(estimator) in NESTS:
         return NESTS[type(estimator)](program, estimator, columns, place)
     if type(estimator) not in TRANSFORMERS:
-        raise unsupported(estimator, place, [kind.__name__ for kind in (*TRANSFORMERS, *NESTS)])
+        known = [kind.__name__ for kind in (*TRANSFORMERS, *NESTS)]
+        raise unsupported(estimator, place, [*known, "Pipeline"])
     try:
         check_is_fitted(estimator)
         if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
@@ -99,12 +105,6 @@ def _takes_none(program: Program, estimator: Any, column: Column) -> bool:
     """None in a column of objects is no NaN to scikit-learn; a computed column has only NaN."""
     fills_none = isinstance(estimator, SimpleImputer) and estimator.missing_values is None
     return fills_none and program.is_feature(column)
-
-
-def pipeline(program: Program, estimator: Pipeline, columns: Columns, place: tuple[str, ...]) -> Columns:
-    for name, step in estimator.steps:
-        columns = transform(program, step, columns, (*place, name))
-    return columns
 
 
 def column_transformer(
@@ -140,7 +140,6 @@ def _weighted(program: Program, columns: Columns, weight: float | None) -> Colum
 NESTS: dict[type, Callable[[Program, Any, Columns, tuple[str, ...]], Columns]] = {
     ColumnTransformer: column_transformer,
     FeatureUnion: feature_union,
-    Pipeline: pipeline,
 }
 
 
