@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +9,8 @@ from typing import Any
 import numpy as np
 import orjson
 import sklearn
-from numpy.typing import NDArray
-from sklearn.metrics import log_loss
 
-from thimble.errors import InvalidInput, InvalidModel
+from thimble.errors import InvalidModel
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
@@ -42,7 +39,8 @@ from thimble_model.histograms import document_key as reference
 from thimble_model.networks import AnyHead, folded
 from thimble_model.parity import all_numbers, expected, require_parity
 from thimble_model.program import Program, document_keys
-from thimble_model.unsupported import Unsupported, first_line
+from thimble_model.scoring import measured, scored
+from thimble_model.unsupported import Unsupported
 from thimble_model.wrappers import plain
 
 FEWEST_EXAMPLES, MOST_EXAMPLES = 3, 5
@@ -105,7 +103,7 @@ def export(
         "training": {
             **_training(estimator, classifier, table, y, scores or {}, trained, trainer),
             **({"target": list(target)} if target else {}),
-            **({} if held_out is None else {"held_out": _measured(estimator, classifier, *held_out)}),
+            **({} if held_out is None else {"held_out": measured(estimator, classifier, *held_out)}),
         },
         **(history(estimator) if with_history else {}),
     }
@@ -187,44 +185,8 @@ def _training(
         about["time"] = trained.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if table is not None:
         about |= {"rows": table.shape[0], "data_digest": data_digest(classifier.features, table)}
-    measured = {} if table is None or y is None else _scored(estimator, classifier, table, y)
-    return about | measured | {"scores": {**measured.get("scores", {}), **scores}}
-
-
-def _measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str, Any]:
-    """Rows that the estimator has not seen."""
-    table = as_table(estimator, X)
-    return {"rows": table.shape[0], **_scored(estimator, classifier, table, y)}
-
-
-def _scored(estimator: Any, classifier: Classifier, table: Table, y: Any) -> dict[str, Any]:
-    """Scores, and how often each class is the true label, which say what the scores are worth."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    scores = _scores(estimator, classifier, table, labels)
-    counts = {} if labels.ndim > 1 else {"labels": _counts(labels, classifier.heads[0].classes)}
-    return {**counts, "scores": scores}
-
-
-def _counts(labels: NDArray[Any], classes: Sequence[Any]) -> list[int]:
-    """In the order of the classes."""
-    found = Counter(labels.tolist())
-    return [found[label] for label in classes]
-
-
-def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any]) -> dict[str, float]:
-    X = estimator_input(estimator, table)
-    try:
-        scores = {"accuracy": float(estimator.score(X, y))}
-        if y.ndim == 1 and classifier.heads[0].has_probabilities and len(estimator.classes_) > 1:
-            scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"the labels are none that the estimator can answer: {first_line(error)}; pass those that it was "
-            "fitted on"
-        ) from None
-    return scores
+    found = {} if table is None or y is None else scored(estimator, classifier, table, y)
+    return about | found | {"scores": {**found.get("scores", {}), **scores}}
 
 
 def made_rows(classifier: Classifier) -> list[list[Any]]:
