@@ -35,7 +35,10 @@ LAYERS = (
         )
     ),
     *("drift.counting", "drift.recent", "drift.report"),
-    *(f"tables.{name}" for name in ("members", "cells", "header", "rows", "tensors", "npy", "answers")),
+    *(
+        f"tables.{name}"
+        for name in ("members", "cells", "header", "rows", "tensors", "npy", "answers", "card")
+    ),
     *("registry.pointer", "registry.cache", "registry.canary"),
     *(
         f"tables.{name}"
@@ -80,6 +83,7 @@ SPOKEN_LATER = {
         "thimble.inference.steps",
         "thimble.inference.forest",
         "thimble.inference.single",
+        "thimble.tables.card",
         "thimble.tables.csv",
         "thimble.tables.npy",
         "thimble.tables.tensors",

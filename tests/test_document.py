@@ -16,7 +16,7 @@ from thimble.errors import InvalidModel
 from thimble.inference.classifier import load
 from thimble.inference.document import MAX_BYTES, parse
 from thimble.inference.network import MAX_LAYERS, Network
-from thimble.tables.answers import card
+from thimble.tables.card import card
 
 
 def document(**changes: Any) -> dict[str, Any]:

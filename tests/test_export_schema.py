@@ -70,6 +70,10 @@ GOOD: dict[str, Any] = {
         "out_activation": "logistic",
         "multilabel": False,
     },
+    "training of any kind": changed(training={"by": 3, "labels": "many", "held_out": 0.2, "scores": None}),
+    "a card": changed(training={"card": {"use": "Sorting irises.", "link": "https://example.com"}}),
+    "an empty card": changed(training={"card": {}}),
+    "histograms": changed(training={"features": [{"low": 0, "high": 1, "counts": [1]}, None, None, None]}),
     "history of any kind": changed(loss_curve=None, t="?", label_binarizer={"classes": []}),
     "unicode": changed(name="\u5c71\u7f8a \N{GOAT}"),
 }
@@ -192,6 +196,18 @@ BAD: dict[str, Any] = {
     "an output without a name": outputs({"name": ""}, {}),
     "an output with an unknown key": outputs({"clases": []}, {}),
     "an output without weights": {"outputs": [{"name": "one", "classes": ["a", "b"]}]},
+    "an unknown key of a card": changed(training={"card": {"price": "free"}}),
+    "an empty text of a card": changed(training={"card": {"use": ""}}),
+    "a long text of a card": changed(training={"card": {"use": "x" * 2001}}),
+    "a link that is a script": changed(training={"card": {"link": "javascript:alert(1)"}}),
+    "a card as a list": changed(training={"card": ["use"]}),
+    "a histogram without its ends": changed(training={"features": [{"counts": [1]}, None, None, None]}),
+    "a histogram of 65 bins": changed(
+        training={"features": [{"low": 0, "high": 1, "counts": [1] * 65}, None, None, None]}
+    ),
+    "a histogram of less than nothing": changed(
+        training={"features": [{"low": 0, "high": 1, "counts": [-1]}, None, None, None]}
+    ),
     "reference a list": changed(reference=[]),
     "reference without rows": changed(reference={"features": [None] * 4, "outputs": [None]}),
     "an unknown key of the reference": reference(PENGUINS, "mean", 3.5),

@@ -525,6 +525,12 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="Rows with labels that were not trained on, scored apart."),
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml", help="What it is for, whose it is: summary, use, owner, licence ..."
+        ),
+    ] = None,
     classes: Annotated[
         str | None,
         typer.Option(metavar="A,B,...", help="A bare booster's classes, in the order of its codes."),
@@ -545,11 +551,14 @@ def export(
       thimble export iris.joblib --data iris.csv -o iris.json
       thimble export churn.joblib --data train.csv --holdout test.csv --target churned -o churn.json
       thimble export booster.ubj --classes no,yes -o churn.json
+      thimble export churn.joblib --data train.csv --target churned --card churn.toml -o churn.json
     """
     from thimble_infra import modelling
 
     labels = None if classes is None else modelling.labels(classes)
-    modelling.export(estimator, data, target or [], holdout, labels, output, name or _stem(output))
+    modelling.export(
+        estimator, data, target or [], holdout, labels, output, name or _stem(output), card_path=card
+    )
 
 
 def _stem(output: Path) -> str:

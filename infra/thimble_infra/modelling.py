@@ -16,7 +16,7 @@ from thimble.errors import InvalidInput
 from thimble_infra import given, outputs, pickles, printing
 from thimble_infra.given import Given
 from thimble_infra.stacks import Registry
-from thimble_model import boosters, reading, saving
+from thimble_model import boosters, cards, reading, saving
 from thimble_model.check import Check, card, card_as_json
 from thimble_model.check import check as check_document
 from thimble_model.estimators import require_fitted
@@ -51,10 +51,12 @@ def export(
     classes: Sequence[Any] | None,
     output: Path,
     name: str,
+    card_path: Path | None = None,
 ) -> None:
     outputs.check_files(output)
     _require_one_standard_input(estimator_path, data_path, holdout)
     _require_files(estimator_path, data_path, holdout)
+    about = cards.read(card_path) if card_path else None
     if holdout and not data_path:
         raise InvalidInput("--holdout needs --data: the rows that the estimator was trained on")
     estimator, version = _read(estimator_path, classes)
@@ -77,6 +79,7 @@ def export(
             trainer=version,
             target=target,
             held_out=held_out,
+            card=about,
         )
     _write(output, data, estimator, X)
 

@@ -15,7 +15,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
-from thimble_model import boosters
+from thimble_model import boosters, histograms
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import heads_of, history, require_fitted
 from thimble_model.forms import absent, type_of
@@ -35,7 +35,6 @@ from thimble_model.frames import (
     require_one_form,
     take,
 )
-from thimble_model.histograms import document_key as reference
 from thimble_model.networks import AnyHead, folded
 from thimble_model.parity import all_numbers, expected, require_parity
 from thimble_model.program import Program, document_keys
@@ -58,6 +57,7 @@ def export(
     trainer: str | None = None,
     target: Sequence[str] = (),
     held_out: tuple[Any, Any] | None = None,
+    card: Mapping[str, str] | None = None,
     with_history: bool = True,
 ) -> bytes:
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
@@ -65,10 +65,11 @@ def export(
     `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
     the training data, and feature names where the estimator has none; `y` gives it scores on them, and
     `scores` adds others. `held_out` are rows and labels that the estimator has not seen: they are scored
-    apart. `target` names the labels' columns, `trainer` is the version of scikit-learn that trained, if it is
-    another than this one. `classes` are those of a bare booster (XGBoost's, LightGBM's, CatBoost's), in the
-    order of the codes that it was trained on. Raises Unsupported where the estimator has no exact document,
-    and InvalidInput where it refuses the rows.
+    apart. `card` has texts for people: `summary`, `use`, `not_for`, `limits`, `data`, `owner`, `contact`,
+    `licence`, `link`. `target` names the labels' columns, `trainer` is the version of scikit-learn that
+    trained, if it is another than this one. `classes` are those of a bare booster (XGBoost's, LightGBM's,
+    CatBoost's), in the order of the codes that it was trained on. Raises Unsupported where the estimator has
+    no exact document, and InvalidInput where it refuses the rows.
     """
     estimator = plain(boosters.classifier(estimator, classes))
     require_estimator(estimator)
@@ -97,13 +98,18 @@ def export(
     require_free_names(classifier)
     samples = as_table(estimator, made_rows(classifier)) if table is None else table
     require_parity(classifier, estimator, samples)
+    counted = None
+    if table is not None:
+        counted = histograms.answered(classifier, as_batch(classifier.features, table))
     document |= {
         **_examples(classifier, estimator, samples),
-        **({} if table is None else reference(classifier, as_batch(classifier.features, table))),
+        **({} if counted is None else histograms.document_key(classifier, *counted)),
         "training": {
             **_training(estimator, classifier, table, y, scores or {}, trained, trainer),
             **({"target": list(target)} if target else {}),
             **({} if held_out is None else {"held_out": measured(estimator, classifier, *held_out)}),
+            **({} if counted is None else {"features": histograms.drawn(classifier, counted[0])}),
+            **({"card": dict(card)} if card else {}),
         },
         **(history(estimator) if with_history else {}),
     }

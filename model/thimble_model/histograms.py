@@ -1,11 +1,12 @@
 """The training data in counts, for the document's `reference`: what drift is measured against later.
 
 Edges are deciles, or where a number has few distinct values the middles between them, with no more digits
-than it takes to tell its neighbours apart.
+than it takes to tell its neighbours apart. Deciles draw badly, so there are histograms of equal width too.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
@@ -19,7 +20,7 @@ from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.head import Head
-from thimble.inference.predictions import Scores
+from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Categories, Numbers, Predicted, Reference
 
 BINS = 10
@@ -27,13 +28,22 @@ FEW = 10  # distinct numbers get a bin each
 CATEGORIES = 20  # the most frequent; the others are counted together
 LONGEST_CATEGORY = 100  # characters
 WATCHED = 1000  # features, the first
+DRAWN_BINS = 20  # of equal width, of many rows
+DECIMALS = 6  # after which a number is taken for one that has no last digit
+DRAWN_STEPS = 2**53  # of a number's last digit, from its lowest to its highest value
 
 
-def document_key(classifier: Classifier, batch: Batch) -> dict[str, Any]:
-    """`reference`, from the rows that the model answers."""
+def answered(classifier: Classifier, batch: Batch) -> tuple[Batch, Predictions]:
+    """The rows that the model answers, and the answers."""
     found = classifier.predict(batch)
-    if found.rejected:
-        return document_key(classifier, batch.take(~np.isin(np.arange(batch.rows), [*found.rejected])))
+    if not found.rejected:
+        return batch, found
+    kept = ~np.isin(np.arange(batch.rows), [*found.rejected])
+    return batch.take(kept), found.take(kept)
+
+
+def document_key(classifier: Classifier, batch: Batch, found: Predictions) -> dict[str, Any]:
+    """`reference`, from rows that the model answers."""
     features = enumerate(classifier.features[:WATCHED])
     empty = Reference(
         rows=batch.rows,
@@ -56,6 +66,41 @@ def document_key(classifier: Classifier, batch: Batch) -> dict[str, Any]:
             ],
         }
     }
+
+
+def drawn(classifier: Classifier, batch: Batch) -> list[dict[str, Any] | None]:
+    """A histogram of each number, for people to look at."""
+    features = enumerate(classifier.features)
+    return [
+        _histogram(batch.numbers[k]) if feature.numeric and k < WATCHED else None for k, feature in features
+    ]
+
+
+def _histogram(column: FloatArray) -> dict[str, Any] | None:
+    """Bins of equal width. Of numbers with few decimals each holds as many values: a comb would tell of the
+    bins, not of the data."""
+    values = column[~np.isnan(column)]
+    if len(values) == 0 or not np.isfinite(values).all():
+        return None
+    low, high, decimals = float(values.min()), float(values.max()), _decimals(values)
+    most = min(DRAWN_BINS, math.ceil(2 * len(values) ** (1 / 3)))  # Rice's rule
+    if low == high:
+        counts = [len(values)]
+    elif decimals is None or (high - low) * 10**decimals > DRAWN_STEPS:
+        scale = 1.0 if math.isfinite(high - low) else 0.5
+        shares = (values * scale - low * scale) / (high * scale - low * scale)
+        counts = np.bincount(np.minimum((shares * most).astype(np.intp), most - 1), minlength=most).tolist()
+    else:
+        steps = np.rint((values - low) * 10**decimals).astype(np.int64)
+        width = -(-(int(steps.max()) + 1) // most)
+        counts = np.bincount(steps // width).tolist()
+    return {"low": low, "high": high, "counts": counts, "decimals": decimals}
+
+
+def _decimals(values: FloatArray) -> int | None:
+    """How many digits after the point the numbers have; None if more than are looked at."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return next((d for d in range(DECIMALS + 1) if (np.round(values, d) == values).all()), None)
 
 
 def _feature(feature: Feature, k: int, batch: Batch) -> Numbers | Categories | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,30 +12,84 @@ from sklearn.metrics import log_loss
 
 from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
-from thimble_model.frames import Table, as_table, estimator_input
+from thimble.inference.head import Head
+from thimble.inference.predictions import Scores
+from thimble.inference.reference import MAX_CLASSES, TENTHS
+from thimble_model.frames import Table, as_batch, as_table, estimator_input
 from thimble_model.unsupported import first_line
 
 
 def measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str, Any]:
-    """Rows that the estimator has not seen."""
-    table = as_table(estimator, X)
-    return {"rows": table.shape[0], **scored(estimator, classifier, table, y)}
+    """Rows that the estimator has not seen: beside what is said of any rows, how its answers are spread."""
+    table, labels = as_table(estimator, X), _plain(y)
+    found = scored(estimator, classifier, table, labels)
+    parts = [found] if len(classifier.heads) == 1 else found["outputs"]
+    for part, judged in zip(parts, _judged(classifier, table, labels), strict=True):
+        part |= judged
+    return {"rows": table.shape[0], **found}
 
 
 def scored(estimator: Any, classifier: Classifier, table: Table, y: Any) -> dict[str, Any]:
     """Scores, and how often each class is the true label, which say what the scores are worth."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
+    labels = _plain(y)
     scores = _scores(estimator, classifier, table, labels)
-    counts = {} if labels.ndim > 1 else {"labels": _counts(labels, classifier.heads[0].classes)}
-    return {**counts, "scores": scores}
+    pairs = zip(classifier.heads, _columns(classifier, labels), strict=True)
+    counts = [{"labels": _counts(head, column)} for head, column in pairs]
+    return {**(counts[0] if len(counts) == 1 else {"outputs": counts}), "scores": scores}
 
 
-def _counts(labels: NDArray[Any], classes: Sequence[Any]) -> list[int]:
+def _plain(y: Any) -> NDArray[Any]:
+    labels = np.asarray(y)
+    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def _columns(classifier: Classifier, labels: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    """The labels of each output; of a multilabel one all columns, which say what applies."""
+    return labels.T if len(classifier.heads) > 1 else [labels]
+
+
+def _counts(head: Head, labels: NDArray[Any]) -> list[int]:
     """In the order of the classes."""
+    if head.multilabel:
+        times: list[int] = (labels > 0).sum(axis=0).tolist()
+        return times
     found = Counter(labels.tolist())
-    return [found[label] for label in classes]
+    return [found[label] for label in head.classes]
+
+
+def _judged(classifier: Classifier, table: Table, labels: NDArray[Any]) -> Iterator[dict[str, Any]]:
+    """Of each output, how the answers to the rows that get one are spread over the true labels."""
+    found = classifier.predict(as_batch(classifier.features, table))
+    answered = ~np.isin(np.arange(len(labels)), [*found.rejected])
+    columns = _columns(classifier, labels[answered])
+    for head, scores, column in zip(classifier.heads, found.take(answered).outputs, columns, strict=True):
+        yield {} if head.multilabel else _spread(head, scores, column)
+
+
+def _spread(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
+    """The confusion matrix, and the calibration of the winning probability. A label that is no class of the
+    model's is wrong, and in no row of the matrix."""
+    places, n = {label: k for k, label in enumerate(head.classes)}, len(head.classes)
+    true = np.array([places.get(label, -1) for label in labels.tolist()], np.intp)
+    found: dict[str, Any] = {}
+    if n <= MAX_CLASSES:
+        known = true >= 0
+        pairs = true[known] * n + scores.labels[known]
+        found["confusion"] = np.bincount(pairs, minlength=n * n).reshape(n, n).tolist()
+    if head.has_probabilities:
+        found["calibration"] = _calibration(scores, true == scores.labels)
+    return found
+
+
+def _calibration(scores: Scores, right: NDArray[np.bool_]) -> dict[str, Any]:
+    p = scores.probabilities[scores.labels, np.arange(len(right))]
+    tenths = np.minimum((p * TENTHS).astype(np.intp), TENTHS - 1)
+    rows, sums = np.bincount(tenths, minlength=TENTHS), np.bincount(tenths, p, TENTHS)
+    return {
+        "rows": rows.tolist(),
+        "probability": [float(total / n) if n else None for total, n in zip(sums, rows, strict=True)],
+        "right": np.bincount(tenths[right], minlength=TENTHS).tolist(),
+    }
 
 
 def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any]) -> dict[str, float]:

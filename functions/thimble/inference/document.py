@@ -97,6 +97,8 @@ def parse(data: bytes) -> Document:
     if program is not None:
         known = program.with_categories(known)
     counts = fields.nested("reference")
+    training = fields.json("training")
+    reference.check_training(Fields(training, fields.at("training")), known, heads)
     return Document(
         name=fields.text("name", ""),
         schema=Schema.of(known, answers=[name for head in heads for name in head.columns]),
@@ -105,7 +107,7 @@ def parse(data: bytes) -> Document:
         examples=_examples(fields.nested("examples"), known, sum(len(head.classes) for head in heads)),
         reference=None if counts is None else reference.parse(counts, known, heads),
         history={key: fields.raw[key] for key in HISTORY if key in fields},
-        training=fields.json("training"),
+        training=training,
         cost=_cost(len(known), program, found),
     )
 

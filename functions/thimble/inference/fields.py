@@ -148,10 +148,7 @@ class Fields:
         return _count(self.value(key), self.at(key))
 
     def counts(self, key: str, length: int, owners: str) -> NDArray[np.int64]:
-        values = self.items(key)
-        if len(values) != length:
-            raise InvalidModel(f"{self.at(key)} has {len(values)} counts for {length} {owners}")
-        return np.array([_count(value, f"{self.at(key)}[{i}]") for i, value in enumerate(values)], np.int64)
+        return counts(self.value(key), self.at(key), length, owners)
 
     def check_count(self, key: str, actual: int) -> None:
         """Refuse a count, if present, that contradicts the weights."""
@@ -228,6 +225,13 @@ def indices(value: Any, path: str, below: int) -> NDArray[np.intp]:
         i = next(i for i, index in enumerate(found) if type(index) is not int or not 0 <= index < below)
         raise InvalidModel(f"{path}[{i}] is {shown(found[i])}; there are columns 0 to {below - 1}")
     return np.array(found, dtype=np.intp)
+
+
+def counts(value: Any, path: str, length: int, owners: str) -> NDArray[np.int64]:
+    values = items(value, path)
+    if len(values) != length:
+        raise InvalidModel(f"{path} has {len(values)} counts for {length} {owners}")
+    return np.array([_count(value, f"{path}[{i}]") for i, value in enumerate(values)], np.int64)
 
 
 def check_distinct(values: Sequence[Any], path: str) -> None:

@@ -1,7 +1,8 @@
 """Counts of the training data: the document's `reference`, against which drift is measured.
 
 Of a number a histogram, of a text its most frequent values, of the predictions the classes and how sure they
-were. No row of the training data is in it. No dataclasses: making one costs a cold start half a millisecond.
+were. No row of the training data is in it. What a card draws of the document's `training` is checked here
+too. No dataclasses: making one costs a cold start half a millisecond.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
 from thimble.inference.features import Feature
-from thimble.inference.fields import Fields, shown
+from thimble.inference.fields import Fields, counts, shown
 from thimble.inference.head import Head
 
 Counts = NDArray[np.int64]
 
 MAX_BINS = 64  # of a number, and categories of a text
+MAX_DECIMALS = 17
+MAX_CLASSES = 100  # of a confusion matrix
+MAX_TEXT = 2_000  # characters of a text about the model
+TENTHS = 10  # of the winning probability, by which a calibration is told
+ABOUT = ("summary", "use", "not_for", "limits", "data", "owner", "contact", "licence", "link")
 
 
 class Numbers(NamedTuple):
@@ -150,3 +156,71 @@ def _predicted(fields: Fields, head: Head, rows: int) -> Predicted:
 def _check_total(total: int, path: str, rows: int) -> None:
     if total != rows:
         raise InvalidModel(f"{path} counts {total} rows; reference.rows is {rows}")
+
+
+def check_training(training: Fields, features: Sequence[Feature], heads: Sequence[Head]) -> None:
+    """Refuse what a card could not show of `training`. Its other keys are anybody's."""
+    if "card" in training:
+        check_about(Fields(training.raw["card"], training.at("card")))
+    if "features" in training:
+        of_features = training.items_of_length("features", len(features))
+        for i, (value, feature) in enumerate(zip(of_features, features, strict=True)):
+            if value is not None:
+                _check_histogram(Fields(value, f"{training.at('features')}[{i}]"), feature)
+    measured = training.raw.get("held_out")
+    if isinstance(measured, dict):
+        _check_measured(Fields(measured, training.at("held_out")), heads)
+
+
+def check_about(fields: Fields) -> None:
+    fields.require_known(ABOUT, f"a card, which has {', '.join(ABOUT)}")
+    for key in fields.raw:
+        text = fields.text(key, "")
+        if not 0 < len(text) <= MAX_TEXT:
+            raise InvalidModel(f"{fields.at(key)} has {len(text)} characters; 1 to {MAX_TEXT} are shown")
+    if "link" in fields and not fields.raw["link"].startswith("https://"):
+        raise InvalidModel(f"{fields.at('link')} is {shown(fields.raw['link'])}; it begins with https://")
+
+
+def _check_histogram(fields: Fields, feature: Feature) -> None:
+    if not feature.numeric:
+        raise InvalidModel(f"{fields.path} must be null: the feature is no number")
+    fields.require_known(("low", "high", "counts", "decimals"), "a histogram")
+    low, high = fields.finite("low"), fields.finite("high")
+    if low is None or high is None or low > high:
+        raise InvalidModel(f"{fields.path} needs low and high, and low is not above high")
+    bins, most = len(fields.items("counts")), MAX_BINS if low < high else 1
+    if bins > most:
+        raise InvalidModel(f"{fields.at('counts')} has {bins} bins; the most is {most}")
+    fields.counts("counts", bins, "bins")
+    if fields.raw.get("decimals") is not None and fields.count("decimals") > MAX_DECIMALS:
+        raise InvalidModel(f"{fields.at('decimals')} is more than {MAX_DECIMALS}")
+
+
+def _check_measured(fields: Fields, heads: Sequence[Head]) -> None:
+    """Of a model of several outputs, its `outputs` say of each what those of others say themselves."""
+    parts = [fields]
+    if len(heads) > 1:
+        parts = fields.nested_each("outputs") if "outputs" in fields else [Fields({})] * len(heads)
+        fields.check_length("outputs", len(parts), len(heads))
+    for part, head in zip(parts, heads, strict=True):
+        if "confusion" in part:
+            _check_confusion(part, head)
+        calibration = part.nested("calibration")
+        if calibration is not None:
+            _check_calibration(calibration)
+
+
+def _check_confusion(fields: Fields, head: Head) -> None:
+    n, path = len(head.classes), fields.at("confusion")
+    if head.multilabel or n > MAX_CLASSES:
+        raise InvalidModel(f"{path} is of models that choose one of at most {MAX_CLASSES} classes")
+    for i, row in enumerate(fields.items_of_length("confusion", n)):
+        counts(row, f"{path}[{i}]", n, "classes")
+
+
+def _check_calibration(fields: Fields) -> None:
+    fields.require_known(("rows", "probability", "right"), "a calibration")
+    fields.counts("rows", TENTHS, "tenths")
+    fields.counts("right", TENTHS, "tenths")
+    fields.numbers("probability", TENTHS)

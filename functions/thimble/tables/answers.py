@@ -88,41 +88,6 @@ def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[
     return found | ({"version": list(predictions.versions)} if predictions.versions else {})
 
 
-def card(classifier: Classifier) -> dict[str, Any]:
-    """What the model is: names, features, labels, layers, training history."""
-    document = classifier.document
-    return {
-        "name": classifier.name,
-        "digest": classifier.digest,
-        **_output_card(classifier),
-        "n_features_in": classifier.n_features,
-        "feature_names_in": list(classifier.feature_names) if classifier.feature_names else None,
-        "features": [
-            {"name": feature.name, "type": feature.type, "may_be_missing": feature.missing}
-            for feature in classifier.features
-        ],
-        "training": {**document.training, **document.history},
-    }
-
-
-def _output_card(classifier: Classifier) -> dict[str, Any]:
-    """Of a model of one output its labels and layers, of others those of each."""
-    cards = [
-        {
-            "classes": list(head.classes),
-            "multilabel": head.multilabel,
-            "has_probabilities": head.has_probabilities,
-            **scorer.card,
-            "out_activation": head.out_activation,
-        }
-        for head, scorer in classifier.document.outputs
-    ]
-    if len(cards) == 1:
-        return cards[0]
-    names = [head.name for head in classifier.heads]
-    return {"outputs": dict(zip(names, cards, strict=True))}
-
-
 def identity(classifier: Classifier) -> dict[str, str]:
     """What every answer says of the model that gave it."""
     return {"name": classifier.name, "digest": classifier.digest}

@@ -31,14 +31,16 @@ WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet uncom
 MAX_CARRIED_BYTES = 6 << 20  # of an answer as JSON text, with its headers: Lambda refuses more
 FEW_BYTES = 1_000_000  # of an answer's body: JSON text makes six times as many of it at most
 ASKED_HEADERS = (  # that a browser may send: of bodies, the protocols, AWS's signature and its SDK
-    "accept, content-type, content-encoding, inference-header-content-length, "
+    "accept, content-type, content-encoding, if-none-match, inference-header-content-length, "
     "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, "
     "authorization, x-amz-date, x-amz-security-token, x-amz-content-sha256, "
     "x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"
 )
 SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them
 OWN = ("x-amzn-sagemaker-", "inference-header-")  # headers that ask for something of a protocol's own
-TOLD_HEADERS = "inference-header-content-length, x-amzn-invoked-production-variant, x-amzn-errortype, allow"
+TOLD_HEADERS = (
+    "etag, inference-header-content-length, x-amzn-invoked-production-variant, x-amzn-errortype, allow"
+)
 
 
 class Request(NamedTuple):

@@ -7,10 +7,13 @@ host.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from thimble import __version__
 from thimble.errors import InvalidInput
-from thimble.tables.answers import answers, card, identity, most_likely
+from thimble.inference.classifier import Classifier
+from thimble.inference.document import digest
+from thimble.tables.answers import answers, identity, most_likely
 from thimble.tables.rows import Table
 from thimble.web import media, routes
 from thimble.web.app import Request, Response, json_response
@@ -59,8 +62,41 @@ def health(service: Service, request: Request) -> Response:
 
 
 def model(service: Service, request: Request) -> Response:
-    named = request.query.get("model", ""), request.query.get("version", "")
-    return json_response(200, card(service.models.get(*named)))
+    from thimble.tables.card import card  # a page asks for it, a plain request does not
+
+    classifier, serving = _asked(service, request)
+    return _kept(request, json_response(200, {**card(classifier), "serving": serving}))
+
+
+def history(service: Service, request: Request) -> Response:
+    from thimble.tables import card
+
+    return _kept(request, json_response(200, card.history(_asked(service, request)[0])))
+
+
+def _asked(service: Service, request: Request) -> tuple[Classifier, dict[str, Any]]:
+    """The model that is asked for, and what answers where no version is named."""
+    name, version = request.query.get("model", ""), request.query.get("version", "")
+    classifier = service.models.get(name, version)
+    found = service.models.serving(name)
+    return classifier, {
+        "version": found.classifier.digest,
+        "candidate": found.candidate.digest if found.candidate else None,
+        "percent": found.trial.percent if found.trial and not found.trial.shadow else None,
+        "shadow": bool(found.trial and found.trial.shadow),
+        "pinned": bool(service.settings.model_version) and name in ("", service.settings.model_name),
+    }
+
+
+def _kept(request: Request, response: Response) -> Response:
+    """The answer with its ETag; 304 if the caller has it already. The ETag is weak: a content coding changes
+    the bytes."""
+    etag = f'W/"{digest(response.body)[:32]}"'
+    headers = {"etag": etag, "cache-control": "no-cache"}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if not known.isdisjoint((etag.removeprefix("W/"), "*")):
+        return Response(304, headers=headers)
+    return response._replace(headers=headers)
 
 
 def openapi(service: Service, request: Request) -> Response:

@@ -43,6 +43,7 @@ ROUTES = (
     Route("/classify", "POST", "native:classify", CLASSIFY),
     Route("/health", "GET", "native:health"),
     Route("/model", "GET", "native:model", MODEL),
+    Route("/model/history", "GET", "native:history", MODEL),
     Route("/openapi.json", "GET", "native:openapi"),
     Route("/docs", "GET", "native:docs"),
     # TensorFlow Serving, KServe's V1, Vertex AI
