@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from sklearn import feature_selection
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion
@@ -42,6 +41,7 @@ from sklearn.utils.validation import check_is_fitted
 from thimble_model.forms import is_na, require_plain
 from thimble_model.frames import beside, known_names, pandas
 from thimble_model.program import Code, Column, Program, is_null
+from thimble_model.projections import PROJECTIONS
 from thimble_model.sparsity import makes_sparse
 from thimble_model.unsupported import Unsupported, class_name, names
 from thimble_model.wrappers import through
@@ -181,30 +181,6 @@ def normalizer(program: Program, estimator: Normalizer, columns: Columns) -> Col
     indices = program.numbers(columns)
     smallest = None if _are_sparse(columns) else SMALLEST_NORM
     return program.add("normalize", indices, width=len(indices), norm=estimator.norm, smallest=smallest)
-
-
-def pca(program: Program, estimator: PCA, columns: Columns) -> Columns:
-    made = _linear(program, columns, estimator.components_, -(estimator.mean_ @ estimator.components_.T))
-    if not estimator.whiten:
-        return made
-    scale = np.sqrt(estimator.explained_variance_)
-    scale = np.maximum(scale, np.finfo(scale.dtype).eps)
-    return program.add("scale", program.numbers(made), foldable=True, divide=scale)
-
-
-def truncated_svd(program: Program, estimator: TruncatedSVD, columns: Columns) -> Columns:
-    return _linear(program, columns, estimator.components_, np.zeros(len(estimator.components_)))
-
-
-def _linear(program: Program, columns: Columns, weights: Any, intercepts: Any) -> Columns:
-    return program.add(
-        "linear",
-        program.numbers(columns),
-        width=len(intercepts),
-        foldable=True,
-        coefs=weights.T,
-        intercepts=intercepts,
-    )
 
 
 def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns) -> Columns:
@@ -530,14 +506,13 @@ TRANSFORMERS: dict[type, Transformer] = {
     Normalizer: normalizer,
     OneHotEncoder: one_hot_encoder,
     OrdinalEncoder: ordinal_encoder,
-    PCA: pca,
     PolynomialFeatures: polynomial_features,
     PowerTransformer: power_transformer,
     QuantileTransformer: quantile_transformer,
     RobustScaler: robust_scaler,
     SimpleImputer: simple_imputer,
     StandardScaler: standard_scaler,
-    TruncatedSVD: truncated_svd,
+    **PROJECTIONS,
     **dict.fromkeys(
         (
             feature_selection.GenericUnivariateSelect,
