@@ -188,16 +188,16 @@ def test_labels_that_json_has_no_form_for_are_refused(y: Any, reason: str) -> No
 
 
 def test_a_class_of_another_library_is_named_with_its_module() -> None:
-    theirs = type("Pipeline", (pipeline.Pipeline,), {"__module__": "imblearn.pipeline"})
+    theirs = type("Pipeline", (pipeline.Pipeline,), {"__module__": "cuml.pipeline"})
     scaler = type("StandardScaler", (StandardScaler,), {"__module__": "cuml.preprocessing"})
     fitted = theirs([("model", LogisticRegression())]).fit(X, WHICH)
-    with pytest.raises(Unsupported, match=r"^imblearn\.pipeline\.Pipeline is not supported; .*Pipe"):
+    with pytest.raises(Unsupported, match=r"^cuml\.pipeline\.Pipeline is not supported; .*Pipe"):
         export(fitted, X)
     fitted = make_pipeline(scaler(), LogisticRegression()).fit(X, WHICH)
     with pytest.raises(Unsupported, match=r"\(cuml\.preprocessing\.StandardScaler\) is not supported"):
         export(fitted, X)
     nested = ColumnTransformer([("a", theirs([("s", StandardScaler())]), [0])])
-    with pytest.raises(Unsupported, match=r"'a' \(imblearn\.pipeline\.Pipeline\) is not supported"):
+    with pytest.raises(Unsupported, match=r"'a' \(cuml\.pipeline\.Pipeline\) is not supported"):
         export(make_pipeline(nested, LogisticRegression()).fit(X, WHICH), X)
 
 

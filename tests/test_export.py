@@ -158,11 +158,12 @@ class OddClassifier(LogisticRegression):  # type: ignore[misc]
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: KNeighborsClassifier(2).fit(X, Y),
-        "KNeighborsClassifier is not supported; supported are Ada",
+        "KNeighborsClassifier is not supported: its answers need the training rows, which a document does "
+        "not hold; the nearest that exports is RandomForestClassifier",
     ),
     (lambda: MLPRegressor(max_iter=2).fit(X[:9], range(9)), "MLPRegressor is a regressor"),
     (lambda: KMeans(2).fit(X), "KMeans is not supported"),
-    (lambda: OddClassifier(max_iter=1000).fit(X, Y), "OddClassifier is not supported"),
+    (lambda: OddClassifier(max_iter=1000).fit(X, Y), "OddClassifier is not supported; supported are Ada"),
     (lambda: "a string", "a path is no estimator: pass joblib.load(path)"),
     (lambda: MLPClassifier((2,), max_iter=5000).fit(X, ["same"] * 150), "was fitted on one class only"),
     (LogisticRegression, "LogisticRegression is not fitted: call its fit(X, y) first"),

@@ -14,8 +14,8 @@ from sklearn.neural_network import MLPClassifier
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble_model import export
+from thimble_model.catalogue import CLOSE as TOLERANCE
 from thimble_model.frames import as_batch
-from thimble_model.parity import TOLERANCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

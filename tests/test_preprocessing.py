@@ -678,9 +678,9 @@ REFUSED: list[Any] = [  # what makes an estimator, and a sentence
         lambda: nested(SplineTransformer()),
         "step 'prepare' > 'numbers' > 'first' (SplineTransformer) is not supported",
     ),
-    (lambda: nested(KNNImputer()), "(KNNImputer) is not supported; supported are Binarizer, "),
+    (lambda: nested(KNNImputer()), "(KNNImputer) is not supported: what it fills in are means of "),
     (lambda: nested(KernelPCA(2)), "(KernelPCA) is not supported"),
-    (lambda: nested(Odd()), "(Odd) is not supported"),
+    (lambda: nested(Odd()), "(Odd) is not supported; supported are BernoulliRBM, "),
     (
         lambda: nested(FunctionTransformer(lambda X: X * 2)),
         "'first' (FunctionTransformer): its function has no name",

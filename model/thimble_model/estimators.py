@@ -33,7 +33,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from thimble.inference.head import Label
-from thimble_model import forests, wrappers
+from thimble_model import catalogue, forests, wrappers
 from thimble_model.forests import ForestHead, is_forest
 from thimble_model.networks import AnyHead, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
@@ -123,7 +123,7 @@ def _refused(estimator: Any, place: Place) -> Unsupported:
             f"{located(estimator, place)} is a regressor: it answers with a number, and Thimble classifies; "
             "fit a classifier, on labels (such as ranges of the number)"
         )
-    return unsupported(estimator, place, SUPPORTED)
+    return unsupported(estimator, place, SUPPORTED, catalogue.CLASSIFIERS)
 
 
 class Refusal(Unsupported):

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.multioutput import MultiOutputClassifier
-from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 
 from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
@@ -18,14 +16,12 @@ from thimble.inference.document import Document
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.inference.steps.curves import Interpolate
+from thimble_model import catalogue
 from thimble_model.forms import absent
 from thimble_model.frames import Table, as_batch, column, estimator_input, label
 from thimble_model.unsupported import Unsupported, first_line
 from thimble_model.wrappers import innermost, reached
 
-TOLERANCE = 1e-12  # of a probability
-LOOSE_TOLERANCE = 1e-9  # where scikit-learn itself rounds more than that
-LOOSE = (PCA, PowerTransformer, QuantileTransformer)
 SCORE_ROUNDING = 2e-15  # of a score that is put on a curve: its own last digits
 
 
@@ -53,9 +49,9 @@ class Parity:
 
 def tolerance(document: Document, estimator: Any) -> float:
     parts = [estimator, *estimator.get_params(deep=True).values()]
-    if any(isinstance(part, LOOSE) for part in parts):
-        return LOOSE_TOLERANCE
-    return max(TOLERANCE, SCORE_ROUNDING * _steepest(document))
+    if (loosest := max(map(catalogue.within, parts))) > catalogue.CLOSE:
+        return loosest
+    return max(catalogue.CLOSE, SCORE_ROUNDING * _steepest(document))
 
 
 def _steepest(document: Document) -> float:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.impute import MissingIndicator
 from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 
+from thimble_model.projections import PROJECTIONS
 from thimble_model.wrappers import through
 
 
@@ -34,7 +35,11 @@ def makes_sparse(estimator: Any, given: bool) -> bool:
             return bool(estimator.encode == "onehot")
         case MissingIndicator():
             return given if estimator.sparse == "auto" else bool(estimator.sparse)
-        case OrdinalEncoder() | PCA() | TruncatedSVD():
+        case OrdinalEncoder():
+            return False
+        case GaussianRandomProjection() | SparseRandomProjection():
+            return given and not estimator.dense_output
+        case _ if type(estimator) in PROJECTIONS:
             return False
         case _:
             return given

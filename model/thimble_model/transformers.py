@@ -8,7 +8,7 @@ what has no exact form is refused, with its place in the pipeline.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations, combinations_with_replacement, count
@@ -38,6 +38,7 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from thimble_model import catalogue
 from thimble_model.forms import is_na, require_plain
 from thimble_model.frames import beside, known_names, pandas
 from thimble_model.program import Code, Column, Program, is_null
@@ -72,7 +73,7 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
         return NESTS[type(estimator)](program, estimator, columns, place)
     if type(estimator) not in TRANSFORMERS:
         known = [kind.__name__ for kind in (*TRANSFORMERS, *NESTS)]
-        raise unsupported(estimator, place, [*known, "Pipeline"])
+        raise unsupported(estimator, place, [*known, "Pipeline"], catalogue.TRANSFORMERS)
     try:
         check_is_fitted(estimator)
         if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
@@ -86,9 +87,13 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
         raise Unsupported(f"{located(estimator, place)}: {error}") from None
 
 
-def unsupported(estimator: Any, place: Sequence[str], known: Sequence[str]) -> Unsupported:
+def unsupported(
+    estimator: Any, place: Sequence[str], known: Sequence[str], lines: Mapping[str, catalogue.Line]
+) -> Unsupported:
     """The refusal of a class that is not ours; a known name of another library comes with its module."""
     name = class_name(estimator)
+    if why := catalogue.refusal(type(estimator), lines):
+        return Unsupported(f"{_placed(name, place)} is not supported: {why}")
     shown = f"{type(estimator).__module__}.{name}" if name in known else name
     return Unsupported(f"{_placed(shown, place)} is not supported; supported are {names(known)}")
 

@@ -1,0 +1,251 @@
+"""Every class that people put into a pipeline: it exports, or it is refused with a reason.
+
+A line a class: of scikit-learn by its name, of another library by its package too. Refusals speak by it,
+parity is judged by it, and `python -m thimble_infra.catalogue_page` writes it into model/README.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+TO_THE_BIT = 0.0
+NEXT_DOUBLE = 2.3e-16
+CLOSE = 1e-12
+LOOSE = 1e-9  # where scikit-learn's own last digits are worth less
+
+
+class Exports(NamedTuple):
+    within: float = CLOSE  # of the trainer's probability
+    since: str = "0.1"
+
+
+class Refused(NamedTuple):
+    why: str
+    nearest: str  # that exports
+
+
+Line = Exports | Refused
+
+ROWS = "its answers need the training rows, which a document does not hold"
+COLUMNS = "what it makes of a row needs the training rows, which a document does not hold"
+SEARCH = "it searches for the numbers of each row anew, and stops where they are near enough"
+LABELS = "it is for labels, not for columns"
+REGRESSOR = "it predicts numbers, and Thimble classifies"
+NOT_LAST = "it exports last in a pipeline only, as a classifier"
+UNWRITTEN = "its exact form is not written yet"
+DISTANCES = "its distances lose their digits near a centre"
+
+CLASSIFIERS: Mapping[str, Line] = {
+    "AdaBoostClassifier": Exports(TO_THE_BIT),
+    "BaggingClassifier": Exports(TO_THE_BIT),
+    "BernoulliNB": Refused(UNWRITTEN, "LogisticRegression"),
+    "CalibratedClassifierCV": Exports(),
+    "CategoricalNB": Refused(UNWRITTEN, "LogisticRegression after OneHotEncoder"),
+    "ClassifierChain": Refused(UNWRITTEN, "MultiOutputClassifier"),
+    "ComplementNB": Refused(UNWRITTEN, "LogisticRegression"),
+    "DecisionTreeClassifier": Exports(TO_THE_BIT),
+    "DummyClassifier": Refused("it looks at no column", "LogisticRegression"),
+    "ExtraTreeClassifier": Exports(TO_THE_BIT),
+    "ExtraTreesClassifier": Exports(TO_THE_BIT),
+    "FixedThresholdClassifier": Refused(UNWRITTEN, "the classifier in it"),
+    "FrozenEstimator": Exports(),
+    "GaussianNB": Exports(),
+    "GaussianProcessClassifier": Refused(ROWS, "MLPClassifier"),
+    "GradientBoostingClassifier": Exports(NEXT_DOUBLE),
+    "GridSearchCV": Exports(),
+    "HalvingGridSearchCV": Exports(),
+    "HalvingRandomSearchCV": Exports(),
+    "HistGradientBoostingClassifier": Exports(NEXT_DOUBLE),
+    "KNeighborsClassifier": Refused(ROWS, "RandomForestClassifier"),
+    "LabelPropagation": Refused(ROWS, "RandomForestClassifier"),
+    "LabelSpreading": Refused(ROWS, "RandomForestClassifier"),
+    "LinearDiscriminantAnalysis": Exports(),
+    "LinearSVC": Exports(),
+    "LogisticRegression": Exports(),
+    "LogisticRegressionCV": Exports(),
+    "MLPClassifier": Exports(),
+    "MultiOutputClassifier": Exports(),
+    "MultinomialNB": Refused(UNWRITTEN, "LogisticRegression"),
+    "NearestCentroid": Refused(UNWRITTEN, "LinearDiscriminantAnalysis"),
+    "NuSVC": Refused(ROWS, "LinearSVC after RBFSampler"),
+    "OneVsOneClassifier": Refused(UNWRITTEN, "OneVsRestClassifier"),
+    "OneVsRestClassifier": Exports(),
+    "OutputCodeClassifier": Refused(UNWRITTEN, "OneVsRestClassifier"),
+    "PassiveAggressiveClassifier": Refused(UNWRITTEN, "SGDClassifier"),
+    "Perceptron": Exports(),
+    "Pipeline": Exports(),
+    "QuadraticDiscriminantAnalysis": Refused(UNWRITTEN, "LinearDiscriminantAnalysis"),
+    "RadiusNeighborsClassifier": Refused(ROWS, "RandomForestClassifier"),
+    "RandomForestClassifier": Exports(TO_THE_BIT),
+    "RandomizedSearchCV": Exports(),
+    "RidgeClassifier": Exports(),
+    "RidgeClassifierCV": Exports(),
+    "SGDClassifier": Exports(),
+    "SVC": Refused(ROWS, "LinearSVC after RBFSampler"),
+    "SelfTrainingClassifier": Refused(UNWRITTEN, "the classifier in it, as estimator_"),
+    "StackingClassifier": Refused(UNWRITTEN, "one of the classifiers in it"),
+    "TunedThresholdClassifierCV": Refused(UNWRITTEN, "the classifier in it"),
+    "VotingClassifier": Refused(UNWRITTEN, "one of the classifiers in it"),
+    "catboost.CatBoost": Exports(NEXT_DOUBLE),
+    "catboost.CatBoostClassifier": Exports(NEXT_DOUBLE),
+    "imblearn.Pipeline": Exports(),
+    "lightgbm.Booster": Exports(NEXT_DOUBLE),
+    "lightgbm.LGBMClassifier": Exports(NEXT_DOUBLE),
+    "xgboost.Booster": Exports(TO_THE_BIT),
+    "xgboost.XGBClassifier": Exports(TO_THE_BIT),
+    "xgboost.XGBRFClassifier": Exports(TO_THE_BIT),
+}
+
+TRANSFORMERS: Mapping[str, Line] = {
+    "AdditiveChi2Sampler": Refused("it treats zeros apart", "SkewedChi2Sampler"),
+    "BernoulliRBM": Exports(),
+    "Binarizer": Exports(),
+    "Birch": Refused(DISTANCES, "KBinsDiscretizer"),
+    "BisectingKMeans": Refused(DISTANCES, "KBinsDiscretizer"),
+    "CCA": Refused("no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"),
+    "ColumnTransformer": Exports(),
+    "CountVectorizer": Refused(UNWRITTEN, "OneHotEncoder"),
+    "DictVectorizer": Refused("it reads dicts, and a document reads columns", "OneHotEncoder"),
+    "DictionaryLearning": Refused(SEARCH, "TruncatedSVD"),
+    "FactorAnalysis": Exports(LOOSE),
+    "FastICA": Exports(LOOSE),
+    "FeatureAgglomeration": Exports(),
+    "FeatureHasher": Refused("it reads dicts, and a document reads columns", "OneHotEncoder"),
+    "FeatureUnion": Exports(),
+    "FrozenEstimator": Exports(),
+    "FunctionTransformer": Exports(),
+    "GaussianRandomProjection": Exports(),
+    "GenericUnivariateSelect": Exports(),
+    "HashingVectorizer": Refused(UNWRITTEN, "OneHotEncoder"),
+    "IncrementalPCA": Exports(LOOSE),
+    "Isomap": Refused(COLUMNS, "PCA"),
+    "IsotonicRegression": Refused(REGRESSOR, "KBinsDiscretizer"),
+    "IterativeImputer": Refused(
+        "it fills in round by round, from numbers that it has filled in before", "SimpleImputer"
+    ),
+    "KBinsDiscretizer": Exports(),
+    "KMeans": Refused(DISTANCES, "KBinsDiscretizer"),
+    "KNNImputer": Refused(
+        "what it fills in are means of the nearest training rows, which a document does not hold",
+        'SimpleImputer(strategy="median")',
+    ),
+    "KNeighborsTransformer": Refused(COLUMNS, "PCA"),
+    "KernelCenterer": Refused(COLUMNS, "RBFSampler"),
+    "KernelPCA": Refused(COLUMNS, "PCA after RBFSampler"),
+    "LabelBinarizer": Refused(LABELS, "OneHotEncoder"),
+    "LabelEncoder": Refused(LABELS, "OrdinalEncoder"),
+    "LatentDirichletAllocation": Refused(SEARCH, "TruncatedSVD"),
+    "LinearDiscriminantAnalysis": Exports(LOOSE),
+    "LocallyLinearEmbedding": Refused(COLUMNS, "PCA"),
+    "MaxAbsScaler": Exports(),
+    "MinMaxScaler": Exports(),
+    "MiniBatchDictionaryLearning": Refused(SEARCH, "TruncatedSVD"),
+    "MiniBatchKMeans": Refused(DISTANCES, "KBinsDiscretizer"),
+    "MiniBatchNMF": Refused(SEARCH, "TruncatedSVD"),
+    "MiniBatchSparsePCA": Refused(UNWRITTEN, "PCA"),
+    "MissingIndicator": Exports(),
+    "MultiLabelBinarizer": Refused(LABELS, "OneHotEncoder"),
+    "NMF": Refused(SEARCH, "TruncatedSVD"),
+    "NeighborhoodComponentsAnalysis": Exports(),
+    "Normalizer": Exports(),
+    "Nystroem": Refused(COLUMNS, "RBFSampler"),
+    "OneHotEncoder": Exports(),
+    "OrdinalEncoder": Exports(),
+    "PCA": Exports(LOOSE),
+    "PLSCanonical": Refused(
+        "no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"
+    ),
+    "PLSRegression": Refused(
+        "no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"
+    ),
+    "PLSSVD": Refused("no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"),
+    "PatchExtractor": Refused("it makes several rows of one", "PCA"),
+    "Pipeline": Exports(),
+    "PolynomialCountSketch": Refused("it goes through a Fourier transform", "PolynomialFeatures"),
+    "PolynomialFeatures": Exports(),
+    "PowerTransformer": Exports(LOOSE),
+    "QuantileTransformer": Exports(LOOSE),
+    "RBFSampler": Exports(LOOSE),
+    "RFE": Exports(),
+    "RFECV": Exports(),
+    "RadiusNeighborsTransformer": Refused(COLUMNS, "PCA"),
+    "RandomTreesEmbedding": Refused("a leaf has no number of its own in a document", "KBinsDiscretizer"),
+    "RobustScaler": Exports(),
+    "SelectFdr": Exports(),
+    "SelectFpr": Exports(),
+    "SelectFromModel": Exports(),
+    "SelectFwe": Exports(),
+    "SelectKBest": Exports(),
+    "SelectPercentile": Exports(),
+    "SequentialFeatureSelector": Exports(),
+    "SimpleImputer": Exports(),
+    "SkewedChi2Sampler": Exports(LOOSE),
+    "SparseCoder": Refused(SEARCH, "TruncatedSVD"),
+    "SparsePCA": Refused(UNWRITTEN, "PCA"),
+    "SparseRandomProjection": Exports(),
+    "SplineTransformer": Refused(UNWRITTEN, "KBinsDiscretizer"),
+    "StackingClassifier": Refused(
+        "it stands last in a pipeline; before others it is only a transformer of scores", "FeatureUnion"
+    ),
+    "StackingRegressor": Refused(REGRESSOR, "LogisticRegression"),
+    "StandardScaler": Exports(),
+    "TSNE": Refused("it places the training rows alone", "PCA"),
+    "TargetEncoder": Refused(UNWRITTEN, "OneHotEncoder"),
+    "TfidfTransformer": Refused(UNWRITTEN, "Normalizer"),
+    "TfidfVectorizer": Refused(UNWRITTEN, "OneHotEncoder"),
+    "TruncatedSVD": Exports(),
+    "VarianceThreshold": Exports(),
+    "VotingClassifier": Refused(
+        "it stands last in a pipeline; before others it is only a transformer of scores", "FeatureUnion"
+    ),
+    "VotingRegressor": Refused(REGRESSOR, "LogisticRegression"),
+}
+
+
+def name_of(kind: type) -> str:
+    """What a class is called here."""
+    package = kind.__module__.partition(".")[0]
+    return kind.__name__ if package == "sklearn" else f"{package}.{kind.__name__}"
+
+
+def refusal(kind: type, lines: Mapping[str, Line]) -> str:
+    """Why a class that is listed does not export, and what does; "" for one that is not listed so."""
+    line = lines.get(name_of(kind))
+    if not isinstance(line, Refused):
+        return ""
+    return f"{line.why}; the nearest that exports is {line.nearest}"
+
+
+def within(estimator: Any) -> float:
+    """How far from the trainer's probabilities a document may be for the part of a pipeline."""
+    found = [lines.get(name_of(type(estimator))) for lines in (CLASSIFIERS, TRANSFORMERS)]
+    return max((line.within for line in found if isinstance(line, Exports)), default=TO_THE_BIT)
+
+
+def tables() -> dict[str, list[str]]:
+    """The tables of model/README.md by name, as lines."""
+    return {
+        "classifiers that export": _exporting(CLASSIFIERS),
+        "classifiers that are refused": _refusing(CLASSIFIERS),
+        "transformers that export": _exporting(TRANSFORMERS),
+        "transformers that are refused": _refusing(TRANSFORMERS),
+    }
+
+
+def _exporting(lines: Mapping[str, Line]) -> list[str]:
+    rows = [
+        f"| `{name}` | {line.since} | {f'within {line.within:g}' if line.within else 'to the bit'} |"
+        for name, line in sorted(lines.items())
+        if isinstance(line, Exports)
+    ]
+    return ["| exports | since | its probabilities are the trainer's |", "|---|---|---|", *rows]
+
+
+def _refusing(lines: Mapping[str, Line]) -> list[str]:
+    rows = [
+        f"| `{name}` | {line.why} | {line.nearest} |"
+        for name, line in sorted(lines.items())
+        if isinstance(line, Refused)
+    ]
+    return ["| refused | because | the nearest that exports |", "|---|---|---|", *rows]
