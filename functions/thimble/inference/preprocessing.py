@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel, shortened
 from thimble.inference import cost, steps
-from thimble.inference.arrays import FloatArray, all_finite
+from thimble.inference.arrays import FloatArray, all_finite, any_infinite
 from thimble.inference.batch import Batch
 from thimble.inference.cost import Cost
 from thimble.inference.features import Feature
@@ -40,18 +40,19 @@ class Preprocessing(NamedTuple):
     cost: Cost  # of a row
 
     def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
-        """(outputs, rows in whole blocks), and the rows that get no answer, each with the reason."""
+        """(outputs, rows in whole blocks), and the rows that get no answer, each with the reason. What is not
+        finite in the end is rejected: the caller has numpy keep silent."""
         n_features, rows = batch.numbers.shape
         numbers = np.empty((self.width, rows + -rows % BLOCK))
         numbers[:n_features, :rows] = batch.numbers
         numbers[:n_features, rows:] = 0.0
         table = Table(numbers, batch.texts, rows, {})
-        with np.errstate(all="ignore"):  # what is not finite in the end is rejected
-            for step, filled in self.steps:
-                step.fill(table, numbers[filled])
-            if not all_finite(numbers):
-                self._reject(table)
-        return numbers[self.outputs], table.rejected
+        for step, filled in self.steps:
+            step.fill(table, numbers[filled])
+        outputs = numbers[self.outputs]
+        if any_infinite(numbers) or not (self.takes_missing or all_finite(outputs)):
+            self._reject(table)
+        return outputs, table.rejected
 
     def with_categories(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
         """The features with the texts that the model knows of each."""

@@ -70,7 +70,7 @@ class _Texts:
         found = out[: table.rows]
         out[table.rows :] = 0.0
         found[:] = list(map(self.codes.get, values, repeat(self.unknown)))
-        if self.unknown == math.inf:
+        if self.unknown == math.inf and not all_finite(found):
             for row in np.flatnonzero(np.isinf(found)).tolist():
                 table.reject(row, self._reason(values[row]))
                 found[row] = 0.0
