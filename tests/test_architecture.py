@@ -31,7 +31,7 @@ LAYERS = (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
             *("batch", "predictions", "head", "forest", "forest_keys", "outputs", "reference", "steps"),
             *("preprocessing", "document"),
-            "classifier",
+            *("straight", "classifier"),
         )
     ),
     *("drift.counting", "drift.recent", "drift.report"),

@@ -59,6 +59,11 @@ class Batch(NamedTuple):
         return Batch(np.zeros((len(types), n)), texts)
 
     @staticmethod
+    def alone(values: Sequence[float]) -> Batch:
+        """One row of numbers."""
+        return Batch(np.array(values, np.float64)[:, np.newaxis], {})
+
+    @staticmethod
     def of(features: Sequence[Feature], columns: Sequence[Any] | FloatArray) -> Batch:
         """From a column a feature: numbers with NaN or None for what is missing, or texts with None."""
         batch = Batch.empty(features, len(columns[0]))

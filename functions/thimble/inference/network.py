@@ -27,11 +27,11 @@ MAX_LAYERS = 64
 BLOCK = 4
 CHUNK = 252 * BLOCK  # rows at once: few enough for the cache; no power of two, at which columns collide in it
 MAX_AT_ONCE = 1_000_000  # numbers, of all rows at once
-ZERO = np.zeros(())  # of a plain 0.0 numpy would make this at every call
 
 
 def relu(z: FloatArray) -> None:
-    np.maximum(z, ZERO, out=z)
+    """Compare with a row of zeros: that is quicker than with one."""
+    np.maximum(z, np.zeros(z.shape[1]), out=z)
 
 
 def tanh(z: FloatArray) -> None:
@@ -93,6 +93,22 @@ OUT_ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
 }
 
 
+# For one block, with what is called looked up once: the product with the weights, the biases, the activation.
+Layer = tuple[Callable[[FloatArray], FloatArray], FloatArray, Callable[[FloatArray], None]]
+
+
+def _for_a_block(activation: str, shape: tuple[int, int]) -> Callable[[FloatArray], None]:
+    """An activation of numbers of this shape; relu has zeros to compare with that are made once."""
+    if activation != "relu":
+        return ACTIVATIONS[activation]
+    zeros = np.zeros(shape)
+
+    def relu_of_a_block(z: FloatArray) -> None:
+        np.maximum(z, zeros, out=z)
+
+    return relu_of_a_block
+
+
 class Network(NamedTuple):
     """`weights[i]` is `coefs_[i]` transposed, (fan_out, fan_in); `biases[i]` is (fan_out, BLOCK), every
     column the same."""
@@ -100,17 +116,18 @@ class Network(NamedTuple):
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray, ...]
     activation: str  # of ACTIVATIONS, of the hidden layers
+    layers: tuple[Layer, ...]
 
     @classmethod
     def of(
         cls, coefs: tuple[FloatArray, ...], intercepts: tuple[FloatArray, ...], activation: str
     ) -> Network:
         """From scikit-learn's shapes: `coefs[i]` is (fan_in, fan_out), `intercepts[i]` is (fan_out,)."""
-        return cls(
-            weights=tuple(np.ascontiguousarray(W.T) for W in coefs),
-            biases=tuple(map(repeated, intercepts)),
-            activation=activation,
-        )
+        weights = tuple(np.ascontiguousarray(W.T) for W in coefs)
+        biases = tuple(map(repeated, intercepts))
+        layers = [(W.dot, b, _for_a_block(activation, b.shape)) for W, b in zip(weights, biases, strict=True)]
+        layers[-1] = (*layers[-1][:2], identity)
+        return cls(weights, biases, activation, tuple(layers))
 
     @property
     def n_inputs(self) -> int:
@@ -136,6 +153,15 @@ class Network(NamedTuple):
 
     def scores(self, h: FloatArray) -> FloatArray:
         """(n_inputs, rows in whole blocks) to the last layer before its activation, (n_outputs, rows)."""
+        if h.shape[1] != BLOCK:
+            return self._of_blocks(h)
+        for dot, biases, activate in self.layers:
+            h = dot(h)
+            h += biases
+            activate(h)
+        return h
+
+    def _of_blocks(self, h: FloatArray) -> FloatArray:
         activate = ACTIVATIONS[self.activation]
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for W, b in hidden:

@@ -44,6 +44,18 @@ class Predictions(NamedTuple):
         return Predictions(tuple(scores.take(rows) for scores in self.outputs))
 
 
+class Alone(NamedTuple):
+    """The answer of a model's one output to a single row, in Python's own numbers."""
+
+    label: int  # the class's index
+    numbers: list[float]  # of each class
+
+    @property
+    def predictions(self) -> Predictions:
+        numbers, labels = np.array(self.numbers)[:, np.newaxis], np.array([self.label], np.intp)
+        return Predictions((Scores(numbers, labels, np.empty((0, 1), np.bool_)),))
+
+
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
     """The predictions of consecutive rows as one."""
     rejected: dict[int, str] = {}

@@ -33,17 +33,24 @@ def _plain_answers(classifier: Classifier, predictions: Predictions) -> list[dic
 
 def _answers(head: Head, scores: Scores) -> list[dict[str, Any]]:
     """A label and its probability, or a score where there are no probabilities; or several labels."""
-    one, all_ = ("probability", "probabilities") if head.has_probabilities else ("score", "scores")
-    classes, texts, numbers = head.classes, head.texts, scores.probabilities.T.tolist()
+    numbers = scores.probabilities.T.tolist()
     if head.multilabel:
+        all_ = "probabilities" if head.has_probabilities else "scores"
         return [
-            {"labels": labels, all_: dict(zip(texts, p, strict=True))}
+            {"labels": labels, all_: dict(zip(head.texts, p, strict=True))}
             for labels, p in zip(label_sets(head, scores), numbers, strict=True)
         ]
-    return [
-        {"label": classes[k], one: p[k], all_: dict(zip(texts, p, strict=True))}
-        for k, p in zip(scores.labels.tolist(), numbers, strict=True)
-    ]
+    return [answer(head, k, p) for k, p in zip(scores.labels.tolist(), numbers, strict=True)]
+
+
+def answer(head: Head, label: int, numbers: list[float]) -> dict[str, Any]:
+    """The answer to one row of an output that is not multilabel."""
+    one, all_ = ("score", "scores") if head.decision == "scores" else ("probability", "probabilities")
+    return {
+        "label": head.classes[label],
+        one: numbers[label],
+        all_: dict(zip(head.texts, numbers, strict=True)),
+    }
 
 
 def most_likely(found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:

@@ -23,8 +23,9 @@ from thimble.tables.cells import Unfit, Value, json_kind, json_value, missing
 
 MOST_NAMES = 20  # unknown ones that are looked at
 
+NUMBERS = frozenset({int, float})
 JSON_TYPES: dict[str, frozenset[type]] = {
-    "number": frozenset({int, float}),
+    "number": NUMBERS,
     "boolean": frozenset({bool}),
     "text": frozenset({str}),
 }
@@ -91,6 +92,15 @@ def columnar(columns: dict[str, Any], path: str) -> Rows:
     return Rows(instances, f"{path}[{{}}]")
 
 
+def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[float] | None:
+    """Return the values of the only row, for a model of numbers; None if anything is unusual."""
+    if len(instances) != 1 or not schema.only_numbers:
+        return None
+    [values] = instances if type(instances[0]) is list else _lists(schema, instances) or [()]
+    ordinary = len(values) == len(schema.features) and NUMBERS.issuperset(map(type, values))
+    return values if ordinary else None
+
+
 def unwrapped(row: Any) -> Any:
     """Return the list in {"features": [...]}, any other row as it is.
 
@@ -107,7 +117,7 @@ def batch(schema: Schema, instances: Sequence[Any]) -> Batch:
     if lists is None:
         return _one_by_one(schema, instances)
     found = _matrix(schema, lists) if schema.only_numbers else None
-    return found or _columns(schema, lists) or _one_by_one(schema, instances)
+    return found or _mixed(schema, lists) or _one_by_one(schema, instances)
 
 
 def _lists(schema: Schema, instances: Sequence[Any]) -> Sequence[Any] | None:
@@ -121,7 +131,7 @@ def _lists(schema: Schema, instances: Sequence[Any]) -> Sequence[Any] | None:
         return None
     take = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
     try:
-        return [take(row) for row in instances]
+        return [[*take(row)] for row in instances]
     except KeyError:
         return None
 
@@ -129,7 +139,7 @@ def _lists(schema: Schema, instances: Sequence[Any]) -> Sequence[Any] | None:
 def _matrix(schema: Schema, lists: Sequence[Any]) -> Batch | None:
     """Read numbers alone; None if anything is unusual."""
     try:
-        if not set(map(type, chain.from_iterable(lists))) <= JSON_TYPES["number"]:
+        if not set(map(type, chain.from_iterable(lists))) <= NUMBERS:
             return None
         X = np.array(lists, np.float64)
     except (ValueError, OverflowError):  # not of one length, too large
@@ -137,6 +147,14 @@ def _matrix(schema: Schema, lists: Sequence[Any]) -> Batch | None:
     if X.shape != (len(lists), len(schema.features)) or not all_finite(X):
         return None
     return Batch(np.ascontiguousarray(X.T), {})
+
+
+def _mixed(schema: Schema, lists: Sequence[Any]) -> Batch | None:
+    """Read numbers, booleans and texts; None if anything is unusual."""
+    if len(lists) > 1:
+        return _columns(schema, lists)
+    found = _one_by_one(schema, lists)  # for which numpy is too dear
+    return None if found.faults else found
 
 
 def _columns(schema: Schema, lists: Sequence[Any]) -> Batch | None:

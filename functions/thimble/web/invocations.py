@@ -9,7 +9,7 @@ from typing import Any
 
 from thimble import __version__, spelling
 from thimble.errors import MalformedBody
-from thimble.tables.answers import answers, identity
+from thimble.tables.answers import identity
 from thimble.tables.cells import json_kind
 from thimble.tables.rows import Rows, Table, columnar, unwrapped
 from thimble.web import media, options
@@ -126,8 +126,7 @@ def _inputs(value: Any) -> Table:
 def _response(answered: Classified, wanted: Media) -> Response:
     classifier, predictions = answered.classifier, answered.predictions
     if wanted.name == media.JSON:
-        found = answers(classifier, predictions)
-        return json_response(200, {"model": identity(classifier), "predictions": found})
+        return json_response(200, {"model": identity(classifier), "predictions": answered.answers})
     if wanted.name == media.CSV:  # without a header, as its containers write it
         wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
     return Response(200, media.written(classifier, predictions, wanted), wanted.name)

@@ -13,7 +13,7 @@ from thimble import __version__
 from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.document import digest
-from thimble.tables.answers import answers, identity, most_likely
+from thimble.tables.answers import identity, most_likely
 from thimble.tables.rows import Table
 from thimble.web import media, routes
 from thimble.web.app import Request, Response, json_response
@@ -41,7 +41,7 @@ def _response(answered: Classified, wanted: media.Media, top: str) -> Response:
             raise InvalidInput("top is for answers in JSON; a CSV answer has a column for every class")
         table = media.written(classifier, predictions, wanted)
         return Response(200, table, wanted.name, rows=answered.rows)
-    found = answers(classifier, predictions)
+    found = answered.answers
     if top:
         found = most_likely(found, _count(top))
     if wanted.name == media.LINES:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from thimble import telemetry
 from thimble.drift.recent import Recent, Watched
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
-from thimble.inference.predictions import Predictions
+from thimble.inference.predictions import Alone, Predictions
 from thimble.inference.reference import Counts
 from thimble.registry import canary
 from thimble.registry.lookup import Models
 from thimble.registry.published import Serving
 from thimble.settings import Settings
-from thimble.tables.rows import Table, read, refuse
+from thimble.tables.answers import answer, answers
+from thimble.tables.rows import Rows, Table, alone, read, refuse
 
 
 class Classified(NamedTuple):
@@ -23,6 +24,15 @@ class Classified(NamedTuple):
     classifier: Classifier
     predictions: Predictions
     rows: int
+    alone: Alone | None = None  # the same answer in plain numbers, to a single row
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """One a row, as people get them."""
+        if self.alone is None:
+            return answers(self.classifier, self.predictions)
+        [head] = self.classifier.heads
+        return [answer(head, *self.alone)]
 
 
 class Service:
@@ -34,6 +44,22 @@ class Service:
     def classify(self, table: Table, name: str = "", version: str = "") -> Classified:
         """Answer every row, or raise an error that names the first that cannot be answered."""
         serving = self.models.serving(name, version)
+        return self._alone(serving, table) or self._together(serving, table)
+
+    def _alone(self, serving: Serving, table: Table) -> Classified | None:
+        """Answer a single row of plain numbers, which takes no batch; None if there is anything unusual."""
+        if serving.candidate is not None or type(table) is not Rows:
+            return None
+        classifier = serving.classifier
+        values = alone(classifier.schema, table.instances)
+        found = None if values is None else classifier.predict_alone(values)
+        if values is None or found is None:
+            return None
+        predictions = found.predictions
+        self.recent.add(classifier, Batch.alone(values), predictions)
+        return Classified(classifier, predictions, 1, found)
+
+    def _together(self, serving: Serving, table: Table) -> Classified:
         batch = read(table, serving.classifier.schema, self.settings.max_rows)
         classifier, predictions = _predicted(serving, batch)
         refuse(table, predictions)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thimble.tables.answers import answers, columns, identity
+from thimble.tables.answers import columns, identity
 from thimble.tables.rows import Rows, columnar
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
@@ -43,7 +43,7 @@ def predict(service: Service, request: Request, model: str, version: str = "") -
     options.check_none(asked, "parameters")
     if "inputs" not in asked:
         answered = service.classify(media.instances(asked), model, version)
-        found: Any = {"predictions": answers(answered.classifier, answered.predictions)}
+        found: Any = {"predictions": answered.answers}
     else:
         answered = service.classify(_inputs(asked), model, version)
         found = {"outputs": columns(answered.classifier, answered.predictions)}

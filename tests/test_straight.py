@@ -1,0 +1,247 @@
+"""The straight way of one row gives the bits, the labels and the refusals of the way that many rows take."""
+
+import itertools
+import json
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.examples import EXAMPLES
+from thimble.errors import InvalidModel
+from thimble.inference import network, straight
+from thimble.inference.batch import Batch
+from thimble.inference.classifier import Classifier, load
+from thimble.inference.head import DECISIONS, NORMALIZATIONS, Head
+from thimble.inference.predictions import Predictions
+from thimble.registry.lookup import OneModel
+from thimble.settings import from_environment
+from thimble.tables import rows
+from thimble.tables.answers import answer, answers
+from thimble.web.service import Service
+from thimble_model import export
+from thimble_model.frames import json_rows
+
+ODD = (0.0, -0.0, 1.0, -1.0, 5e-324, 1e-300, 1e-18, 709.0, 711.0, -746.0, 1e18, -1e154, 1e300, -1.7e308)
+NUMBERS = st.one_of(st.sampled_from(ODD), st.floats(-40, 40))
+ROW_NUMBERS = st.one_of(NUMBERS, st.sampled_from([0, -3, 2**53 + 1, 2**63, 2**64 + 1, 10**300, 10**400]))
+FEATURES = st.integers(1, 70)
+
+
+PLAIN = st.fixed_dictionaries(
+    {"out_activation": st.sampled_from(sorted(straight.ACTIVATIONS)), "multilabel": st.just(False)},
+    optional={
+        "activation": st.sampled_from(sorted(network.ACTIVATIONS)),
+        "decision": st.sampled_from(DECISIONS),
+    },
+)
+TIES = st.sampled_from([{}, {"ties": "last"}])
+NOT_PLAIN = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"normalize": st.sampled_from(NORMALIZATIONS)}),
+    st.just({"temperature": 0.3}),
+    st.fixed_dictionaries({"multilabel": st.booleans()}),
+    st.fixed_dictionaries({"out_activation": st.sampled_from(sorted(network.OUT_ACTIVATIONS))}),
+)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Classifier | None:
+    """A network of any shape with any head; None where the two do not go together."""
+    widths = [draw(FEATURES), *draw(st.lists(st.integers(1, 20), max_size=3)), draw(st.integers(1, 70))]
+    rng, scale = np.random.default_rng(draw(st.integers(0, 2**32))), draw(st.sampled_from([0.3, 1.0, 0.0]))
+    coefs = [scale * rng.normal(size=fans) for fans in itertools.pairwise(widths)]
+    intercepts = [scale * rng.normal(size=width) for width in widths[1:]]
+    odd = draw(st.lists(NUMBERS, max_size=3))
+    for value in odd:
+        array = [*coefs, *intercepts][rng.integers(2 * len(coefs))]
+        array.flat[rng.integers(array.size)] = value
+    document = draw(PLAIN) | (draw(NOT_PLAIN) if draw(st.integers(0, 4)) == 0 else {})
+    document |= draw(TIES) if widths[-1] == 1 else {}
+    document |= {
+        "format": "thimble",
+        "format_version": 1,
+        "coefs": [W.tolist() for W in coefs],
+        "intercepts": [b.tolist() for b in intercepts],
+        "classes": list(range(max(2, widths[-1]))),
+    }
+    try:
+        return load(json.dumps(document).encode())
+    except InvalidModel:
+        return None
+
+
+def together(classifier: Classifier, values: Sequence[float]) -> Predictions:
+    """The answer to a row by the way of many."""
+    table = rows.batch(classifier.schema, [list(values)] * 3)
+    found = classifier._replace(straight=None).predict(table)
+    first = tuple(scores.take(slice(1)) for scores in found.outputs)
+    return Predictions(first, {row: why for row, why in found.rejected.items() if row == 0})
+
+
+def bits(predictions: Predictions) -> list[tuple[bytes, list[int], bytes]]:
+    return [
+        (np.ascontiguousarray(p).tobytes(), labels.tolist(), np.ascontiguousarray(mask).tobytes())
+        for p, labels, mask in predictions.outputs
+    ]
+
+
+@given(classifier=documents(), data=st.data())
+def test_the_straight_way_gives_the_bits_of_the_other(
+    classifier: Classifier | None, data: st.DataObject
+) -> None:
+    if classifier is None:
+        return
+    n = classifier.n_features
+    numbers = data.draw(st.sampled_from([st.floats(-3, 3), ROW_NUMBERS]))
+    values = data.draw(st.lists(numbers, min_size=n, max_size=n))
+    table = rows.batch(classifier.schema, [values])
+    if table.faults:
+        assert classifier.predict_alone(values) is None
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alone, expected = classifier.predict_alone(values), together(classifier, values)
+        assert classifier.predict(table).rejected == expected.rejected
+    if not expected.rejected:
+        assert bits(classifier.predict(table)) == bits(expected)
+    if alone is not None:
+        assert bits(alone.predictions) == bits(expected)
+        assert not expected.rejected
+        [head] = classifier.heads
+        assert [answer(head, *alone)] == answers(classifier, expected)
+
+
+@pytest.mark.parametrize("out_activation", sorted(straight.ACTIVATIONS))
+@pytest.mark.parametrize("classes", [2, 3, straight.MOST_CLASSES])
+@pytest.mark.parametrize("decision", ["probabilities", "logits"])
+def test_plain_heads_have_a_straight_way(out_activation: str, classes: int, decision: str) -> None:
+    outputs = 1 if classes == 2 and out_activation != "softmax" else classes
+    document = {
+        "coefs": [np.eye(4, outputs).tolist()],
+        "intercepts": [[0.0] * outputs],
+        "classes": list(range(classes)),
+        "out_activation": out_activation,
+        "decision": decision,
+        "multilabel": False,
+    }
+    data = json.dumps(document | {"format": "thimble", "format_version": 1}).encode()
+    assert load(data).predict_alone([1, 2.5, 3, 4]) is not None
+
+
+TIED = {"format": "thimble", "format_version": 1, "multilabel": False}
+
+
+@pytest.mark.parametrize("ties", ["first", "last"])
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_at_the_threshold_the_same_class_wins(ties: str, decision: str) -> None:
+    activation = "identity" if decision == "scores" else "logistic"
+    document = {"classes": [0, 1], "out_activation": activation, "decision": decision, "ties": ties}
+    document |= TIED | {"coefs": [[[0.0]]], "intercepts": [[0.0]]}
+    classifier = load(json.dumps(document).encode())
+    alone, expected = classifier.predict_alone([1.0]), together(classifier, [1.0])
+    assert alone is not None
+    assert bits(alone.predictions) == bits(expected)
+    assert alone.label == (ties == "last")
+
+
+@pytest.mark.parametrize(("decision", "label"), [("probabilities", 0), ("logits", 1)])
+def test_what_is_compared_is_what_the_head_compares(decision: str, label: int) -> None:
+    """Two scores that differ, and have the same probability."""
+    document = {"classes": [0, 1], "out_activation": "softmax", "decision": decision}
+    document |= TIED | {"coefs": [[[0.0, 0.0]]], "intercepts": [[0.0, 5e-324]]}
+    classifier = load(json.dumps(document).encode())
+    alone = classifier.predict_alone([1.0])
+    assert alone == (label, [0.5, 0.5])
+    assert bits(alone.predictions) == bits(together(classifier, [1.0]))
+
+
+def test_every_field_of_a_head_is_looked_at() -> None:
+    """A field that is new may not leave a head plain unseen: look at it in `straight`, then add it here."""
+    assert set(Head._fields) == {
+        *("name", "prefix", "classes", "texts"),  # do not matter
+        *("multilabel", "normalize", "temperature", "out_activation"),  # say whether a head is plain
+        *("decision", "binary", "threshold", "at_threshold"),  # are heeded
+    }
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_every_worked_example_gives_a_row_alone_what_it_gets_among_others(name: str) -> None:
+    X, y, estimator = EXAMPLES[name]()
+    classifier = load(export(estimator, X, y))
+    found = json_rows(classifier.features, X[:40])
+    expected = answers(classifier, classifier.predict(rows.batch(classifier.schema, found)))
+    assert [asked(classifier, row) for row in found] == expected
+
+
+def asked(classifier: Classifier, row: list[Any]) -> dict[str, Any]:
+    """The answer to a row as a request gets it."""
+    models = OneModel("", lambda uri: b"")
+    models._classifier = classifier
+    service = Service(models, from_environment({}))
+    [found] = service.classify(rows.Rows([row])).answers
+    return found
+
+
+@example([True, 2.0, 3.0, 4.0])
+@example([1.0, 2.0, 3.0])
+@example([1.0, 2.0, 3.0, 4.0, 5.0])
+@example([1.0, None, 3.0, 4.0])
+@example([1.0, float("inf"), float("-inf"), 4.0])
+@example([10**400, 2.0, 3.0, 4.0])
+@example({"a": 1.0})
+@example("1,2,3,4")
+@given(st.lists(st.one_of(st.none(), st.booleans(), st.floats(), st.text(max_size=2)), max_size=5))
+def test_what_is_no_row_of_numbers_is_refused_as_ever(row: Any) -> None:
+    service = Service(OneModel("", lambda uri: IRIS_DOCUMENT), from_environment({}))
+    classifier = service.models.get()
+    batch = rows.batch(classifier.schema, [row])
+    if not batch.faults:
+        assert len(service.classify(rows.Rows([row])).answers) == 1
+        return
+    with pytest.raises(Exception, match=r"instances\[0\]") as caught:
+        service.classify(rows.Rows([row]))
+    assert batch.faults[0].discreet in str(caught.value)
+
+
+def test_threads_do_not_mix_up_their_rows() -> None:
+    classifier = load(IRIS_DOCUMENT)
+    X = IRIS[1].to_numpy().tolist()
+    expected = {i: classifier.predict_alone(X[i]) for i in range(len(X))}
+    wrong: list[int] = []
+
+    def ask(start: int) -> None:
+        for k in range(3000):
+            i = (start + 7 * k) % len(X)
+            if classifier.predict_alone(X[i]) != expected[i]:
+                wrong.append(i)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=ask, args=(start,)) for start in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
+
+
+def test_a_batch_of_one_row_is_of_the_straight_way_too() -> None:
+    classifier = load(IRIS_DOCUMENT)
+    batch = Batch.alone([5.1, 3.5, 1.4, 0.2])
+    alone = classifier.predict_alone([5.1, 3.5, 1.4, 0.2])
+    assert alone is not None
+    assert bits(classifier.predict(batch)) == bits(alone.predictions)
+
+
+IRIS = EXAMPLES["iris"]()[2], EXAMPLES["iris"]()[0], EXAMPLES["iris"]()[1]
+IRIS_DOCUMENT = export(*IRIS)
