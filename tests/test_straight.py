@@ -42,7 +42,7 @@ PLAIN = st.fixed_dictionaries(
     },
 )
 TIES = st.sampled_from([{}, {"ties": "last"}])
-NOT_PLAIN = st.one_of(
+NOT_PLAIN: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.fixed_dictionaries({"normalize": st.sampled_from(NORMALIZATIONS)}),
     st.just({"temperature": 0.3}),
@@ -142,7 +142,12 @@ TIED = {"format": "thimble", "format_version": 1, "multilabel": False}
 @pytest.mark.parametrize("decision", DECISIONS)
 def test_at_the_threshold_the_same_class_wins(ties: str, decision: str) -> None:
     activation = "identity" if decision == "scores" else "logistic"
-    document = {"classes": [0, 1], "out_activation": activation, "decision": decision, "ties": ties}
+    document: dict[str, Any] = {
+        "classes": [0, 1],
+        "out_activation": activation,
+        "decision": decision,
+        "ties": ties,
+    }
     document |= TIED | {"coefs": [[[0.0]]], "intercepts": [[0.0]]}
     classifier = load(json.dumps(document).encode())
     alone, expected = classifier.predict_alone([1.0]), together(classifier, [1.0])
@@ -154,7 +159,7 @@ def test_at_the_threshold_the_same_class_wins(ties: str, decision: str) -> None:
 @pytest.mark.parametrize(("decision", "label"), [("probabilities", 0), ("logits", 1)])
 def test_what_is_compared_is_what_the_head_compares(decision: str, label: int) -> None:
     """Two scores that differ, and have the same probability."""
-    document = {"classes": [0, 1], "out_activation": "softmax", "decision": decision}
+    document: dict[str, Any] = {"classes": [0, 1], "out_activation": "softmax", "decision": decision}
     document |= TIED | {"coefs": [[[0.0, 0.0]]], "intercepts": [[0.0, 5e-324]]}
     classifier = load(json.dumps(document).encode())
     alone = classifier.predict_alone([1.0])
