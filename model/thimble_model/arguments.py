@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from thimble.errors import InvalidInput
-from thimble_model.frames import known_names
+from thimble_model.frames import called
 from thimble_model.unsupported import Unsupported, class_name
 
 SHOWN = 6  # classes or columns in a sentence
@@ -86,9 +86,8 @@ def _shape(X: Any, said: str) -> tuple[int, int]:
 
 
 def _require_columns(estimator: Any, X: Any, width: int, said: str) -> None:
-    names = known_names(estimator)
-    if names and _is_frame(X):
-        given = list(map(str, X.columns))
+    given = list(map(str, X.columns)) if _is_frame(X) else []
+    if given and (names := called(estimator, given)):
         if lacking := [name for name in names if name not in given]:
             raise InvalidInput(
                 f"{said} lacks the {_columns(lacking)}, which the estimator was fitted on; it has "

@@ -16,7 +16,7 @@ from thimble.inference.head import Head
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output
 from thimble_model.describe import described, quoted
-from thimble_model.frames import Table, as_table, known_names
+from thimble_model.frames import Table, as_table, called
 from thimble_model.parity import Parity, parity
 from thimble_model.unsupported import Unsupported
 
@@ -59,7 +59,7 @@ def _require_pair(classifier: Classifier, estimator: Any) -> None:
     """The two take and tell the same things, so that their answers can be compared."""
     names, classes = classifier.feature_names, estimator.classes_
     if names:
-        _require_same("features", known_names(estimator) or names, names)
+        _require_same("features", called(estimator, names) or names, names)
     n_features = getattr(estimator, "n_features_in_", classifier.n_features)
     _require_same("features", range(n_features), range(classifier.n_features))
     outputs = [one.tolist() for one in (classes if isinstance(classes, list) else [classes])]

@@ -83,6 +83,7 @@ class Trainer(NamedTuple):
     module: str
     names: tuple[str, ...]
     categorical: bool = False  # whether its `trained_categories` knows pandas' categories
+    spaces: str = " "  # what it writes for a space in a feature's name
 
 
 TRAINERS: Mapping[str, Trainer] = {  # by the package of the estimator's class
@@ -95,7 +96,7 @@ TRAINERS: Mapping[str, Trainer] = {  # by the package of the estimator's class
         ),
     ),
     "xgboost": Trainer("trees_xgboost", ("XGBClassifier", "XGBRFClassifier"), categorical=True),
-    "lightgbm": Trainer("trees_lightgbm", ("LGBMClassifier",), categorical=True),
+    "lightgbm": Trainer("trees_lightgbm", ("LGBMClassifier",), categorical=True, spaces="_"),
     "catboost": Trainer("trees_catboost", ("CatBoostClassifier",)),
     "thimble_model": Trainer("boosters", ("Booster",), categorical=True),
 }
@@ -181,19 +182,27 @@ def categories(program: Program, column: Column, known: Sequence[Any], takes_unk
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
     """The columns that XGBoost and LightGBM take as pandas' categories, and these."""
-    inner = _innermost(estimator)
+    inner = receiver(estimator)
     if not is_forest(inner) or not TRAINERS[_package(inner)].categorical:
         return {}
     found: dict[int, list[Any]] = _imported(TRAINERS[_package(inner)]).trained_categories(inner)
     return found
 
 
-def _innermost(estimator: Any) -> Any:
+def spelling(estimator: Any) -> Callable[[str], str]:
+    """How the trainer writes a column's name."""
+    inner = receiver(estimator)
+    trainer = TRAINERS.get(_package(getattr(inner, "booster", inner)))
+    spaces = trainer.spaces if trainer else " "
+    return lambda name: name.replace(" ", spaces)
+
+
+def receiver(estimator: Any) -> Any:
     """What gets the rows as they are, behind wrappers that pass them on."""
     if hasattr(estimator, "calibrated_classifiers_"):
-        return _innermost(estimator.calibrated_classifiers_[0].estimator)
+        return receiver(estimator.calibrated_classifiers_[0].estimator)
     if (found := through(estimator)) and not found.steps:
-        return _innermost(found.last)
+        return receiver(found.last)
     if class_name(estimator) in ("OneVsRestClassifier", "MultiOutputClassifier"):
-        return _innermost(estimator.estimators_[0])
+        return receiver(estimator.estimators_[0])
     return estimator

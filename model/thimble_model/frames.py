@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -17,7 +17,7 @@ from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal
 from thimble.tables.answers import column_names
-from thimble_model.forests import trained_categories
+from thimble_model.forests import receiver, spelling, trained_categories
 from thimble_model.forms import Column, absent, kind_of, plain, refusal
 from thimble_model.unsupported import Unsupported, class_name
 
@@ -35,9 +35,14 @@ def as_table(estimator: Any, X: Any) -> Table:
     if names is None and _is_matrix(X):
         return _matrix(X)
     if is_frame(X):
-        return _doubles(X[names] if names else X)
+        return _doubles(_chosen(estimator, X) if names else X)
     table = pandas().DataFrame(X)
     return _doubles(table.set_axis(names, axis="columns") if names else table)
+
+
+def _chosen(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
+    texts = list(map(str, X.columns))
+    return X.iloc[:, [texts.index(name) for name in called(estimator, texts) or ()]]
 
 
 def is_frame(X: Any) -> TypeGuard[pd.DataFrame]:
@@ -110,10 +115,27 @@ def beside(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def known_names(estimator: Any) -> list[str] | None:
     """The feature names of an estimator that was fitted on a DataFrame."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is None and class_name(estimator) == "CatBoostClassifier":
-        found = list(getattr(estimator, "feature_names_", None) or ())
+    if names is None and class_name(inner := receiver(estimator)) == "CatBoostClassifier":
+        found = list(getattr(inner, "feature_names_", None) or ())
         names = None if found == [str(i) for i in range(len(found))] else found
     return None if names is None else [str(name) for name in names]
+
+
+def called(estimator: Any, columns: Sequence[str]) -> list[str] | None:
+    """What these columns call each feature that the estimator knows by name: LightGBM writes a space as _.
+    A feature that none of them is keeps the estimator's name."""
+    known, spelled = known_names(estimator), spelling(estimator)
+    return None if known is None else [_called(name, columns, spelled) for name in known]
+
+
+def _called(name: str, columns: Sequence[str], spelled: Callable[[str], str]) -> str:
+    found = list(dict.fromkeys(column for column in columns if name in (column, spelled(column))))
+    if len(found) > 1:
+        raise InvalidInput(
+            f"the columns {' and '.join(map(repr, found))} are both {name!r} to the estimator, which writes "
+            "a space as _: pass the rows without the one that it was not fitted on"
+        )
+    return found[0] if found else name
 
 
 def names_in(table: Table) -> list[str] | None:

@@ -78,12 +78,10 @@ def _base(booster: Any, raw: Keys) -> tuple[float, ...]:
     bare = model | {"trees": [_nothing(model["trees"][0])], "tree_info": [0], "iteration_indptr": [0, 1]}
     bare["gbtree_model_param"] = model["gbtree_model_param"] | {"num_trees": "1", "num_parallel_tree": "1"}
     learner = raw["learner"] | {"gradient_booster": raw["learner"]["gradient_booster"] | {"model": bare}}
+    learner["feature_names"] = []  # XGBoost reads other letters than ASCII's only as it writes them itself
     empty = type(booster)(model_file=bytearray(json.dumps(raw | {"learner": learner}).encode()))
     types, n = learner["feature_types"] or None, int(learner["learner_model_param"]["num_feature"])
-    names = learner["feature_names"] or None
-    row = xgboost.DMatrix(
-        np.zeros((1, n), np.float32), feature_names=names, feature_types=types, enable_categorical=True
-    )
+    row = xgboost.DMatrix(np.zeros((1, n), np.float32), feature_types=types, enable_categorical=True)
     return tuple(np.ravel(empty.predict(row, output_margin=True)).astype(np.float64).tolist())
 
 
