@@ -34,7 +34,7 @@ LAYERS = (
             *("straight", "classifier"),
         )
     ),
-    *("drift.counting", "drift.recent", "drift.report"),
+    *("drift.counting", "drift.recent", "drift.report", "drift.drawing"),
     *(
         f"tables.{name}"
         for name in ("members", "cells", "header", "rows", "tensors", "npy", "answers", "card")
@@ -48,6 +48,7 @@ LAYERS = (
             *("thrift", "parquet", "formats"),
         )
     ),
+    "tables.each",
     *("web.options", "web.codings", "web.media"),
     *("settings", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
@@ -59,7 +60,7 @@ LAYERS = (
             *("assemble", "tasks", "execution"),
         )
     ),
-    *("web.app", "web.service", "web.routes", "web.native", "web.v1", "web.open_inference"),
+    *("web.app", "web.service", "web.routes", "web.reported", "web.native", "web.v1", "web.open_inference"),
     *("web.invocations", "web.gateway"),
 )
 PURE = LAYERS[: LAYERS.index("settings")]
@@ -89,6 +90,11 @@ SPOKEN_LATER = {
         "thimble.tables.tensors",
         "thimble.web.codings",
         "thimble.drift.report",
+        "thimble.drift.drawing",
+        "thimble.tables.each",
+        "thimble.web.reported",
+        "thimble.web.seen",
+        "thimble.web.uploads",
         "thimble.credentials",
     ),
     *(

@@ -141,7 +141,7 @@ def test_whole_blocks_and_single_lines_agree_on_every_text(texts: list[str]) -> 
     batch, doubtful = form._columns(block)
     for i, column in enumerate(batch.numbers.T):
         if not doubtful[i]:
-            assert column.tobytes() == np.array(form._values(block.record(i))).tobytes()
+            assert column.tobytes() == np.array(form.values(block.record(i))).tobytes()
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=40))

@@ -173,7 +173,7 @@ def test_a_csv_of_numbers_alone_is_read_as_any_other(text: str) -> None:
     at_once, by_cells = csv.Body(text.encode()), csv.Body(text.encode())
     if at_once._bare_numbers(MODEL.schema) is not None:
         X = at_once.batch(MODEL.schema, 10).numbers
-        np.testing.assert_array_equal(X, by_cells._records(MODEL.schema, 10).numbers)
+        np.testing.assert_array_equal(X, by_cells.records(MODEL.schema, 10).numbers)
         places = range(X.shape[1])
         assert list(map(at_once.place, places)) == list(map(by_cells.place, places))
 

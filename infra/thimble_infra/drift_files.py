@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thimble.drift import report
+from thimble.drift.drawing import drawing
 from thimble.errors import InvalidInput
 from thimble_infra import buckets, drift_page, given, inputs, outputs, printing
 from thimble_infra.stacks import Registry
@@ -48,7 +49,7 @@ def show(
         page = drift_page.page([(one.model, one.digest, one.files, one.report) for one in found])
         outputs.write(html, page.encode())
     if as_json:
-        printing.as_json([asdict(one) for one in found])
+        printing.as_json([asdict(one) | {"drawing": drawing(one.report)} for one in found])
     else:
         _print_all(found, html)
     return not any(one.report["drifted"] for one in found)

@@ -256,13 +256,14 @@ class Body:
         """`said`: whether the header is present or absent; "" if the caller does not say."""
         self.data = data
         self.said = said
+        self.layout: Layout | None = None
         self.block = Block(b"", np.empty(0, np.intp), 1)
         self.rows: Sequence[int] = ()  # which records of the block they are
 
     def batch(self, schema: Schema, max_rows: int) -> Batch:
         found = self._bare_numbers(schema) if schema.only_numbers else None
         if found is None:
-            return self._records(schema, max_rows)
+            return self.records(schema._replace(answer_columns=()), max_rows)
         check_size(found.rows, max_rows)
         return found
 
@@ -288,29 +289,32 @@ class Body:
         fits = X.ndim == 2 and X.shape[1] == len(schema.features)
         return Batch(np.ascontiguousarray(X.T), {}) if fits and not headed else None
 
-    def _records(self, schema: Schema, max_rows: int) -> Batch:
-        layout = self._layout(schema)
+    def records(self, schema: Schema, max_rows: int) -> Batch:
+        """Read every record, which may be a fault, by its bytes; blank lines are none. No column may have the
+        name of an answer that is put beside it."""
+        self.layout = layout = self._layout(schema)
         data = layout.plain(self.data)[layout.body :]
         if not data.endswith(b"\n"):
             data += layout.dialect.newline
         self.block = Block(data, layout.dialect.ends(data, final=True), layout.first_line)
         batch = read(schema, layout, self.block, plain_columns)
         check_size(batch.rows - len(batch.blank), max_rows)
-        self.rows = range(batch.rows)
-        if batch.faults:
-            return batch._replace(faults={row: _for_http(fault) for row, fault in batch.faults.items()})
-        if batch.blank:
-            self.rows = np.flatnonzero(batch.readable).tolist()
-            return batch.take(batch.readable)
-        return batch
+        faults = {row: _for_http(fault) for row, fault in batch.faults.items()}
+        if not batch.blank:
+            self.rows = range(batch.rows)
+            return batch._replace(faults=faults) if faults else batch
+        filled = np.ones(batch.rows, np.bool_)
+        filled[[*batch.blank]] = False
+        self.rows = np.flatnonzero(filled).tolist()
+        places = {record: row for row, record in enumerate(self.rows)}
+        return batch.take(filled)._replace(faults={places[row]: fault for row, fault in faults.items()})
 
     def _layout(self, schema: Schema) -> Layout:
         """Find the layout. Faults call columns as the model does, or by number: a header may be data."""
         if not self.data.strip():
             check_size(0, 0)
         try:
-            alone = schema._replace(answer_columns=())  # no answer is put beside a body's columns
-            layout = dialect.find(self.data, True, alone, _given(self.said), DELIMITERS, SAYING)
+            layout = dialect.find(self.data, True, schema, _given(self.said), DELIMITERS, SAYING)
         except BrokenHeader as error:
             raise MalformedBody(str(error)) from None
         except InvalidFile as error:

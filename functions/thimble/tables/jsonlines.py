@@ -81,7 +81,7 @@ class JsonLines(TextReader):
                 blank.add(row)
                 continue
             try:
-                batch.put(row, self._values(line))
+                batch.put(row, self.values(line))
             except Unfit as error:
                 faults[row] = error.fault
         return batch._replace(faults=faults, blank=frozenset(blank))
@@ -156,7 +156,7 @@ class JsonLines(TextReader):
         escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
         return "|".join([*keys, *map(_key, map(normal, new)), *escapes])
 
-    def _values(self, line: bytes) -> list[Value]:
+    def values(self, line: bytes) -> list[Value]:
         """Return one line's feature values; Unfit says what is wrong first."""
         found = self._object(line)
         if not isinstance(found, Object):

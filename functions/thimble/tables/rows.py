@@ -206,13 +206,13 @@ def _one_by_one(schema: Schema, instances: Sequence[Any]) -> Batch:
     found, faults = Batch.empty(schema.features, len(instances)), {}
     for row, instance in enumerate(instances):
         try:
-            found.put(row, _values(schema, instance))
+            found.put(row, row_values(schema, instance))
         except Unfit as error:
             faults[row] = error.fault
     return found._replace(faults=faults)
 
 
-def _values(schema: Schema, row: Any) -> list[Value]:
+def row_values(schema: Schema, row: Any) -> list[Value]:
     """Return one row's values in the model's order; Unfit names the first that does not fit."""
     if isinstance(row, dict):
         row = _by_name(schema, row)

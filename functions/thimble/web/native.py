@@ -26,6 +26,11 @@ POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inli
 def classify(service: Service, request: Request) -> Response:
     sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
+    if "rejected" in request.query:
+        from thimble.web import reported  # only where it is asked for
+
+        top = _top(request, of_a_table=wanted.name != media.JSON)
+        return reported.classify(service, request, sent, wanted, top, routes.CLASSIFY)
     if sent.name == media.JSON:
         table: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
     else:
@@ -49,6 +54,14 @@ def _response(answered: Classified, wanted: media.Media, top: str) -> Response:
 
         return Response(200, lines(found), wanted.name, rows=answered.rows)
     return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
+
+
+def _top(request: Request, of_a_table: bool) -> int:
+    """How many classes to answer with; 0 for all."""
+    top = request.query.get("top", "")
+    if top and of_a_table:
+        raise InvalidInput("top is for answers in JSON; a table has a column for every class")
+    return _count(top) if top else 0
 
 
 def _count(top: str) -> int:

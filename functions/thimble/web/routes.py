@@ -29,7 +29,7 @@ class Route(NamedTuple):
 
 
 MODEL = ("model", "version")
-CLASSIFY = (*MODEL, "top")
+CLASSIFY = (*MODEL, "top", "rejected")
 LENGTH = ("inference-header-content-length",)
 TARGET = (  # SageMaker's others choose another container or component, a session or an explanation
     "x-amzn-sagemaker-target-model",

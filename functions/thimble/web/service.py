@@ -61,13 +61,13 @@ class Service:
 
     def _together(self, serving: Serving, table: Table) -> Classified:
         batch = read(table, serving.classifier.schema, self.settings.max_rows)
-        classifier, predictions = _predicted(serving, batch)
+        classifier, predictions = predicted(serving, batch)
         refuse(table, predictions)
         self.recent.add(classifier, batch, predictions)
         return Classified(classifier, predictions, batch.rows)
 
 
-def _predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
+def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
     """Return the rows' answers and the model that gave them; the current one if a canary gave some."""
     classifier, candidate, trial = serving.classifier, serving.candidate, serving.trial
     if candidate is None or trial is None:

@@ -1,0 +1,71 @@
+"""A report of drift as it is drawn: of everything that is compared its bins, and a word.
+
+In each bin the training data stand behind, the rows in front. The page, answers and `thimble drift` share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from thimble.drift.report import FEWEST_ROWS, PSI_LARGE, Entry
+
+WORDS = ("steady", "moved", "much moved")
+
+
+def drawing(found: Entry) -> Entry:
+    """Draw a report; names are values, for a feature may have any, and a browser reorders keys."""
+    features = [
+        {"name": name, **_entry(found, entry, _bins(entry))} for name, entry in found["features"].items()
+    ]
+    outputs = [
+        {
+            "name": entry["output"],
+            **_entry(found, entry, _classes(entry)),
+            "winning": {"name": "", **_entry(found, entry["winning"], _bins(entry["winning"]))},
+        }
+        for entry in found["predictions"]
+    ]
+    words = [entry["word"] for output in outputs for entry in (output, output["winning"])]
+    words += [entry["word"] for entry in features]
+    return {
+        "rows": found["rows"],
+        "training_rows": found["reference_rows"],
+        "fewest_rows": FEWEST_ROWS,
+        "word": None if None in words else max(words, key=WORDS.index),
+        "features": features,
+        "outputs": outputs,
+    }
+
+
+def _entry(found: Entry, entry: Entry, bins: Iterator[Entry]) -> Entry:
+    return {"word": _word(found, entry), "psi": entry["psi"], "js": entry["js"], "bins": list(bins)}
+
+
+def _word(found: Entry, entry: Entry) -> str | None:
+    """None: there are too few rows for one."""
+    if found["verdict"] is None:
+        return None
+    if not entry["alert"] or entry["js"] <= entry["chance"]:
+        return WORDS[0]
+    return WORDS[2] if entry["psi"] >= PSI_LARGE else WORDS[1]
+
+
+def _bins(entry: Entry) -> Iterator[Entry]:
+    """In the order in which they are counted: missing, what lies outside, the bins themselves."""
+    pairs = zip(entry["reference"], entry["observed"], strict=True)
+    if "edges" in entry:
+        ranges = [{"kind": "range", "low": low, "high": high} for low, high in pairwise(entry["edges"])]
+        kinds: list[Entry] = [{"kind": "missing"}, {"kind": "below"}, *ranges, {"kind": "above"}]
+    else:
+        named = [{"kind": "category", "text": text} for text in entry["categories"]]
+        kinds = [{"kind": "missing"}, {"kind": "other"}, *named]
+    for kind, (training, now) in zip(kinds, pairs, strict=True):
+        if training or now or kind["kind"] in ("range", "category"):
+            yield {**kind, "training": training, "now": now}
+
+
+def _classes(entry: Entry) -> Iterator[Entry]:
+    rows = zip(entry["labels"], entry["reference"], entry["observed"], strict=True)
+    for text, training, now in rows:
+        yield {"kind": "category", "text": text, "training": training, "now": now}

@@ -1,0 +1,105 @@
+"""POST /classify?rejected=report: every row is answered or rejected, and one that is bad refuses no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from thimble import telemetry
+from thimble.drift import counting, drawing, report
+from thimble.errors import InvalidInput
+from thimble.inference.batch import Batch
+from thimble.inference.classifier import Classifier
+from thimble.inference.predictions import Predictions
+from thimble.registry.published import Serving
+from thimble.tables import csv, each
+from thimble.tables.answers import answers, counts, identity, most_likely
+from thimble.tables.each import Each, Reported
+from thimble.web import media
+from thimble.web.app import Request, Response, json_response
+from thimble.web.media import Media
+from thimble.web.service import Service, predicted
+
+WORD = "report"
+
+
+def classify(
+    service: Service, request: Request, sent: Media, wanted: Media, top: int, elsewhere: tuple[str, ...]
+) -> Response:
+    """Answer in the type that is wanted; `top` classes of each row, or all for 0."""
+    if request.query["rejected"] != WORD:
+        raise InvalidInput(f"rejected is {WORD}, or left out")
+    asked = _asked(request.body, sent, wanted, elsewhere)
+    serving = service.models.serving(request.query.get("model", ""), request.query.get("version", ""))
+    batch = asked.batch(serving.classifier, service.settings.max_rows)
+    found, read = _answered(serving, batch)
+    telemetry.note(rejected_rows=len(found.rejected))
+    if read.rows:
+        service.recent.add(found.classifier, read, found.predictions)
+    if wanted.name == media.CSV:
+        return Response(200, each.as_csv(asked, found, wanted.parameters), wanted.name, rows=read.rows)
+    if wanted.name == media.LINES:
+        return Response(200, each.as_lines(asked, found), wanted.name, rows=read.rows)
+    return json_response(200, _told(asked, found, read, top), read.rows)
+
+
+def _asked(body: bytes, sent: Media, wanted: Media, elsewhere: tuple[str, ...]) -> Each:
+    data, beside = media.utf8(body, sent), sent.name == wanted.name
+    if sent.name == media.CSV:
+        return each.CsvRows(csv.body(data, sent.parameters), beside)
+    if sent.name == media.LINES:
+        return each.LineRows(data, beside)
+    return each.JsonRows(media.only_instances(data, elsewhere))
+
+
+def _answered(serving: Serving, batch: Batch) -> tuple[Reported, Batch]:
+    """What became of the rows, and those that were answered."""
+    answered = batch.readable
+    rejected = {row: each.reason(fault) for row, fault in batch.faults.items()}
+    read = batch if answered.all() else batch.take(answered)
+    if read.rows:
+        classifier, found = predicted(serving, read)
+    else:  # there is nothing that a canary could share
+        classifier, found = serving.classifier, serving.classifier.predict(read)
+    if found.rejected:
+        rows, kept = np.flatnonzero(answered), np.ones(read.rows, np.bool_)
+        kept[[*found.rejected]] = False
+        rejected |= {int(rows[k]): reason for k, reason in found.rejected.items()}
+        versions = tuple(version for version, one in zip(found.versions, kept, strict=False) if one)
+        answered[rows] = kept
+        read, found = read.take(kept), found.take(kept)._replace(versions=versions)
+    return Reported(classifier, answered, found, dict(sorted(rejected.items()))), read
+
+
+def _told(asked: Each, found: Reported, read: Batch, top: int) -> dict[str, Any]:
+    classifier, listed = found.classifier, answers(found.classifier, found.predictions)
+    answered = iter(most_likely(listed, top) if top else listed)
+    return {
+        "model": identity(classifier),
+        "rows": found.rows,
+        "predictions": [next(answered) if one else None for one in found.answered.tolist()],
+        "rejected": [_rejection(asked, row, reason) for row, reason in found.rejected.items()],
+        "classes": classes(classifier, counts(classifier, found.predictions).tolist()),
+        "drift": drifting(classifier, read, found.predictions),
+    }
+
+
+def _rejection(asked: Each, row: int, reason: str) -> dict[str, Any]:
+    line = asked.line(row)
+    return {"row": row, **({} if line is None else {"line": line}), "reason": reason}
+
+
+def classes(classifier: Classifier, times: list[int]) -> list[dict[str, Any]]:
+    """How often each class was the label, or among the labels."""
+    named = [(head.name, text) for head in classifier.heads for text in head.texts]
+    return [
+        {"output": output, "text": text, "rows": rows}
+        for (output, text), rows in zip(named, times, strict=True)
+    ]
+
+
+def drifting(classifier: Classifier, batch: Batch, predictions: Predictions) -> dict[str, Any] | None:
+    """How far rows have moved from the training data; None of a model that does not know it."""
+    found = report.report(classifier, counting.count(classifier.reference, batch, predictions))
+    return None if found is None else drawing.drawing(found)
