@@ -122,7 +122,7 @@ def test_no_rows_at_all_are_no_drift() -> None:
 
 
 @pytest.mark.parametrize("rows", [200, 500, 5000])
-@pytest.mark.parametrize("name", ["iris", "penguins"])
+@pytest.mark.parametrize("name", ["iris", "penguins", "sexes"])
 def test_rows_of_the_training_data_raise_no_alarm(name: str, rows: int) -> None:
     """However few rows the reference has: above the thresholds of the field chance alone would be."""
     classifier, table = load((ROOT / f"model/{name}.json").read_bytes()), EXAMPLES[name]()[0]

@@ -29,7 +29,7 @@ TWO = {
 }
 BINARY = {"coefs": [[[1.5], [-0.5]]], "intercepts": [[0.1]], "out_activation": "logistic"}
 MODELS: dict[str, bytes] = {
-    **{name: (door.MODELS / f"{name}.json").read_bytes() for name in ("iris", "penguins", "digits")},
+    **{name: (door.MODELS / f"{name}.json").read_bytes() for name in ("iris", "penguins", "digits", "sexes")},
     "integers": json.dumps(TWO | {"classes": [1, 2, -3], "out_activation": "softmax"}).encode(),
     "booleans": json.dumps(BINARY | {"classes": [False, True], "n_features_in": 2}).encode(),
     "multilabel": json.dumps(TWO | {"classes": ["x", "y", "z:1"], "out_activation": "logistic"}).encode(),
@@ -54,7 +54,7 @@ Numbers = NDArray[np.float64]  # (rows, all classes of all outputs)
 
 def rows(name: str, model: Classifier) -> list[list[Any]]:
     examples = model.document.examples
-    if name == "penguins" and examples:
+    if name in ("penguins", "sexes") and examples:
         return [[None if value != value else value for value in row] for row in examples.rows]
     spread = RNG.normal(2, 3, size=(37, model.n_features))
     return (spread.round() if name == "digits" else spread).tolist()  # type: ignore[no-any-return]

@@ -506,6 +506,23 @@ def train_digits(
 
 
 @app.command()
+def train_sexes(
+    output: Output = Path("sexes.json"), estimator: SavedEstimator = None, data: SavedData = None
+) -> None:
+    """Train and export a forest: penguins' sexes, categories and gaps.
+
+    Boosted trees take the categories and the missing values as they are.
+
+    \b
+    Example:
+      thimble train-sexes -o sexes.json --data sexes.csv
+    """
+    from thimble_infra import modelling
+
+    modelling.train("sexes", output, estimator, data)
+
+
+@app.command()
 def export(
     estimator: Annotated[
         Path,

@@ -34,7 +34,9 @@ from thimble_infra.stacks import Note
 if TYPE_CHECKING:
     from thimble.inference.classifier import Classifier
 
-BUNDLED = [Path(__file__).parents[2] / "model" / f"{name}.json" for name in ("iris", "penguins", "digits")]
+BUNDLED = [
+    Path(__file__).parents[2] / "model" / f"{name}.json" for name in ("iris", "penguins", "digits", "sexes")
+]
 LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
 
 
