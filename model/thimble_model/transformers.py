@@ -7,11 +7,9 @@ what has no exact form is refused, with its place in the pipeline.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from itertools import combinations, combinations_with_replacement, count
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import numpy as np
@@ -39,9 +37,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from thimble_model import catalogue
-from thimble_model.forms import is_na, require_plain
-from thimble_model.frames import beside, known_names, pandas
-from thimble_model.program import Code, Column, Program, is_null
+from thimble_model.encoders import one_hot_encoder, ordinal_encoder
+from thimble_model.imputers import missing_indicator, simple_imputer
+from thimble_model.program import Column, Program
 from thimble_model.projections import PROJECTIONS
 from thimble_model.sparsity import makes_sparse
 from thimble_model.unsupported import Unsupported, class_name, names
@@ -186,185 +184,6 @@ def normalizer(program: Program, estimator: Normalizer, columns: Columns) -> Col
     indices = program.numbers(columns)
     smallest = None if _are_sparse(columns) else SMALLEST_NORM
     return program.add("normalize", indices, width=len(indices), norm=estimator.norm, smallest=smallest)
-
-
-def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns) -> Columns:
-    fills = _fills(program, estimator, columns)
-    if _is_missing_value(estimator.missing_values):
-        for column in columns:
-            program.settle_null(column, estimator.missing_values)
-    numeric = [column for column, fill in fills if not isinstance(fill, str)]
-    values = np.array([fill for _, fill in fills if not isinstance(fill, str)], dtype=np.float64)
-    absent = None if _is_missing_value(estimator.missing_values) else estimator.missing_values
-    made = iter(
-        program.add(
-            "impute",
-            program.numbers(numeric),
-            keeps_missing=absent is not None,
-            values=values,
-            missing=float(absent) if numeric and absent is not None else None,
-        )
-    )
-    imputed = [
-        _imputed_text(program, column, absent, fill) if isinstance(fill, str) else next(made)
-        for column, fill in fills
-    ]
-    return (
-        imputed
-        if estimator.indicator_ is None
-        else imputed + _indicators(program, estimator.indicator_, columns)
-    )
-
-
-def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list[tuple[Column, Any]]:
-    """The columns with what they are filled with, as the values that scikit-learn puts in."""
-    dtype = getattr(estimator, "_fill_dtype", estimator.statistics_.dtype)
-    fills = []
-    for column, fill in zip(columns, estimator.statistics_.tolist(), strict=True):
-        require_plain(program.describe(column), [fill])
-        if fill is None:
-            raise Unsupported(
-                f"it fills {program.describe(column)} with None, which is all that the training data has "
-                "there; leave the column out, or give the imputer missing_values=None, and fit again"
-            )
-        if is_null(fill):  # the training data had no value: scikit-learn leaves the column out
-            program.settle(column, "text" if program.is_text(column) else "number")
-        else:
-            fills.append((column, np.array([fill], dtype=object).astype(dtype).tolist()[0]))
-    return fills
-
-
-def _imputed_text(program: Program, column: Column, absent: Any, fill: str) -> Column:
-    program.settle(column, "text")
-    return Column(column.index, (*column.replaced, (absent, fill)))
-
-
-def _is_missing_value(value: Any) -> bool:
-    return is_na(value) or is_null(value)
-
-
-def missing_indicator(program: Program, estimator: MissingIndicator, columns: Columns) -> Columns:
-    if estimator.features == "missing-only" and estimator.error_on_new:
-        others = set(range(len(columns))) - set(estimator.features_.tolist())
-        if _is_missing_value(estimator.missing_values):
-            program.refuse_missing([columns[i] for i in others])
-        elif others:
-            raise Unsupported("error_on_new=True with other missing_values than NaN; set error_on_new=False")
-    if not _is_missing_value(estimator.missing_values):
-        program.refuse_missing(columns)
-    return _indicators(program, estimator, columns)
-
-
-def _indicators(program: Program, estimator: MissingIndicator, columns: Columns) -> Columns:
-    missing = estimator.missing_values
-    made = []
-    for i in estimator.features_.tolist():
-        column = columns[i]
-        if program.is_feature(column) and program.types[column.index] is None:
-            program.settle(column, "text" if isinstance(missing, str) else "number")
-        is_text = program.is_text(column)
-        program.settle(column, "text" if is_text else "number")
-        wanted = None if _is_missing_value(missing) else missing if is_text else float(missing)
-        keys = [wanted, *(before for before, _ in column.replaced)]
-        table = {key: float(column.seen(key) == wanted) if is_text else 1.0 for key in keys}
-        made.append(program.tabled(column, table, 0.0))
-    return made
-
-
-def one_hot_encoder(program: Program, estimator: OneHotEncoder, columns: Columns) -> Columns:
-    sizes = _one_hot_sizes(estimator)
-    starts = np.cumsum([0, *sizes]).tolist()
-    codes = [
-        _encoded(program, estimator, columns, j, partial(_position, start=starts[j], end=starts[j + 1]))
-        for j in range(len(columns))
-    ]
-    return program.add("one_hot", [code.index for code in codes], width=sum(sizes), sizes=sizes)
-
-
-def _one_hot_sizes(estimator: OneHotEncoder) -> list[int]:
-    """How many columns each column becomes."""
-    dropped = [None] * len(estimator.categories_) if estimator.drop_idx_ is None else estimator.drop_idx_
-    groups = getattr(estimator, "infrequent_categories_", None) or [None] * len(estimator.categories_)
-    return [
-        len(categories) - (0 if group is None else len(group) - 1) - (0 if drop is None else 1)
-        for categories, group, drop in zip(estimator.categories_, groups, dropped, strict=True)
-    ]
-
-
-def _position(row: Any, start: int, end: int) -> float:
-    """Which of the columns has the one; -1 if none has."""
-    ones = np.flatnonzero(row[start:end])
-    return float(ones[0]) if len(ones) else -1.0
-
-
-def ordinal_encoder(program: Program, estimator: OrdinalEncoder, columns: Columns) -> Columns:
-    return [_encoded(program, estimator, columns, j, partial(_entry, j)) for j in range(len(columns))]
-
-
-def _entry(j: int, row: Any) -> float:
-    return float(row[j])
-
-
-def _encoded(
-    program: Program, estimator: Any, columns: Columns, j: int, read: Callable[[Any], float]
-) -> Column:
-    require_plain(program.describe(columns[j]), estimator.categories_[j])
-    categories = [
-        category.item() if isinstance(category, np.generic) else category
-        for category in estimator.categories_[j].tolist()
-    ]
-    present = [category for category in categories if not _is_missing_value(category)]
-    strings = all(isinstance(category, str) for category in present)
-    booleans = bool(present) and all(isinstance(category, bool) for category in present)
-    if len(categories) - len(present) > 1:
-        raise Unsupported(f"{program.describe(columns[j])} knows None and NaN as two categories")
-    if not present and program.is_feature(columns[j]):
-        strings = program.types[columns[j].index] == "text"
-    program.settle(columns[j], "text" if strings else "boolean" if booleans else "number")
-    if not strings and not all(_is_exact(category) for category in present):
-        raise Unsupported(f"{program.describe(columns[j])} has a category that no double holds exactly")
-    null = next((category for category in categories if _is_missing_value(category)), np.nan)
-    odd: Any = _none_of(present, "\x00 {}".format if strings else (0.5).__add__)
-
-    def ask(values: list[Any]) -> list[Code]:
-        return _ask(estimator, j, [null if value is None else value for value in values], read)
-
-    return program.encode(columns[j], categories, ask, null, odd)
-
-
-def _none_of(categories: list[Any], candidate: Callable[[int], Any]) -> Any:
-    """The first candidate that is no category; a sum may round to one."""
-    known = set(categories)
-    return next(value for value in map(candidate, count()) if value not in known)
-
-
-def _is_exact(category: Any) -> bool:
-    return isinstance(category, bool | int | float) and int(float(category) // 1) == category // 1
-
-
-def _ask(estimator: Any, j: int, values: list[Any], read: Callable[[Any], float]) -> list[Code]:
-    """What the encoder itself makes of values in column j; None where it refuses them all."""
-    if not values:
-        return []
-    fixed = [categories.tolist()[0] for categories in estimator.categories_]
-    columns = [
-        np.array(values if k == j else [category] * len(values), _dtype(estimator.categories_[k]))
-        for k, category in enumerate(fixed)
-    ]
-    known = known_names(estimator)
-    rows = pandas().DataFrame(dict(zip(known, columns, strict=True))) if known else beside(columns)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            encoded = estimator.transform(rows)
-        except ValueError:
-            return [None] * len(values)
-    encoded = encoded.toarray() if hasattr(encoded, "toarray") else np.asarray(encoded)
-    return [read(row) for row in encoded]
-
-
-def _dtype(categories: Any) -> Any:
-    return np.float64 if categories.dtype.kind in "iuf" else object
 
 
 def k_bins_discretizer(program: Program, estimator: KBinsDiscretizer, columns: Columns) -> Columns:

@@ -1,0 +1,115 @@
+"""Fitted encoders of categories as tables of codes, which the encoders themselves are asked for."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from thimble_model.forms import is_missing, require_plain
+from thimble_model.frames import beside, known_names, pandas
+from thimble_model.program import Code, Column, Program
+from thimble_model.unsupported import Unsupported
+
+Columns = list[Column]
+
+
+def one_hot_encoder(program: Program, estimator: OneHotEncoder, columns: Columns) -> Columns:
+    sizes = _one_hot_sizes(estimator)
+    starts = np.cumsum([0, *sizes]).tolist()
+    codes = [
+        _encoded(program, estimator, columns, j, partial(_position, start=starts[j], end=starts[j + 1]))
+        for j in range(len(columns))
+    ]
+    return program.add("one_hot", [code.index for code in codes], width=sum(sizes), sizes=sizes)
+
+
+def _one_hot_sizes(estimator: OneHotEncoder) -> list[int]:
+    """How many columns each column becomes."""
+    dropped = [None] * len(estimator.categories_) if estimator.drop_idx_ is None else estimator.drop_idx_
+    groups = getattr(estimator, "infrequent_categories_", None) or [None] * len(estimator.categories_)
+    return [
+        len(categories) - (0 if group is None else len(group) - 1) - (0 if drop is None else 1)
+        for categories, group, drop in zip(estimator.categories_, groups, dropped, strict=True)
+    ]
+
+
+def _position(row: Any, start: int, end: int) -> float:
+    """Which of the columns has the one; -1 if none has."""
+    ones = np.flatnonzero(row[start:end])
+    return float(ones[0]) if len(ones) else -1.0
+
+
+def ordinal_encoder(program: Program, estimator: OrdinalEncoder, columns: Columns) -> Columns:
+    return [_encoded(program, estimator, columns, j, partial(_entry, j)) for j in range(len(columns))]
+
+
+def _entry(j: int, row: Any) -> float:
+    return float(row[j])
+
+
+def _encoded(
+    program: Program, estimator: Any, columns: Columns, j: int, read: Callable[[Any], float]
+) -> Column:
+    require_plain(program.describe(columns[j]), estimator.categories_[j])
+    categories = [
+        category.item() if isinstance(category, np.generic) else category
+        for category in estimator.categories_[j].tolist()
+    ]
+    present = [category for category in categories if not is_missing(category)]
+    strings = all(isinstance(category, str) for category in present)
+    booleans = bool(present) and all(isinstance(category, bool) for category in present)
+    if len(categories) - len(present) > 1:
+        raise Unsupported(f"{program.describe(columns[j])} knows None and NaN as two categories")
+    if not present and program.is_feature(columns[j]):
+        strings = program.types[columns[j].index] == "text"
+    program.settle(columns[j], "text" if strings else "boolean" if booleans else "number")
+    if not strings and not all(_is_exact(category) for category in present):
+        raise Unsupported(f"{program.describe(columns[j])} has a category that no double holds exactly")
+    null = next((category for category in categories if is_missing(category)), np.nan)
+    odd: Any = _none_of(present, "\x00 {}".format if strings else (0.5).__add__)
+
+    def ask(values: list[Any]) -> list[Code]:
+        return _ask(estimator, j, [null if value is None else value for value in values], read)
+
+    return program.encode(columns[j], categories, ask, null, odd)
+
+
+def _none_of(categories: list[Any], candidate: Callable[[int], Any]) -> Any:
+    """The first candidate that is no category; a sum may round to one."""
+    known = set(categories)
+    return next(value for value in map(candidate, count()) if value not in known)
+
+
+def _is_exact(category: Any) -> bool:
+    return isinstance(category, bool | int | float) and int(float(category) // 1) == category // 1
+
+
+def _ask(estimator: Any, j: int, values: list[Any], read: Callable[[Any], float]) -> list[Code]:
+    """What the encoder itself makes of values in column j; None where it refuses them all."""
+    if not values:
+        return []
+    fixed = [categories.tolist()[0] for categories in estimator.categories_]
+    columns = [
+        np.array(values if k == j else [category] * len(values), _dtype(estimator.categories_[k]))
+        for k, category in enumerate(fixed)
+    ]
+    known = known_names(estimator)
+    rows = pandas().DataFrame(dict(zip(known, columns, strict=True))) if known else beside(columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            encoded = estimator.transform(rows)
+        except ValueError:
+            return [None] * len(values)
+    encoded = encoded.toarray() if hasattr(encoded, "toarray") else np.asarray(encoded)
+    return [read(row) for row in encoded]
+
+
+def _dtype(categories: Any) -> Any:
+    return np.float64 if categories.dtype.kind in "iuf" else object

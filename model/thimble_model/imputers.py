@@ -1,0 +1,93 @@
+"""Fitted imputers and indicators of missing values as steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.impute import MissingIndicator, SimpleImputer
+
+from thimble_model.forms import is_missing, require_plain
+from thimble_model.program import Column, Program, is_null
+from thimble_model.unsupported import Unsupported
+
+Columns = list[Column]
+
+
+def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns) -> Columns:
+    fills = _fills(program, estimator, columns)
+    if is_missing(estimator.missing_values):
+        for column in columns:
+            program.settle_null(column, estimator.missing_values)
+    numeric = [column for column, fill in fills if not isinstance(fill, str)]
+    values = np.array([fill for _, fill in fills if not isinstance(fill, str)], dtype=np.float64)
+    absent = None if is_missing(estimator.missing_values) else estimator.missing_values
+    made = iter(
+        program.add(
+            "impute",
+            program.numbers(numeric),
+            keeps_missing=absent is not None,
+            values=values,
+            missing=float(absent) if numeric and absent is not None else None,
+        )
+    )
+    imputed = [
+        _imputed_text(program, column, absent, fill) if isinstance(fill, str) else next(made)
+        for column, fill in fills
+    ]
+    return (
+        imputed
+        if estimator.indicator_ is None
+        else imputed + _indicators(program, estimator.indicator_, columns)
+    )
+
+
+def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list[tuple[Column, Any]]:
+    """The columns with what they are filled with, as the values that scikit-learn puts in."""
+    dtype = getattr(estimator, "_fill_dtype", estimator.statistics_.dtype)
+    fills = []
+    for column, fill in zip(columns, estimator.statistics_.tolist(), strict=True):
+        require_plain(program.describe(column), [fill])
+        if fill is None:
+            raise Unsupported(
+                f"it fills {program.describe(column)} with None, which is all that the training data has "
+                "there; leave the column out, or give the imputer missing_values=None, and fit again"
+            )
+        if is_null(fill):  # the training data had no value: scikit-learn leaves the column out
+            program.settle(column, "text" if program.is_text(column) else "number")
+        else:
+            fills.append((column, np.array([fill], dtype=object).astype(dtype).tolist()[0]))
+    return fills
+
+
+def _imputed_text(program: Program, column: Column, absent: Any, fill: str) -> Column:
+    program.settle(column, "text")
+    return Column(column.index, (*column.replaced, (absent, fill)))
+
+
+def missing_indicator(program: Program, estimator: MissingIndicator, columns: Columns) -> Columns:
+    if estimator.features == "missing-only" and estimator.error_on_new:
+        others = set(range(len(columns))) - set(estimator.features_.tolist())
+        if is_missing(estimator.missing_values):
+            program.refuse_missing([columns[i] for i in others])
+        elif others:
+            raise Unsupported("error_on_new=True with other missing_values than NaN; set error_on_new=False")
+    if not is_missing(estimator.missing_values):
+        program.refuse_missing(columns)
+    return _indicators(program, estimator, columns)
+
+
+def _indicators(program: Program, estimator: MissingIndicator, columns: Columns) -> Columns:
+    missing = estimator.missing_values
+    made = []
+    for i in estimator.features_.tolist():
+        column = columns[i]
+        if program.is_feature(column) and program.types[column.index] is None:
+            program.settle(column, "text" if isinstance(missing, str) else "number")
+        is_text = program.is_text(column)
+        program.settle(column, "text" if is_text else "number")
+        wanted = None if is_missing(missing) else missing if is_text else float(missing)
+        keys = [wanted, *(before for before, _ in column.replaced)]
+        table = {key: float(column.seen(key) == wanted) if is_text else 1.0 for key in keys}
+        made.append(program.tabled(column, table, 0.0))
+    return made
