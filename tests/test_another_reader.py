@@ -20,7 +20,8 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
-from sklearn.impute import SimpleImputer
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
@@ -37,7 +38,9 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     PowerTransformer,
     QuantileTransformer,
+    SplineTransformer,
     StandardScaler,
+    TargetEncoder,
 )
 
 from thimble.inference.classifier import load
@@ -219,6 +222,47 @@ def one_hot(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
     return [is_code(x, k) for x, size in zip(columns, step["sizes"], strict=True) for k in range(size)]
 
 
+def embed(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    width = len(step["tables"][0][0])
+    if any(map(absent, columns)):
+        return [math.nan] * width
+    named = [rows[int(x)] for x, rows in zip(columns, step["tables"], strict=True) if x in range(len(rows))]
+    return [sum(row[k] for row in named) for k in range(width)]
+
+
+def coalesce(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    return [table[other] if absent(x) else x for x, other in zip(columns, step["others"], strict=True)]
+
+
+def spline(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    return [y for x, knots in zip(columns, step["knots"], strict=True) for y in splines(step, x, knots)]
+
+
+def splines(step: Any, x: float, knots: list[float]) -> list[float]:
+    """By the textbook's recursion over all splines; the last inner knot belongs to those before it."""
+    k, n = step["degree"], len(knots) - step["degree"] - 1
+    first, last = knots[k], knots[n]
+    if step["outside"] == "edge":
+        x = min(max(x, first), last)
+    if step["outside"] == "period":
+        x = first + (x - first) % (last - first)
+    if math.isnan(x) or (step["outside"] == "missing" and not first <= x <= last):
+        return [math.nan] * n
+    within = min(max(bisect.bisect(knots, x) - 1, k), n - 1)
+
+    def value(i: int, degree: int) -> float:
+        if degree == 0:
+            return float(i == within)
+        left, right = knots[i + degree] - knots[i], knots[i + degree + 1] - knots[i + 1]
+        up = (x - knots[i]) / left * value(i, degree - 1) if left else 0.0
+        return up + ((knots[i + degree + 1] - x) / right * value(i + 1, degree - 1) if right else 0.0)
+
+    found = [value(i, k) for i in range(n)]
+    if step["outside"] != "period":
+        return found
+    return [y + (found[n - k + i] if i < k else 0.0) for i, y in enumerate(found[: n - k])]
+
+
 def scale(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
     def scaled(x: float, i: int) -> float:
         x = x - step["subtract"][i] if "subtract" in step else x
@@ -295,6 +339,9 @@ STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
     "impute": impute,
     "encode": encode,
     "one_hot": one_hot,
+    "embed": embed,
+    "coalesce": coalesce,
+    "spline": spline,
     "bins": bins,
     "scale": scale,
     "linear": lambda step, columns, _: affine(columns, step["coefs"], step["intercepts"]),
@@ -366,6 +413,18 @@ PIPELINES: list[tuple[Any, pd.DataFrame, Any]] = [
         np.eye(3)[RNG.integers(0, 3, 90)].astype(int),
     ),
     (make_pipeline(StandardScaler(), MultiOutputClassifier(LogisticRegression())), NUMBERS, SEVERAL),
+    *(
+        (
+            make_pipeline(SplineTransformer(4, degree, extrapolation=beyond), LogisticRegression()),
+            NUMBERS,
+            LABELS,
+        )
+        for degree, beyond in (
+            *((2, "constant"), (3, "linear"), (1, "continue"), (3, "periodic"), (4, "error")),
+        )
+    ),
+    (make_pipeline(IterativeImputer(max_iter=3), LogisticRegression()), GAPS[["a", "b", "c"]], LABELS),
+    (make_pipeline(TargetEncoder(), LogisticRegression()), GAPS[["t", "c"]], LABELS),
     (RandomForestClassifier(5), GAPS[["a", "b", "c"]], LABELS),
     (AdaBoostClassifier(n_estimators=4), NUMBERS, LABELS),
     (GradientBoostingClassifier(n_estimators=3), NUMBERS, LABELS == "one"),

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.decomposition import PCA, FactorAnalysis, FastICA, IncrementalPCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_selection import SelectKBest, SelectPercentile, VarianceThreshold
-from sklearn.impute import MissingIndicator, SimpleImputer
-from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
+from sklearn.impute import IterativeImputer, MissingIndicator, SimpleImputer
+from sklearn.kernel_approximation import RBFSampler
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier
@@ -36,8 +38,11 @@ from sklearn.preprocessing import (
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
+    TargetEncoder,
 )
+from sklearn.random_projection import GaussianRandomProjection
 from sklearn.svm import LinearSVC
 
 from thimble.inference.classifier import Classifier, load
@@ -98,11 +103,21 @@ def target(rng: np.random.Generator, n: int, n_classes: int) -> NDArray[Any]:
     return np.concatenate([labels, rng.choice(labels, n - n_classes)])
 
 
-imputers = st.builds(
-    SimpleImputer,
-    strategy=st.sampled_from(["mean", "median", "most_frequent", "constant"]),
-    add_indicator=st.booleans(),
-    keep_empty_features=st.booleans(),
+imputers = st.one_of(
+    st.builds(
+        SimpleImputer,
+        strategy=st.sampled_from(["mean", "median", "most_frequent", "constant"]),
+        add_indicator=st.booleans(),
+        keep_empty_features=st.booleans(),
+    ),
+    st.builds(
+        IterativeImputer,
+        st.sampled_from([None, Ridge()]),
+        max_iter=st.sampled_from([0, 2]),
+        min_value=st.sampled_from([-np.inf, 0.0]),
+        skip_complete=st.booleans(),
+        add_indicator=st.booleans(),
+    ),
 )
 scalers = st.one_of(
     st.builds(StandardScaler, with_mean=st.booleans(), with_std=st.booleans()),
@@ -132,6 +147,18 @@ reshapers = st.one_of(
         n_quantiles=st.integers(2, 30),
         output_distribution=st.sampled_from(["uniform", "normal"]),
     ),
+    st.builds(
+        SplineTransformer,
+        n_knots=st.sampled_from([3, 5]),
+        degree=st.sampled_from([2, 3]),
+        extrapolation=st.sampled_from(["constant", "linear", "error"]),
+        include_bias=st.booleans(),
+    ),
+    st.builds(IncrementalPCA, n_components=st.just(1)),
+    st.builds(FastICA, n_components=st.just(1)),
+    st.builds(FactorAnalysis, n_components=st.just(1)),
+    st.builds(GaussianRandomProjection, n_components=st.just(1)),
+    st.builds(RBFSampler, n_components=st.just(3)),
     st.builds(PowerTransformer, standardize=st.booleans()),
     st.builds(Binarizer, threshold=st.sampled_from([0.0, 2.0, 4000.0])),
     st.builds(SelectKBest, k=st.just(1)),
@@ -161,6 +188,7 @@ encoders = st.one_of(
         sparse_output=st.booleans(),
     ),
     st.builds(OrdinalEncoder, encoded_missing_value=st.sampled_from([-1, -7.5])),
+    st.builds(TargetEncoder, smooth=st.sampled_from(["auto", 2.0])),
     st.builds(
         OrdinalEncoder,
         handle_unknown=st.just("use_encoded_value"),

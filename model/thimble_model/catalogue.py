@@ -121,9 +121,7 @@ TRANSFORMERS: Mapping[str, Line] = {
     "IncrementalPCA": Exports(LOOSE),
     "Isomap": Refused(COLUMNS, "PCA"),
     "IsotonicRegression": Refused(REGRESSOR, "KBinsDiscretizer"),
-    "IterativeImputer": Refused(
-        "it fills in round by round, from numbers that it has filled in before", "SimpleImputer"
-    ),
+    "IterativeImputer": Exports(),
     "KBinsDiscretizer": Exports(),
     "KMeans": Refused(DISTANCES, "KBinsDiscretizer"),
     "KNNImputer": Refused(
@@ -184,14 +182,14 @@ TRANSFORMERS: Mapping[str, Line] = {
     "SparseCoder": Refused(SEARCH, "TruncatedSVD"),
     "SparsePCA": Refused(UNWRITTEN, "PCA"),
     "SparseRandomProjection": Exports(),
-    "SplineTransformer": Refused(UNWRITTEN, "KBinsDiscretizer"),
+    "SplineTransformer": Exports(),
     "StackingClassifier": Refused(
         "it stands last in a pipeline; before others it is only a transformer of scores", "FeatureUnion"
     ),
     "StackingRegressor": Refused(REGRESSOR, "LogisticRegression"),
     "StandardScaler": Exports(),
     "TSNE": Refused("it places the training rows alone", "PCA"),
-    "TargetEncoder": Refused(UNWRITTEN, "OneHotEncoder"),
+    "TargetEncoder": Exports(),
     "TfidfTransformer": Refused(UNWRITTEN, "Normalizer"),
     "TfidfVectorizer": Refused(UNWRITTEN, "OneHotEncoder"),
     "TruncatedSVD": Exports(),

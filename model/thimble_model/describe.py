@@ -11,6 +11,7 @@ import numpy as np
 
 from thimble.inference.document import Document
 from thimble.inference.steps.arithmetic import (
+    Coalesce,
     Constant,
     Function,
     Impute,
@@ -20,9 +21,10 @@ from thimble.inference.steps.arithmetic import (
     Require,
     Scale,
 )
-from thimble.inference.steps.categories import Encode, OneHot
+from thimble.inference.steps.categories import Embed, Encode, OneHot
 from thimble.inference.steps.columns import Step, listed
 from thimble.inference.steps.curves import Bins, Interpolate, Power, Quantiles
+from thimble.inference.steps.splines import Spline
 from thimble.inference.steps.trees import Forest
 
 MOST_NAMES = 4
@@ -84,6 +86,18 @@ def _encode(step: Encode) -> str:
 
 def _one_hot(step: OneHot) -> str:
     return f"codes to {step.width} columns of 0 and 1"
+
+
+def _embed(step: Embed) -> str:
+    return f"{step.width} sums of what is known of {sum(step.sizes)} codes"
+
+
+def _coalesce(step: Coalesce) -> str:
+    return "missing values replaced by a guess from the other columns"
+
+
+def _spline(step: Spline) -> str:
+    return f"{step.width} splines of degree {step.degree}"
 
 
 def _bins(step: Bins) -> str:
@@ -149,6 +163,9 @@ WORDS: Mapping[type[Step], Callable[[Any], str]] = {
     Impute: _impute,
     Encode: _encode,
     OneHot: _one_hot,
+    Embed: _embed,
+    Coalesce: _coalesce,
+    Spline: _spline,
     Bins: _bins,
     Scale: _scale,
     Linear: _linear,

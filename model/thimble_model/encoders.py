@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from thimble_model.forms import is_missing, require_plain
 from thimble_model.frames import beside, known_names, pandas
@@ -17,6 +17,8 @@ from thimble_model.program import Code, Column, Program
 from thimble_model.unsupported import Unsupported
 
 Columns = list[Column]
+
+MOST_ENTRIES = 4_000_000  # that are asked of an encoder at once: 32 MB
 
 
 def one_hot_encoder(program: Program, estimator: OneHotEncoder, columns: Columns) -> Columns:
@@ -51,6 +53,33 @@ def ordinal_encoder(program: Program, estimator: OrdinalEncoder, columns: Column
 
 def _entry(j: int, row: Any) -> float:
     return float(row[j])
+
+
+def target_encoder(program: Program, estimator: TargetEncoder, columns: Columns) -> Columns:
+    """Of two classes or a number a mean a category, of more classes a row of means."""
+    several = estimator.target_type_ == "multiclass"
+    width = len(estimator.classes_) if several else 1
+    return [
+        made
+        for j in range(len(columns))
+        for made in (
+            _looked_up(program, estimator, columns, j, slice(j * width, (j + 1) * width))
+            if several
+            else [_encoded(program, estimator, columns, j, partial(_entry, j))]
+        )
+    ]
+
+
+def _looked_up(program: Program, estimator: Any, columns: Columns, j: int, part: slice) -> Columns:
+    """A row of a table a category: equal rows are one."""
+    rows: dict[tuple[float, ...], float] = {}
+
+    def place(row: Any) -> float:
+        return rows.setdefault(tuple(row[part].tolist()), float(len(rows)))
+
+    code = _encoded(program, estimator, columns, j, place)
+    table = np.array(list(rows))
+    return program.add("embed", [code.index], width=table.shape[1], tables=[table.tolist()])
 
 
 def _encoded(
@@ -92,8 +121,12 @@ def _is_exact(category: Any) -> bool:
 
 def _ask(estimator: Any, j: int, values: list[Any], read: Callable[[Any], float]) -> list[Code]:
     """What the encoder itself makes of values in column j; None where it refuses them all."""
-    if not values:
-        return []
+    at_once = max(1, MOST_ENTRIES // sum(map(len, estimator.categories_)))
+    parts = [values[i : i + at_once] for i in range(0, len(values), at_once)]
+    return [code for part in parts for code in _ask_few(estimator, j, part, read)]
+
+
+def _ask_few(estimator: Any, j: int, values: list[Any], read: Callable[[Any], float]) -> list[Code]:
     fixed = [categories.tolist()[0] for categories in estimator.categories_]
     columns = [
         np.array(values if k == j else [category] * len(values), _dtype(estimator.categories_[k]))

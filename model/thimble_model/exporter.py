@@ -18,7 +18,7 @@ from thimble.inference.steps.categories import Encode
 from thimble_model import boosters, histograms
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import heads_of, history, require_fitted
-from thimble_model.forms import absent, type_of
+from thimble_model.forms import absent, dates_in, type_of
 from thimble_model.frames import (
     Table,
     as_batch,
@@ -35,7 +35,7 @@ from thimble_model.frames import (
     require_one_form,
     take,
 )
-from thimble_model.networks import AnyHead, folded
+from thimble_model.networks import AnyHead, embedded, folded
 from thimble_model.parity import all_numbers, expected, require_parity
 from thimble_model.program import Program, document_keys
 from thimble_model.scoring import measured, scored
@@ -80,7 +80,8 @@ def export(
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)
     program = _program(estimator, table, names)
-    heads = folded(program, heads_of(program, estimator, program.features(), outputs=_output_names(y)))
+    heads = heads_of(program, estimator, program.features(), outputs=_output_names(y))
+    heads = embedded(program, folded(program, heads))
     preprocessing = document_keys(program, heads[0].inputs)
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -135,12 +136,18 @@ def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
 
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
     """Its features, of which the training data say what they are made of."""
-    if table is not None:
-        types = [type_of(column(table, i)) for i in range(table.shape[1])]
-    else:
-        types = [None] * getattr(estimator, "n_features_in_", 0)
-    sparse = table is not None and is_sparse(table)
-    return Program(names or [f"feature {i}" for i in range(len(types))], types, sparse)
+    if table is None:
+        n = getattr(estimator, "n_features_in_", 0)
+        return Program(names or _numbered(n), [None] * n)
+    columns = [column(table, i) for i in range(table.shape[1])]
+    called = names or _numbered(len(columns))
+    dates = {i: dates_in(name, one) for i, (name, one) in enumerate(zip(called, columns, strict=True))}
+    found = {i: way for i, way in dates.items() if way}
+    return Program(called, [type_of(one) for one in columns], is_sparse(table), found)
+
+
+def _numbered(n: int) -> list[str]:
+    return [f"feature {i}" for i in range(n)]
 
 
 def _output_names(y: Any) -> list[str]:

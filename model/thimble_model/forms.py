@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from datetime import date, time, timedelta
@@ -45,6 +46,8 @@ KINDS: tuple[tuple[tuple[type, ...], str], ...] = (  # the first that fits
     ((time,), "times of day"),
     ((list, tuple, set, frozenset, dict, np.ndarray), "lists"),
 )
+DATE = re.compile(r"\s*(?:[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,4}([./])[0-9]{1,2}\1[0-9]{2,4})(?![0-9])")
+MOST_LOOKED_AT = 100  # values that tell whether texts are dates
 OF_PANDAS = {"Period": "periods", "Interval": "intervals"}  # by the names of its classes
 
 
@@ -74,6 +77,16 @@ def type_of(column: Column) -> str | None:
     if kinds == {BOOLEANS}:
         return "boolean"
     return "number" if kinds and kinds <= {NUMBERS, DECIMALS} else None
+
+
+def dates_in(name: str, column: Column) -> str:
+    """How pandas gets at the dates of a column, for a sentence; "" where it holds none, nor as texts."""
+    found = column[~absent(column)][:MOST_LOOKED_AT].tolist()
+    if column.dtype.kind == "M" or (found and {kind_of(value) for value in found} == {"timestamps"}):
+        return f"X[{name!r}].dt"
+    if found and all(isinstance(value, str) and DATE.match(value) for value in found):
+        return f"pandas.to_datetime(X[{name!r}]).dt"
+    return ""
 
 
 def require_plain(name: str, values: Iterable[Any]) -> None:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn import linear_model
 from sklearn.impute import MissingIndicator, SimpleImputer
 
 from thimble_model.forms import is_missing, require_plain
 from thimble_model.program import Column, Program, is_null
-from thimble_model.unsupported import Unsupported
+from thimble_model.unsupported import Unsupported, class_name, names
 
 Columns = list[Column]
+
+LINEAR = (
+    linear_model.BayesianRidge,
+    linear_model.ElasticNet,
+    linear_model.ElasticNetCV,
+    linear_model.HuberRegressor,
+    linear_model.Lasso,
+    linear_model.LassoCV,
+    linear_model.LinearRegression,
+    linear_model.Ridge,
+    linear_model.RidgeCV,
+)
 
 
 def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns) -> Columns:
@@ -91,3 +104,45 @@ def _indicators(program: Program, estimator: MissingIndicator, columns: Columns)
         table = {key: float(column.seen(key) == wanted) if is_text else 1.0 for key in keys}
         made.append(program.tabled(column, table, 0.0))
     return made
+
+
+def iterative_imputer(program: Program, estimator: Any, columns: Columns) -> Columns:
+    """Round by round, each feature from the others as they are by then, where its own value is missing."""
+    _require_linear(estimator)
+    filled = simple_imputer(program, estimator.initial_imputer_, columns)
+    empty = estimator._is_empty_feature & (not estimator.keep_empty_features)
+    kept = [column for column, is_empty in zip(columns, empty, strict=True) if not is_empty]
+    known = program.numbers(kept)
+    for feature, neighbours, one in estimator.imputation_sequence_ if estimator.n_iter_ else ():
+        guess = program.add(
+            "linear",
+            [filled[k].index for k in neighbours],
+            width=1,
+            coefs=np.reshape(one.coef_, (-1, 1)),
+            intercepts=np.reshape(one.intercept_, 1),
+        )
+        guess = _bounded(program, guess, estimator._min_value[feature], estimator._max_value[feature])
+        [filled[feature]] = program.add("coalesce", [known[feature], guess[0].index], width=1)
+    if estimator.indicator_ is None:
+        return filled
+    return filled + _indicators(program, estimator.indicator_, columns)
+
+
+def _require_linear(estimator: Any) -> None:
+    if estimator.sample_posterior:
+        raise Unsupported("sample_posterior=True makes up what it fills in; fit it without")
+    if not is_missing(estimator.missing_values):
+        raise Unsupported("missing_values other than NaN; make them NaN, and fit again")
+    for _, _, one in estimator.imputation_sequence_:
+        if type(one) not in LINEAR:
+            raise Unsupported(
+                f"its estimator is {class_name(one)}; supported are {names(kind.__name__ for kind in LINEAR)}"
+            )
+
+
+def _bounded(program: Program, guess: Columns, lowest: float, highest: float) -> Columns:
+    for key, bound in (("minimum", lowest), ("maximum", highest)):
+        if np.isfinite(bound):
+            values: dict[str, Any] = {key: np.full(1, bound)}
+            guess = program.add("scale", program.numbers(guess), **values)
+    return guess

@@ -21,6 +21,7 @@ from thimble_model.unsupported import Unsupported
 FloatArray = NDArray[np.float64]
 
 SCALE_BUDGET = 1e-13  # of a logit, for all scaled columns together
+MANY = 256  # columns of 0 and 1 that are better looked up
 LINEAR_BUDGET = 1e-10  # for principal components and the like, which promise 1e-9
 
 
@@ -157,6 +158,56 @@ def _fold_linear(step: Step, heads: list[Head], budget: float) -> tuple[list[Hea
         )
         for one in heads
     ], cost
+
+
+def embedded(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
+    """The heads, and the steps, with what they make of many columns of 0 and 1 looked up instead: a row adds
+    the weights of one category a column."""
+    steps, program.steps = program.steps, []
+    many = {index: step for step in steps if step.op == "one_hot" for index in step.writes if _are_many(step)}
+    for step in steps:
+        if step.op == "linear":
+            reads, coefs = _looked_up(program, many, step.reads, np.asarray(step.keys["coefs"]))
+            step = replace(step, reads=tuple(reads), keys={**step.keys, "coefs": coefs.tolist()})
+        program.steps.append(step)
+    networks = [one for one in heads if isinstance(one, Head)]
+    if len(networks) < len(heads):
+        return list(heads)  # a forest asks of each column
+    inputs, first = _looked_up(program, many, heads[0].inputs, np.hstack([one.coefs[0] for one in networks]))
+    parts = np.split(first, np.cumsum([one.coefs[0].shape[1] for one in networks])[:-1], axis=1)
+    return [
+        replace(one, inputs=tuple(inputs), coefs=(part, *one.coefs[1:]))
+        for one, part in zip(networks, parts, strict=True)
+    ]
+
+
+def _are_many(step: Step) -> bool:
+    return len(step.writes) >= MANY
+
+
+def _looked_up(
+    program: Program, many: dict[int, Step], inputs: Sequence[int], coefs: FloatArray
+) -> tuple[list[int], FloatArray]:
+    """Inputs and their weights, (inputs, outputs), those of each one-hot step as sums that one step makes."""
+    width = coefs.shape[1]
+    for step in {id(step): step for step in map(many.get, inputs) if step is not None}.values():
+        if len(step.writes) <= width:
+            continue
+        weights = {index: row for index, row in zip(inputs, coefs, strict=True) if many.get(index) is step}
+        tables = np.array([weights.get(index, np.zeros(width)) for index in step.writes])
+        sizes = step.keys["sizes"]
+        sized = [(code, size) for code, size in zip(step.reads, sizes, strict=True) if size]
+        ends = np.cumsum([size for _, size in sized])[:-1]
+        sums = program.add(
+            "embed",
+            [code for code, _ in sized],
+            width=width,
+            tables=[table.tolist() for table in np.split(tables, ends)],
+        )
+        kept = [j for j, index in enumerate(inputs) if index not in weights]
+        inputs = [*(inputs[j] for j in kept), *(one.index for one in sums)]
+        coefs = np.vstack([coefs[kept], np.eye(width)])
+    return list(inputs), coefs
 
 
 FOLDS = {"constant": _fold_constant, "linear": _fold_linear, "scale": _fold_scale}

@@ -54,6 +54,7 @@ class Program:
     names: list[str]  # of the features, for people
     types: list[str | None]  # None: no step has told yet
     sparse: bool = False  # whether the rows are
+    dates: dict[int, str] = field(default_factory=dict)  # of features that hold them, how pandas gets at them
     steps: list[Step] = field(default_factory=list)
     width: int = 0
     forbidden: set[int] = field(default_factory=set)  # features that may not be missing
@@ -304,6 +305,8 @@ def _step_keys(step: Step, places: dict[int, int]) -> dict[str, Any]:
         columns = {"column": reads[0]}
     elif step.op == "product":
         columns = {"left": reads[: len(reads) // 2], "right": reads[len(reads) // 2 :]}
+    elif step.op == "coalesce":
+        columns = {"columns": reads[: len(reads) // 2], "others": reads[len(reads) // 2 :]}
     elif step.op == "constant":
         columns = {}
     return {"op": step.op, **columns, **step.keys}

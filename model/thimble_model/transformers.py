@@ -17,6 +17,7 @@ from sklearn import feature_selection
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.impute._iterative import IterativeImputer
 from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import (
     Binarizer,
@@ -31,17 +32,20 @@ from sklearn.preprocessing import (
     PowerTransformer,
     QuantileTransformer,
     RobustScaler,
+    SplineTransformer,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from thimble_model import catalogue
-from thimble_model.encoders import one_hot_encoder, ordinal_encoder
-from thimble_model.imputers import missing_indicator, simple_imputer
+from thimble_model.encoders import one_hot_encoder, ordinal_encoder, target_encoder
+from thimble_model.imputers import iterative_imputer, missing_indicator, simple_imputer
 from thimble_model.program import Column, Program
 from thimble_model.projections import PROJECTIONS
 from thimble_model.sparsity import makes_sparse
+from thimble_model.splines import spline_transformer
 from thimble_model.unsupported import Unsupported, class_name, names
 from thimble_model.wrappers import through
 
@@ -309,10 +313,7 @@ def function_transformer(program: Program, estimator: FunctionTransformer, colum
     if estimator.func is None:
         return columns
     if not isinstance(estimator.func, np.ufunc) or estimator.func not in FUNCTIONS or estimator.kw_args:
-        supported = ", ".join(f"np.{name}" for name in sorted(set(FUNCTIONS.values())))
-        raise Unsupported(
-            f"its function has no name that a document can hold; those of numpy that do: {supported}"
-        )
+        raise _unreadable(program, columns)
     if estimator.func is np.square and _are_sparse(columns):
         raise Unsupported("the square of a sparse matrix is its product with itself; make it dense")
     made = program.add("function", program.numbers(columns), name=FUNCTIONS[estimator.func])
@@ -320,10 +321,27 @@ def function_transformer(program: Program, estimator: FunctionTransformer, colum
     return made
 
 
+def _unreadable(program: Program, columns: Columns) -> Unsupported:
+    for column in columns:
+        if column.index in program.dates:
+            name, way = program.names[column.index], program.dates[column.index]
+            return Unsupported(
+                "its function reads dates, for which a document has no form: make numbers of them before the "
+                f"pipeline, such as X[{f'{name}_year'!r}] = {way}.year, leave {name!r} out, fit again, and "
+                "send rows with the columns so made"
+            )
+    supported = ", ".join(f"np.{name}" for name in sorted(set(FUNCTIONS.values())))
+    return Unsupported(
+        f"its function has no name that a document can hold; those of numpy that do: {supported}; do "
+        "anything else before the pipeline, and fit it on what comes out"
+    )
+
+
 TRANSFORMERS: dict[type, Transformer] = {
     Binarizer: binarizer,
     FunctionTransformer: function_transformer,
     KBinsDiscretizer: k_bins_discretizer,
+    IterativeImputer: iterative_imputer,
     MaxAbsScaler: max_abs_scaler,
     MinMaxScaler: min_max_scaler,
     MissingIndicator: missing_indicator,
@@ -335,7 +353,9 @@ TRANSFORMERS: dict[type, Transformer] = {
     QuantileTransformer: quantile_transformer,
     RobustScaler: robust_scaler,
     SimpleImputer: simple_imputer,
+    SplineTransformer: spline_transformer,
     StandardScaler: standard_scaler,
+    TargetEncoder: target_encoder,
     **PROJECTIONS,
     **dict.fromkeys(
         (

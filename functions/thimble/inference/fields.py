@@ -114,6 +114,17 @@ class Fields:
         self.check_length(key, len(found), rows)
         return found
 
+    def matrices(self, key: str, length: int) -> tuple[FloatArray, ...]:
+        """`length` matrices of one width."""
+        lists = self.items(key)
+        self.check_length(key, len(lists), length)
+        found = tuple(matrix(rows, f"{self.at(key)}[{i}]") for i, rows in enumerate(lists))
+        width = found[0].shape[1]
+        for i, one in enumerate(found):
+            if one.shape[1] != width:
+                raise InvalidModel(f"{self.at(key)}[{i}] has {one.shape[1]} columns, and [0] has {width}")
+        return found
+
     def number(self, key: str) -> float | None:
         """A number, or NaN for null; None if the key is absent."""
         return _number(self.raw[key], self.at(key)) if key in self.raw else None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thimble.inference.steps import arithmetic, categories, curves, trees
+from thimble.inference.steps import arithmetic, categories, curves, splines, trees
 from thimble.inference.steps.columns import Step, StepFields
 
 OPS: Mapping[str, type[Step]] = {
     "impute": arithmetic.Impute,
+    "coalesce": arithmetic.Coalesce,
     "encode": categories.Encode,
     "one_hot": categories.OneHot,
+    "embed": categories.Embed,
     "bins": curves.Bins,
     "scale": arithmetic.Scale,
     "linear": arithmetic.Linear,
@@ -22,6 +24,7 @@ OPS: Mapping[str, type[Step]] = {
     "constant": arithmetic.Constant,
     "quantiles": curves.Quantiles,
     "power": curves.Power,
+    "spline": splines.Spline,
     "interpolate": curves.Interpolate,
     "function": arithmetic.Function,
     "require": arithmetic.Require,

@@ -142,6 +142,23 @@ class Impute(Step):
         np.copyto(out, self.values, where=absent)
 
 
+class Coalesce(Step):
+    """Take x, or where it is missing the number of the other column."""
+
+    KEYS = ("columns", "others")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns, others = fields.columns(), fields.columns("others")
+        n = len(columns)
+        fields.check_length("others", len(others), n)
+        self.reads, self.others = selection(columns), selection(others)
+        self._declare([columns, others], n, elementwise(2 * n, n))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        out[:] = table.numbers[self.reads]
+        np.copyto(out, table.numbers[self.others], where=np.isnan(out))
+
+
 class Require(Step):
     """Reject rows in which a number is missing."""
 

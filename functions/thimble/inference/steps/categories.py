@@ -163,3 +163,30 @@ class OneHot(Step):
         np.equal(table.numbers[self.reads], self.codes, out=out)
         if not all_finite(table.numbers[self.once]):
             np.copyto(out, np.nan, where=np.isnan(table.numbers[self.reads]))
+
+
+class Embed(Step):
+    """Add up the rows that the codes name, each of its column's table: as `one_hot` and `linear`, without a
+    column a category. A code that has no row adds nothing. NaN makes the sums NaN."""
+
+    KEYS = ("columns", "tables")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        tables = fields.matrices("tables", len(columns))
+        width = tables[0].shape[1]
+        self.sizes = [len(table) for table in tables]
+        self.starts = np.cumsum([0, *self.sizes])
+        self.rows = np.vstack([*tables, np.zeros((1, width))])
+        self.reads = selection(columns)
+        self._declare([columns], width, elementwise(len(columns) * width, width))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        codes = table.numbers[self.reads]
+        total = np.zeros((codes.shape[1], len(out)))
+        for code, start, size in zip(codes, self.starts, self.sizes, strict=False):
+            named = (code >= 0) & (code < size) & (code == np.floor(code))
+            total += self.rows.take(np.where(named, code + start, -1).astype(np.intp), axis=0)
+        out[:] = total.T
+        if not all_finite(codes):
+            out[:, np.isnan(codes).any(axis=0)] = np.nan
