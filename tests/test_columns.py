@@ -127,13 +127,15 @@ def test_more_categories_export_than_a_document_has_columns() -> None:
 
 @pytest.mark.parametrize("labels", [LABELS, LABELS == "a", np.where(LABELS == "a", 1, 0)], ids=str)
 def test_a_target_encoder_gives_each_category_its_means(labels: Any) -> None:
-    rows = ROWS.assign(seldom=np.where(ROWS["age"] > 1, None, "x"))
+    seldom: Any = [None if age > 1 else "x" for age in ROWS["age"]]
+    rows = ROWS.assign(seldom=seldom)
     fitted = make_pipeline(
         make_column_transformer((TargetEncoder(random_state=0), ["city", "code", "seldom"])),
         LogisticRegression(),
     ).fit(rows, labels)
     classifier = load(export(fitted, rows, labels))
-    odd = rows.iloc[:40].assign(city="nowhere", seldom=["x", None, "y", "x"] * 10)
+    others: Any = ["x", None, "y", "x"] * 10
+    odd = rows.iloc[:40].assign(city="nowhere", seldom=others)
     assert parity(classifier, fitted, odd).worst <= 1e-12
     assert_alone_as_in_company(classifier, odd)
 
@@ -195,7 +197,8 @@ DATES: dict[str, Any] = {
 
 
 def months(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.apply(lambda column: pd.to_datetime(column, format="mixed").dt.month.fillna(0))
+    columns = {name: pd.to_datetime(rows[name], format="mixed").dt.month.fillna(0) for name in rows.columns}
+    return pd.DataFrame(columns)
 
 
 @pytest.mark.parametrize(("dates", "way"), DATES.values(), ids=DATES)
