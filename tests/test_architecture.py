@@ -60,7 +60,16 @@ LAYERS = (
             *("assemble", "tasks", "execution"),
         )
     ),
-    *("web.app", "web.service", "web.routes", "web.reported", "web.native", "web.v1", "web.open_inference"),
+    *(
+        "web.app",
+        "web.service",
+        "web.routes",
+        "web.reported",
+        "web.seen",
+        "web.native",
+        "web.v1",
+        "web.open_inference",
+    ),
     *("web.invocations", "web.gateway"),
 )
 PURE = LAYERS[: LAYERS.index("settings")]

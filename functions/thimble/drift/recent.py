@@ -2,7 +2,7 @@
 
 A request only leaves its batch and predictions here. They are counted many at a time, and a model's minute is
 reported by the first request after it. A verdict takes a number of rows: where traffic is thin, its window is
-longer than a minute.
+longer than a minute. What was counted is added up too, for whoever asks what this process has seen.
 
 No weights are kept, which are the cache's to forget, no arrays of a request, and no text that somebody sent.
 """
@@ -34,6 +34,7 @@ FEWEST = 8  # rows that a buffer has room for from the start
 MORE = 5  # times the room of a buffer that is full
 HELD = 1 << 21  # numbers that the buffers of all models have room for
 WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
+SMALLEST = 64  # of these a model counts for, however few it has
 REPORTING = 0.02  # seconds of one request; other models that are due wait for the next
 
 NOTHING: Counts = np.zeros(1, np.int64)
@@ -118,11 +119,42 @@ def _grown(array: NDArray[Column], room: int) -> NDArray[Column]:
     return larger
 
 
+class Seen:
+    """What one model was asked since this process knows."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.name = classifier.name
+        self.digest = classifier.digest
+        self.heads = classifier.heads
+        self.width = SMALLEST + classifier.n_features + sum(len(head.classes) for head in self.heads)
+        self.requests = 0
+        self.last = 0  # the number of the last request among those of all models
+        self.rows = 0
+        self.classes: list[Counts] = [NOTHING for _ in self.heads]  # of a model without a reference
+        self.model: Watched | None = None  # of one with a reference
+        self.counts = NOTHING
+
+    def add(self, predictions: Predictions) -> None:
+        """Count the answers of a model without a reference."""
+        self.rows += predictions.n_rows
+        parts = zip(self.classes, self.heads, predictions.outputs, strict=True)
+        self.classes = [times + _times(head, scores) for times, head, scores in parts]
+
+
+def _times(head: Head, scores: Scores) -> Counts:
+    """How often each class was the label, or among the labels."""
+    if head.multilabel:
+        found: Counts = scores.mask.sum(axis=1)
+        return found
+    return np.bincount(scores.labels, minlength=len(head.classes))
+
+
 class ModelMinute:
     """The rows of one model: those that wait to be counted, and the counts."""
 
-    def __init__(self, model: Watched) -> None:
+    def __init__(self, model: Watched, seen: Seen) -> None:
         self.model = model
+        self.seen = seen
         self.width = len(model.features) + sum(len(head.classes) for head in model.heads)
         self.buffer = Buffer(model)
         self.counts = NOTHING  # of the minute
@@ -150,6 +182,7 @@ class ModelMinute:
         if not self.counts[0]:
             return False
         self.window = self.window + self.counts
+        self.seen.counts = self.seen.counts + self.counts
         judged = emit(self.model, self.window, self.counts)
         self.counts = NOTHING
         if judged:
@@ -172,6 +205,10 @@ class Recent:
         self._most_watched = watched
         self._lock = Lock()
         self._minutes: dict[str, ModelMinute] = {}  # by digest; the first is due first
+        self._seen: dict[str, Seen] = {}  # by digest
+        self.requests = 0  # answered
+        self.rows = 0
+        self.since = 0.0  # the time of the first, in seconds since 1970
         self._due = math.inf
         self._widths = 0
         self._held = 0
@@ -179,10 +216,28 @@ class Recent:
     def add(self, classifier: Classifier, batch: Batch, predictions: Predictions) -> None:
         """Keep rows that were answered; none of a model without a reference."""
         with self._lock:
+            self.requests += 1
+            self.rows += predictions.n_rows
             if classifier.reference is not None:
-                self._keep(self._of(classifier, classifier.reference), batch, predictions)
+                minute = self._of(classifier, classifier.reference)
+                seen = minute.seen
+                self._keep(minute, batch, predictions)
+            else:
+                seen = self._seen_of(classifier)
+                seen.add(predictions)
+            seen.requests += 1
+            seen.last = self.requests
             if self._clock() >= self._due:
                 self._report_due()
+
+    def seen(self) -> list[tuple[Seen, Counts]]:
+        """What each model was asked, the last one first, with the counts of those that have a reference."""
+        with self._lock:
+            for minute in self._minutes.values():
+                minute.count()
+            found = sorted(self._seen.values(), key=lambda seen: -seen.last)
+            unreported = {digest: minute.counts for digest, minute in self._minutes.items()}
+            return [(seen, seen.counts + unreported.get(seen.digest, NOTHING)) for seen in found]
 
     def report(self) -> None:
         """Report the rows of all models that were not reported yet."""
@@ -193,11 +248,29 @@ class Recent:
     def _of(self, classifier: Classifier, reference: Reference) -> ModelMinute:
         minute = self._minutes.get(classifier.digest)
         if minute is None:
-            minute = ModelMinute(_watched(classifier, reference))
+            seen = self._seen_of(classifier)
+            seen.model = _watched(classifier, reference)
+            minute = ModelMinute(seen.model, seen)
             while self._minutes and self._widths + minute.width > self._most_watched:
                 self._taken(next(iter(self._minutes))).report(self._emit)
             self._put(minute)
         return minute
+
+    def _seen_of(self, classifier: Classifier) -> Seen:
+        found = self._seen.get(classifier.digest)
+        if found is None:
+            found = Seen(classifier)
+            self._forget(self._most_watched - found.width)
+            self.since = self.since or time.time()
+            self._seen[classifier.digest] = found
+        return found
+
+    def _forget(self, most: int) -> None:
+        """Forget what was asked longest ago, of models without a minute, until the others are no wider."""
+        width = sum(seen.width for seen in self._seen.values())
+        for seen in sorted(self._seen.values(), key=lambda seen: seen.last):
+            if width > most and seen.digest not in self._minutes:
+                width -= self._seen.pop(seen.digest).width
 
     def _keep(self, minute: ModelMinute, batch: Batch, predictions: Predictions) -> None:
         buffer, rows = minute.buffer, predictions.n_rows

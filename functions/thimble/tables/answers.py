@@ -136,6 +136,15 @@ def class_names(classifier: Classifier) -> list[str]:
     return [head.prefix + text for head in classifier.heads for text in head.texts]
 
 
+def listed(heads: Sequence[Head], times: Sequence[int]) -> list[dict[str, Any]]:
+    """How often each class was the label, or among the labels, as a list: a browser reorders keys."""
+    named = [(head.name, text) for head in heads for text in head.texts]
+    return [
+        {"output": output, "text": text, "rows": rows}
+        for (output, text), rows in zip(named, times, strict=True)
+    ]
+
+
 def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
     if not head.multilabel:
         return head.classes, scores.labels

@@ -14,7 +14,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
 from thimble.registry.published import Serving
 from thimble.tables import csv, each
-from thimble.tables.answers import answers, counts, identity, most_likely
+from thimble.tables.answers import answers, counts, identity, listed, most_likely
 from thimble.tables.each import Each, Reported
 from thimble.web import media
 from thimble.web.app import Request, Response, json_response
@@ -73,14 +73,14 @@ def _answered(serving: Serving, batch: Batch) -> tuple[Reported, Batch]:
 
 
 def _told(asked: Each, found: Reported, read: Batch, top: int) -> dict[str, Any]:
-    classifier, listed = found.classifier, answers(found.classifier, found.predictions)
-    answered = iter(most_likely(listed, top) if top else listed)
+    classifier, given = found.classifier, answers(found.classifier, found.predictions)
+    answered = iter(most_likely(given, top) if top else given)
     return {
         "model": identity(classifier),
         "rows": found.rows,
         "predictions": [next(answered) if one else None for one in found.answered.tolist()],
         "rejected": [_rejection(asked, row, reason) for row, reason in found.rejected.items()],
-        "classes": classes(classifier, counts(classifier, found.predictions).tolist()),
+        "classes": listed(classifier.heads, counts(classifier, found.predictions).tolist()),
         "drift": drifting(classifier, read, found.predictions),
     }
 
@@ -88,15 +88,6 @@ def _told(asked: Each, found: Reported, read: Batch, top: int) -> dict[str, Any]
 def _rejection(asked: Each, row: int, reason: str) -> dict[str, Any]:
     line = asked.line(row)
     return {"row": row, **({} if line is None else {"line": line}), "reason": reason}
-
-
-def classes(classifier: Classifier, times: list[int]) -> list[dict[str, Any]]:
-    """How often each class was the label, or among the labels."""
-    named = [(head.name, text) for head in classifier.heads for text in head.texts]
-    return [
-        {"output": output, "text": text, "rows": rows}
-        for (output, text), rows in zip(named, times, strict=True)
-    ]
 
 
 def drifting(classifier: Classifier, batch: Batch, predictions: Predictions) -> dict[str, Any] | None:

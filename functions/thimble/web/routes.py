@@ -44,6 +44,7 @@ ROUTES = (
     Route("/health", "GET", "native:health"),
     Route("/model", "GET", "native:model", MODEL),
     Route("/model/history", "GET", "native:history", MODEL),
+    Route("/seen", "GET", "seen:seen", MODEL),
     Route("/openapi.json", "GET", "native:openapi"),
     Route("/docs", "GET", "native:docs"),
     # TensorFlow Serving, KServe's V1, Vertex AI
