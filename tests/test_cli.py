@@ -1,9 +1,11 @@
 """The command line as its reader meets it."""
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -82,3 +84,39 @@ def test_a_wrong_option_is_a_usage_error() -> None:
     dropped = thimble("drop", "--no-such-option")
     assert dropped.exit_code == 2
     assert "No such option" in dropped.stderr
+
+
+@pytest.mark.parametrize(
+    "option", ["--delimiter=ab", "--quote=ab", "--header=maybe", "--max-rejected-share=2"]
+)
+def test_an_option_that_cannot_be_is_a_usage_error(option: str) -> None:
+    ended = thimble("classify", "rows.csv", "-o", "answers.csv", "-m", "model.json", option)
+    assert (ended.exit_code, "Invalid value" in ended.stderr) == (2, True)
+
+
+def test_a_name_under_which_nothing_could_be_published_is_refused_before_any_work() -> None:
+    ended = thimble("export", "none.joblib", "--name", "a b/c")
+    assert (ended.exit_code, ended.stdout) == (1, "")
+    assert "'a b/c' is no name for a model" in ended.stderr
+
+
+def started(*arguments: str, **keys: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "thimble_infra.command", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, **keys)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [["--help"], ["export", "--help"]])
+def test_help_that_has_no_room_is_a_sentence(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = started(*arguments, stdout=full)
+    assert ended.returncode == 3
+    assert ended.stderr.splitlines() == [
+        "thimble: there is no room to write in, or none that may be written (No space left on device)"
+    ]
+
+
+def test_ctrl_c_while_it_is_still_being_imported_ends_it_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    ended = started("--help", env=os.environ | {"PYTHONPATH": str(tmp_path)})
+    assert (ended.returncode, ended.stderr) == (130, "")

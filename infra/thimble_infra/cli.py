@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperGroup
 
+from thimble.errors import InvalidInput
 from thimble_infra import endings, interrupts
 
 if TYPE_CHECKING:
@@ -383,7 +384,10 @@ def classify(
 
     if json and output == "-":
         raise typer.BadParameter("--json and -o - both want standard output: name a file for the result")
-    options = FileOptions(max_rejected_share, delimiter, quote, header)
+    try:
+        options = FileOptions(max_rejected_share, delimiter, quote, header)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
     if not classifying.classify(
         files,
         output=output,
@@ -509,7 +513,7 @@ def train_digits(
 def train_sexes(
     output: Output = Path("sexes.json"), estimator: SavedEstimator = None, data: SavedData = None
 ) -> None:
-    """Train and export a forest: penguins' sexes, categories and gaps.
+    """Train and export a forest: sexes, categories and gaps.
 
     Boosted trees take the categories and the missing values as they are.
 
@@ -570,8 +574,10 @@ def export(
       thimble export booster.ubj --classes no,yes -o churn.json
       thimble export churn.joblib --data train.csv --target churned --card churn.toml -o churn.json
     """
-    from thimble_infra import modelling
+    from thimble_infra import modelling, publishing
 
+    if name:
+        publishing.checked_name(name)
     labels = None if classes is None else modelling.labels(classes)
     modelling.export(
         estimator, data, target or [], holdout, labels, output, name or _stem(output), card_path=card
