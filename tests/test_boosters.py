@@ -24,6 +24,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble_infra import modelling
 from thimble_infra.cli import app
 from thimble_model import export
+from thimble_model.check import split_shares
 from thimble_model.frames import as_batch
 
 catboost = pytest.importorskip("catboost")
@@ -341,3 +342,26 @@ def test_a_trainers_own_file_is_read_without_unpickling(name: str, extension: st
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False
     )
     assert (run.stdout, run.returncode) == ("6\n", 0), run.stderr
+
+
+@pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
+def test_the_card_counts_splits_as_the_trainer_does(name: str) -> None:
+    X, y, _ = made(5, 3, True)
+    table = pd.DataFrame(X, columns=[f"c{i}" for i in range(X.shape[1])])
+    booster = KINDS[name][0](table, y)
+    if name == "xgboost":
+        counts = booster.get_score(importance_type="weight")
+    else:
+        counts = dict(zip(table.columns, booster.feature_importance("split").tolist(), strict=True))
+    document = load(export(booster, table, classes=LABELS)).document
+    found = split_shares(document, document.outputs[0])
+    assert found == pytest.approx({key: n / sum(counts.values()) for key, n in counts.items() if n})
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_splits_are_of_the_features_behind_a_pipelines_columns() -> None:
+    document = load((Path(__file__).parents[1] / "model/sexes.json").read_bytes()).document
+    found = split_shares(document, document.outputs[0])
+    assert set(found) <= set(document.schema.names or ())
+    assert next(iter(found)) == "body_mass_g"
+    assert sum(found.values()) == pytest.approx(1.0)

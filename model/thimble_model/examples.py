@@ -53,7 +53,7 @@ def digits() -> Example:
 
 
 def sexes() -> Example:
-    """333 penguins whose sex is known, categories and missing values: forty boosted trees, nothing prepared."""
+    """333 penguins whose sex is known, categories and missing values: boosted trees of them as they are."""
     from palmerpenguins import load_penguins_raw
 
     raw = load_penguins_raw().dropna(subset=["Sex"])

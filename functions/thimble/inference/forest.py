@@ -190,6 +190,7 @@ class Forest(NamedTuple):
     divide: float
     cost: Cost  # of a row
     card: Mapping[str, Any]
+    splits: Indices  # of each input, how many questions it is asked
 
     @property
     def n_outputs(self) -> int:

@@ -78,7 +78,8 @@ def _places(values: list[Any], path: str, below: int) -> Indices:
 class _Splits(NamedTuple):
     """The questions, in the order in which the document has them."""
 
-    inputs: Indices
+    columns: Indices
+    inputs: Indices  # what is made of the columns
     thresholds: Floats
 
 
@@ -120,6 +121,7 @@ def parse(value: Any, path: str) -> Forest:
         divide=_divide(keys),
         cost=Cost(work + ANSWER * added + COLUMN * width, n_inputs + 2 * width + len(base)),
         card={"trees": n_trees, "nodes": n_nodes, "depth": leaves.depth},
+        splits=np.bincount(splits.columns, minlength=n_inputs),
     )
 
 
@@ -168,7 +170,7 @@ def _inputs(
     zero = keys.finite("zero") or 0.0
     absent, absent_in = _absent(keys, n_inputs, takes_missing)
     inputs = Inputs(dtype, zero, absent, absent_in, takes_missing, sets)
-    return inputs, _Splits(looked_at, _cast(thresholds, dtype, keys.at("thresholds")))
+    return inputs, _Splits(columns, looked_at, _cast(thresholds, dtype, keys.at("thresholds")))
 
 
 def _absent(keys: ForestFields, n_inputs: int, takes_missing: bool) -> tuple[float | None, Indices]:
