@@ -54,9 +54,9 @@ class Batch(NamedTuple):
     @staticmethod
     def empty(features: Iterable[Feature], n: int) -> Batch:
         """Rows to be filled in: of zeros, and of texts that are missing."""
-        types = [feature.type for feature in features]
-        texts = {k: np.full(n, None, np.object_) for k, type_ in enumerate(types) if type_ == "text"}
-        return Batch(np.zeros((len(types), n)), texts)
+        textual = [feature.textual for feature in features]
+        texts = {k: np.full(n, None, np.object_) for k, is_text in enumerate(textual) if is_text}
+        return Batch(np.zeros((len(textual), n)), texts)
 
     @staticmethod
     def alone(values: Sequence[float]) -> Batch:
@@ -68,7 +68,7 @@ class Batch(NamedTuple):
         """From a column a feature: numbers with NaN or None for what is missing, or texts with None."""
         batch = Batch.empty(features, len(columns[0]))
         for k, (feature, column) in enumerate(zip(features, columns, strict=True)):
-            if feature.type == "text":
+            if feature.textual:
                 batch.texts[k][:] = column
             elif feature.numeric:
                 batch.numbers[k] = np.asarray(column, np.float64)  # which makes NaN of None

@@ -8,12 +8,18 @@ from typing import Any, NamedTuple
 from thimble.errors import InvalidModel
 from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 
-TYPES = ("number", "text", "boolean", "unused")
-WANTED = {"number": "a number", "text": "a string", "boolean": "true or false"}
+TYPES = ("number", "text", "free_text", "boolean", "unused")
+WANTED = {
+    "number": "a number",
+    "text": "a string",
+    "free_text": "a string",
+    "boolean": "true or false",
+}
 
 
 class Feature(NamedTuple):
-    """An input column of a model: numbers, text, booleans (as 0 and 1), or values that it ignores."""
+    """An input column of a model: numbers, booleans (as 0 and 1), texts that are categories, free texts whose
+    words are read, or values that it ignores."""
 
     name: str  # "" in a model without names
     type: str  # of TYPES
@@ -24,11 +30,15 @@ class Feature(NamedTuple):
     def numeric(self) -> bool:
         return self.type in ("number", "boolean")
 
+    @property
+    def textual(self) -> bool:
+        return self.type in ("text", "free_text")
+
     def takes(self, value: Any) -> bool:
         """Tell whether a JSON value fits."""
         if value is None or self.type == "unused":
             return self.missing
-        if self.type == "text":
+        if self.textual:
             return isinstance(value, str)
         return is_finite(value) if self.type == "number" else value in (True, False)
 
@@ -40,18 +50,24 @@ class Schema(NamedTuple):
     names: tuple[str, ...] | None  # None of a model that was fitted on a plain matrix
     answer_columns: tuple[str, ...]  # of a file's result: no feature has one of these names
     only_numbers: bool  # no text, no boolean, none unused
+    only_a_text: bool  # one feature, which is free text: a row may be the text alone
 
     @classmethod
     def of(cls, features: Sequence[Feature], answers: Sequence[str]) -> Schema:
         names = tuple(feature.name for feature in features)
         only_numbers = all(feature.type == "number" for feature in features)
-        return cls(tuple(features), names if any(names) else None, tuple(answers), only_numbers)
+        only_a_text = [feature.type for feature in features] == ["free_text"]
+        known = names if any(names) else None
+        return cls(tuple(features), known, tuple(answers), only_numbers, only_a_text)
 
 
 def parse(fields: Fields, n_inputs: int) -> tuple[Feature, ...]:
     """Read the features of a document. Without preprocessing they are numbers, and none may be missing."""
     preprocessing = fields.nested("preprocessing")
     types, missing = _types(preprocessing) if preprocessing else (["number"] * n_inputs, frozenset[int]())
+    for i in missing:
+        if types[i] == "free_text":
+            raise InvalidModel(f"preprocessing.missing has {i}, which is free text: it is never missing")
     return tuple(
         Feature(name, type_, i in missing or type_ == "unused")
         for i, (name, type_) in enumerate(zip(_names(fields, len(types)), types, strict=True))

@@ -80,12 +80,13 @@ def parse(fields: Fields, features: Sequence[Feature], n_inputs: int, takes_miss
     """The program of a document whose scorers take `n_inputs`; InvalidModel says what is wrong with it."""
     fields.require_known(KEYS, "preprocessing")
     texts = frozenset(i for i, feature in enumerate(features) if not feature.numeric)
+    free_texts = frozenset(i for i, feature in enumerate(features) if feature.type == "free_text")
     names = [feature.name or f"feature {i}" for i, feature in enumerate(features)]
     program: list[tuple[Step, slice]] = []
     spent = Cost()
     for i, raw in enumerate(_steps(fields)):
         path = f"{fields.at('steps')}[{i}]"
-        step = steps.parse(StepFields(raw, path, names, texts))
+        step = steps.parse(StepFields(raw, path, names, texts, free_texts))
         if len(names) + step.width > MAX_COLUMNS:
             raise InvalidModel(f"{path} makes more than {MAX_COLUMNS} columns")
         program.append((step, slice(len(names), len(names) + step.width)))

@@ -5,7 +5,8 @@ other is: not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, o
 JSON a number is a number, and a boolean is true, false, 1 or 0.
 
 A text that pandas reads as missing is missing in every format, unless the model knows a category of that
-name: NA is Namibia too. Text is kept as `encodings` keeps it: bytes that are not UTF-8 make it unfit.
+name: NA is Namibia too. Free text is never missing: NA is a word, and nothing is an empty text. Text is kept
+as `encodings` keeps it: bytes that are not UTF-8 make it unfit.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Unfit(Exception):
 
 
 def missing(feature: Feature) -> tuple[str, ...]:
-    """Return the texts that mean that a feature's value is missing."""
+    """Return the texts that mean that a feature's value is missing. Free text never is: it may be empty."""
+    if feature.type == "free_text":
+        return ()
     return tuple(text for text in MISSING if text not in feature.categories)
 
 
@@ -48,7 +51,7 @@ def cell_value(feature: Feature, name: str, cell: str) -> Value:
     if feature.type == "unused":
         return None
     check_utf8(name, cell)
-    if feature.type == "text":
+    if feature.textual:
         return text_value(feature, name, cell)
     stripped = cell.strip(BLANKS)
     if feature.missing and stripped in MISSING:
@@ -80,7 +83,7 @@ def _boolean(name: str, cell: str) -> float:
 
 def text_value(feature: Feature, name: str, text: str) -> str | None:
     """Read a text; raise Unfit if it is missing and may not be."""
-    if text not in MISSING or text in feature.categories:
+    if text not in MISSING or feature.type == "free_text" or text in feature.categories:
         return text
     if feature.missing:
         return None
@@ -91,7 +94,7 @@ def json_value(feature: Feature, name: str, value: Any) -> Value:
     """Read a JSON value; raise Unfit if it does not fit the feature."""
     if feature.type == "unused" or (feature.missing and (value is None or value != value)):
         return None  # some programs write NaN, which is not equal to itself, for null
-    if feature.type == "text" and isinstance(value, str):
+    if feature.textual and isinstance(value, str):
         check_utf8(name, value)
         return text_value(feature, name, value)
     if feature.type == "boolean" and value in (True, False):

@@ -129,7 +129,7 @@ def plain_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tupl
             batch.numbers[k] = numbers
             continue
         values, unfit = _by_distinct_cells(feature, found)
-        if feature.type == "text":
+        if feature.textual:
             batch.texts[k][:] = values
         else:
             batch.numbers[k] = np.array(values, np.float64)

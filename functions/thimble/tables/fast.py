@@ -29,7 +29,7 @@ from thimble.tables.dialect import Layout
 from thimble.tables.tokens import DAMAGED, Dialect, Tokens
 
 UNUSED = b"\x1f"  # the unit separator: text hardly ever holds one
-JSON_TYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String}
+JSON_TYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String, "free_text": pl.String}
 
 
 def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[Batch, Flags]:
@@ -52,7 +52,7 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
         return batch, np.ones(n, np.bool_)
     doubtful = np.zeros(n, np.bool_)
     for k, column in used.items():
-        fill = _fill_texts if schema.features[k].type == "text" else _fill_numbers
+        fill = _fill_texts if schema.features[k].textual else _fill_numbers
         doubtful |= fill(batch, k, schema.features[k], frame[str(column)])
     return batch, doubtful
 
@@ -80,7 +80,7 @@ def _fill_numbers(batch: Batch, k: int, feature: Feature, series: pl.Series) -> 
 def _fill_texts(batch: Batch, k: int, feature: Feature, series: pl.Series) -> Flags:
     """Fill a column of texts; return which of them are doubtful."""
     doubtful = series.str.contains(DAMAGED, literal=True).fill_null(False)
-    if "" in feature.categories:
+    if "" not in missing(feature):
         series = series.fill_null("")  # as which polars reads an empty cell
     batch.texts[k][:], absent = known_texts(feature, series)
     flags: Flags = (doubtful if feature.missing else doubtful | absent).to_numpy()
@@ -117,7 +117,7 @@ def json_columns(schema: Schema, block: Block, mentions: str) -> tuple[Batch, Fl
     doubtful = doubtful.copy()
     for k, feature in used.items():
         series = frame[feature.name]
-        if feature.type == "text":
+        if feature.textual:
             batch.texts[k][:], absent = known_texts(feature, series)
             doubtful |= (series.is_null() if feature.missing else absent).to_numpy()
         else:

@@ -151,7 +151,7 @@ class JsonLines(TextReader):
         has to begin as such: polars makes text of numbers.
         """
         wanted, new = self._wanted.values(), self.schema.answer_columns
-        keys = [_key(normal(f.name)) + (r'\s*:\s*"' if f.type == "text" else "") for f in wanted]
+        keys = [_key(normal(f.name)) + (r'\s*:\s*"' if f.textual else "") for f in wanted]
         ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
         escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
         return "|".join([*keys, *map(_key, map(normal, new)), *escapes])

@@ -282,7 +282,7 @@ class Parquet:
         unfit = np.zeros(frame.height, np.bool_)
         for k, name in self.features.items():
             feature, series = self.classifier.features[k], frame[name]
-            if feature.type == "text":
+            if feature.textual:
                 batch.texts[k][:], none = known_texts(feature, series.cast(pl.String))
                 doubtful = absent = none.to_numpy()
             elif feature.type != "unused":
@@ -309,7 +309,7 @@ class Parquet:
             feature, value = self.classifier.features[k], frame[i, name]
             if value is None and not feature.missing and feature.type != "unused":
                 raise Unfit(Fault("is null", name))
-            if feature.type == "text" and value is not None:
+            if feature.textual and value is not None:
                 text_value(feature, name, value)
             if isinstance(value, float) and not (
                 math.isfinite(value) or (feature.missing and math.isnan(value))
@@ -465,8 +465,9 @@ def _refuse_other_types(feature: Feature, dtype: pl.DataType, name: str) -> None
         "boolean": dtype == pl.Boolean or dtype.is_numeric(),
         "text": isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
     }
-    if not fits[feature.type]:
-        raise InvalidFile(f'"{name}" is a column of {dtype}, and the model takes a {feature.type} there')
+    kind = "text" if feature.textual else feature.type
+    if not fits[kind]:
+        raise InvalidFile(f'"{name}" is a column of {dtype}, and the model takes a {kind} there')
 
 
 def _rejection(frame: pl.DataFrame, i: int, row: int, reason: str) -> bytes:

@@ -28,6 +28,7 @@ JSON_TYPES: dict[str, frozenset[type]] = {
     "number": NUMBERS,
     "boolean": frozenset({bool}),
     "text": frozenset({str}),
+    "free_text": frozenset({str}),
 }
 
 
@@ -168,7 +169,7 @@ def _columns(schema: Schema, lists: Sequence[Any]) -> Batch | None:
         column = _column(feature, values)
         if column is None:
             return None
-        if feature.type == "text":
+        if feature.textual:
             found.texts[k][:] = column
         else:
             found.numbers[k] = column
@@ -182,7 +183,7 @@ def _column(feature: Feature, values: Sequence[Any]) -> FloatArray | Sequence[st
         return None
     if not types - {type(None)} <= JSON_TYPES[feature.type]:
         return None
-    if feature.type == "text":
+    if feature.textual:
         plain = frozenset(missing(feature)).isdisjoint(values) and _are_characters(values)
         return values if plain else None
     try:

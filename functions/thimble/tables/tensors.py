@@ -93,7 +93,7 @@ def _batch(schema: Schema, columns: Mapping[int, tuple[str, Values]], n: int) ->
     batch, faults = Batch.empty(schema.features, n), dict[int, Fault]()
     for k, (name, values) in columns.items():
         feature = schema.features[k]
-        if feature.type == "text":
+        if feature.textual:
             batch.texts[k][:], found = _texts(feature, name, values)
         elif feature.numeric:
             batch.numbers[k], found = _numbers(feature, name, values)

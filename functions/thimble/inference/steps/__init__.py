@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thimble.inference.steps import arithmetic, categories, curves, splines, trees
+from thimble.inference.steps import arithmetic, categories, curves, splines, text, trees
 from thimble.inference.steps.columns import Step, StepFields
 
 OPS: Mapping[str, type[Step]] = {
@@ -29,6 +29,7 @@ OPS: Mapping[str, type[Step]] = {
     "function": arithmetic.Function,
     "require": arithmetic.Require,
     "forest": trees.Forest,
+    "text": text.Text,
 }
 
 

@@ -43,12 +43,20 @@ class Table(NamedTuple):
 
 class StepFields(Fields):
     """The keys of one step. `names` are those of the columns before it, `texts` the columns that hold text,
-    which only `encode` reads."""
+    which only `encode` reads, and `free_texts` those among them that `text` reads too."""
 
-    def __init__(self, value: Any, path: str, names: Sequence[str], texts: frozenset[int]) -> None:
+    def __init__(
+        self,
+        value: Any,
+        path: str,
+        names: Sequence[str],
+        texts: frozenset[int],
+        free_texts: frozenset[int] = frozenset(),
+    ) -> None:
         super().__init__(value, path)
         self.names = names
         self.texts = texts
+        self.free_texts = free_texts
 
     def columns(self, key: str = "columns") -> NDArray[np.intp]:
         found = self.indices(key, len(self.names))

@@ -78,7 +78,7 @@ def _inputs(classifier: Classifier) -> list[dict[str, Any]]:
     """One tensor of numbers, or a column a feature."""
     if classifier.document.preprocessing is None:
         return [outputs.described("input", "FP64", -1, classifier.n_features)]
-    datatypes = {"text": "BYTES", "boolean": "BOOL"}
+    datatypes = {"text": "BYTES", "free_text": "BYTES", "boolean": "BOOL"}
     return [
         outputs.described(feature.name or f"feature {i}", datatypes.get(feature.type, "FP64"), -1, 1)
         for i, feature in enumerate(classifier.features)

@@ -1,0 +1,102 @@
+"""A text becomes sums: of its terms' weights, times what each term counts in it.
+
+There is never a column a term. A row is its terms alone, in the order of their ids, and each of the step's
+columns adds up their weights in that order, one after the other: a text gets the same bits in any company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from thimble.errors import InvalidModel
+from thimble.inference.arrays import FloatArray
+from thimble.inference.cost import Cost
+from thimble.inference.steps.columns import Step, StepFields, Table
+
+MAX_CHARACTERS = 2**20  # of a text
+MAX_PREPARED = 4 * MAX_CHARACTERS  # decomposed, some characters are many
+
+TYPICAL = 600  # characters of a text: of a request's bytes, where it has as many rows as it may
+TERM = 300  # multiplications, to cut and look up a term
+WEIGHT = 8  # ... to add one weight
+
+AT_ONCE = 2**18  # characters, of as many texts
+FEW = 8  # columns that are summed one by one
+
+
+class Text(Step):
+    KEYS = (
+        *("column", "analyzer", "lowercase", "strip_accents", "token_pattern", "ngram_range", "stop_words"),
+        *("unicode_version", "terms", "hashing", "binary", "sublinear_tf", "idf", "norm", "above", "weights"),
+    )
+
+    def __init__(self, fields: StepFields) -> None:
+        from thimble.inference.steps import text_keys, text_sums  # few pipelines read texts
+
+        column = fields.index("column", len(fields.names))
+        if column not in fields.free_texts:
+            raise InvalidModel(f"{fields.at('column')} is column {column}, which holds no free text")
+        fields.text("unicode_version", "")  # for people
+        self._feature, self._name = column, fields.names[column]
+        self.analyzer = text_keys.analyzer(fields)
+        self.vocabulary = text_keys.vocabulary(fields)
+        self._counted = text_sums.counted
+        self._counting = text_keys.counting(fields, self.vocabulary)
+        self._weights = text_keys.weights(fields, self.vocabulary.listed)
+        width, self._n_weighted = self._weights.shape
+        self._by_term = np.ascontiguousarray(self._weights.T) if width > FEW else None
+        sizes = self.analyzer.longest - self.analyzer.shortest + 1
+        each = TERM + WEIGHT * width
+        self._declare([np.array([column])], width, Cost(TYPICAL * sizes * each, width + 1))
+
+    @property
+    def words(self) -> list[str]:
+        """Some terms that it knows, for people; of hashed ones none are."""
+        return self.vocabulary.some
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        texts: list[str | None] = table.texts[self._feature].tolist()
+        out[:, table.rows :] = 0.0
+        for start, stop in _parts(texts):
+            ids = [self._ids(table, row, texts[row]) for row in range(start, stop)]
+            self._add_up(ids, out[:, start:stop])
+
+    def _ids(self, table: Table, row: int, text: str | None) -> list[int]:
+        """The ids of a text's terms, each as often as it is there."""
+        if text is None:
+            table.reject(row, f"{self._name} is missing")
+            return []
+        prepared = self.analyzer.prepared(text) if len(text) <= MAX_CHARACTERS else None
+        if prepared is None or len(prepared) > MAX_PREPARED:
+            table.reject(row, f"{self._name} is too long a text; the most is {MAX_CHARACTERS:,} characters")
+            return []
+        return self.vocabulary.ids(self.analyzer.terms(prepared))
+
+    def _add_up(self, ids: Sequence[list[int]], out: FloatArray) -> None:
+        """The sums of some rows into `out`, (width, rows)."""
+        n = len(ids)
+        found = self._counting.of(self._counted(ids, self.vocabulary), self.vocabulary, n)
+        found = self.vocabulary.weighted(found, self._n_weighted)
+        if self._by_term is None:
+            for weights, total in zip(self._weights, out, strict=True):
+                total[:] = np.bincount(found.rows, weights.take(found.ids) * found.values, n)
+            return
+        width = len(out)
+        terms = self._by_term.take(found.ids, axis=0)
+        terms *= found.values[:, np.newaxis]
+        places = (found.rows * width)[:, np.newaxis] + np.arange(width)
+        out[:] = np.bincount(places.ravel(), terms.ravel(), n * width).reshape(n, width).T
+
+
+def _parts(texts: Sequence[str | None]) -> Iterator[tuple[int, int]]:
+    """Rows at once: as many as have so many characters together."""
+    start = characters = 0
+    for row, text in enumerate(texts):
+        characters += len(text or "") + 1
+        if characters > AT_ONCE:
+            yield start, row + 1
+            start, characters = row + 1, 0
+    if start < len(texts):
+        yield start, len(texts)
