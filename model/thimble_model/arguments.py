@@ -13,6 +13,7 @@ from scipy import sparse
 
 from thimble.errors import InvalidInput
 from thimble_model.frames import called
+from thimble_model.text import reads_texts
 from thimble_model.unsupported import Unsupported, class_name
 
 SHOWN = 6  # classes or columns in a sentence
@@ -51,7 +52,7 @@ def require_rows(estimator: Any, X: Any, y: Any, said: str = "X") -> None:
         if y is not None:
             raise InvalidInput("y is given without X: pass the rows too, as export(estimator, X, y)")
         return
-    rows, width = _shape(X, said)
+    rows, width = (_texts(X, said), 1) if reads_texts(estimator) else _shape(X, said)
     if not rows:
         raise InvalidInput(f"{said} has no rows: pass those that the estimator was fitted on")
     _require_columns(estimator, X, width, said)
@@ -83,6 +84,22 @@ def _shape(X: Any, said: str) -> tuple[int, int]:
         advice = ": X.reshape(1, -1) makes one row of it" if found.ndim == 1 else ""
         raise InvalidInput(f"{said} has {found.ndim} dimensions, and rows with columns have 2{advice}")
     return found.shape[0], found.shape[1]
+
+
+def _texts(X: Any, said: str) -> int:
+    """How many texts there are."""
+    if isinstance(X, str | bytes | Path):
+        raise InvalidInput(f"{said} is one text, or a path; pass a list of texts")
+    if _is_frame(X):
+        if X.shape[1] != 1:
+            raise InvalidInput(
+                f"{said} has {_counted(X.shape[1], 'column')}, and the estimator reads one text a row: pass "
+                "that column"
+            )
+        return int(X.shape[0])
+    if not hasattr(X, "__len__") or (isinstance(X, np.ndarray) and X.size != len(X)):
+        raise InvalidInput(f"{said} is {_named(X)}, and the estimator reads texts: pass a list of them")
+    return len(X)
 
 
 def _require_columns(estimator: Any, X: Any, width: int, said: str) -> None:

@@ -96,7 +96,7 @@ def _encoded(
     if len(categories) - len(present) > 1:
         raise Unsupported(f"{program.describe(columns[j])} knows None and NaN as two categories")
     if not present and program.is_feature(columns[j]):
-        strings = program.types[columns[j].index] == "text"
+        strings = program.is_text(columns[j])
     program.settle(columns[j], "text" if strings else "boolean" if booleans else "number")
     if not strings and not all(_is_exact(category) for category in present):
         raise Unsupported(f"{program.describe(columns[j])} has a category that no double holds exactly")

@@ -15,11 +15,13 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
-from thimble_model import boosters, histograms
+from thimble.inference.steps.text import Text
+from thimble_model import boosters, histograms, text
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import heads_of, history, require_fitted
 from thimble_model.forms import absent, dates_in, type_of
 from thimble_model.frames import (
+    TEXT,
     Table,
     as_batch,
     as_table,
@@ -39,6 +41,7 @@ from thimble_model.networks import AnyHead, embedded, folded
 from thimble_model.parity import all_numbers, expected, require_parity
 from thimble_model.program import Program, document_keys
 from thimble_model.scoring import measured, scored
+from thimble_model.text_lowering import lowered
 from thimble_model.unsupported import Unsupported
 from thimble_model.wrappers import plain
 
@@ -81,7 +84,7 @@ def export(
     names = _feature_names(estimator, table)
     program = _program(estimator, table, names)
     heads = heads_of(program, estimator, program.features(), outputs=_output_names(y))
-    heads = embedded(program, folded(program, heads))
+    heads = lowered(program, embedded(program, folded(program, heads)))
     preprocessing = document_keys(program, heads[0].inputs)
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -130,6 +133,8 @@ def dumps(document: Mapping[str, Any]) -> bytes:
 
 def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
     names = (None if table is None else names_in(table)) or known_names(estimator)
+    if names is None and text.reads_texts(estimator):
+        names = [TEXT]
     require_one_form(names or [])
     return names
 
@@ -137,7 +142,7 @@ def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
     """Its features, of which the training data say what they are made of."""
     if table is None:
-        n = getattr(estimator, "n_features_in_", 0)
+        n = 1 if text.reads_texts(estimator) else getattr(estimator, "n_features_in_", 0)
         return Program(names or _numbered(n), [None] * n)
     columns = [column(table, i) for i in range(table.shape[1])]
     called = names or _numbered(len(columns))
@@ -209,12 +214,22 @@ def made_rows(classifier: Classifier) -> list[list[Any]]:
     columns: list[list[Any]] = []
     for i, feature in enumerate(classifier.features):
         values = np.abs(rng.standard_normal(FEWEST_EXAMPLES).round(3)).tolist()
-        if i in known:
+        if feature.type == "free_text":
+            values = _known_texts(classifier.document.preprocessing, i)
+        elif i in known:
             values = [known[i][int(k)] for k in rng.integers(0, len(known[i]), FEWEST_EXAMPLES)]
         elif feature.type == "boolean":
             values = rng.integers(0, 2, FEWEST_EXAMPLES).astype(np.bool_).tolist()
         columns.append(values)
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _known_texts(preprocessing: Preprocessing | None, column: int) -> list[str]:
+    """Texts of a few words that the model knows."""
+    steps = [step for step, _ in preprocessing.steps] if preprocessing else []
+    texts = [step for step in steps if isinstance(step, Text) and step.columns == [column]]
+    words = [word for step in texts for word in step.words]
+    return [" ".join(words[i::FEWEST_EXAMPLES][:MOST_EXAMPLES]) for i in range(FEWEST_EXAMPLES)]
 
 
 def _known_values(preprocessing: Preprocessing | None) -> dict[int, list[Any]]:

@@ -135,7 +135,7 @@ def plain(type_: str, value: Any) -> float | bool | str:
     if isinstance(value, float) and type_ == "number":  # nearly all are
         return float(value)
     kind = kind_of(value)
-    if type_ == "text" and kind == TEXTS:
+    if type_ in ("text", "free_text") and kind == TEXTS:
         return str(value)
     if type_ == "boolean" and (kind == BOOLEANS or (kind == NUMBERS and value in (0, 1))):
         return bool(value)

@@ -19,16 +19,21 @@ from thimble.inference.features import Feature, normal
 from thimble.tables.answers import column_names
 from thimble_model.forests import receiver, spelling, trained_categories
 from thimble_model.forms import Column, absent, kind_of, plain, refusal
+from thimble_model.text import reads_texts
 from thimble_model.unsupported import Unsupported, class_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TEXT = "text"  # what the feature is called where only texts were given
 
 Table: TypeAlias = "pd.DataFrame | NDArray[Any] | sparse.csc_matrix"  # only the first needs pandas
 
 
 def as_table(estimator: Any, X: Any) -> Table:
     """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
+    if reads_texts(estimator):
+        return _texts(X)
     if sparse.issparse(X):
         return X.tocsc().astype(np.float64)
     names = known_names(estimator)
@@ -43,6 +48,16 @@ def as_table(estimator: Any, X: Any) -> Table:
 def _chosen(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
     texts = list(map(str, X.columns))
     return X.iloc[:, [texts.index(name) for name in called(estimator, texts) or ()]]
+
+
+def _texts(X: Any) -> Table:
+    """One column, of a sequence of texts, a Series, or a table with nothing else in it."""
+    if hasattr(X, "to_frame"):
+        return X.to_frame(X.name if isinstance(X.name, str) else TEXT).reset_index(drop=True)
+    if is_frame(X):
+        return X.reset_index(drop=True)
+    found = X if isinstance(X, np.ndarray) else _objects(list(X))
+    return found.reshape(-1, 1).astype(object)
 
 
 def is_frame(X: Any) -> TypeGuard[pd.DataFrame]:
@@ -170,6 +185,8 @@ def take(table: Table, rows: list[int] | NDArray[np.intp]) -> Table:
 
 def estimator_input(estimator: Any, table: Table) -> Any:
     """Rows as the estimator was fitted on them: it warns of names that it does not know."""
+    if reads_texts(estimator):
+        return column(table, 0)
     if not is_frame(table):
         matrix: Any = table
         return matrix.tocsr() if sparse.issparse(matrix) else matrix

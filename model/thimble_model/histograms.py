@@ -104,7 +104,7 @@ def _decimals(values: FloatArray) -> int | None:
 
 
 def _feature(feature: Feature, k: int, batch: Batch) -> Numbers | Categories | None:
-    if feature.type == "unused":
+    if feature.type in ("unused", "free_text"):
         return None
     return _numbers(batch.numbers[k]) if feature.numeric else _categories(batch.texts[k].tolist())
 

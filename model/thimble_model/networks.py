@@ -37,8 +37,9 @@ class Head(Meaning):
     def over(self, inputs: Sequence[int]) -> Head:
         """The same over these columns, which its own are among."""
         first = np.zeros((len(inputs), self.coefs[0].shape[1]))
+        places = {index: i for i, index in enumerate(inputs)}
         for row, index in zip(self.coefs[0], self.inputs, strict=True):
-            first[inputs.index(index)] += row
+            first[places[index]] += row
         return replace(self, inputs=tuple(inputs), coefs=(first, *self.coefs[1:]))
 
     def document_keys(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from thimble_model.unsupported import Unsupported
 
 Code = float | None  # None: the encoder refuses the value
+TEXTS = ("text", "free_text")  # the types of features that are not numbers
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Program:
         return column.index < len(self.types)
 
     def is_text(self, column: Column) -> bool:
-        return self.is_feature(column) and self.types[column.index] == "text"
+        return self.is_feature(column) and self.types[column.index] in TEXTS
 
     def settle(self, column: Column, type_: str) -> None:
         """A step has told what a feature is made of, unless the data did before."""
@@ -85,10 +86,18 @@ class Program:
         if i < len(self.types):
             self.read.add(i)
             self.types[i] = self.types[i] or type_
-            if (self.types[i] == "text") != (type_ == "text"):
+            if (self.types[i] in TEXTS) != (type_ in TEXTS):
                 raise Unsupported(
                     f"{self.describe(column)} is of {_plain(self.types[i])}, and read as {_plain(type_)}"
                 )
+
+    def read_text(self, column: Column) -> None:
+        """A step reads the words of a feature: it is free text, and never missing."""
+        self.settle(column, "free_text")
+        if not self.is_text(column) or column.replaced:
+            raise Unsupported(f"{self.describe(column)} is no text as it comes; a vectorizer reads that")
+        self.types[column.index] = "free_text"
+        self.forbidden.add(column.index)
 
     def settle_null(self, column: Column, null: Any) -> None:
         """A step has told what a missing value is to it: None, say."""
@@ -210,7 +219,7 @@ class Program:
 
 
 def _plain(type_: str | None) -> str:
-    return "text" if type_ == "text" else "numbers"
+    return "text" if type_ in TEXTS else "numbers"
 
 
 def is_null(value: Any) -> bool:
@@ -301,7 +310,7 @@ def document_keys(program: Program, outputs: Sequence[int]) -> dict[str, Any] | 
 def _step_keys(step: Step, places: dict[int, int]) -> dict[str, Any]:
     reads = [places[index] for index in step.reads]
     columns: dict[str, Any] = {"columns": reads}
-    if step.op == "encode":
+    if step.op in ("encode", "text"):
         columns = {"column": reads[0]}
     elif step.op == "product":
         columns = {"left": reads[: len(reads) // 2], "right": reads[len(reads) // 2 :]}

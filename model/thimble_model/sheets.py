@@ -50,7 +50,8 @@ NOTHING = _answering_nothing()
 
 def _model(features: Sequence[Feature]) -> Classifier:
     """What the formats take for a model; it is never asked for answers."""
-    schema = Schema(tuple(features), tuple(feature.name for feature in features), (), only_numbers=False)
+    names = tuple(feature.name for feature in features)
+    schema = Schema(tuple(features), names, (), only_numbers=False, only_a_text=False)
     return NOTHING._replace(document=NOTHING.document._replace(schema=schema))
 
 

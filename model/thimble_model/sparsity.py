@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
 from sklearn.impute import MissingIndicator
 from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
@@ -29,6 +30,8 @@ def makes_sparse(estimator: Any, given: bool) -> bool:
             return any(makes_sparse(step, given) for _, step in estimator.transformer_list if step != "drop")
         case ColumnTransformer():
             return getattr(estimator, "sparse_output_", False)  # absent where every column is dropped
+        case CountVectorizer() | HashingVectorizer() | TfidfTransformer():
+            return True
         case OneHotEncoder():
             return bool(estimator.sparse_output)
         case KBinsDiscretizer():

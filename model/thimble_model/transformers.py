@@ -16,6 +16,7 @@ import numpy as np
 from sklearn import feature_selection
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.impute._iterative import IterativeImputer
 from sklearn.pipeline import FeatureUnion
@@ -39,13 +40,14 @@ from sklearn.preprocessing import (
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from thimble_model import catalogue
+from thimble_model import catalogue, text
 from thimble_model.encoders import one_hot_encoder, ordinal_encoder, target_encoder
 from thimble_model.imputers import iterative_imputer, missing_indicator, simple_imputer
 from thimble_model.program import Column, Program
 from thimble_model.projections import PROJECTIONS
 from thimble_model.sparsity import makes_sparse
 from thimble_model.splines import spline_transformer
+from thimble_model.text_columns import are_terms
 from thimble_model.unsupported import Unsupported, class_name, names
 from thimble_model.wrappers import through
 
@@ -59,7 +61,7 @@ def transform(program: Program, estimator: Any, columns: Columns, place: tuple[s
         return [] if estimator == "drop" else columns
     made = _made(program, estimator, columns, place)
     sparse = makes_sparse(estimator, _are_sparse(columns))
-    return [replace(column, sparse=sparse) for column in made]
+    return [column if column.sparse == sparse else replace(column, sparse=sparse) for column in made]
 
 
 def _are_sparse(columns: Columns) -> bool:
@@ -82,6 +84,8 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
             program.refuse_missing(
                 [column for column in columns if not _takes_none(program, estimator, column)]
             )
+        if type(estimator) in text.OVER_TERMS and are_terms(program, columns):
+            return text.OVER_TERMS[type(estimator)](program, estimator, columns)
         return TRANSFORMERS[type(estimator)](program, estimator, columns)
     except NotFittedError:
         raise Unsupported(f"{located(estimator, place)} is not fitted") from None
@@ -356,7 +360,9 @@ TRANSFORMERS: dict[type, Transformer] = {
     SplineTransformer: spline_transformer,
     StandardScaler: standard_scaler,
     TargetEncoder: target_encoder,
+    TfidfTransformer: text.tfidf_transformer,
     **PROJECTIONS,
+    **text.VECTORIZERS,
     **dict.fromkeys(
         (
             feature_selection.GenericUnivariateSelect,

@@ -1,0 +1,209 @@
+"""Fitted vectorizers, and what may follow them, as steps over a text.
+
+A vectorizer's terms are columns as any others while a pipeline is written down; but they stand for numbers
+that are never laid out. `text_lowering` puts sums in their place.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.feature_extraction.text import (
+    CountVectorizer,
+    HashingVectorizer,
+    TfidfTransformer,
+    TfidfVectorizer,
+)
+from sklearn.pipeline import FeatureUnion
+from sklearn.preprocessing import Binarizer, Normalizer
+
+from thimble.errors import InvalidModel
+from thimble.inference.steps import text_patterns
+from thimble_model.program import Column, Program, Step
+from thimble_model.text_columns import Terms, are_terms
+from thimble_model.unsupported import Unsupported
+from thimble_model.wrappers import through
+
+FloatArray = NDArray[np.float64]
+Columns = list[Column]
+
+DTYPES = (
+    "int32",
+    "int64",
+    "float64",
+)  # in which counts are exact, and what follows is in double precision
+
+
+def count_vectorizer(program: Program, estimator: CountVectorizer, columns: Columns) -> Columns:
+    terms = sorted(estimator.vocabulary_, key=estimator.vocabulary_.__getitem__)
+    return _vectorized(program, estimator, columns, len(terms), terms=terms, binary=estimator.binary or None)
+
+
+def tfidf_vectorizer(program: Program, estimator: TfidfVectorizer, columns: Columns) -> Columns:
+    return tfidf_transformer(program, estimator._tfidf, count_vectorizer(program, estimator, columns))
+
+
+def hashing_vectorizer(program: Program, estimator: HashingVectorizer, columns: Columns) -> Columns:
+    hashing = {"n_features": int(estimator.n_features), "alternate_sign": bool(estimator.alternate_sign)}
+    return _vectorized(
+        program,
+        estimator,
+        columns,
+        int(estimator.n_features),
+        hashing=hashing,
+        binary=estimator.binary or None,
+        norm=estimator.norm,
+    )
+
+
+def _vectorized(program: Program, estimator: Any, columns: Columns, width: int, **keys: Any) -> Columns:
+    if len(columns) != 1:
+        raise Unsupported(f"it reads {len(columns)} columns; a vectorizer reads one text")
+    _require_plain(estimator)
+    program.read_text(columns[0])
+    return program.add("text", [columns[0].index], width=width, **_analyzer(estimator), **keys)
+
+
+def _require_plain(estimator: Any) -> None:
+    """Unsupported for what is code, or no double precision."""
+    for key in ("analyzer", "tokenizer", "preprocessor", "strip_accents"):
+        if callable(getattr(estimator, key)):
+            raise Unsupported(
+                f"its {key} is a function, which a document cannot hold; say the same with analyzer, "
+                "token_pattern, lowercase and strip_accents, or prepare the texts before the pipeline"
+            )
+    if estimator.input != "content":
+        raise Unsupported(f"input={estimator.input!r} reads files; a request has the texts themselves")
+    if np.dtype(estimator.dtype).name not in DTYPES:
+        raise Unsupported(f"it counts in {np.dtype(estimator.dtype).name}; fit it with dtype=np.float64")
+
+
+def _analyzer(estimator: Any) -> dict[str, Any]:
+    """The document's keys of how a text is cut."""
+    words = estimator.analyzer == "word"
+    return {
+        "analyzer": estimator.analyzer,
+        "lowercase": bool(estimator.lowercase),
+        "strip_accents": estimator.strip_accents,
+        "token_pattern": _token_pattern(estimator) if words else None,
+        "ngram_range": [int(n) for n in estimator.ngram_range],
+        "stop_words": (sorted(estimator.get_stop_words() or ()) or None) if words else None,
+        "unicode_version": unicodedata.unidata_version,
+    }
+
+
+def _token_pattern(estimator: Any) -> str:
+    pattern = estimator.token_pattern
+    pattern = pattern if isinstance(pattern, str) else pattern.pattern
+    try:
+        text_patterns.compiled(pattern, "its token_pattern")
+    except InvalidModel as error:
+        raise Unsupported(f"{error}; fit it with another") from None
+    return str(pattern)
+
+
+def _of_one_text(program: Program, columns: Columns) -> tuple[Step, list[int], FloatArray]:
+    """The step of a text, and the ids and factors of its terms; Unsupported for columns of other kinds."""
+    terms = Terms(program.steps)
+    found = [term for column in columns if (term := terms.of(column.index))]
+    ids = [term.id for term in found]
+    if len(found) < len(columns) or any(term.step is not found[0].step for term in found):
+        raise Unsupported("it reads the terms of one text together with other columns; give each its own")
+    if any(term.offset for term in found) or len(set(ids)) < len(ids):
+        raise Unsupported("it reads terms that were moved, or some of them twice; scale them without a mean")
+    return found[0].step, ids, np.array([term.factor for term in found])
+
+
+def tfidf_transformer(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:
+    if not are_terms(program, columns):
+        return _of_numbers(program, estimator, columns)
+    step, ids, factors = _of_one_text(program, columns)
+    if estimator.sublinear_tf and not (_is_counted(step) and np.all(factors == 1.0)):
+        raise Unsupported(
+            "sublinear_tf is supported over the counts of a text alone, not over what is made of them"
+        )
+    if estimator.use_idf:
+        factors = factors * estimator.idf_
+    sublinear = {"sublinear_tf": True} if estimator.sublinear_tf else {}
+    return _derived(program, step, ids, factors, estimator.norm, **sublinear)
+
+
+def _of_numbers(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:
+    """Counts that come as numbers."""
+    if estimator.sublinear_tf:
+        raise Unsupported("sublinear_tf is supported over the counts of a text alone, not over numbers")
+    if estimator.use_idf:
+        columns = program.add("scale", program.numbers(columns), foldable=True, multiply=estimator.idf_)
+    if estimator.norm is None:
+        return columns
+    return program.add("normalize", program.numbers(columns), width=len(columns), norm=estimator.norm)
+
+
+def _is_counted(step: Step) -> bool:
+    return not step.keys.keys() & {"sublinear_tf", "idf", "norm", "above"}
+
+
+def normalizer(program: Program, estimator: Normalizer, columns: Columns) -> Columns:
+    return _derived(program, *_of_one_text(program, columns), estimator.norm)
+
+
+def binarizer(program: Program, estimator: Binarizer, columns: Columns) -> Columns:
+    step, ids, factors = _of_one_text(program, columns)
+    if "norm" in step.keys and not np.all(factors == 1.0):
+        raise Unsupported("it reads terms that were scaled after their norm; binarize them before")
+    return _derived(program, step, ids, factors, step.keys.get("norm"), above=float(estimator.threshold))
+
+
+def _derived(
+    program: Program, step: Step, ids: list[int], factors: FloatArray, norm: str | None, **more: Any
+) -> Columns:
+    """Columns of the same text, its terms weighed and then normalized. A norm before this one cancels out: it
+    divides all terms of a row by one number."""
+    if "above" in step.keys:
+        raise Unsupported("it reads terms after they were binarized; binarize them last")
+    if norm is None and "norm" in step.keys:  # they only grow, each by its own factor
+        return program.add("scale", [step.writes[i] for i in ids], foldable=True, multiply=factors)
+    width = len(step.writes)
+    idf = np.zeros(width)
+    idf[ids] = factors
+    if "idf" in step.keys:
+        idf *= step.keys["idf"]
+    keys = {key: value for key, value in step.keys.items() if key not in ("idf", "norm")}
+    plain = len(ids) == width and np.all(idf == 1.0)
+    keys |= more | ({} if plain else {"idf": idf}) | ({} if norm is None else {"norm": norm})
+    made = program.add("text", step.reads, width=width, **keys)
+    return [made[i] for i in ids]
+
+
+def reads_texts(estimator: Any) -> bool:
+    """Whether an estimator takes texts themselves, one a row, and no rows of columns."""
+    if found := through(estimator):
+        steps = [step for _, step in found.steps if step not in (None, "passthrough")]
+        return reads_texts((*steps, found.last)[0])
+    match estimator:
+        case CountVectorizer() | HashingVectorizer():
+            return True
+        case FeatureUnion():
+            return any(reads_texts(step) for _, step in estimator.transformer_list)
+        case CalibratedClassifierCV():
+            members = getattr(estimator, "calibrated_classifiers_", ())
+            return any(reads_texts(one.estimator) for one in members)
+    inner = getattr(estimator, "estimator", None)
+    return inner is not None and reads_texts(inner)
+
+
+VECTORIZERS: dict[type, Callable[[Program, Any, Columns], Columns]] = {
+    CountVectorizer: count_vectorizer,
+    HashingVectorizer: hashing_vectorizer,
+    TfidfVectorizer: tfidf_vectorizer,
+}
+OVER_TERMS: dict[type, Callable[[Program, Any, Columns], Columns]] = {
+    Binarizer: binarizer,
+    Normalizer: normalizer,
+    TfidfTransformer: tfidf_transformer,
+}
