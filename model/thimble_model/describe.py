@@ -25,6 +25,7 @@ from thimble.inference.steps.categories import Embed, Encode, OneHot
 from thimble.inference.steps.columns import Step, listed
 from thimble.inference.steps.curves import Bins, Interpolate, Power, Quantiles
 from thimble.inference.steps.splines import Spline
+from thimble.inference.steps.text import Text
 from thimble.inference.steps.trees import Forest
 
 MOST_NAMES = 4
@@ -155,6 +156,14 @@ def _forest(step: Forest) -> str:
     return f"the sums of {step.card['trees']} trees"
 
 
+def _text(step: Text) -> str:
+    analyzer, n = step.analyzer, step.vocabulary.listed
+    kinds = {"word": "words", "char": "characters", "char_wb": "characters within words"}
+    sizes = sorted({analyzer.shortest, analyzer.longest})
+    runs = "" if sizes == [1] else f" in runs of {' to '.join(map(str, sizes))}"
+    return f"the weights of {n:,} terms ({kinds[analyzer.kind]}{runs}), {step.width} sums"
+
+
 def _require(step: Require) -> str:
     return "rows without a number here rejected"
 
@@ -178,4 +187,5 @@ WORDS: Mapping[type[Step], Callable[[Any], str]] = {
     Function: _function,
     Require: _require,
     Forest: _forest,
+    Text: _text,
 }

@@ -56,7 +56,9 @@ def _texts(X: Any) -> Table:
         return X.to_frame(X.name if isinstance(X.name, str) else TEXT).reset_index(drop=True)
     if is_frame(X):
         return X.reset_index(drop=True)
-    found = X if isinstance(X, np.ndarray) else _objects(list(X))
+    found = (
+        X if isinstance(X, np.ndarray) else _objects([row[0] if isinstance(row, list) else row for row in X])
+    )
     return found.reshape(-1, 1).astype(object)
 
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     Rows = pd.DataFrame | Sequence[dict[str, Any]] | Sequence[Sequence[Any]] | NDArray[Any]
 
 PLACE = "rows[{}]"
-WANTED = "predict takes a DataFrame, a list of rows (dicts or lists), or an array of two dimensions"
+WANTED = (
+    "predict takes a DataFrame, a list of rows (dicts or lists), or an array of two dimensions, "
+    "and of a model that takes one text a list of texts"
+)
 
 
 class Model:
@@ -83,12 +86,23 @@ def _instances(model: Classifier, X: Any) -> list[Any]:
     """Rows as a request has them."""
     if is_frame(X):
         return _of_frame(model, X)
+    if model.schema.only_a_text and (texts := _texts(X)) is not None:
+        return texts
     if isinstance(X, np.ndarray) and X.ndim == 2:
         columns = [_plain(column, f"[{i}]") for i, column in enumerate(X.T)]
         return [list(row) for row in zip(*columns, strict=True)]
     if isinstance(X, list | tuple) and all(isinstance(row, dict | list | tuple | np.ndarray) for row in X):
         return [_of_row(row, PLACE.format(i)) for i, row in enumerate(X)]
     raise InvalidInput(f"{WANTED}; this is {_described(X)}")
+
+
+def _texts(X: Any) -> list[Any] | None:
+    """The texts of a list, an array or a Series of them."""
+    if isinstance(X, list | tuple) and all(isinstance(row, str) for row in X):
+        return list(X)
+    if getattr(X, "ndim", 0) == 1 and hasattr(X, "dtype"):
+        return [[value] for value in _plain(X, "")]
+    return None
 
 
 def _described(X: Any) -> str:

@@ -128,9 +128,17 @@ def tfidf_transformer(program: Program, estimator: TfidfTransformer, columns: Co
             "sublinear_tf is supported over the counts of a text alone, not over what is made of them"
         )
     if estimator.use_idf:
-        factors = factors * estimator.idf_
+        factors = factors * _finite(estimator.idf_)
     sublinear = {"sublinear_tf": True} if estimator.sublinear_tf else {}
     return _derived(program, step, ids, factors, estimator.norm, **sublinear)
+
+
+def _finite(idf: FloatArray) -> FloatArray:
+    if not np.isfinite(idf).all():
+        raise Unsupported(
+            "some terms are in no training text, and without smooth_idf they weigh infinitely much"
+        )
+    return idf
 
 
 def _of_numbers(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:

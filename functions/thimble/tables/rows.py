@@ -81,6 +81,24 @@ class Rows(NamedTuple):
         return f"{self.path.format(row)}{field}"
 
 
+class RowOrRows(NamedTuple):
+    """A list that is one row; of a model that takes one text, as many rows."""
+
+    values: list[Any]
+    path: str
+
+    def batch(self, schema: Schema, max_rows: int) -> Batch:
+        return self._rows(schema).batch(schema, max_rows)
+
+    def place(self, row: int, field: str = "") -> str:
+        return f"{self.path}[{row}]{field}" if row else f"{self.path}{field}"
+
+    def _rows(self, schema: Schema) -> Rows:
+        if schema.only_a_text:
+            return Rows(self.values, f"{self.path}[{{}}]")
+        return Rows([self.values], self.path)
+
+
 def columnar(columns: dict[str, Any], path: str) -> Rows:
     """Make rows of lists by feature name, all of one length."""
     for name, column in columns.items():
@@ -114,6 +132,8 @@ def unwrapped(row: Any) -> Any:
 
 def batch(schema: Schema, instances: Sequence[Any]) -> Batch:
     """Read a row from each instance. A fault's field is the place within the row: .name or [position]."""
+    if schema.only_a_text:
+        instances = [[row] if isinstance(row, str) else row for row in instances]
     lists = _lists(schema, instances)
     if lists is None:
         return _one_by_one(schema, instances)

@@ -11,7 +11,7 @@ from thimble import __version__, spelling
 from thimble.errors import MalformedBody
 from thimble.tables.answers import identity
 from thimble.tables.cells import json_kind
-from thimble.tables.rows import Rows, Table, columnar, unwrapped
+from thimble.tables.rows import RowOrRows, Rows, Table, columnar, unwrapped
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
@@ -75,10 +75,10 @@ def _meant(value: dict[str, Any]) -> str:
     return next(filter(None, (spelling.hint(name, KEYS) for name in value)), "")
 
 
-def _rows(value: list[Any], path: str) -> Rows:
+def _rows(value: list[Any], path: str) -> Table:
     """Rows, or one row."""
     if value and not isinstance(value[0], list | dict):
-        return Rows([value], path)
+        return RowOrRows(value, path)
     return Rows(value, f"{path}[{{}}]")
 
 

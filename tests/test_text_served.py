@@ -1,0 +1,295 @@
+"""A text is read the same at every door: quoted newlines and all, never missing, with the same bits."""
+
+import csv
+import io
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from tests.door import IRIS, post, refusal, served, told
+from tests.test_workflow import Bench
+from tests.text_corpora import WORDS, labels, texts
+from thimble.web.app import Response
+from thimble_model import export, load
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+MISSING_IN_CATEGORIES = ["NA", "", "null", "None", "NaN", "n/a", " "]
+NOTES = [
+    *MISSING_IN_CATEGORIES,
+    *(text for script in WORDS for text in texts(script, 9)),
+    'a "quoted" text, with commas\nand lines\r\nof its own',
+    "tabs\tand \\n backslashes \\",
+    '"',
+    "ends with a newline\n",
+    '{"note": "json"}',
+]
+LABELS = [f"label {k}" for k in range(3)]
+WORDY = [f"{note} NA" if len(note) % 3 else note for note in NOTES]
+Y = labels(NOTES)
+TABLE = pd.DataFrame(
+    {
+        "note": NOTES,
+        "title": WORDY,
+        "mass": [float(len(note)) for note in NOTES],
+        "kind": [random.Random(note).choice("ab") for note in NOTES],
+    }
+)
+ONE = make_pipeline(TfidfVectorizer(token_pattern=r"(?u)\b\w+\b"), LogisticRegression()).fit(NOTES, Y)
+SEVERAL = make_pipeline(
+    make_column_transformer(
+        (CountVectorizer(analyzer="char", ngram_range=(1, 2)), "note"),
+        (HashingVectorizer(n_features=200), "title"),
+        (StandardScaler(), ["mass"]),
+        (OneHotEncoder(), ["kind"]),
+    ),
+    LogisticRegression(max_iter=5000),
+).fit(TABLE, Y)
+DOCUMENTS: dict[str, bytes] = {
+    "one text": export(ONE, pd.Series(NOTES, name="note"), Y, name="notes"),
+    "texts beside numbers": export(SEVERAL, TABLE, Y, name="notes"),
+}
+COLUMNS = {"one text": ["note"], "texts beside numbers": list(TABLE.columns)}
+Answers = list[tuple[str, list[float]]]
+
+
+@pytest.fixture(params=DOCUMENTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def rows(kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = TABLE[COLUMNS[kind]].to_dict("records")
+    return found
+
+
+def answered(response: Response) -> Answers:
+    predictions = told(response)["predictions"]
+    return [(row["label"], [row["probabilities"][name] for name in LABELS]) for row in predictions]
+
+
+def classified(kind: str, instances: Any) -> Answers:
+    return answered(post("/classify", {"instances": instances}, served(DOCUMENTS[kind])))
+
+
+def test_the_answers_are_the_trainers_and_one_by_one_the_same_bits(kind: str) -> None:
+    together = classified(kind, rows(kind))
+    estimator, X = (ONE, NOTES) if kind == "one text" else (SEVERAL, TABLE)
+    numbers = np.array([numbers for _, numbers in together])
+    np.testing.assert_allclose(numbers, estimator.predict_proba(X), rtol=0, atol=1e-12)
+    assert [label for label, _ in together] == estimator.predict(X).tolist()
+    for i in range(0, len(NOTES), 7):
+        assert classified(kind, [rows(kind)[i]]) == together[i : i + 1]
+
+
+def lists(kind: str) -> list[list[Any]]:
+    return [list(row.values()) for row in rows(kind)]
+
+
+def by_lines(kind: str) -> bytes:
+    return b"\n".join(map(orjson.dumps, rows(kind)))
+
+
+def as_csv(kind: str) -> bytes:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS[kind], quoting=csv.QUOTE_NONNUMERIC)
+    writer.writeheader()
+    writer.writerows(rows(kind))
+    return file.getvalue().encode()
+
+
+def of_lines(response: Response) -> Answers:
+    found = [orjson.loads(line) for line in response.body.splitlines()]
+    return [(row["label"], [row["probabilities"][name] for name in LABELS]) for row in found]
+
+
+def of_csv(response: Response) -> Answers:
+    found = list(csv.reader(io.StringIO(response.body.decode())))
+    return [(row[0], list(map(float, row[2:]))) for row in found if row[0] != "label"]
+
+
+def of_tensors(response: Response) -> Answers:
+    labels, likely = told(response)["outputs"]
+    return list(zip(labels["data"], np.reshape(likely["data"], likely["shape"]).tolist(), strict=True))
+
+
+def tensors(kind: str) -> dict[str, Any]:
+    return {
+        "inputs": [
+            {
+                "name": name,
+                "datatype": "FP64" if name == "mass" else "BYTES",
+                "shape": [len(TABLE), 1],
+                "data": TABLE[name].tolist(),
+            }
+            for name in COLUMNS[kind]
+        ]
+    }
+
+
+DOORS: dict[str, Callable[[str, Any], Answers]] = {
+    "lists": lambda kind, app: answered(post("/classify", {"instances": lists(kind)}, app)),
+    "CSV": lambda kind, app: of_csv(post("/classify", as_csv(kind), app, content_type="text/csv")),
+    "JSON Lines": lambda kind, app: of_lines(
+        post("/classify", by_lines(kind), app, content_type="application/jsonlines")
+    ),
+    "V1": lambda kind, app: answered(post("/v1/models/default:predict", {"instances": rows(kind)}, app)),
+    "V2": lambda kind, app: of_tensors(post("/v2/models/default/infer", tensors(kind), app)),
+    "SageMaker's CSV": lambda kind, app: of_csv(
+        post("/invocations", as_csv(kind), app, content_type="text/csv; header=present")
+    ),
+    "SageMaker's JSON Lines": lambda kind, app: of_lines(
+        post("/invocations", by_lines(kind), app, content_type="application/jsonlines")
+    ),
+    "SageMaker's rows": lambda kind, app: answered(post("/invocations", lists(kind), app)),
+    "MLflow's records": lambda kind, app: answered(
+        post("/invocations", {"dataframe_records": rows(kind)}, app)
+    ),
+    "MLflow's split": lambda kind, app: answered(
+        post("/invocations", {"dataframe_split": {"columns": COLUMNS[kind], "data": lists(kind)}}, app)
+    ),
+    "MLflow's columns": lambda kind, app: answered(
+        post("/invocations", {"inputs": {name: TABLE[name].tolist() for name in COLUMNS[kind]}}, app)
+    ),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_gives_the_same_bits(kind: str, door: str) -> None:
+    assert DOORS[door](kind, served(DOCUMENTS[kind])) == classified(kind, rows(kind))
+
+
+BARE: dict[str, Callable[[Any], Answers]] = {
+    "instances": lambda app: answered(post("/classify", {"instances": NOTES}, app)),
+    "V1": lambda app: answered(post("/v1/models/default:predict", {"instances": NOTES}, app)),
+    "V1's inputs": lambda app: answered(post("/v1/models/default:predict", {"instances": NOTES}, app)),
+    "lines": lambda app: of_lines(
+        post("/classify", b"\n".join(map(orjson.dumps, NOTES)), app, content_type="application/jsonlines")
+    ),
+    "SageMaker's instances": lambda app: answered(post("/invocations", {"instances": NOTES}, app)),
+    "SageMaker's list": lambda app: answered(post("/invocations", NOTES, app)),
+    "MLflow's inputs": lambda app: answered(post("/invocations", {"inputs": NOTES}, app)),
+}
+
+
+@pytest.mark.parametrize("door", BARE)
+def test_texts_alone_are_rows_of_a_model_that_takes_one_text(door: str) -> None:
+    assert BARE[door](served(DOCUMENTS["one text"])) == classified("one text", rows("one text"))
+
+
+def test_one_text_alone_is_a_row() -> None:
+    app = served(DOCUMENTS["one text"])
+    for text in ("", "NA", "good"):
+        one = answered(post("/classify", {"instance": text}, app))
+        assert one == answered(post("/classify", {"instances": [{"note": text}]}, app))
+
+
+def test_texts_alone_are_no_rows_of_another_model() -> None:
+    several = served(DOCUMENTS["texts beside numbers"])
+    wanted = "instances[0] is a string; a row is a list of values or an object"
+    assert refusal(post("/classify", {"instances": ["good"]}, several), 422) == wanted
+    wanted = "instances[0] is a string; a row is a list of numbers or an object"
+    assert refusal(post("/classify", {"instances": ["good"]}, served(IRIS)), 422) == wanted
+
+
+@pytest.mark.parametrize(
+    ("instance", "sentence"),
+    [
+        ({"note": None}, "instances[1].note is null, not a string"),
+        ({"note": 5}, "instances[1].note is a number, not a string"),
+        ([["good"]], "instances[1][0] is a list, not a string"),
+        ([], "instances[1] has 0 values; the model takes 1"),
+        (None, "instances[1] is null; a row is a list of values or an object"),
+        ({"text": "good"}, "instances[1].note is missing"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_its_place(instance: Any, sentence: str) -> None:
+    app = served(DOCUMENTS["one text"])
+    assert refusal(post("/classify", {"instances": ["good", instance]}, app), 422) == sentence
+
+
+def as_parquet(kind: str) -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(rows(kind)).write_parquet(file, row_group_size=20)
+    return file.getvalue()
+
+
+def read_csv(data: bytes) -> list[dict[str, Any]]:
+    return list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+
+
+FILES: dict[str, tuple[Callable[[str], bytes], Callable[[bytes], list[dict[str, Any]]]]] = {
+    "notes.csv": (as_csv, read_csv),
+    "notes.jsonl": (by_lines, lambda data: [orjson.loads(line) for line in data.splitlines()]),
+    "notes.parquet": (as_parquet, lambda data: pl.read_parquet(data).to_dicts()),
+}
+
+
+@pytest.mark.parametrize("key", FILES)
+def test_a_file_whole_and_in_ranges_has_the_same_bits_and_its_texts_as_they_were(kind: str, key: str) -> None:
+    write, read = FILES[key]
+    bench = Bench(700, DOCUMENTS[kind])
+    bench.check(write(kind), key)  # whole and in ranges, the same bytes
+    assert bench.calls > 2
+    found = read(bench.outcome(key)[0] or b"")
+    answers = [(row["label"], [float(row[f"p_{name}"]) for name in LABELS]) for row in found]
+    assert answers == classified(kind, rows(kind))
+    assert [row["note"] for row in found] == NOTES
+
+
+def test_an_empty_cell_is_an_empty_text_and_a_blank_line_none() -> None:
+    bench = Bench(10**6, DOCUMENTS["texts beside numbers"])
+    data = b"note,title,mass,kind\n,,1,a\nNA,null,2,b\n\ngood,,3,a\n"
+    bench.check(data, "notes.csv")
+    found = read_csv(bench.outcome("notes.csv")[0] or b"")
+    instances = [
+        {"note": row["note"], "title": row["title"], "mass": float(row["mass"]), "kind": row["kind"]}
+        for row in found
+    ]
+    assert [row["note"] for row in instances] == ["", "NA", "good"]
+    answers = [(row["label"], [float(row[f"p_{name}"]) for name in LABELS]) for row in found]
+    assert answers == classified("texts beside numbers", instances)
+
+
+def test_no_text_in_a_file_is_a_rejection_with_its_line() -> None:
+    bench = Bench(10**6, DOCUMENTS["one text"])
+    bench.check(b'{"note": "good"}\n{"note": null}\n{"note": 3}\n{}\n', "notes.jsonl")
+    rejected = [json.loads(line) for line in (bench.outcome("notes.jsonl")[1] or b"").splitlines()]
+    assert [(one["line"], one["reason"]) for one in rejected] == [
+        (2, "note is null, not a string"),
+        (3, "note is a number, not a string"),
+        (4, "note is missing"),
+    ]
+
+
+def test_a_document_in_a_notebook_takes_texts_too() -> None:
+    model = load(DOCUMENTS["one text"])
+    wanted = [label for label, _ in classified("one text", rows("one text"))]
+    for X in (NOTES, tuple(NOTES), pd.Series(NOTES), np.array(NOTES), np.array(NOTES, object), TABLE):
+        assert model.predict(X)["label"].tolist() == wanted
+    assert model.predict([{"note": note} for note in NOTES])["label"].tolist() == wanted
+
+
+def test_a_text_that_was_given_no_name_is_called_text() -> None:
+    document = json.loads(export(ONE, NOTES, Y))
+    assert document["feature_names_in"] == ["text"]
+    assert json.loads(export(ONE))["feature_names_in"] == ["text"]
+
+
+def test_the_metadata_of_v2_says_that_texts_are_bytes() -> None:
+    from tests.door import get
+
+    inputs = told(get("/v2/models/default", served(DOCUMENTS["texts beside numbers"])))["inputs"]
+    assert [one["datatype"] for one in inputs] == ["BYTES", "BYTES", "FP64", "BYTES"]
