@@ -71,8 +71,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def rows(kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = TABLE[COLUMNS[kind]].to_dict("records")
-    return found
+    return [dict(zip(COLUMNS[kind], row, strict=True)) for row in TABLE[COLUMNS[kind]].to_numpy().tolist()]
 
 
 def answered(response: Response) -> Answers:
@@ -277,7 +276,8 @@ def test_no_text_in_a_file_is_a_rejection_with_its_line() -> None:
 def test_a_document_in_a_notebook_takes_texts_too() -> None:
     model = load(DOCUMENTS["one text"])
     wanted = [label for label, _ in classified("one text", rows("one text"))]
-    for X in (NOTES, tuple(NOTES), pd.Series(NOTES), np.array(NOTES), np.array(NOTES, object), TABLE):
+    several: list[Any] = [NOTES, tuple(NOTES), pd.Series(NOTES), np.array(NOTES, object), TABLE]
+    for X in several:
         assert model.predict(X)["label"].tolist() == wanted
     assert model.predict([{"note": note} for note in NOTES])["label"].tolist() == wanted
 

@@ -22,7 +22,7 @@ WORDS: dict[str, str] = {
     "hindi": "नमस्ते अच्छा बुरा नहीं कि क़ लड़का १२ हिन्दी",
     "thai": "สวัสดี ดี ไม่ดี มาก ภาษาไทย น้ำ",
     "emoji": "😀 😡 👍 👍🏽 👨‍👩‍👧 🇩🇪 ok ❤️ ❤ :-) 1️⃣ good😀bad 🙂",
-    "marks": "mark e\u0301 é a\u0323\u0307 ạ\u0307 n\u0303 o\u0308 A\u030a \u00c5 Z\u0351\u036ba\u030d \u0301",
+    "marks": "mark e\u0301 é a\u0323\u0307 ạ\u0307 n\u0303 A\u030a \u00c5 Z\u0351\u036ba\u030d \u0301",
     "punctuation": '"quoted" a,b ; \t -- ... (x) [y] {z} \\ / @me #tag 50% $5 a_b __ *',
     "code": "def f(x): return x+1 if a==b else None <br/> http://a.b/c?d=e&f camelCase snake_case 0x1F",
     "spaces": "many blanks a\u00a0b \u2003 \u200b c\u200bd \u3000 e\u2028f \x1f g\x85h \ufeff",

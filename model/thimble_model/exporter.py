@@ -36,6 +36,7 @@ from thimble_model.frames import (
     require_free_names,
     require_one_form,
     take,
+    with_short_texts,
 )
 from thimble_model.networks import AnyHead, embedded, folded
 from thimble_model.parity import all_numbers, expected, require_parity
@@ -173,6 +174,7 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
     chosen += [int(missing.argmax())] if missing.any() else []
     others = [i for i in range(min(table.shape[0], FEWEST_EXAMPLES)) if i not in chosen]
     rows = take(table, sorted({*chosen, *others[: max(0, FEWEST_EXAMPLES - len(chosen))]}))
+    rows = with_short_texts(classifier.features, rows)
     numbers = all_numbers(expected(classifier, estimator, rows))
     answered = np.isfinite(numbers).all(axis=1)
     rows, numbers = take(rows, np.flatnonzero(answered)), numbers[answered]

@@ -25,6 +25,7 @@ from thimble_model.unsupported import Unsupported, class_name
 if TYPE_CHECKING:
     import pandas as pd
 
+LONGEST_EXAMPLE = 500  # characters of a free text
 TEXT = "text"  # what the feature is called where only texts were given
 
 Table: TypeAlias = "pd.DataFrame | NDArray[Any] | sparse.csc_matrix"  # only the first needs pandas
@@ -183,6 +184,19 @@ def label(table: Table, i: int) -> Any:
 
 def take(table: Table, rows: list[int] | NDArray[np.intp]) -> Table:
     return table.iloc[rows] if is_frame(table) else table[rows]
+
+
+def with_short_texts(features: Sequence[Feature], table: Table) -> Table:
+    """The rows with the beginnings of their free texts: an example may be short."""
+    for i, feature in enumerate(features):
+        if feature.type == "free_text":
+            texts = [text[:LONGEST_EXAMPLE] for text in column(table, i).tolist()]
+            if is_frame(table):
+                table = table.assign(**{table.columns[i]: texts})
+            else:
+                table = table.copy()
+                table[:, i] = texts
+    return table
 
 
 def estimator_input(estimator: Any, table: Table) -> Any:

@@ -96,7 +96,7 @@ def expected(
             (_labels(member.predict(X)), _numbers(member, X, head))
             for head, (member, X) in zip(classifier.heads, _members(estimator, rows), strict=True)
         ]
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:  # the first of None among texts
         reason = _gap(classifier, table) or f"the estimator refuses the rows: {first_line(error)}"
         raise InvalidInput(reason) from None
 

@@ -77,8 +77,10 @@ def _meant(value: dict[str, Any]) -> str:
 
 def _rows(value: list[Any], path: str) -> Table:
     """Rows, or one row."""
-    if value and not isinstance(value[0], list | dict):
+    if value and isinstance(value[0], str):
         return RowOrRows(value, path)
+    if value and not isinstance(value[0], list | dict):
+        return Rows([value], path)
     return Rows(value, f"{path}[{{}}]")
 
 
