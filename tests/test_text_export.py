@@ -298,7 +298,7 @@ ROWS: list[tuple[Any, str]] = [
     ("one text", "X is one text, or a path; pass a list of texts"),
     (TABLE[["title", "body"]], "X has 2 columns, and the estimator reads one text a row: pass that column"),
     ([], "X has no rows: pass those that the estimator was fitted on"),
-    (["a", None], "column text is missing in row 2, and the estimator takes no missing values there"),
+    (["a", None], "column 0 is missing in row 2, and the estimator takes no missing values there"),
 ]
 
 
