@@ -67,6 +67,12 @@ PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocess
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
 	cd tests/clients && $(CURDIR)/$(CLIENTS)/bin/python -m pytest -c pytest.ini -p no:cacheprovider $(ARGS)
 
+# Chromium is Debian's; CHROMIUM=/a/path names another.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+test-page: .venv/dev  ## the page at / in headless Chromium, used as a person would; installs it by apt-get where there is none
+	@test -n "$(CHROMIUM)" || { echo "Installing chromium (a minute, once)"; apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+	$(BIN)/pytest $(ARGS) tests/page/test_*.py
+
 NODE := .venv/node
 $(NODE)/done: tests/policies/package.json
 	@command -v npm >/dev/null || { echo "make test-policies needs Node.js 20 or newer with npm on the PATH"; exit 1; }
@@ -165,4 +171,4 @@ lock:  ## pin the newest versions of everything but the functions' own list
 	$(BIN)/uv pip compile --quiet --upgrade --python-version 3.13 --no-header \
 	  tests/rehearsal/requirements.in -o tests/rehearsal/requirements.txt
 
-.PHONY: help run ports test test-wide test-sklearn-older test-clients test-policies rehearse check check-security fuzz build package deploy bench oracle clean dist lock
+.PHONY: help run ports test test-wide test-sklearn-older test-clients test-page test-policies rehearse check check-security fuzz build package deploy bench oracle clean dist lock

@@ -60,6 +60,7 @@ LAYERS = (
             *("assemble", "tasks", "execution"),
         )
     ),
+<<<<<<< HEAD
     *(
         "web.app",
         "web.service",
@@ -71,6 +72,10 @@ LAYERS = (
         "web.open_inference",
     ),
     *("web.invocations", "web.gateway"),
+=======
+    *("web.app", "web.service", "web.routes", "web.native", "web.v1", "web.pages"),
+    *("web.open_inference", "web.invocations", "web.gateway"),
+>>>>>>> 8512823 (Serve a page for people at /)
 )
 PURE = LAYERS[: LAYERS.index("settings")]
 LIBRARIES_OF_THE_CORE = {
@@ -87,7 +92,7 @@ HEAVY = {
     *("base64", "csv", "decimal", "glob", "ipaddress", "pathlib", "queue", "tempfile", "urllib"),
 }
 SPOKEN_LATER = {
-    *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1")),
+    *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(
         "thimble.inference.preprocessing",
         "thimble.inference.steps",

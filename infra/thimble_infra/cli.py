@@ -200,7 +200,7 @@ def serve(
 ) -> None:
     """Serve one model document by HTTP, on loopback.
 
-    It answers every protocol of the deployed API; /docs is a page to try it. With --reload a document that is
+    It answers every protocol of the deployed API; / is a page to try it. With --reload a document that is
     refused is said, and the model before keeps answering. Ctrl-C ends it.
 
     \b

@@ -203,6 +203,8 @@ def banner(
 Thimble serves {classifier.name or "a model"} ({classifier.digest[:12]}): {classifier.n_features} features, \
 {len(classifier.heads[0].classes)} classes
 
+  In a page: {api_url}/
+
   Ask it:
     {_curl(api_url, rows[:2], folder)}
 

@@ -111,8 +111,8 @@ def banner(model: "Classifier", address: str) -> str:
     return f"""
 Thimble serves {_title(model)}: {model.n_features} features, {len(model.heads[0].classes)} classes
 
+  In a page:  {address}/
   Ask it:     curl -s {address}/classify -d {shlex.quote(shown)}
-  In a page:  {address}/docs
   Ctrl-C ends it.
 
 ready {address}"""

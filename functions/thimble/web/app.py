@@ -199,7 +199,8 @@ def _packed(response: Response, accepted: str) -> Response:
     coding = codings.accepted(accepted)
     if not coding:
         return response
-    headers = {**response.headers, "content-encoding": coding, "vary": "accept-encoding"}
+    vary = ", ".join(filter(None, (response.headers.get("vary"), "accept-encoding")))
+    headers = {**response.headers, "content-encoding": coding, "vary": vary}
     return response._replace(body=codings.packed(response.body, coding), headers=headers)
 
 

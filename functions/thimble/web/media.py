@@ -25,6 +25,7 @@ CSV = "text/csv"
 LINES = "application/jsonlines"
 NPY = "application/x-npy"
 BINARY = "application/octet-stream"
+HTML = "text/html"
 
 NAMES = {  # what they are called by those who send them
     "text/json": JSON,
@@ -44,6 +45,7 @@ PARAMETERS = {  # that each type knows
     LINES: ("charset",),
     NPY: (),
     BINARY: (),
+    HTML: ("charset",),
 }
 MODULES = {CSV: "csv", LINES: "jsonlines", NPY: "npy"}
 CHARSETS = ("utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16")

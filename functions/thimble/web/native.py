@@ -1,8 +1,4 @@
-"""Thimble's own: classify, health, the model's card; the OpenAPI document, and a page to read and try it.
-
-The last two are files beside this module, read when they are asked for. The page needs nothing from another
-host.
-"""
+"""Thimble's own: classify, health, the model's card, and the OpenAPI document, a file beside this module."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Classified, Service
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES)
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'"
 
 
 def classify(service: Service, request: Request) -> Response:
@@ -78,13 +73,13 @@ def model(service: Service, request: Request) -> Response:
     from thimble.tables.card import card  # a page asks for it, a plain request does not
 
     classifier, serving = _asked(service, request)
-    return _kept(request, json_response(200, {**card(classifier), "serving": serving}))
+    return kept(request, json_response(200, {**card(classifier), "serving": serving}))
 
 
 def history(service: Service, request: Request) -> Response:
     from thimble.tables import card
 
-    return _kept(request, json_response(200, card.history(_asked(service, request)[0])))
+    return kept(request, json_response(200, card.history(_asked(service, request)[0])))
 
 
 def _asked(service: Service, request: Request) -> tuple[Classifier, dict[str, Any]]:
@@ -101,26 +96,18 @@ def _asked(service: Service, request: Request) -> tuple[Classifier, dict[str, An
     }
 
 
-def _kept(request: Request, response: Response) -> Response:
+def kept(request: Request, response: Response) -> Response:
     """The answer with its ETag; 304 if the caller has it already. The ETag is weak: a content coding changes
     the bytes."""
     etag = f'W/"{digest(response.body)[:32]}"'
-    headers = {"etag": etag, "cache-control": "no-cache"}
+    headers = {"cache-control": "no-cache", **response.headers, "etag": etag}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if not known.isdisjoint((etag.removeprefix("W/"), "*")):
-        return Response(304, headers=headers)
+        response = response._replace(status=304, body=b"")
     return response._replace(headers=headers)
 
 
 def openapi(service: Service, request: Request) -> Response:
     version = f'"{__version__}"'.encode()
-    return Response(200, _file("openapi.json").replace(b'"VERSION"', version, 1))
-
-
-def docs(service: Service, request: Request) -> Response:
-    return Response(200, _file("docs.html"), "text/html; charset=utf-8", {"content-security-policy": POLICY})
-
-
-def _file(name: str) -> bytes:
-    with open(f"{os.path.dirname(__file__)}/{name}", "rb") as file:
-        return file.read()
+    with open(f"{os.path.dirname(__file__)}/openapi.json", "rb") as file:
+        return Response(200, file.read().replace(b'"VERSION"', version, 1))

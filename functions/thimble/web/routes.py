@@ -46,9 +46,11 @@ ROUTES = (
     Route("/model/history", "GET", "native:history", MODEL),
     Route("/seen", "GET", "seen:seen", MODEL),
     Route("/openapi.json", "GET", "native:openapi"),
-    Route("/docs", "GET", "native:docs"),
+    # pages for people; the one at / is a probe's answer to who does not ask for HTML
+    Route("/", "GET", "pages:front"),
+    Route("/page/{file}", "GET", "pages:file"),
+    Route("/docs", "GET", "pages:docs"),
     # TensorFlow Serving, KServe's V1, Vertex AI
-    Route("/", "GET", "v1:alive"),
     Route("/v1/models", "GET", "v1:models"),
     Route("/v1/models/{model}:predict", "POST", "v1:predict"),
     Route("/v1/models/{model}", "GET", "v1:status"),

@@ -1,0 +1,74 @@
+// Drawings: a rail with a bar, a histogram behind a slider, training and now on top of each other.
+import { el, name, svg } from './dom.js'
+import { percent, short } from './text.js'
+
+/** A line of a list of bars: what it is, a rail, a number. `set` moves the bar, `mark` puts a line across the rail. */
+export function bar(label, { marks = [], around = false, title } = {}) {
+  const fill = el('i'), value = el('span', { className: 'value' })
+  const rail = el('span', { className: around ? 'rail around' : 'rail' }, fill, ...marks.map(({ at, kind }) => el('s', { className: kind ?? '', style: { left: `${100 * at}%` } })))
+  const item = el('li', { className: 'bar', title: title ?? '' }, el('span', { className: 'what' }, label), rail, value)
+  fill.style.transform = 'scaleX(0)'
+  const set = (share, text) => { fill.style.transform = `scaleX(${share})`; value.textContent = text }
+  return { item, fill, set }
+}
+
+/** The training data of a number as one shape: as tall as there were many rows for the width. */
+export function histogram({ bars, low, high }) {
+  const span = high - low
+  const heights = bars.map(({ from, to, n }) => n / Math.max(to - from, span / 60))
+  const top = Math.max(...heights) || 1
+  const x = (v) => (100 * (v - low) / span).toFixed(2)
+  const path = bars.map(({ to }, k) => `V${(40 - 38 * heights[k] / top).toFixed(2)}H${x(to)}`).join('')
+  return svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('path', { d: `M0,40${path}V40Z` }))
+}
+
+const WORD = { steady: 'steady', moved: 'moved', 'much moved': 'much moved' }
+
+/** A feature's training data as a shape behind, the rows of now as a line in front, and a word on how far it moved. */
+export function drifted(title, entry, rows, trainingRows) {
+  const now = entry.bins.map((bin) => bin.now / (rows || 1)), training = entry.bins.map((bin) => bin.training / (trainingRows || 1))
+  const top = Math.max(...now, ...training) || 1, wide = 100 / entry.bins.length
+  const y = (share) => (40 - 37 * share / top).toFixed(2)
+  const gap = Math.min(0.6, wide * 0.12)
+  const shapes = training.map((share, k) => `M${(k * wide + gap).toFixed(2)},40V${y(share)}H${((k + 1) * wide - gap).toFixed(2)}V40Z`).join('')
+  const line = now.map((share, k) => `M${(k * wide + gap).toFixed(2)},${y(share)}H${((k + 1) * wide - gap).toFixed(2)}`).join('')
+  const drawing = svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+    svg('path', { class: 'training', d: shapes }), svg('path', { class: 'now', d: line, 'vector-effect': 'non-scaling-stroke' }))
+  const word = WORD[entry.word] ?? ''
+  const item = el('li', { className: word === 'much moved' ? 'drift much' : word === 'moved' ? 'drift some' : 'drift' },
+    el('p', { className: 'what' }, typeof title === 'string' ? name(title) : title, ' ', el('span', { className: 'word' }, word)),
+    drawing, el('p', { className: 'ends' }, ...ends(entry.bins)),
+    el('p', { className: 'sr' }, inWords(entry.bins, training, now)))
+  return item
+}
+
+function ends(bins) {
+  const ranges = bins.filter((bin) => bin.kind === 'range')
+  if (ranges.length) return [el('span', {}, short(ranges[0].low)), el('span', {}, short(ranges.at(-1).high))]
+  const first = bins.findIndex((bin) => bin.kind === 'category'), last = bins.findLastIndex((bin) => bin.kind === 'category')
+  if (first < 0) return []
+  return first === last ? [el('span', {}, name(bins[first].text))] : [el('span', {}, name(bins[first].text)), el('span', {}, name(bins[last].text))]
+}
+
+const called = (bin) => bin.kind === 'category' ? bin.text : bin.kind === 'range' ? `${short(bin.low)} to ${short(bin.high)}` : bin.kind
+/** The same for who does not see: the bins that moved most. */
+function inWords(bins, training, now) {
+  const order = bins.map((_, k) => k).sort((a, b) => Math.abs(now[b] - training[b]) - Math.abs(now[a] - training[a])).slice(0, 3)
+  return order.map((k) => `${called(bins[k])}: ${percent(training[k])} in training, ${percent(now[k])} now`).join('; ')
+}
+
+/** All of a report, what moved most first, behind a fold from the thirteenth on. */
+export function drift(report, fold) {
+  const outputs = report.outputs.map((entry) => ({ title: entry.name ? el('span', {}, 'answers to ', name(entry.name)) : el('span', {}, 'the answers'), entry }))
+  const features = report.features.map((entry) => ({ title: entry.name, entry })).sort((a, b) => b.entry.psi - a.entry.psi)
+  const items = [...features, ...outputs].map(({ title, entry }) => drifted(title, entry, report.rows, report.training_rows))
+  const list = (some) => el('ul', { className: 'drifts' }, ...some)
+  return items.length <= 16 ? list(items) : el('div', {}, list(items.slice(0, 12)), fold(list(items.slice(12)), `Show the other ${items.length - 12}`))
+}
+
+/** What a report comes to, in a sentence. */
+export function verdict(report) {
+  const much = report.features.filter((entry) => entry.word === 'much moved').map((entry) => name(entry.name))
+  const some = report.features.filter((entry) => entry.word === 'moved').map((entry) => name(entry.name))
+  return { word: report.word, much, some }
+}
