@@ -1,4 +1,4 @@
-"""A browser, several models behind the API on loopback, and pages that fail a test when something is amiss."""
+"""A browser, several models behind the API on loopback, and pages that fail a test if something is amiss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.page.models import DOCUMENTS, document
 from thimble.registry import lookup, prefetch
@@ -79,7 +79,7 @@ class Opened:
     service: str
     asked: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    forgiven: tuple[str, ...] = ("404",)
+    forgiven: tuple[str, ...] = ("404", "400")
 
     def __call__(self, model: str = "penguins", *, ready: bool = True, **context: Any) -> Page:
         settings = {
@@ -90,12 +90,16 @@ class Opened:
         page = self.browser.new_context(**{**settings, **context}).new_page()
         page.on("request", lambda request: self.asked.append(request))
         page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        page.on("console", self._heard)
         page.set_default_timeout(15_000)
         page.goto(f"{self.service}/#model={model}" if model else self.service)
         if ready:
             page.locator("#whole").wait_for()
         return page
+
+    def _heard(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.complaints.append(said.text)
 
     def check(self) -> None:
         """Nothing failed, the policy refused nothing, no other host was asked, nobody else's script ran."""

@@ -80,13 +80,8 @@ def scores() -> bytes:
 
 def several() -> bytes:
     X = pd.DataFrame(random(300, 3).round(2), columns=["red", "green", "blue"])
-    Y = np.column_stack(
-        [
-            np.where(X.red > 0, "warm", "cold"),
-            np.array(["low", "middle", "high"])[(X.sum(axis=1) + 2).clip(0, 2).astype(int)],
-        ]
-    )
-    Y = pd.DataFrame(Y, columns=["colour", "brightness"])
+    brightness = np.array(["low", "middle", "high"])[(X.sum(axis=1) + 2).clip(0, 2).astype(int)]
+    Y = pd.DataFrame({"colour": np.where(X.red > 0, "warm", "cold"), "brightness": brightness})
     model = MultiOutputClassifier(LogisticRegression()).fit(X, Y)
     return export(model, X, Y, name="several")
 

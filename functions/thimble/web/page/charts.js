@@ -22,23 +22,24 @@ export function histogram({ bars, low, high }) {
   return svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('path', { d: `M0,40${path}V40Z` }))
 }
 
-const WORD = { steady: 'steady', moved: 'moved', 'much moved': 'much moved' }
+const PLACES = [['below'], ['range', 'category'], ['above', 'other'], ['missing']] // from left to right
 
 /** A feature's training data as a shape behind, the rows of now as a line in front, and a word on how far it moved. */
-export function drifted(title, entry, rows, trainingRows) {
-  const now = entry.bins.map((bin) => bin.now / (rows || 1)), training = entry.bins.map((bin) => bin.training / (trainingRows || 1))
-  const top = Math.max(...now, ...training) || 1, wide = 100 / entry.bins.length
+function drifted(title, entry, rows, trainingRows) {
+  const bins = PLACES.flatMap((kinds) => entry.bins.filter((bin) => kinds.includes(bin.kind)))
+  const now = bins.map((bin) => bin.now / (rows || 1)), training = bins.map((bin) => bin.training / (trainingRows || 1))
+  const top = Math.max(...now, ...training) || 1, wide = 100 / bins.length
   const y = (share) => (40 - 37 * share / top).toFixed(2)
   const gap = Math.min(0.6, wide * 0.12)
   const shapes = training.map((share, k) => `M${(k * wide + gap).toFixed(2)},40V${y(share)}H${((k + 1) * wide - gap).toFixed(2)}V40Z`).join('')
   const line = now.map((share, k) => `M${(k * wide + gap).toFixed(2)},${y(share)}H${((k + 1) * wide - gap).toFixed(2)}`).join('')
   const drawing = svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
     svg('path', { class: 'training', d: shapes }), svg('path', { class: 'now', d: line, 'vector-effect': 'non-scaling-stroke' }))
-  const word = WORD[entry.word] ?? ''
+  const word = entry.word ?? ''
   const item = el('li', { className: word === 'much moved' ? 'drift much' : word === 'moved' ? 'drift some' : 'drift' },
     el('p', { className: 'what' }, typeof title === 'string' ? name(title) : title, ' ', el('span', { className: 'word' }, word)),
-    drawing, el('p', { className: 'ends' }, ...ends(entry.bins)),
-    el('p', { className: 'sr' }, inWords(entry.bins, training, now)))
+    drawing, el('p', { className: 'ends' }, ...ends(bins)),
+    el('p', { className: 'sr' }, inWords(bins, training, now)))
   return item
 }
 

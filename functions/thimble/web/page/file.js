@@ -58,7 +58,7 @@ async function take(file) {
   } catch (error) {
     if (!stands()) return
     if (error.status === 413) return large(file, kind, error)
-    tell(name(file.name), ': ', sentence(error.message))
+    tell(name(file.name), ' cannot be classified: ', sentence(error.message))
     say(sentence(error.message), 0)
   }
 }
@@ -95,10 +95,10 @@ function reasons(rejected) {
 }
 
 // A class has a colour and always its name beside it: beyond eight the colours come again.
-const hue = (text, k) => `oklch(var(--light) 0.12 ${(168 + k * (360 / 8) + Math.floor(k / 8) * 22) % 360})`
+const hue = (k, n) => `oklch(var(--light) 0.13 ${(168 + k * 360 / Math.min(n, 8) + Math.floor(k / 8) * 22) % 360})`
 function colours(outputs) {
   const found = new Map()
-  outputs.forEach((o) => o.texts.forEach((text, k) => found.set(`${o.title}\0${text}`, hue(text, k))))
+  outputs.forEach((o) => o.texts.forEach((text, k) => found.set(`${o.title}\0${text}`, hue(k, o.texts.length))))
   return (title, text) => found.get(`${title}\0${text}`) ?? 'currentColor'
 }
 const dot = (colour) => el('i', { className: 'dot', style: { '--c': colour } })

@@ -8,7 +8,7 @@ import * as answer from './answer.js'
 import * as call from './call.js'
 import * as file from './file.js'
 import * as seen from './seen.js'
-import { sentence, visible } from './text.js'
+import { capital, sentence, visible } from './text.js'
 
 // The address: the model, its version and the row stand behind the #, which no server's log sees.
 const MISSING = '~'
@@ -92,10 +92,10 @@ async function pickers(model) {
   if (shown === model) $('models').replaceChildren(...parts)
 }
 function picker(label, options, chosen) {
-  const select = el('select', {}, ...options.map(({ value, text }) => el('option', { value }, text)))
+  const id = `pick-${label.toLowerCase()}`, select = el('select', { id }, ...options.map(({ value, text }) => el('option', { value }, text)))
   select.selectedIndex = options.findIndex((option) => option.chosen)
   select.onchange = () => chosen(select.value)
-  return el('label', { className: 'picker' }, label, ' ', select)
+  return el('span', { className: 'picker' }, el('label', { htmlFor: id }, label), ' ', select)
 }
 
 // Without an answer: a sentence, and what can be done about it.
@@ -105,7 +105,7 @@ function refused(error) {
   else if (error.status === 403 && auth.token) help.push(el('p', { className: 'lead' }, 'The token that was given does not allow it.'), tokenForm())
   else if (error.status === 403) help.push(...signed())
   else help.push(el('p', { className: 'drop' }, button('Try again', boot, { className: 'main' }), error.status === 404 && el('a', { href: '#' }, 'The model that answers where none is named')))
-  $('troubled').textContent = error instanceof Refused ? sentence(error.message) : 'The page failed.'
+  $('troubled').textContent = error instanceof Refused ? capital(sentence(error.message)) : 'The page failed.'
   $('help').replaceChildren(...help)
   $('whole').hidden = true
   $('trouble').hidden = false

@@ -45,8 +45,9 @@ export function number(text) {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : NaN
 }
 
-/** The service's sentences begin with the place in the body; on the page the place is the field. */
+/** A sentence of the service. It may begin with the place in the body; on the page the place is the field. */
 export const sentence = (text) => {
   const said = visible(text).replace(/^instances?(\[0\])?\.?/, '')
-  return said.slice(0, 1).toUpperCase() + said.slice(1) + (/[.!?]$/.test(said) ? '' : '.')
+  return said + (/[.!?]$/.test(said) ? '' : '.')
 }
+export const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1)

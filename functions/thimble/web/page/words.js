@@ -62,7 +62,7 @@ function errs({ outputs, scores }) {
 function confused({ texts, title }, { confusion }) {
   if (!confusion) return []
   const totals = confusion.map((row) => row.reduce((sum, n) => sum + n, 0))
-  const caption = el('h3', {}, title ? name(title) : 'What it takes for what')
+  const caption = el('h2', { className: 'sub' }, title ? name(title) : 'What it takes for what')
   if (texts.length > MOST) {
     const pairs = confusion.flatMap((row, t) => row.map((n, a) => ({ n, t, a }))).filter(({ n, t, a }) => n && t !== a).sort((x, y) => y.n - x.n).slice(0, 6)
     return [el('div', {}, caption, el('ul', {}, ...pairs.map(({ n, t, a }) => el('li', {}, name(texts[t]), ' taken for ', name(texts[a]), `: ${whole(n)} of ${whole(totals[t])}`))))]
@@ -81,7 +81,7 @@ function calibrated({ title }, { calibration }) {
     made.set(right / rows, percent(right / rows))
     return made.item
   })
-  return [el('div', { className: 'calibration' }, el('h3', {}, title ? name(title) : 'How far its probabilities can be trusted'), el('ul', { className: 'bars' }, ...bars),
+  return [el('div', { className: 'calibration' }, el('h2', { className: 'sub' }, title ? name(title) : 'How far its probabilities can be trusted'), el('ul', { className: 'bars' }, ...bars),
     el('p', { className: 'small' }, 'The bar: how often it was right. The line: the probability that it gave.'))]
 }
 
