@@ -60,22 +60,8 @@ LAYERS = (
             *("assemble", "tasks", "execution"),
         )
     ),
-<<<<<<< HEAD
-    *(
-        "web.app",
-        "web.service",
-        "web.routes",
-        "web.reported",
-        "web.seen",
-        "web.native",
-        "web.v1",
-        "web.open_inference",
-    ),
-    *("web.invocations", "web.gateway"),
-=======
-    *("web.app", "web.service", "web.routes", "web.native", "web.v1", "web.pages"),
-    *("web.open_inference", "web.invocations", "web.gateway"),
->>>>>>> 8512823 (Serve a page for people at /)
+    *("web.app", "web.service", "web.routes", "web.reported", "web.seen", "web.native", "web.v1"),
+    *("web.pages", "web.open_inference", "web.invocations", "web.gateway"),
 )
 PURE = LAYERS[: LAYERS.index("settings")]
 LIBRARIES_OF_THE_CORE = {

@@ -79,7 +79,7 @@ class Opened:
     service: str
     asked: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    forgiven: tuple[str, ...] = ("404", "400")
+    forgiven: tuple[str, ...] = ("404",)
 
     def __call__(self, model: str = "penguins", *, ready: bool = True, **context: Any) -> Page:
         settings = {

@@ -147,7 +147,7 @@ function preview({ header, rows }, predictions) {
 // A spreadsheet runs a cell that begins so; a number is none.
 const RUNS = /^[=+\-@\t\r]/
 const runs = (cell) => RUNS.test(cell) && Number.isNaN(Number(cell))
-const written = (cell) => /[",\r\n]/.test(cell) || cell !== cell.trim() ? `"${cell.replaceAll('"', '""')}"` : cell
+const written = (cell, delimiter) => /["\r\n]/.test(cell) || cell.includes(delimiter) || cell !== cell.trim() ? `"${cell.replaceAll('"', '""')}"` : cell
 
 function download({ name: called, text, table, kind }, answers) {
   const save = (content) => {
@@ -158,13 +158,14 @@ function download({ name: called, text, table, kind }, answers) {
   const cells = kind.answer === 'text/csv' ? [table.header, ...table.rows].reduce((n, row) => n + row.filter(runs).length, 0) : 0
   const more = answers > ROWS ? [el('span', { className: 'small' }, `Above are the first ${ROWS}.`)] : []
   if (!cells) return [el('p', { className: 'drop' }, button('Download the answers', () => save(text), { className: 'main' }), ...more)]
-  const safe = () => [table.header, ...table.rows].map((row) => row.map((cell) => written(runs(cell) ? `'${cell}` : cell)).join(',')).join('\n') + '\n'
+  const safe = () => [table.header, ...table.rows].map((row) => row.map((cell) => written(runs(cell) ? `'${cell}` : cell, table.delimiter)).join(table.delimiter)).join('\n') + '\n'
   return [el('p', { className: 'drop' }, button('Download the answers', () => save(safe()), { className: 'main' }), ...more),
     el('p', { className: 'small' }, `A spreadsheet would run ${counted(cells, 'cell')} that ${cells === 1 ? 'begins' : 'begin'} with =, +, − or @. The download has a ' before ${cells === 1 ? 'it' : 'each'}. `, button('Download the cells as they are', () => save(text)))]
 }
 
-/** A CSV of the service: its header, and its records as texts. */
+/** A CSV of the service, in the dialect of what was sent: its header, its records as texts, its delimiter. */
 function records(text) {
+  const delimiter = /([^"])"?rejected"?\r?$/m.exec(text)?.[1] ?? ','
   const found = []
   let row = [], cell = '', inside = false, started = false
   for (let at = 0; at < text.length; at++) {
@@ -173,7 +174,7 @@ function records(text) {
       if (c !== '"') cell += c
       else if (text[at + 1] === '"') { cell += c; at++ } else inside = false
     } else if (c === '"' && cell === '') { inside = true; started = true }
-    else if (c === ',') { row.push(cell); cell = ''; started = true }
+    else if (c === delimiter) { row.push(cell); cell = ''; started = true }
     else if (c === '\n' || c === '\r') {
       if (c === '\r' && text[at + 1] === '\n') at++
       if (started || cell) found.push([...row, cell])
@@ -181,7 +182,7 @@ function records(text) {
     } else cell += c
   }
   if (started || cell) found.push([...row, cell])
-  return { header: found[0] ?? [], rows: found.slice(1) }
+  return { header: found[0] ?? [], rows: found.slice(1), delimiter }
 }
 function objects(text) {
   const rows = text.split('\n', 200).filter(Boolean).map((line) => new Map(Object.entries(JSON.parse(line))))
