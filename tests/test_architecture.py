@@ -45,7 +45,7 @@ LAYERS = (
         for name in (
             *("compression", "blocks", "tokens", "dialect", "fast", "csv"),
             *("decimals", "uniform", "jsonlines", "json_array"),
-            *("thrift", "parquet", "formats"),
+            *("parquet", "formats"),
         )
     ),
     "tables.each",
@@ -182,7 +182,7 @@ def test_nothing_that_ships_imports_the_developers_side() -> None:
 
 def test_polars_stays_behind_its_seam() -> None:
     using = {path.stem for path in FUNCTIONS.rglob("*.py") if "polars" in imported(path)}
-    assert using == {"fast", "parquet"}
+    assert using == {"fast", "reader"}
 
 
 WITHOUT_POLARS = """

@@ -17,7 +17,7 @@ from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from thimble.tables import thrift
+from thimble.tables.parquet import thrift
 
 HERE = Path(__file__).parent
 ROW = '{"instances": [[5.1, 3.5, 1.4, 0.2]]}'

@@ -12,8 +12,10 @@ from backports import zstd
 
 from thimble.errors import InvalidFile
 from thimble.inference import strict_json
-from thimble.tables import cells, compression, members, parquet, thrift
-from thimble.tables.thrift import Value
+from thimble.tables import cells, compression, members
+from thimble.tables.parquet import reader as parquet
+from thimble.tables.parquet import thrift
+from thimble.tables.parquet.thrift import Value
 from thimble.web import codings
 
 EMPTY = {"gzip": gzip.compress(b""), "gzip of a byte": gzip.compress(b"1"), "zstd": zstd.compress(b"")}

@@ -23,8 +23,9 @@ from thimble.errors import InvalidFile
 from thimble.files import streams
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
-from thimble.tables import parquet, thrift
-from thimble.tables.parquet import Footer, footer
+from thimble.tables.parquet import reader as parquet
+from thimble.tables.parquet import thrift
+from thimble.tables.parquet.reader import Footer, footer
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
 UNNAMED = load((Path(__file__).parent / "documents" / "data-team.json").read_bytes())
@@ -166,12 +167,12 @@ def body(data: bytes) -> bytes:
 def test_a_large_row_group_goes_through_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     data = stored(table(500))
     whole = classified(data)
-    monkeypatch.setattr("thimble.tables.parquet.IN_MEMORY", 64)
+    monkeypatch.setattr("thimble.tables.parquet.reader.IN_MEMORY", 64)
     assert classified(data) == whole
 
 
 def test_slices_hold_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thimble.tables.parquet.SLICE_ROWS", 1024)
+    monkeypatch.setattr("thimble.tables.parquet.reader.SLICE_ROWS", 1024)
     frame = table(3000)
     result, _ = classified(stored(frame))
     assert_frame_equal(pl.read_parquet(io.BytesIO(result)), expected(frame), check_exact=True)

@@ -3,7 +3,7 @@
 csv, tsv   `csv`, with `dialect`, `header` and `tokens`
 jsonl      `jsonlines`, with `uniform`
 json       `json_array`
-parquet    `parquet`, with `thrift`
+parquet    `parquet`
 gz, zst    `compression`, around any of these but Parquet
 all        `blocks` (records in, answers out), `cells` (values), `fast` (polars), `answers` (new columns)
 """

@@ -30,12 +30,13 @@ from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import WANTED, Feature, normal, spelled
 from thimble.inference.predictions import Predictions
-from thimble.tables import header, thrift
+from thimble.tables import header
 from thimble.tables.answers import LabelColumn, NumberColumn, added, counts
 from thimble.tables.blocks import MOST_RANGES, Answered, Part, answer
 from thimble.tables.cells import Unfit, not_finite, text_value
 from thimble.tables.fast import known_texts
-from thimble.tables.thrift import Struct, Value
+from thimble.tables.parquet import thrift
+from thimble.tables.parquet.thrift import Struct, Value
 
 MAGIC = b"PAR1"
 ARROW_SCHEMA = b"ARROW:schema"  # of the result, another one
