@@ -82,7 +82,7 @@ def through(
         parts = blocks.parts(form, _pieces(data, form.body, size), form.body, 1 << 40, form.first_line)
     result = b"".join(streams.result_pieces(form, parts, rejected, tally))
     tally.reconcile()
-    return form.opening + result + form.closing, [
+    return data[: form.prefix] + form.opening + result + form.closing, [
         json.loads(line) for line in rejected.getvalue().splitlines()
     ]
 

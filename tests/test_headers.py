@@ -193,7 +193,8 @@ def test_columns_of_a_model_without_names_are_not_guessed(header: str, sentence:
 
 def test_an_index_that_pandas_wrote_is_an_id() -> None:
     frame = pl.DataFrame({"x": [0.5], "y": [1.5], "__index_level_0__": [7]})
-    assert opened(frame).features == {0: "x", 1: "y"}
+    columns = opened(frame).features.columns
+    assert {k: column.name for k, column in columns.items()} == {0: "x", 1: "y"}
 
 
 def opened(frame: pl.DataFrame) -> parquet.Parquet:

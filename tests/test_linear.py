@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,10 +13,11 @@ from backports import zstd
 
 from thimble.errors import InvalidFile
 from thimble.inference import strict_json
+from thimble.inference.classifier import Classifier, load
 from thimble.tables import cells, compression, members
-from thimble.tables.parquet import reader as parquet
-from thimble.tables.parquet import thrift
-from thimble.tables.parquet.thrift import Value
+from thimble.tables.parquet.features import find
+from thimble.tables.parquet.footer import ROW_GROUPS, Footer, ending, read_footer
+from thimble.tables.parquet.thrift import structs
 from thimble.web import codings
 
 EMPTY = {"gzip": gzip.compress(b""), "gzip of a byte": gzip.compress(b"1"), "zstd": zstd.compress(b"")}
@@ -92,22 +94,27 @@ def test_a_long_key_is_not_copied_for_each_thing_below_it() -> None:
     assert str(found.value) == f"{key}[500000].a\n"
 
 
+def one_number() -> Classifier:
+    """A model of one feature without a name."""
+    network = {"coefs": [[[1.0, 0.0]]], "intercepts": [[0.0, 0.0]], "classes": ["a", "b"]}
+    return load(json.dumps(network | {"out_activation": "softmax"}).encode())
+
+
 def test_what_other_tools_note_in_a_footer_is_not_read_for_each_row_group() -> None:
     out = io.BytesIO()
-    pl.DataFrame({"a": [1.0]}).write_parquet(out, metadata={"note": "x" * 1_000_000})
+    names = ["x", "y", *(f"column {k}" for k in range(500))]
+    pl.DataFrame({name: [1.0] for name in names}).write_parquet(out, metadata={"note": "x" * 1_000_000})
     data = out.getvalue()
-    found = parquet.footer(len(data), lambda start, stop: data[start:stop])
-    assert len(found.of([])) > 1_000_000
-    assert len(found.bare.of([])) < 10_000
+    found = read_footer(len(data), lambda start, stop: data[start:stop])
+    assert len(ending(found.struct)) > 1_000_000
+    assert len(found.only(found.columns[:2])) < 1_000
 
 
 def test_more_row_groups_than_such_a_schema_can_have_are_refused() -> None:
-    out = io.BytesIO()
-    pl.DataFrame({f"column {k} {'x' * 1000}": [1.0] for k in range(500)}).write_parquet(out)
+    out, name = io.BytesIO(), "x" * 500_000
+    pl.DataFrame({name: [1.0]}).write_parquet(out)
     data = out.getvalue()
-    found = parquet.footer(len(data), lambda start, stop: data[start:stop])
-    (group,) = found.groups
-    groups = [Value(thrift.STRUCT, group)] * 3_000
-    many = parquet.Footer(found.struct | {parquet.ROW_GROUPS: Value(thrift.LIST, groups, thrift.STRUCT)})
+    found = read_footer(len(data), lambda start, stop: data[start:stop])
+    many = found.struct | {ROW_GROUPS: structs(found.groups * 3_000)}
     with pytest.raises(InvalidFile, match=r"^the file has 3,000 row groups, too many for a schema of"):
-        parquet._check(many, len(data))
+        find(Footer(many, found.start), lambda start, stop: data[start:stop], one_number())

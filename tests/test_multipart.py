@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thimble.errors import InvalidFile
-from thimble.files import multipart
+from thimble.files import copies, multipart
 
-LEAST, MOST = multipart.LEAST, multipart.MOST
+LEAST, MOST = copies.LEAST, copies.MOST
 SIZES = st.sampled_from([0, 1, LEAST - 1, LEAST, LEAST + 1, 2 * LEAST, MOST, MOST + 1, 2 * MOST + LEAST])
 
 

@@ -138,6 +138,10 @@ class ObjectVersion(NamedTuple):
         self.on_read(len(data))
         return data
 
+    def beginning(self, size: int) -> ObjectVersion:
+        """Return its first bytes as if they were all."""
+        return self._replace(size=size)
+
     def head(self, size: int) -> tuple[bytes, bool]:
         return self.read(0, size), self.size <= size
 

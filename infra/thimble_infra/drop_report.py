@@ -175,8 +175,6 @@ def _details(outcome: Outcome, shown: int) -> Iterator[str]:
     if (more := outcome.summary["rejections"] - shown) > 0 and outcome.rejections:
         yield f"  and {more:,} more"
     yield from _conversion(outcome, [rejection["reason"] for rejection in outcome.rejections])
-    for column, reason in outcome.summary.get("left_out", {}).items():
-        yield f"  left out  {column}: {reason}"
     for title, place in zip(("result", "rejected"), outcome.places, strict=False):
         yield f"  {title:<9} {place}"
     if outcome.fetch:

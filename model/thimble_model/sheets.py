@@ -151,10 +151,13 @@ class Sheet:
     def _read(self, model: Classifier) -> Iterator[tuple[Batch, list[tuple[int, Fault]]]]:
         """The records that can be read, and the lines of the others with their faults."""
         if self._is_parquet:
-            found = self._parquet(model)
-            for _, row, frame in found.frames():
-                batch = found.batch(frame)
-                yield batch.take(batch.readable), [(row + i, fault) for i, fault in batch.faults.items()]
+            features = self._parquet(model).features
+            for rows in features.rows():
+                batch = features.batch(rows.frame)
+                yield (
+                    batch.take(batch.readable),
+                    [(rows.first + i, fault) for i, fault in batch.faults.items()],
+                )
             return
         form, blocks = self._blocks(model)
         for block in blocks:

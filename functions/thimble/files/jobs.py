@@ -27,7 +27,7 @@ from thimble.tables.blocks import Reader, Result, Source
 Summary = dict[str, Any]
 
 # Raise it when the same input, model and options give other bytes: then old results are made again.
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,6 @@ class Job:
         return {**counts, "error": error} if error else counts
 
     def _counts(self, form: Result, tally: Tally) -> Summary:
-        left_out = {"left_out": dict(form.left_out)} if form.left_out else {}
         return {
             "format": form.name,
             "rows": tally.rows,
@@ -168,7 +167,6 @@ class Job:
             "classes": dict(zip(answers.class_names(self.classifier), tally.classes.tolist(), strict=True)),
             "drift": report.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,
-            **left_out,
         }
 
     def _too_many_rejected(self, tally: Tally) -> str | None:

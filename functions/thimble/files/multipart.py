@@ -7,19 +7,18 @@ own, small pieces are put together. boto3 is imported for a large result only; L
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import orjson
-from obstore.store import ObjectStore, S3Store
+from obstore.store import ObjectStore
 
-from thimble.errors import InvalidFile, Overwritten
-from thimble.files import streams
-from thimble.files.uploads import Upload
+from thimble.errors import InvalidFile
+from thimble.files import copies, streams
+from thimble.files.copies import COPIES, MOST, Place, bucket_name
 from thimble.store import READ_AHEAD, Folder, ObjectVersion
 from thimble.tables.blocks import BLOCK_BYTES
 from thimble.threads import ahead
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 
 Piece = bytes | ObjectVersion  # what is at hand, or lies in a store
 
-COPIES = 32  # at once; S3 does the work
-LEAST, MOST = 5 << 20, 5 << 30  # bytes of a part
+LEAST = copies.LEAST  # bytes of a part
 MOST_PARTS = 10_000
 
 
@@ -45,15 +43,21 @@ class Slice:
 
 
 def join(
-    pieces: Sequence[Piece], results: ObjectStore, path: str, memory: Folder, deadline: float
+    source: ObjectVersion,
+    others: Sequence[Piece],
+    results: ObjectStore,
+    path: str,
+    memory: Folder,
+    deadline: float,
 ) -> str | None:
-    """Write the whole and return its ETag; Late if the time is over. Called again, it goes on with the upload
-    that the folder `memory` names: parts that are there are not copied again."""
+    """Write the source and what follows, and return the ETag; Late if the time is over. Called again, it goes
+    on with the upload that the folder `memory` names: parts that are there are not copied again."""
+    pieces = [source, *others]
     stores = [results, *(piece.store for piece in pieces if isinstance(piece, ObjectVersion))]
-    if sum(map(_size, pieces)) > LEAST and all(map(_bucket, stores)):
-        return Copying(pieces, _bucket(results), path, memory).run(deadline)
-    with Upload(results, path) as upload:
-        for data in streams.until_deadline(_streamed(pieces), deadline):
+    if sum(map(_size, pieces)) > LEAST and all(map(bucket_name, stores)):
+        return Copying(pieces, bucket_name(results), path, memory).run(deadline)
+    with copies.begun(source, results, path) as upload:
+        for data in streams.until_deadline(_streamed(others), deadline):
             upload.write(data)
         return upload.finish()
 
@@ -67,26 +71,12 @@ def _streamed(pieces: Sequence[Piece]) -> Iterator[bytes]:
     return ahead(calls, READ_AHEAD)
 
 
-def _bucket(store: ObjectStore) -> str:
-    """Return its name, or nothing where the store is not S3."""
-    return store.config.get("bucket", "") if isinstance(store, S3Store) else ""
-
-
 def _size(piece: Piece) -> int:
     return len(piece) if isinstance(piece, bytes) else piece.size
 
 
 def _read(piece: Piece, start: int, stop: int) -> bytes:
     return piece[start:stop] if isinstance(piece, bytes) else piece.read(start, stop)
-
-
-class Place(TypedDict):
-    """Where a part goes, in S3's words."""
-
-    Bucket: str
-    Key: str
-    UploadId: str
-    PartNumber: int
 
 
 @dataclass(frozen=True)
@@ -138,21 +128,7 @@ class Copying:
         if len(slices) > 1 or isinstance(piece, bytes):
             data = b"".join(_read(self.pieces[s.piece], s.start, s.stop) for s in slices)
             return self._s3.upload_part(**where, Body=data)["ETag"]
-        try:
-            return self._s3.upload_part_copy(
-                **where,
-                CopySource={"Bucket": _bucket(piece.store), "Key": piece.path},
-                CopySourceRange=f"bytes={slices[0].start}-{slices[0].stop - 1}",
-                CopySourceIfMatch=piece.etag or "*",
-            )["CopyPartResult"]["ETag"]
-        except self._s3.exceptions.ClientError as error:
-            code, status = (
-                error.response["Error"]["Code"],
-                error.response["ResponseMetadata"]["HTTPStatusCode"],
-            )
-            if status in (404, 412) and code != "NoSuchUpload":
-                raise Overwritten(f"{piece.path} is no longer what its report says") from error
-            raise
+        return copies.copy_part(self._s3, piece, slices[0].start, slices[0].stop, where)
 
     @cached_property
     def _digest(self) -> str:
@@ -167,11 +143,7 @@ class Copying:
 
     @cached_property
     def _s3(self) -> S3Client:
-        import boto3
-        from botocore.config import Config
-
-        config = Config(max_pool_connections=COPIES, retries={"mode": "standard", "max_attempts": 5})
-        return boto3.client("s3", region_name=os.environ.get("AWS_REGION"), config=config)
+        return copies.client()
 
 
 def parts(sizes: Sequence[int]) -> list[list[Slice]]:

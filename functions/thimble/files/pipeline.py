@@ -23,7 +23,7 @@ from obstore.store import ObjectStore
 
 from thimble import store
 from thimble.errors import Gone, InvalidFile, Late, Overwritten, Unavailable
-from thimble.files import streams
+from thimble.files import copies, streams
 from thimble.files.jobs import FileOptions, Job, ResultPaths, Summary, dumps, refused, result_paths
 from thimble.files.uploads import Upload
 from thimble.inference.classifier import Classifier
@@ -60,7 +60,9 @@ def _classified(job: Job, deadline: float) -> Summary:
     tally, reader = job.tally(), _whole(job)
     parts = reader.parts(reader.body, sys.maxsize, reader.first_line, job.workers)
     with (
-        Upload(job.results, job.paths.result, job.name.compression) as result,
+        copies.begun(
+            job.source.beginning(reader.prefix), job.results, job.paths.result, job.name.compression
+        ) as result,
         Upload(job.results, job.paths.rejections) as rejected,
     ):
         result.write(reader.opening)

@@ -10,16 +10,13 @@ import numpy as np
 
 from thimble.errors import Late, ThimbleError
 from thimble.inference.reference import Counts
-from thimble.tables.blocks import Part, Result
+from thimble.tables.blocks import NONE, Part, Result
 
 T = TypeVar("T")
 
 
 class Writable(Protocol):
     def write(self, data: bytes, /) -> int: ...
-
-
-NONE: Counts = np.zeros(1, np.int64)  # added to any counts, it changes nothing
 
 
 class Tally:

@@ -33,7 +33,7 @@ def assemble(
         return {"error": _absolute(reports[-1], before[-2])}
     for report in reports:
         tally.include(report.counts)
-        reader.follow(bytes.fromhex(report.closing))
+        reader.follow(bytes.fromhex(report.trail))
     counts = job.settled(reader, tally)
     with Upload(job.results, job.paths.rejections) as rejected:
         for data in _rejections(folder, reports, before):
@@ -43,9 +43,10 @@ def assemble(
         raise Unavailable(f"there is no time to join results after {rejected.size} bytes of rejections")
     if "error" in counts:
         return counts
+    source = job.source.beginning(reader.prefix)
     results = (folder.version(report.result) for report in reports)
     pieces: list[Piece] = [reader.opening, *results, reader.closing]
-    etag = multipart.join(pieces, job.results, job.paths.result, folder, deadline)
+    etag = multipart.join(source, pieces, job.results, job.paths.result, folder, deadline)
     return {**counts, "result": job.paths.result, "result_etag": etag}
 
 

@@ -54,7 +54,7 @@ class Report:
     counts: dict[str, Any]  # Tally.counts
     result: Stored = NOTHING
     rejected: Stored = NOTHING
-    closing: str = ""  # hex
+    trail: str = ""  # hex
     error: str = ""
     error_line: int | None = None  # if the error names one
 

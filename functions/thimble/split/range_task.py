@@ -62,5 +62,5 @@ def _written(
             end=end,
             rejected=Stored(rejected.path, rejected.size, rejected.finish()),
             result=Stored(result.path, result.size, result.finish()),
-            closing=reader.closing.hex(),
+            trail=reader.trail.hex(),
         )

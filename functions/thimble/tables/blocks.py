@@ -132,17 +132,19 @@ def answer(classifier: Classifier, batch: Batch) -> Outcome:
     return Outcome(answered, predictions, dict(sorted(rejected.items())), observed)
 
 
-@dataclass(frozen=True)
-class Answered:
+NONE: Counts = np.zeros(1, np.int64)  # added to any counts, it changes nothing
+
+
+class Answered(NamedTuple):
     """What became of a block."""
 
     result: bytes  # the answered records in the input's format
-    rejected: bytes  # the others, as lines of JSON
-    predictions: int
-    rejections: int
-    blank: int  # lines with nothing on them, no records
-    classes: NDArray[np.int64]  # how often each class was the label
-    observed: Counts  # the answered rows, for drift
+    rejected: bytes = b""  # the others, as lines of JSON
+    predictions: int = 0
+    rejections: int = 0
+    blank: int = 0  # lines with nothing on them, no records
+    classes: Counts = NONE  # how often each class was the label
+    observed: Counts = NONE  # the answered rows, for drift
 
 
 @dataclass(frozen=True)
@@ -156,20 +158,21 @@ class Part:
 
 
 class Result(Protocol):
-    """How answered parts are put together: the opening, the parts with joints between them, the closing."""
+    """How answered parts are put together: bytes of the input, the opening, the parts with joints between
+    them, the closing."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def prefix(self) -> int:
+        """How many of the input's first bytes the result begins with, as they are."""
 
     @property
     def opening(self) -> bytes: ...
 
     @property
     def joint(self) -> bytes: ...
-
-    @property
-    def left_out(self) -> tuple[tuple[str, str], ...]:
-        """The input's columns that the result does not have, each with the reason."""
 
     @property
     def closing(self) -> bytes:
@@ -202,8 +205,12 @@ class Reader(Result, Protocol):
         Lines are counted from `first_line` on; the rows of Parquet keep their numbers.
         """
 
-    def follow(self, closing: bytes) -> None:
-        """Let the parts that come next follow those of a reader with this closing."""
+    @property
+    def trail(self) -> bytes:
+        """What the reader of the parts that come next has to know of the parts so far."""
+
+    def follow(self, trail: bytes) -> None:
+        """Let the parts that come next follow those of a reader with this trail."""
 
 
 class Source(Protocol):
@@ -291,6 +298,9 @@ class Once:
 class TextReader:
     """What makes a format of text a reader of files: a range of it is a stream with an offset."""
 
+    prefix = 0
+    trail = b""
+
     def bounds(self: Format, size: int) -> list[int]:
         start, stop = self.body, self.source.size
         size = max(size, -((start - stop) // MOST_RANGES))
@@ -328,7 +338,7 @@ class TextReader:
             observed=outcome.observed,
         )
 
-    def follow(self, closing: bytes) -> None:
+    def follow(self, trail: bytes) -> None:
         """Text has no end but its last line's."""
 
 

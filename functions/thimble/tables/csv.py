@@ -181,7 +181,6 @@ class Csv(TextReader):
     opening: bytes  # the header with the answer's names, if there is a header
     joint: bytes = b""
     closing: bytes = b""
-    left_out: tuple[tuple[str, str], ...] = ()
     source: Source = field(default_factory=Once)
 
     @property

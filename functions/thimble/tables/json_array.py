@@ -6,7 +6,7 @@ whole file; one that is JSON but does not fit the model is rejected by itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class JsonArray(JsonLines):
         answered = super().classify(_as_lines(block))
         if answered.blank and not self.empty:
             raise InvalidFile("the array is not JSON: an element is missing before or after a comma")
-        return replace(answered, result=answered.result.replace(b"\n", b",\n")[:-2])
+        return answered._replace(result=answered.result.replace(b"\n", b",\n")[:-2])
 
     def _no_json(self, reason: str) -> Exception:
         return InvalidFile(f"an element of the array is not JSON: {reason}")

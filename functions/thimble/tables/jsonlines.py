@@ -60,7 +60,6 @@ class JsonLines(TextReader):
     opening: bytes = b""
     joint: bytes = b""
     closing: bytes = b""
-    left_out: tuple[tuple[str, str], ...] = ()
     source: Source = field(default_factory=Once)
 
     def plain(self, data: bytes) -> bytes:

@@ -5,6 +5,7 @@ A value is kept with its type, so that what is not looked at is written as it wa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +17,29 @@ MAX_BITS = 64  # of an integer
 Struct = dict[int, "Value"]
 
 
-@dataclass
+@dataclass(slots=True)
 class Value:
     """Integers are int, BINARY is bytes, DOUBLE its eight bytes, LIST a list of Values, STRUCT a Struct."""
 
     type: int
     value: Any
     of: int = 0  # the type of a list's elements
+
+
+def i32(n: int) -> Value:
+    return Value(I32, n)
+
+
+def i64(n: int) -> Value:
+    return Value(I64, n)
+
+
+def binary(data: bytes) -> Value:
+    return Value(BINARY, data)
+
+
+def structs(values: Iterable[Struct]) -> Value:
+    return Value(LIST, [Value(STRUCT, value) for value in values], STRUCT)
 
 
 def loads(data: bytes) -> Struct:
@@ -107,6 +124,12 @@ class _Reader:
         if of in (TRUE, FALSE):  # in a list a boolean is a byte
             return Value(type_, [Value(BYTE, self.byte()) for _ in range(size)], of)
         return Value(type_, [self.value(of) for _ in range(size)], of)
+
+
+def varint(n: int) -> bytes:
+    out = bytearray()
+    _write_varint(out, n)
+    return bytes(out)
 
 
 def _write_varint(out: bytearray, n: int) -> None:

@@ -1,0 +1,279 @@
+"""The columns of a Parquet file that a model reads: nothing else of it is fetched or decoded.
+
+Of a row group, the chunks of these columns become a small file with a footer of its own, which polars reads.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+import tempfile
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import accumulate, chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+
+from thimble.errors import InvalidFile
+from thimble.inference.batch import Batch, Fault
+from thimble.inference.classifier import Classifier
+from thimble.inference.features import WANTED, Feature, spelled
+from thimble.tables import header
+from thimble.tables.cells import Unfit, not_finite, text_value
+from thimble.tables.fast import known_texts
+from thimble.tables.parquet import arrow_schema
+from thimble.tables.parquet.arrow_schema import ARROW_SCHEMA
+from thimble.tables.parquet.footer import (
+    BROKEN,
+    CHUNK_META,
+    GROUP_COLUMNS,
+    GROUP_ROWS,
+    MAGIC,
+    META_UNPACKED,
+    Column,
+    Footer,
+    Read,
+    chunks_of,
+    moved,
+    runs,
+    span,
+)
+from thimble.tables.parquet.thrift import Struct, structs
+from thimble.threads import ahead
+
+IN_MEMORY = 64 << 20  # bytes of a row group's chunks; more go through a temporary file
+MAX_FOOTERS = 1 << 30  # bytes of the footers of all row groups
+READ_BYTES = 8 << 20  # with one request
+READ_AHEAD = 4  # requests
+SLICE_BYTES = 64 << 20  # of values decoded at once, about
+LEAST_ROWS = 64  # of a slice
+GLANCE_ROWS = 256  # that tell how long texts are
+NUMBER_BYTES = 8
+BOOLEANS = (0.0, 1.0)  # as numbers
+MOST_DIGITS = 38
+
+
+class Rows(NamedTuple):
+    """Some rows of a row group."""
+
+    group: int
+    first: int  # the number of the first, in the file
+    frame: pl.DataFrame
+
+    def blocks(self, rows: int) -> Iterator[Rows]:
+        for at in range(0, self.frame.height, rows):
+            yield Rows(self.group, self.first + at, self.frame[at : at + rows])
+
+
+@dataclass(frozen=True)
+class Features:
+    """The columns that a model reads, by the features' positions in it."""
+
+    features: tuple[Feature, ...]
+    columns: dict[int, Column]
+    footer: Footer
+    read: Read
+
+    def rows(self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1) -> Iterator[Rows]:
+        """All rows of some row groups, as many at once as memory allows."""
+        first = first_line + sum(group[GROUP_ROWS].value for group in self.footer.groups[:start])
+        for k, group in enumerate(self.footer.groups[start:stop], start):
+            n = group[GROUP_ROWS].value
+            with self._alone(group) as file:
+                step = max(LEAST_ROWS, SLICE_BYTES // self._row_bytes(file, group, first))
+                for at in range(0, n, step):
+                    yield Rows(k, first + at, self._decoded(file, at, min(step, n - at), first))
+            first += n
+
+    def batch(self, frame: pl.DataFrame) -> Batch:
+        batch = Batch.empty(self.features, frame.height)
+        unfit = np.zeros(frame.height, np.bool_)
+        for k, column in self.columns.items():
+            feature, series = self.features[k], frame[column.name]
+            if feature.textual:
+                batch.texts[k][:], none = known_texts(feature, series.cast(pl.String))
+                doubtful = absent = none.to_numpy()
+            else:
+                numbers = batch.numbers[k] = series.cast(pl.Float64).to_numpy()
+                fit = np.isin(numbers, BOOLEANS) if feature.type == "boolean" else np.isfinite(numbers)
+                doubtful, absent = ~fit, np.isnan(numbers)
+            unfit |= doubtful & ~absent if feature.missing else doubtful
+        return batch._replace(faults={i: self._fault(frame, i) for i in np.flatnonzero(unfit).tolist()})
+
+    def bytes_of(self, group: Struct) -> int:
+        return sum(stop - start for start, stop in runs(self._chunks(group)))
+
+    def check(self) -> None:
+        """InvalidFile unless all chunks lie within the file; their columns are of the features' types."""
+        try:
+            for group in self.footer.groups:
+                for chunk in self._chunks(group):
+                    start, stop = span(chunk)
+                    if not len(MAGIC) <= start <= stop <= self.footer.start:
+                        raise ValueError
+                    if type(chunk[CHUNK_META].value[META_UNPACKED].value) is not int:
+                        raise ValueError
+                    moved(chunk, 0)
+        except BROKEN as error:
+            raise InvalidFile("the file's footer is broken") from error
+        each, n = len(self.footer.only(self._columns)), len(self.footer.groups)
+        if each * n > MAX_FOOTERS:
+            raise InvalidFile(
+                f"the file has {n:,} row groups, too many for a schema of {each:,} bytes: write fewer"
+            )
+        schema = self._schema()
+        for k, column in self.columns.items():
+            _refuse_other_type(self.features[k], schema[column.name], column.name)
+
+    @cached_property
+    def _columns(self) -> list[Column]:
+        """In the order of the file."""
+        return sorted(self.columns.values(), key=lambda column: column.leaves.start)
+
+    def _chunks(self, group: Struct) -> list[Struct]:
+        chunks = chunks_of(group)
+        return [chunk for column in self._columns for chunk in chunks[column.leaves]]
+
+    def _schema(self) -> pl.Schema:
+        try:
+            notes = [
+                arrow_schema.only(note, [self.footer.columns.index(column) for column in self._columns])
+                for key, note in self.footer.notes.items()
+                if key == ARROW_SCHEMA
+            ]
+            end = self.footer.only(self._columns, (), notes)
+            return pl.Schema(pl.read_parquet_schema(io.BytesIO(MAGIC + end)))
+        except BROKEN as error:
+            raise InvalidFile("the file's footer is broken") from error
+        except (PolarsError, PanicException) as error:
+            raise InvalidFile(f"the file's footer cannot be read: {error}") from None
+
+    @contextmanager
+    def _alone(self, group: Struct) -> Iterator[bytes | str]:
+        """A row group's chunks as a file of their own: its bytes, or its name where these are many."""
+        chunks = self._chunks(group)
+        parts = runs(chunks)
+        starts = [start for start, _ in parts]
+        places = [*accumulate((stop - start for start, stop in parts), initial=len(MAGIC))]
+
+        def alone(chunk: Struct) -> Struct:
+            run = bisect(starts, span(chunk)[0]) - 1
+            return moved(chunk, places[run] - starts[run])
+
+        end = self.footer.only(self._columns, [group | {GROUP_COLUMNS: structs(map(alone, chunks))}])
+        pieces = chain([MAGIC], self._fetched(parts), [end])
+        if places[-1] <= IN_MEMORY:
+            yield b"".join(pieces)
+            return
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+            file.writelines(pieces)
+            file.flush()
+            yield file.name
+
+    def _fetched(self, parts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        calls = (
+            partial(self.read, at, min(at + READ_BYTES, stop))
+            for start, stop in parts
+            for at in range(start, stop, READ_BYTES)
+        )
+        return ahead(calls, READ_AHEAD)
+
+    def _row_bytes(self, file: bytes | str, group: Struct, first: int) -> int:
+        """About. The footer says how long texts are, but for those that repeat and stand there once."""
+        numbers = NUMBER_BYTES * max(len(self.columns), 1)
+        if all(self.features[k].numeric for k in self.columns):
+            return numbers
+        n: int = group[GROUP_ROWS].value
+        stored: int = sum(chunk[CHUNK_META].value[META_UNPACKED].value for chunk in self._chunks(group))
+        height = min(n, GLANCE_ROWS)
+        seen = int(self._decoded(file, 0, height, first).estimated_size())
+        return max(numbers, stored // n, seen // height)
+
+    def _decoded(self, file: bytes | str, at: int, height: int, first: int) -> pl.DataFrame:
+        if not self.columns:
+            return pl.DataFrame(height=height)
+        try:
+            frame = pl.scan_parquet(file).slice(at, height).collect()
+        except (PolarsError, PanicException) as error:
+            raise InvalidFile(f"the rows from {first + at} on cannot be read: {error}") from None
+        if frame.height != height:
+            raise InvalidFile(
+                f"from row {first + at} on there are {frame.height} rows, where the footer says {height}"
+            )
+        return frame
+
+    def _fault(self, frame: pl.DataFrame, i: int) -> Fault:
+        """Which value of a row will not do."""
+        try:
+            for k, column in self.columns.items():
+                _check_value(self.features[k], column.name, frame[i, column.name])
+        except Unfit as error:
+            return error.fault
+        return Fault("has a value that is no number", "the row")
+
+
+def find(found: Footer, read: Read, classifier: Classifier) -> Features:
+    """InvalidFile unless there is a column for every feature, of the feature's type."""
+    names = spelled([column.name for column in found.columns], classifier.feature_names or ())
+    used = {
+        k: found.columns[column]
+        for k, column in header.features(names, classifier.schema).items()
+        if classifier.features[k].type != "unused"
+    }
+    features = Features(classifier.features, used, found, read)
+    features.check()
+    return features
+
+
+def _check_value(feature: Feature, name: str, value: Any) -> None:
+    """Raise Unfit for a value that will not do."""
+    if value is None:
+        if not feature.missing:
+            raise Unfit(Fault("is null", name))
+    elif feature.textual:
+        text_value(feature, name, value)
+    elif isinstance(value, float) and not (math.isfinite(value) or (feature.missing and math.isnan(value))):
+        raise Unfit(Fault(not_finite(value), name))
+    elif feature.type == "boolean" and not (math.isnan(value) or value in BOOLEANS):
+        raise Unfit(Fault(f"is not {WANTED['boolean']}", name, "a number"))
+
+
+def _refuse_other_type(feature: Feature, dtype: pl.DataType, name: str) -> None:
+    if isinstance(dtype, pl.Decimal) and (dtype.precision or 0) > MOST_DIGITS:
+        digits = f"decimals of {dtype.precision} digits, and the most that are read is {MOST_DIGITS}"
+        raise InvalidFile(f'"{name}" cannot be read: it holds {digits}')
+    fits = {
+        "number": dtype.is_numeric(),
+        "boolean": dtype == pl.Boolean or dtype.is_numeric(),
+        "text": isinstance(dtype, pl.String | pl.Categorical | pl.Enum),
+    }
+    kind = "text" if feature.textual else feature.type
+    if not (fits[kind] or (feature.missing and dtype == pl.Null)):
+        raise InvalidFile(f'"{name}" is a column of {dtype}, and the model takes a {kind} there')
+
+
+def rejection(rows: Rows, i: int, reason: str) -> bytes:
+    """A line of JSON that tells of a row what the model reads."""
+    values = {name: _sayable(value) for name, value in rows.frame.row(i, named=True).items()}
+    line = {
+        "line": rows.first + i,
+        "reason": reason,
+        "record": orjson.dumps(values, default=str).decode(),
+    }
+    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _sayable(value: Any) -> Any:
+    """A number that JSON has none for, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return str(value) if isinstance(value, int) and abs(value) >> 63 else value
