@@ -14,7 +14,7 @@ from obstore.store import LocalStore, MemoryStore
 
 from thimble import store
 from thimble.errors import Unavailable
-from thimble.files import streams, uploads
+from thimble.files import jobs, streams, uploads
 from thimble.files.jobs import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import Classifier, load
@@ -72,7 +72,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
         "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
         "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": ""},
-        "results_version": 3,
+        "results_version": jobs.RESULTS_VERSION,
         "format": "csv",
         "rows": 3,
         "predictions": 2,
