@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -114,11 +115,29 @@ def worded() -> bytes:
     return export(model, X, y, name="worded")
 
 
+def mail() -> bytes:
+    """A text, beside a number."""
+    words = [
+        "cheap pills now",
+        "meeting at ten",
+        "win money fast",
+        "minutes of the meeting",
+        "дешёвые таблетки",
+        "会议 明天",
+    ]
+    X = pd.DataFrame(
+        {"subject": [f"{words[k % 6]} {k % 7}" for k in range(120)], "links": np.arange(120) % 9}
+    )
+    y = np.where(np.isin(np.arange(120) % 6, [0, 2, 4]), "spam", "ham")
+    columns = make_column_transformer((TfidfVectorizer(), "subject"), remainder="passthrough")
+    return export(make_pipeline(columns, LogisticRegression()).fit(X, y), X, y, name="mail")
+
+
 DOCUMENTS: dict[str, Callable[[], bytes]] = {
     **{name: bundled(name) for name in ("penguins", "iris", "digits")},
     **{
         made.__name__: made
-        for made in (fraud, before, hostile, tags, scores, several, wide, thousand, worded)
+        for made in (fraud, before, hostile, tags, scores, several, wide, thousand, worded, mail)
     },
 }
 

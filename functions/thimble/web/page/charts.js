@@ -22,6 +22,7 @@ export function histogram({ bars, low, high }) {
   return svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('path', { d: `M0,40${path}V40Z` }))
 }
 
+const FEW = 4 // bins that are named one by one
 const PLACES = [['below'], ['range', 'category'], ['above', 'other'], ['missing']] // from left to right
 
 /** A feature's training data as a shape behind, the rows of now as a line in front, and a word on how far it moved. */
@@ -38,17 +39,20 @@ function drifted(title, entry, rows, trainingRows) {
   const word = entry.word ?? ''
   const item = el('li', { className: word === 'much moved' ? 'drift much' : word === 'moved' ? 'drift some' : 'drift' },
     el('p', { className: 'what' }, typeof title === 'string' ? name(title) : title, ' ', el('span', { className: 'word' }, word)),
-    drawing, el('p', { className: 'ends' }, ...ends(bins)),
+    drawing, ends(bins),
     el('p', { className: 'sr' }, inWords(bins, training, now)))
   return item
 }
 
+/** What stands below: the name of each of a few categories, or the ends. */
 function ends(bins) {
-  const ranges = bins.filter((bin) => bin.kind === 'range')
-  if (ranges.length) return [el('span', {}, short(ranges[0].low)), el('span', {}, short(ranges.at(-1).high))]
-  const first = bins.findIndex((bin) => bin.kind === 'category'), last = bins.findLastIndex((bin) => bin.kind === 'category')
-  if (first < 0) return []
-  return first === last ? [el('span', {}, name(bins[first].text))] : [el('span', {}, name(bins[first].text)), el('span', {}, name(bins[last].text))]
+  const text = (bin) => el('span', {}, bin.kind === 'category' ? name(bin.text) : bin.kind)
+  if (bins.length <= FEW && bins.some((bin) => bin.kind === 'category')) return el('p', { className: 'ends each' }, ...bins.map(text))
+  const known = bins.filter((bin) => bin.kind !== 'missing'), first = known[0], last = known.at(-1)
+  if (!first) return el('p', { className: 'ends' }, 'missing')
+  const left = first.kind === 'below' ? `< ${short(known[1].low)}` : first.kind === 'range' ? short(first.low) : text(first)
+  const right = last.kind === 'above' ? `> ${short(known.at(-2).high)}` : last.kind === 'range' ? short(last.high) : text(last)
+  return el('p', { className: 'ends' }, el('span', {}, left), el('span', {}, right))
 }
 
 const called = (bin) => bin.kind === 'category' ? bin.text : bin.kind === 'range' ? `${short(bin.low)} to ${short(bin.high)}` : bin.kind
@@ -67,9 +71,10 @@ export function drift(report, fold) {
   return items.length <= 16 ? list(items) : el('div', {}, list(items.slice(0, 12)), fold(list(items.slice(12)), `Show the other ${items.length - 12}`))
 }
 
-/** What a report comes to, in a sentence. */
-export function verdict(report) {
-  const much = report.features.filter((entry) => entry.word === 'much moved').map((entry) => name(entry.name))
-  const some = report.features.filter((entry) => entry.word === 'moved').map((entry) => name(entry.name))
-  return { word: report.word, much, some }
+/** What a report comes to: "have much moved from the training data: mass, island." */
+export function verdict({ word, features }) {
+  if (word === 'steady') return ['look like the training data.']
+  const moved = ['much moved', 'moved'].flatMap((kind) => features.filter((entry) => entry.word === kind)).map((entry) => name(entry.name))
+  const some = moved.slice(0, 4).flatMap((node, i) => [i ? ', ' : '', node]), rest = moved.length - 4
+  return [`have ${word} from the training data`, ...(some.length ? [': ', ...some] : []), rest > 0 ? ` and ${rest} more.` : '.']
 }

@@ -121,9 +121,7 @@ function counts(classes) {
 function moved(report) {
   if (!report) return []
   if (!report.word) return [el('p', { className: 'small' }, `Whether the rows look like the training data is told from ${whole(report.fewest_rows)} rows on.`)]
-  const { word, much, some } = charts.verdict(report)
-  const said = word === 'steady' ? ['The rows look like the training data.'] : [el('b', {}, word === 'moved' ? 'The rows have moved' : 'The rows have much moved'), ' from the training data', ...(much.length + some.length ? [': ', ...[...much, ...some].slice(0, 5).flatMap((node, i) => [i ? ', ' : '', node]), much.length + some.length > 5 ? ` and ${much.length + some.length - 5} more.` : '.'] : ['.'])]
-  return [el('div', { className: 'beside' }, el('p', { className: 'lead' }, ...said), el('p', { className: 'small' }, 'Behind: the training data. The line: these rows.'), charts.drift(report, upload.fold))]
+  return [el('div', { className: 'beside' }, el('p', { className: 'lead' }, 'The rows ', ...charts.verdict(report)), el('p', { className: 'small' }, 'Behind: the training data. The line: these rows.'), charts.drift(report, upload.fold))]
 }
 
 function preview({ header, rows }, predictions) {

@@ -37,7 +37,7 @@ function described(feature, i, card) {
   const { seen, categories } = feature
   const named = card.feature_names_in != null
   const found = {
-    i, named, type: feature.type, optional: feature.may_be_missing, label: named ? card.feature_names_in[i] : `value ${i + 1}`,
+    i, named, type: feature.type === 'free_text' ? 'text' : feature.type, optional: feature.may_be_missing, label: named ? card.feature_names_in[i] : `value ${i + 1}`,
     low: null, high: null, bars: null, decimals: null, middle: null, choices: null, open: false, missing: null,
   }
   if (seen) found.missing = seen.missing / seen.rows

@@ -3,7 +3,7 @@ import { $, button, el, name } from './dom.js'
 import * as charts from './charts.js'
 import { fold } from './upload.js'
 import { json, query } from './service.js'
-import { counted, percent, visible, whole } from './text.js'
+import { percent, visible, whole } from './text.js'
 
 let model = null
 export async function build(given) {
@@ -36,15 +36,13 @@ function show(found) {
   const { drift } = own
   $('sees').replaceChildren(
     el('p', { className: 'lead' }, 'In ', since(found.since), ': ', el('b', {}, whole(own.requests)), ` ${own.requests === 1 ? 'request' : 'requests'} of `, el('b', {}, whole(own.rows)), ` ${own.rows === 1 ? 'row' : 'rows'}.`, ...word(drift)),
-    small, classes(own), ...(drift?.word ? [el('p', { className: 'small' }, 'Behind: the training data. The line: now.'), charts.drift(drift, fold)] : []))
+    small, classes(own), ...(drift?.word ? [el('p', { className: 'small key' }, 'Behind: the training data. The line: now.'), charts.drift(drift, fold)] : []))
 }
 
 function word(drift) {
   if (!drift) return []
   if (!drift.word) return [` How far they moved from the training data is told from ${whole(drift.fewest_rows)} rows on.`]
-  const { word, much, some } = charts.verdict(drift), names = [...much, ...some]
-  if (word === 'steady') return [' They look like the training data.']
-  return [` They ${word === 'moved' ? 'moved' : 'much moved'} from the training data`, ...(names.length ? [': ', ...names.slice(0, 4).flatMap((node, i) => [i ? ', ' : '', node]), names.length > 4 ? ` and ${counted(names.length - 4, 'more', 'more')}.` : '.'] : ['.'])]
+  return [' They ', ...charts.verdict(drift)]
 }
 
 const MOST = 12
