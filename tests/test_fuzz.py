@@ -61,6 +61,55 @@ def test_any_bytes_are_answered_or_refused(targets: dict[str, Any], name: str, d
     targets["TARGETS"][name](data)
 
 
+SEXES = json.loads((HERE.parent / "model/sexes.json").read_bytes())
+ODD = st.sampled_from(
+    [
+        None,
+        True,
+        -1,
+        0,
+        1,
+        0.5,
+        10**9,
+        2**63,
+        2**70,
+        1e308,
+        1e-320,
+        "",
+        "l",
+        "rrr",
+        [],
+        [0],
+        [[0]],
+        [None],
+        {},
+    ]
+)
+
+
+@st.composite
+def odd_forests(draw: st.DrawFn) -> dict[str, Any]:
+    """A sound forest, some of whose keys or entries are others, too many or too few."""
+    forest = dict(SEXES["forest"])
+    others = ("absent", "depths", "divide", "input_type", "leaves", "sum_type", "tree_outputs", "zero")
+    for key in draw(st.lists(st.sampled_from([*forest, *others]), min_size=1, max_size=3)):
+        value = forest.get(key)
+        if isinstance(value, list | str) and value and draw(st.booleans()):
+            i = draw(st.integers(0, len(value) - 1))
+            odd = draw(st.sampled_from("lrn.x")) if isinstance(value, str) else [draw(ODD)]
+            forest[key] = value[:i] + odd + value[i + draw(st.integers(0, 2)) :]
+        else:
+            forest[key] = draw(ODD)
+    return forest
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=50)
+@given(forest=odd_forests())
+def test_any_forest_is_loaded_or_refused(targets: dict[str, Any], forest: dict[str, Any]) -> None:
+    with bounded():
+        targets["TARGETS"]["document"](json.dumps(SEXES | {"forest": forest}).encode())
+
+
 def footer(struct: bytes) -> bytes:
     return b"PAR1" + struct + len(struct).to_bytes(4, "little") + b"PAR1"
 

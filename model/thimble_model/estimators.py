@@ -275,8 +275,9 @@ def _calibrated_numbers(program: Program, one: AnyHead, member: Any) -> list[int
         return forests.decisions(program, one)
     if member.method == "temperature":
         raise Unsupported(
-            f"method='temperature' over {class_name(member.estimator)}; supported are 'sigmoid' and "
-            "'isotonic'"
+            f"method='temperature' over {class_name(member.estimator)}, which has no decision_function: "
+            "scikit-learn then takes logarithms of its probabilities, for which a document has no form; "
+            "supported are 'sigmoid' and 'isotonic'"
         )
     likely = forests.probabilities(program, one)
     return likely[-1:] if len(one.classes) == 2 else likely

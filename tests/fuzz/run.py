@@ -42,7 +42,7 @@ def wide(steps: list[dict[str, object]]) -> bytes:
 def seeds(name: str) -> list[bytes]:
     """Something sound of each kind."""
     if name == "document":
-        return [targets.IRIS, targets.PENGUINS, *map(wide, targets.WIDE)]
+        return [targets.IRIS, targets.PENGUINS, targets.SEXES, *map(wide, targets.WIDE)]
     if name == "key":
         return [
             b"a/b.csv",

@@ -35,6 +35,7 @@ store.OPENERS["memory"] = lambda host, path: (RESULTS, path)
 MODELS = Path(__file__).parents[2] / "model"
 IRIS = (MODELS / "iris.json").read_bytes()
 PENGUINS = (MODELS / "penguins.json").read_bytes()
+SEXES = (MODELS / "sexes.json").read_bytes()
 NAMES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 
 MANY = [0] * 5_000
