@@ -62,7 +62,7 @@ def test_any_bytes_are_answered_or_refused(targets: dict[str, Any], name: str, d
 
 
 SEXES = json.loads((HERE.parent / "model/sexes.json").read_bytes())
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,
@@ -93,10 +93,10 @@ def odd_forests(draw: st.DrawFn) -> dict[str, Any]:
     forest = dict(SEXES["forest"])
     others = ("absent", "depths", "divide", "input_type", "leaves", "sum_type", "tree_outputs", "zero")
     for key in draw(st.lists(st.sampled_from([*forest, *others]), min_size=1, max_size=3)):
-        value = forest.get(key)
+        value: Any = forest.get(key)
         if isinstance(value, list | str) and value and draw(st.booleans()):
             i = draw(st.integers(0, len(value) - 1))
-            odd = draw(st.sampled_from("lrn.x")) if isinstance(value, str) else [draw(ODD)]
+            odd: Any = draw(st.sampled_from("lrn.x")) if isinstance(value, str) else [draw(ODD)]
             forest[key] = value[:i] + odd + value[i + draw(st.integers(0, 2)) :]
         else:
             forest[key] = draw(ODD)
