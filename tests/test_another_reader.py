@@ -552,7 +552,7 @@ def test_a_reader_written_from_the_description_answers_as_ours_does(pipeline: An
     assert_same_answers(data, json_rows(load(data).features, as_table(pipeline, X)))
 
 
-@pytest.mark.parametrize("name", ["iris", "penguins", "digits", "sexes"])
+@pytest.mark.parametrize("name", ["iris", "penguins", "digits", "sexes", "messages"])
 def test_so_it_does_of_the_worked_examples(name: str) -> None:
     data = (MODELS / f"{name}.json").read_bytes()
     assert_same_answers(data, json.loads(data)["examples"]["rows"])

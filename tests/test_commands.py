@@ -75,6 +75,7 @@ GOOD: dict[str, tuple[Call, str]] = {
     "train-penguins": (("-o", "made.json", "--data", "made.jsonl.gz"), "wrote made.json"),
     "train-digits": (("-o", "made.json"), "wrote made.json"),
     "train-sexes": (("-o", "made.json", "--data", "made.csv"), "wrote made.json"),
+    "train-messages": (("-o", "made.json", "--data", "made.csv"), "wrote made.json"),
     "export": (("small.joblib", "--data", "small.csv", "-o", "made.json"), "240 rows: the same labels"),
     "check": (("small", "--estimator", "small.joblib", "--data", "small.csv"), "240 rows: the same labels"),
     "card": (("small",), "always guessing no has accuracy 0.5"),
@@ -96,6 +97,7 @@ BAD: dict[str, tuple[Call, int, str]] = {
     "train-penguins": (("--data", "made.xlsx", "-o", "made.json"), DATA, "says no format to save a table in"),
     "train-digits": (("-o", "none/made.json"), DATA, "there is no folder none"),
     "train-sexes": (("-o", "none/made.json"), DATA, "there is no folder none"),
+    "train-messages": (("-o", "none/made.json"), DATA, "there is no folder none"),
     "export": (("small.csv",), DATA, "small.csv is a text, such as a table, not an estimator"),
     "check": (("small.csv",), DATA, "small.csv is no model document; `thimble export` makes one"),
     "card": (("flowers@ffffff",), DATA, "flowers has no version 'ffffff'; `thimble versions flowers` lists"),
@@ -179,7 +181,14 @@ def test_what_a_script_reads_is_json_and_names_model_and_version(local: Path, ca
 
 
 def test_every_command_whose_output_a_script_reads_has_json() -> None:
-    silent = STARTED | {"export", "train-iris", "train-penguins", "train-digits", "train-sexes"}
+    silent = STARTED | {
+        "export",
+        "train-iris",
+        "train-penguins",
+        "train-digits",
+        "train-sexes",
+        "train-messages",
+    }
     with_json = {name for name in COMMANDS if "--json" in thimble(name, "--help").stdout}
     assert with_json == set(COMMANDS) - silent
     assert {call[0] for call in JSON} | {"promote"} == with_json

@@ -510,6 +510,23 @@ def train_digits(
 
 
 @app.command()
+def train_messages(
+    output: Output = Path("messages.json"), estimator: SavedEstimator = None, data: SavedData = None
+) -> None:
+    """Train and export a model of texts: messages to a shop.
+
+    The texts are made up; their words and pairs of words say what a message is about.
+
+    \b
+    Example:
+      thimble train-messages -o messages.json --data messages.csv
+    """
+    from thimble_infra import modelling
+
+    modelling.train("messages", output, estimator, data)
+
+
+@app.command()
 def train_sexes(
     output: Output = Path("sexes.json"), estimator: SavedEstimator = None, data: SavedData = None
 ) -> None:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from thimble.inference.classifier import Classifier
 
 BUNDLED = [
-    Path(__file__).parents[2] / "model" / f"{name}.json" for name in ("iris", "penguins", "digits", "sexes")
+    Path(__file__).parents[2] / "model" / f"{name}.json"
+    for name in ("iris", "penguins", "digits", "sexes", "messages")
 ]
 LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
 

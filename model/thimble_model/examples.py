@@ -9,11 +9,14 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+
+from thimble_model import messages as made_up
 
 Example = tuple[pd.DataFrame, "pd.Series[Any]", Any]
 
@@ -52,6 +55,14 @@ def digits() -> Example:
     )
 
 
+def messages() -> Example:
+    """800 messages to a shop, made up: words, and pairs of words; a logistic regression of four topics."""
+    texts, topics = made_up.messages()
+    X, y = pd.DataFrame({"message": texts}), pd.Series(topics, name="topic")
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=8, stop_words=["the", "and"], sublinear_tf=True)
+    return X, y, make_pipeline(vectorizer, LogisticRegression(max_iter=1000)).fit(X["message"], y)
+
+
 def sexes() -> Example:
     """333 penguins whose sex is known, categories and missing values: boosted trees of them as they are."""
     from palmerpenguins import load_penguins_raw
@@ -79,5 +90,6 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
     "digits": digits,
     "iris": iris,
     "penguins": penguins,
+    "messages": messages,
     "sexes": sexes,
 }

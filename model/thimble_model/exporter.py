@@ -32,6 +32,7 @@ from thimble_model.frames import (
     is_sparse,
     json_rows,
     known_names,
+    n_columns,
     names_in,
     require_free_names,
     require_one_form,
@@ -143,7 +144,7 @@ def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
     """Its features, of which the training data say what they are made of."""
     if table is None:
-        n = 1 if text.reads_texts(estimator) else getattr(estimator, "n_features_in_", 0)
+        n = n_columns(estimator)
         return Program(names or _numbered(n), [None] * n)
     columns = [column(table, i) for i in range(table.shape[1])]
     called = names or _numbered(len(columns))

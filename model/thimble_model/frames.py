@@ -156,6 +156,11 @@ def _called(name: str, columns: Sequence[str], spelled: Callable[[str], str]) ->
     return found[0] if found else name
 
 
+def n_columns(estimator: Any) -> int:
+    """How many columns it takes; 0 if it does not say."""
+    return 1 if reads_texts(estimator) else int(getattr(estimator, "n_features_in_", 0))
+
+
 def names_in(table: Table) -> list[str] | None:
     """The names of its columns, where all have one."""
     names = list(table.columns) if is_frame(table) else []

@@ -22,7 +22,7 @@ from thimble.inference.head import label_text
 from thimble.tables import cells
 from thimble.tables.header import IDENTIFIERS
 from thimble_model.estimators import heads_of
-from thimble_model.frames import called, known_names
+from thimble_model.frames import called, known_names, n_columns
 from thimble_model.program import Program, document_keys
 from thimble_model.sheets import Nulls, Sheet, opened
 from thimble_model.unsupported import Unsupported
@@ -41,9 +41,7 @@ def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
     """The features, and the labels if the file has them: the `targets`, or the one column left over."""
     sheet, known = opened(path), known_names(estimator)
     columns = sheet.columns(known or ())
-    names = called(estimator, columns) or _by_position(
-        path, columns, getattr(estimator, "n_features_in_", 0), targets
-    )
+    names = called(estimator, columns) or _by_position(path, columns, n_columns(estimator), targets)
     features, nulls = _schema(estimator, names, sheet.looks)
     _require(path, columns, [f.name for f in features if f.type != "unused"] + list(targets))
     rows = sheet.table(features, nulls)

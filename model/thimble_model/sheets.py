@@ -230,7 +230,7 @@ def _series(feature: Feature, k: int, batches: Sequence[Batch], null: Any = np.n
     """A column as scikit-learn takes it."""
     if feature.type == "unused":
         return np.full(sum(batch.rows for batch in batches), np.nan)
-    if feature.type == "text":
+    if feature.textual:
         texts = [text for batch in batches for text in batch.texts[k].tolist()]
         return pd.Series([null if text is None else text for text in texts], dtype=object)
     values = np.concatenate([batch.numbers[k] for batch in batches])
