@@ -198,6 +198,21 @@ TRANSFORMERS: Mapping[str, Line] = {
         "it stands last in a pipeline; before others it is only a transformer of scores", "FeatureUnion"
     ),
     "VotingRegressor": Refused(REGRESSOR, "LogisticRegression"),
+    "category_encoders.CountEncoder": Exports(),
+    "category_encoders.OneHotEncoder": Exports(),
+    "category_encoders.OrdinalEncoder": Exports(),
+    "category_encoders.TargetEncoder": Exports(),
+    "feature_engine.ArbitraryNumberImputer": Exports(),
+    "feature_engine.CategoricalImputer": Exports(),
+    "feature_engine.CountFrequencyEncoder": Exports(),
+    "feature_engine.DatetimeFeatures": Refused(
+        "a document has no form for dates", "its numbers, made before the pipeline"
+    ),
+    "feature_engine.MeanEncoder": Exports(),
+    "feature_engine.MeanMedianImputer": Exports(),
+    "feature_engine.OneHotEncoder": Exports(),
+    "feature_engine.OrdinalEncoder": Exports(),
+    "feature_engine.RareLabelEncoder": Exports(),
 }
 
 

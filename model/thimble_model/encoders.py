@@ -85,28 +85,37 @@ def _looked_up(program: Program, estimator: Any, columns: Columns, j: int, part:
 def _encoded(
     program: Program, estimator: Any, columns: Columns, j: int, read: Callable[[Any], float]
 ) -> Column:
-    require_plain(program.describe(columns[j]), estimator.categories_[j])
-    categories = [
-        category.item() if isinstance(category, np.generic) else category
-        for category in estimator.categories_[j].tolist()
-    ]
+    return coded(
+        program,
+        columns[j],
+        estimator.categories_[j].tolist(),
+        lambda values: _ask(estimator, j, values, read),
+    )
+
+
+def coded(
+    program: Program, column: Column, known: list[Any], answer: Callable[[list[Any]], list[Code]]
+) -> Column:
+    """A column by its table of codes: `answer` is what the encoder makes of values, None where it refuses."""
+    require_plain(program.describe(column), known)
+    categories = [category.item() if isinstance(category, np.generic) else category for category in known]
     present = [category for category in categories if not is_missing(category)]
     strings = all(isinstance(category, str) for category in present)
     booleans = bool(present) and all(isinstance(category, bool) for category in present)
     if len(categories) - len(present) > 1:
-        raise Unsupported(f"{program.describe(columns[j])} knows None and NaN as two categories")
-    if not present and program.is_feature(columns[j]):
-        strings = program.is_text(columns[j])
-    program.settle(columns[j], "text" if strings else "boolean" if booleans else "number")
+        raise Unsupported(f"{program.describe(column)} knows None and NaN as two categories")
+    if not present and program.is_feature(column):
+        strings = program.is_text(column)
+    program.settle(column, "text" if strings else "boolean" if booleans else "number")
     if not strings and not all(_is_exact(category) for category in present):
-        raise Unsupported(f"{program.describe(columns[j])} has a category that no double holds exactly")
+        raise Unsupported(f"{program.describe(column)} has a category that no double holds exactly")
     null = next((category for category in categories if is_missing(category)), np.nan)
     odd: Any = _none_of(present, "\x00 {}".format if strings else (0.5).__add__)
 
     def ask(values: list[Any]) -> list[Code]:
-        return _ask(estimator, j, [null if value is None else value for value in values], read)
+        return answer([null if value is None else value for value in values])
 
-    return program.encode(columns[j], categories, ask, null, odd)
+    return program.encode(column, categories, ask, null, odd)
 
 
 def _none_of(categories: list[Any], candidate: Callable[[int], Any]) -> Any:

@@ -75,7 +75,7 @@ def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list
 
 def _imputed_text(program: Program, column: Column, absent: Any, fill: str) -> Column:
     program.settle(column, "text")
-    return Column(column.index, (*column.replaced, (absent, fill)))
+    return column.replacing(absent, fill)
 
 
 def missing_indicator(program: Program, estimator: MissingIndicator, columns: Columns) -> Columns:
@@ -100,9 +100,10 @@ def _indicators(program: Program, estimator: MissingIndicator, columns: Columns)
         is_text = program.is_text(column)
         program.settle(column, "text" if is_text else "number")
         wanted = None if is_missing(missing) else missing if is_text else float(missing)
-        keys = [wanted, *(before for before, _ in column.replaced)]
+        keys = [wanted, *column.told_apart]
         table = {key: float(column.seen(key) == wanted) if is_text else 1.0 for key in keys}
-        made.append(program.tabled(column, table, 0.0))
+        others = float(column.seen("\x00") == wanted) if is_text else 0.0
+        made.append(program.tabled(column, table, others))
     return made
 
 

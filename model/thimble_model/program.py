@@ -21,19 +21,38 @@ TEXTS = ("text", "free_text")  # the types of features that are not numbers
 
 
 @dataclass(frozen=True)
+class Others:
+    """Every text but these."""
+
+    than: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of the program, or a text that is not encoded yet, with what imputers replace in it."""
 
     index: int
-    replaced: tuple[tuple[str | None, str], ...] = ()
+    replaced: tuple[tuple[str | Others | None, str], ...] = ()
     sparse: bool = False  # whether scikit-learn has it in a sparse matrix
 
     def seen(self, text: str | None) -> str | None:
         """What an encoder gets to see where the feature has this text; None: it is missing."""
         for before, after in self.replaced:
-            if text == before:
+            others = isinstance(before, Others) and text is not None and text not in before.than
+            if others or text == before:
                 text = after
         return text
+
+    def replacing(self, before: str | Others | None, after: str) -> Column:
+        return Column(self.index, (*self.replaced, (before, after)))
+
+    @property
+    def told_apart(self) -> list[str | None]:
+        """The texts that the replacements name, None among them if one replaces what is missing."""
+        named = [
+            sorted(before.than) if isinstance(before, Others) else [before] for before, _ in self.replaced
+        ]
+        return list(dict.fromkeys(text for texts in named for text in texts))
 
 
 @dataclass(frozen=True)
@@ -188,7 +207,7 @@ class Program:
         known = [category for category in categories if not is_null(category)]
         if text:
             known = [category for category in known if column.seen(category) == category]
-            known += [before for before, _ in column.replaced if before is not None]
+            known += [text for text in column.told_apart if text is not None and text not in set(known)]
         values: list[Any] = known if text else [float(category) for category in known]
         table = dict(zip(values, ask([column.seen(v) for v in values] if text else values), strict=True))
         if self.may_be_missing(column):
@@ -197,7 +216,11 @@ class Program:
             table[None] = ask([column.seen(None)])[0]
         if None in table and table[None] is None:
             self.refuse_missing([Column(column.index)])
-        return self.tabled(column, {v: code for v, code in table.items() if code is not None}, ask([odd])[0])
+        return self.tabled(
+            column,
+            {v: code for v, code in table.items() if code is not None},
+            ask([column.seen(odd) if text else odd])[0],
+        )
 
     def tabled(self, column: Column, table: dict[Any, float], unknown: Code) -> Column:
         """The step `encode`; codes that count up are left out; an unknown value without a code rejects."""

@@ -43,6 +43,7 @@ from sklearn.utils.validation import check_is_fitted
 from thimble_model import catalogue, text
 from thimble_model.encoders import one_hot_encoder, ordinal_encoder, target_encoder
 from thimble_model.imputers import iterative_imputer, missing_indicator, simple_imputer
+from thimble_model.others import OTHERS
 from thimble_model.program import Column, Program
 from thimble_model.projections import PROJECTIONS
 from thimble_model.sparsity import makes_sparse
@@ -75,18 +76,29 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
         return transform(program, found.last, columns, found.place(place))
     if type(estimator) in NESTS:
         return NESTS[type(estimator)](program, estimator, columns, place)
+    if other := OTHERS.get(catalogue.name_of(type(estimator))):
+        return _located(other, program, estimator, columns, place)
     if type(estimator) not in TRANSFORMERS:
         known = [kind.__name__ for kind in (*TRANSFORMERS, *NESTS)]
         raise unsupported(estimator, place, [*known, "Pipeline"], catalogue.TRANSFORMERS)
+    return _located(_validated, program, estimator, columns, place)
+
+
+def _validated(program: Program, estimator: Any, columns: Columns) -> Columns:
+    """scikit-learn looks for missing values first, unless a class takes them."""
+    if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
+        program.refuse_missing([column for column in columns if not _takes_none(program, estimator, column)])
+    if type(estimator) in text.OVER_TERMS and are_terms(program, columns):
+        return text.OVER_TERMS[type(estimator)](program, estimator, columns)
+    return TRANSFORMERS[type(estimator)](program, estimator, columns)
+
+
+def _located(
+    make: Transformer, program: Program, estimator: Any, columns: Columns, place: tuple[str, ...]
+) -> Columns:
     try:
         check_is_fitted(estimator)
-        if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
-            program.refuse_missing(
-                [column for column in columns if not _takes_none(program, estimator, column)]
-            )
-        if type(estimator) in text.OVER_TERMS and are_terms(program, columns):
-            return text.OVER_TERMS[type(estimator)](program, estimator, columns)
-        return TRANSFORMERS[type(estimator)](program, estimator, columns)
+        return make(program, estimator, columns)
     except NotFittedError:
         raise Unsupported(f"{located(estimator, place)} is not fitted") from None
     except Unsupported as error:
