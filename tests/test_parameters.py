@@ -58,7 +58,12 @@ def test_a_whole_number_is_taken_in_one_form(name: str, form: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "variable"),
-    [("MaxRows", "MAX_ROWS"), ("RangeBytes", "RANGE_BYTES"), ("SplitBytes", "SPLIT_BYTES")],
+    [
+        ("UploadBytes", "UPLOAD_BYTES"),
+        ("MaxRows", "MAX_ROWS"),
+        ("RangeBytes", "RANGE_BYTES"),
+        ("SplitBytes", "SPLIT_BYTES"),
+    ],
 )
 def test_a_number_that_the_stack_takes_the_functions_take(name: str, variable: str) -> None:
     for number in WHOLE[name]:
@@ -180,6 +185,8 @@ FAILS = {
     "Header": ["yes"],
     "UnknownFolder": ["", "Default", "iris"],
     "Auth": ["iam", "COGNITO"],
+    "Page": ["open", "true", ""],
+    "Uploads": ["enabled", "true", ""],
     "Rollout": ["Canary"],
     "SnapStart": ["true"],
     "LogLevel": ["info"],
@@ -220,6 +227,7 @@ ALONE = [
     ({"Auth": "JWT", **ISSUER}, "Auth=JWT needs JwtAudience"),
     (ISSUER, "JwtIssuer is for Auth=JWT alone"),
     ({"Auth": "NONE", **AUDIENCE}, "JwtAudience is for Auth=JWT alone"),
+    ({"Auth": "NONE", "Uploads": "Enabled"}, "Uploads=Enabled needs Auth=IAM or Auth=JWT"),
     (DOMAIN, "DomainName needs CertificateArn"),
     ({**DOMAIN, **ZONE}, "DomainName needs CertificateArn"),
     (CERTIFICATE, "CertificateArn is of a DomainName"),
@@ -234,6 +242,8 @@ ALONE = [
 TOGETHER: list[dict[str, str]] = [
     {},
     {"Auth": "JWT", **ISSUER, **AUDIENCE},
+    {"Uploads": "Enabled"},
+    {"Auth": "JWT", "Uploads": "Enabled", **ISSUER, **AUDIENCE},
     {**DOMAIN, **CERTIFICATE},
     {**DOMAIN, **CERTIFICATE, **ZONE},
     {"SnapStart": "PublishedVersions"},

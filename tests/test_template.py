@@ -208,13 +208,19 @@ def test_every_path_reaches_the_function_and_no_cors_of_the_gateways_answers_for
     assert "CorsConfiguration" not in properties("HttpApi")
 
 
-def test_strangers_reach_health_and_preflight_alone() -> None:
+PAGE = {f"{method} {path}" for method in ("get", "head") for path in ("/", "/page/{file}")}
+
+
+def test_strangers_reach_health_preflight_and_perhaps_the_page_alone() -> None:
     assert TEMPLATE["Parameters"]["Auth"]["Default"] == "IAM"
     opened = {route for route, found in routes().items() if "security" not in found}
     assert opened == {"get /health", "head /health", "options /", "options /{proxy+}"}
-    [[closed]] = [found["security"] for found in routes().values() if "security" in found]
+    others = {route: found["security"] for route, found in routes().items() if "security" in found}
+    assert {route for route, security in others.items() if isinstance(security, dict)} == PAGE
+    [[closed]] = [security for security in others.values() if isinstance(security, list)]
     assert closed["Fn::If"][:2] == ["ByIam", {"iam": []}]
     assert closed["Fn::If"][2]["Fn::If"] == ["ByJwt", {"jwt": []}, {"Ref": "AWS::NoValue"}]
+    assert all(others[route] == {"Fn::If": ["PageIsOpen", [], [closed]]} for route in PAGE)
 
 
 def test_an_api_that_is_open_says_so() -> None:

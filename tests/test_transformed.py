@@ -1,6 +1,7 @@
 """The stack as CloudFormation makes it of template.yaml, for parameters of every kind."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import combinations, product
 from random import Random
@@ -37,7 +38,14 @@ CHOICES: list[list[Choice]] = [
     [{"RangeBytes": "999999999"}],
     [{"MapConcurrency": "1"}, {"MapConcurrency": "10000"}],
     [{"PartsDays": "1"}],
-    [{"Auth": "JWT", **TOKENS}, {"Auth": "NONE"}],
+    [
+        {"Auth": "JWT", **TOKENS},
+        {"Auth": "NONE"},
+        {"Uploads": "Enabled"},
+        {"Uploads": "Enabled", "Auth": "JWT", **TOKENS},
+    ],
+    [{"Page": "Closed"}],
+    [{"UploadBytes": "1000000"}],
     [{"ThrottleRate": "1"}],
     [{"ThrottleBurst": "1"}],
     [{"Rollout": "AllAtOnce"}, {"Rollout": "Linear10PercentEvery1Minute"}],
@@ -92,7 +100,7 @@ def test_the_api_s_body_is_complete_openapi_whatever_is_chosen() -> None:
     bodies = {
         json.dumps(resolved("HttpApi", transformed(**choice))["Body"]) for choice in each_pair_of_choices()
     }
-    assert len(bodies) == len(PARAMETERS["Auth"]["AllowedValues"])
+    assert len(bodies) == 5  # of IAM and JWT with the page open and closed; of NONE it is open in any case
     for body in map(json.loads, bodies):
         assert [error.message for error in OpenAPIV30SpecValidator(body).iter_errors()] == []
         [default] = [path for path in body["paths"] if "$default" in path]
@@ -208,3 +216,40 @@ def made(**given: str) -> set[str]:
         for name, found in sections.items()
         if "Condition" not in found or holds({"Condition": found["Condition"]}, values(**given))
     }
+
+
+@pytest.mark.parametrize("choice", [{}, {"Auth": "JWT", **TOKENS}], ids=named)
+def test_the_page_is_open_or_takes_what_the_rest_takes(choice: Choice) -> None:
+    for page in ("Open", "Closed"):
+        paths = resolved("HttpApi", transformed(**choice, Page=page))["Body"]["paths"]
+        [default] = [found for path, found in paths.items() if "$default" in path]
+        wanted = default["x-amazon-apigateway-any-method"]["security"]
+        assert len(wanted) == 1
+        for path, method in product(("/", "/page/{file}"), ("get", "head")):
+            assert paths[path][method]["security"] == ([] if page == "Open" else wanted)
+
+
+def test_uploads_are_off_unless_they_are_chosen() -> None:
+    off, on = transformed(), transformed(Uploads="Enabled", UploadBytes="1000", **DOMAIN)
+    variables = [resolved("ApiFunction", one)["Environment"]["Variables"] for one in (off, on)]
+    assert [one["INBOX_URI"] for one in variables] == ["", f"s3://{bucket(on)}"]
+    assert [bool(one["RESULTS_URI"]) for one in variables] == [False, True]
+    assert [one["UPLOAD_BYTES"] for one in variables] == ["5368709120", "1000"]
+    assert "CorsConfiguration" not in resolved("InboxBucket", off)
+    assert off["Resources"]["UploadsPolicy"]["Condition"] == "TakesUploads"
+
+
+def test_the_inbox_takes_forms_from_the_api_s_own_pages_alone() -> None:
+    for choice in ({}, DOMAIN):
+        found = resolved("InboxBucket", transformed(Uploads="Enabled", **choice))
+        [rule] = found["CorsConfiguration"]["CorsRules"]
+        assert rule["AllowedMethods"] == ["POST"]
+        api, *own = rule["AllowedOrigins"]
+        assert re.fullmatch(r"https://\S+\.execute-api\.\S+\.amazonaws\.com", str(api))
+        assert own == ["https://models.example.com"] * bool(choice)
+
+
+def bucket(template: dict[str, Any]) -> str:
+    """Under this name the function knows the inbox, without a reference."""
+    name: str = resolved("InboxBucket", template)["BucketName"]
+    return name

@@ -35,6 +35,9 @@ class Settings(NamedTuple):
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
+    auth: str  # AUTH: how callers are known: IAM, JWT or NONE; empty on one's own machine
+    inbox_uri: str  # INBOX_URI: s3://bucket for files that callers upload; empty: they upload none
+    upload_bytes: int  # UPLOAD_BYTES of one such file
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -81,6 +84,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         ),
         retry_seconds=pauses("RETRY_SECONDS", "30,120,300,900"),
         cors_allow_origin=environment.get("CORS_ALLOW_ORIGIN", ""),
+        auth=environment.get("AUTH", ""),
+        inbox_uri=environment.get("INBOX_URI", ""),
+        upload_bytes=whole("UPLOAD_BYTES", "5368709120"),
     )
 
 

@@ -10,6 +10,10 @@ import socket
 import sys
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CORSConfigurationTypeDef
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -31,6 +35,9 @@ READABLE_RESULTS = {  # for curl; on loopback only
             "Resource": f"arn:aws:s3:::{RESULTS}/*",
         }
     ],
+}
+UPLOADS: "CORSConfigurationTypeDef" = {  # as the stack has it for its own address
+    "CORSRules": [{"AllowedMethods": ["POST"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}]
 }
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
 
@@ -80,6 +87,8 @@ def environment(s3_url: str) -> dict[str, str]:
         "MODELS_URI": f"s3://{MODELS}/models",
         "MODEL_URI": "",  # the registry answers, whatever the terminal's environment says
         "RESULTS_URI": f"s3://{RESULTS}",
+        "INBOX_URI": f"s3://{INBOX}",  # so that a page uploads as it does where Uploads is Enabled
+        "AUTH": "",
         "PARTS_URI": f"s3://{PARTS}",
         "WORKFLOW_ARN": workflow_arn(),
     }
@@ -103,6 +112,7 @@ def create_resources(s3_url: str) -> None:
         s3.create_bucket(Bucket=bucket)
     for bucket in (MODELS, INBOX):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_cors(Bucket=INBOX, CORSConfiguration=UPLOADS)
     s3.put_bucket_policy(Bucket=RESULTS, Policy=json.dumps(READABLE_RESULTS))
     sqs.create_queue(QueueName=DEAD_LETTERS)
     redrive = {"deadLetterTargetArn": queue_arn(DEAD_LETTERS), "maxReceiveCount": ATTEMPTS}

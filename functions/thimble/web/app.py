@@ -51,6 +51,7 @@ class Request(NamedTuple):
     query: Mapping[str, str] = {}
     request_id: str = ""
     doubled: tuple[str, ...] = ()  # parameters that the query has more than once
+    caller: str = ""  # who it is, by the token or the signature; "" where nobody asks
 
 
 class Response(NamedTuple):

@@ -39,7 +39,16 @@ def _request(event: dict[str, Any]) -> Request:
         query=query,
         request_id=context.get("requestId", ""),
         doubled=_doubled(event.get("rawQueryString") or "", len(query)),
+        caller=_caller(context["authorizer"]) if "authorizer" in context else "",
     )
+
+
+def _caller(authorizer: dict[str, Any]) -> str:
+    """Return whose token or signature API Gateway has checked. A role's sessions are one caller."""
+    claims = (authorizer.get("jwt") or {}).get("claims") or {}
+    if claims:
+        return f"{claims.get('iss', '')} {claims.get('sub', '')}"
+    return str((authorizer.get("iam") or {}).get("userId") or "").partition(":")[0]
 
 
 def _doubled(query: str, names: int) -> tuple[str, ...]:

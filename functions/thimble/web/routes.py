@@ -45,6 +45,8 @@ ROUTES = (
     Route("/model", "GET", "native:model", MODEL),
     Route("/model/history", "GET", "native:history", MODEL),
     Route("/seen", "GET", "seen:seen", MODEL),
+    Route("/uploads", "GET", "uploads:state", ("id",)),
+    Route("/uploads", "POST", "uploads:begin", MODEL),
     Route("/openapi.json", "GET", "native:openapi"),
     # pages for people; the one at / is a probe's answer to who does not ask for HTML
     Route("/", "GET", "pages:front"),

@@ -1,0 +1,284 @@
+"""Files that a page uploads: straight into the inbox by a signed form, and back by signed links.
+
+Nothing is remembered here. An upload's id says the model's folder, a token that nobody guesses, and the
+file's name. Who calls stands in the key beside them, so an id leads nobody else to the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import obstore
+import orjson
+
+from thimble import store
+from thimble.drift import drawing
+from thimble.errors import Gone, InvalidInput, NotFound, ThimbleError, TooLarge
+from thimble.settings import Settings
+from thimble.store import ObjectVersion
+from thimble.tables.answers import identity, listed
+from thimble.web import media, options
+from thimble.web.app import Request, Response, json_response
+from thimble.web.service import Service
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+SECONDS = 900  # that a signed form or link is good for
+EXAMPLE = '{"name": "january.csv", "bytes": 123456}'
+KEYS = ("name", "bytes")
+FOLDER = "uploads"  # below a model's, of all that comes this way
+LONGEST_NAME = 600  # bytes of UTF-8: a result's key is longer, and S3 takes 1,024
+TOKEN_BYTES = 24
+FORMATS = (".csv", ".txt", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
+WHOLE = (".parquet", ".pq")  # compressed within
+PACKED = (".gz", ".gzip", ".zst", ".zstd")
+OFF = "this stack takes no uploads; its owner switches them on by the parameter Uploads"
+
+
+class Upload(NamedTuple):
+    folder: str  # NAME or NAME@VERSION: the model that classifies the file
+    token: str
+    name: str
+
+    @property
+    def id(self) -> str:
+        return base64.urlsafe_b64encode("/".join(self).encode()).decode().rstrip("=")
+
+    def key(self, caller: str) -> str:
+        owner = hashlib.sha256(caller.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return f"{self.folder}/{FOLDER}/{owner}/{self.token}/{self.name}"
+
+
+def begin(service: Service, request: Request) -> Response:
+    """Sign a form by which the caller sends one file of the size that it says."""
+    settings = _open(service)
+    sent = media.sent(request.headers.get("content-type", ""), (media.JSON,))
+    body = media.envelope(media.utf8(request.body, sent), EXAMPLE)
+    options.check_keys(body, KEYS, elsewhere=("model", "version"))
+    name, size = _name(body.get("name")), _size(body.get("bytes"), settings.upload_bytes)
+    wanted, version = request.query.get("model", ""), request.query.get("version", "")
+    classifier = service.models.get(wanted, version)
+    folder = classifier.name or "default"
+    upload = Upload(f"{folder}@{classifier.digest}" if version else folder, _token(), name)
+    bucket, prefix = _place(settings.inbox_uri)
+    form = _s3().generate_presigned_post(
+        bucket,
+        prefix + upload.key(request.caller),
+        Conditions=[["content-length-range", size, size]],
+        ExpiresIn=SECONDS,
+    )
+    signed = {"url": form["url"], "fields": form["fields"], "expires": _expiry()}
+    return _private(201, {"id": upload.id, "name": name, "model": identity(classifier), "upload": signed})
+
+
+def state(service: Service, request: Request) -> Response:
+    """What became of an upload; without an id, whether there are any, and their bounds."""
+    settings = service.settings
+    if "id" not in request.query:
+        if not settings.inbox_uri:
+            return _private(200, {"open": False})
+        bounds = {"max_bytes": settings.upload_bytes, "seconds": SECONDS, "endings": endings()}
+        return _private(200, {"open": True, **bounds})
+    _open(service)
+    upload = _parsed(request.query["id"])
+    bucket, prefix = _place(settings.inbox_uri)
+    told: dict[str, Any] = {
+        "id": upload.id,
+        "name": upload.name,
+        "state": "waiting",
+        "bytes": None,
+        "error": None,
+    }
+    try:
+        arrived = store.current(store.bucket(bucket), prefix + upload.key(request.caller))
+    except Gone:
+        return _private(200, told)
+    told["bytes"] = arrived.size
+    summary = _summary(settings, upload.key(request.caller), arrived)
+    return _private(200, {**told, **_outcome(service, upload, summary)})
+
+
+def origin(settings: Settings) -> str:
+    """Return where a page sends its files to, for its policy; "" where it sends none."""
+    return _origin(_place(settings.inbox_uri)[0]) if settings.inbox_uri else ""
+
+
+def _open(service: Service) -> Settings:
+    if not service.settings.inbox_uri:
+        raise NotFound(OFF)
+    return service.settings
+
+
+def _name(name: Any) -> str:
+    """A file's name that can be the last part of a key."""
+    if not isinstance(name, str) or not name:
+        raise InvalidInput(f"the name of the file is missing; send {EXAMPLE}")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("the name has half of a surrogate pair, which is no character") from None
+    if size > LONGEST_NAME:
+        raise InvalidInput(f"the name has {size} bytes of UTF-8; the most is {LONGEST_NAME}: shorten it")
+    if "/" in name or not store.is_plain(name):
+        raise InvalidInput("the name is a path or has control characters: send the file's own name alone")
+    _check_ending(name)
+    return name
+
+
+def _check_ending(name: str) -> None:
+    stem, ending = _split(name.lower())
+    packed = ending in PACKED
+    if packed:
+        ending = _split(stem)[1]
+    if packed and ending in WHOLE:
+        raise InvalidInput("Parquet is compressed within: send it as .parquet")
+    if ending not in (*FORMATS, *WHOLE):
+        known = ", ".join((*FORMATS, *WHOLE, *PACKED))
+        raise InvalidInput(f"the name says no format that is read here; these do: {known}")
+
+
+def _split(name: str) -> tuple[str, str]:
+    stem, dot, ending = name.rpartition(".")
+    return (stem, dot + ending) if dot else (name, "")
+
+
+def endings() -> list[str]:
+    """Return how the names of files end that are read."""
+    return [*FORMATS, *WHOLE, *(ending + packed for ending in FORMATS for packed in PACKED)]
+
+
+def _size(size: Any, most: int) -> int:
+    if type(size) is not int or size < 1:
+        raise InvalidInput(f"bytes is the size of the file, a whole number from 1; send {EXAMPLE}")
+    if size > most:
+        raise TooLarge(f"the file has {size} bytes; the most is {most}: send it in parts")
+    return size
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def _parsed(text: str) -> Upload:
+    try:
+        parts = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True).decode().split("/")
+        upload = Upload(*parts)
+        _name(upload.name)
+    except (binascii.Error, ValueError, TypeError, InvalidInput):
+        raise NotFound("there is no such upload: the id is none that POST /uploads gave") from None
+    plain = store.is_plain(upload.key("")) and all(upload)
+    if not plain or len(upload.token) != len(_token()) or len(upload.folder) > LONGEST_NAME // 2:
+        raise NotFound("there is no such upload: the id is none that POST /uploads gave")
+    return upload
+
+
+def _summary(settings: Settings, key: str, arrived: ObjectVersion) -> dict[str, Any] | None:
+    """The summary of what has arrived; None while there is none."""
+    results, prefix = store.object_store(f"{settings.results_uri.rstrip('/')}/")
+    path = f"{prefix.strip('/')}/{key}/summary.json".lstrip("/")
+    try:
+        found: dict[str, Any] = orjson.loads(bytes(obstore.get(results, path).bytes()))
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    return found if found.get("input", {}).get("etag") == arrived.etag else None
+
+
+def _outcome(service: Service, upload: Upload, summary: dict[str, Any] | None) -> dict[str, Any]:
+    if summary is None:
+        return {"state": "working"}
+    found: dict[str, Any] = {"state": "refused", "error": summary["error"]} if "error" in summary else {}
+    if "rows" in summary:
+        found |= {name: summary[name] for name in ("rows", "predictions", "rejections")}
+        found["classes"] = _classes(service, upload, summary)
+        found["drift"] = drawing.drawing(summary["drift"]) if summary["drift"] else None
+        links = {"result": summary.get("result"), "rejected": summary.get("rejected")}
+        found |= {kind: _link(service.settings, upload, path) for kind, path in links.items() if path}
+    return {"state": "done", **found}
+
+
+def _classes(service: Service, upload: Upload, summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """The counts with the names of the outputs, if the model is still there to say them."""
+    counts = summary["classes"]
+    try:
+        heads = service.models.get(upload.folder.partition("@")[0], summary["model"]["digest"]).heads
+    except ThimbleError:
+        return [{"output": "", "text": text, "rows": rows} for text, rows in counts.items()]
+    return listed(heads, list(counts.values()))
+
+
+def _link(settings: Settings, upload: Upload, path: str) -> dict[str, Any]:
+    """A link to a result or its rejections, which downloads it under the input's name."""
+    results, _ = store.object_store(f"{settings.results_uri.rstrip('/')}/")
+    kind, _, ending = path.rpartition("/")[2].partition(".")
+    stem = upload.name.partition(".")[0] or "file"
+    name = f"{stem}-{kind}.{ending}"
+    try:
+        size = obstore.head(results, path)["size"]
+    except FileNotFoundError:
+        size = None
+    about = {
+        "Bucket": _place(settings.results_uri)[0],
+        "Key": path,
+        "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+    }
+    url = _s3().generate_presigned_url("get_object", Params=about, ExpiresIn=SECONDS)
+    return {"name": name, "bytes": size, "url": url, "expires": _expiry()}
+
+
+def _place(uri: str) -> tuple[str, str]:
+    """A bucket, and the prefix of all keys in it."""
+    where = urlsplit(uri)
+    prefix = where.path.strip("/")
+    return where.netloc, f"{prefix}/" if prefix else ""
+
+
+def _expiry() -> str:
+    return (datetime.now(UTC) + timedelta(seconds=SECONDS)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _private(status: int, value: Any) -> Response:
+    return json_response(status, value)._replace(headers={"cache-control": "no-store"})
+
+
+def _endpoint() -> tuple[str, str]:
+    """The scheme and the host of S3, and its port."""
+    region = os.environ.get("AWS_REGION", "us-east-1")
+    where = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or f"https://s3.{region}.amazonaws.com")
+    return where.scheme, where.netloc
+
+
+def _has_names(host: str) -> bool:
+    """Whether a bucket can be part of the host's name: not where that is an address."""
+    name = host.partition(":")[0]
+    return name != "localhost" and not name.replace(".", "").isdigit()
+
+
+def _origin(bucket: str) -> str:
+    scheme, host = _endpoint()
+    return f"{scheme}://{bucket}.{host}" if _has_names(host) else f"{scheme}://{host}"
+
+
+@cache
+def _s3() -> S3Client:
+    """What signs, without asking S3. It takes half a second to import, and nothing else needs it here."""
+    import boto3
+    from botocore.config import Config
+
+    scheme, host = _endpoint()
+    return boto3.client(
+        "s3",
+        region_name=os.environ.get("AWS_REGION"),
+        endpoint_url=f"{scheme}://{host}",
+        config=Config(
+            signature_version="s3v4", s3={"addressing_style": "virtual" if _has_names(host) else "path"}
+        ),
+    )
