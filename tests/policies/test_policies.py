@@ -273,3 +273,31 @@ def test_the_state_machine_is_valid_and_a_misspelt_word_is_found(deployed: Deplo
     valid, *faults = judged([], [json.loads(each) for each in [text, *spoilt]])["faults"]
     assert valid == []
     assert all(faults)
+
+
+def test_uploads_reach_what_was_uploaded_and_nothing_beside_it(deployed: Deployed) -> None:  # noqa: F811
+    """A form or a link may do no more than its signer."""
+    known, key = arns(deployed), "iris/uploads/owner/token/a.csv"
+    inbox, results = known["InboxBucket"], known["ResultsBucket"]
+    wanted: list[Call] = [
+        ("s3:PutObject", f"{inbox}/{key}"),
+        ("s3:GetObject", f"{inbox}/{key}"),
+        ("s3:GetObject", f"{results}/{key}/result.csv"),
+        ("s3:ListBucket", inbox),
+        ("s3:ListBucket", results),
+    ]
+    others: list[Call] = [
+        ("s3:PutObject", f"{inbox}/iris/a.csv"),
+        ("s3:PutObject", f"{inbox}/uploads/a.csv"),
+        ("s3:PutObject", f"{results}/{key}/result.csv"),
+        ("s3:PutObject", f"{known['ModelsBucket']}/{key}"),
+        ("s3:GetObject", f"{inbox}/iris/a.csv"),
+        ("s3:GetObject", f"{results}/iris/a.csv/result.csv"),
+        ("s3:GetObject", f"{known['PartsBucket']}/{key}"),
+        ("s3:DeleteObject", f"{inbox}/{key}"),
+        ("s3:GetObjectVersion", f"{inbox}/{key}"),
+        ("s3:ListBucket", known["PartsBucket"]),
+    ]
+    requests: list[Request] = [(role_arn("Signer"), call, TLS) for call in wanted + others]
+    policy = properties("UploadsPolicy", deployed)["PolicyDocument"]
+    assert allowed(requests, deployed, Signer=[policy]) == requests[: len(wanted)]
