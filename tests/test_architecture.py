@@ -63,8 +63,8 @@ LAYERS = (
             *("assemble", "tasks", "execution"),
         )
     ),
-    *("web.app", "web.service", "web.routes", "web.reported", "web.seen", "web.native", "web.v1"),
-    *("web.pages", "web.open_inference", "web.invocations", "web.gateway"),
+    *("web.app", "web.service", "web.routes", "web.reported", "web.seen", "web.uploads", "web.native"),
+    *("web.v1", "web.pages", "web.open_inference", "web.invocations", "web.gateway"),
 )
 PURE = LAYERS[: LAYERS.index("settings")]
 LIBRARIES_OF_THE_CORE = {
