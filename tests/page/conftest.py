@@ -79,7 +79,8 @@ class Opened:
     service: str
     asked: list[Request] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    forgiven: tuple[str, ...] = ("404",)
+    forgiven: tuple[str, ...] = ()
+    hosts: set[str] = field(default_factory=set)  # that files go to
 
     def __call__(self, model: str = "penguins", *, ready: bool = True, **context: Any) -> Page:
         settings = {
@@ -110,7 +111,7 @@ class Opened:
             for request in self.asked
             if not request.url.startswith(("blob:", "data:"))
         }
-        assert hosts <= {urlsplit(self.service).netloc}
+        assert hosts <= {urlsplit(self.service).netloc, *self.hosts}
         for context in self.browser.contexts:
             for page in context.pages:
                 assert page.evaluate("window.hacked") is None

@@ -78,7 +78,12 @@ def _wants_html(accept: str) -> bool:
 
 
 def _connected(service: Service) -> str:
-    return "'self'"
+    """Where the page may send anything to: here, and files to the inbox where it takes them."""
+    if not service.settings.inbox_uri:
+        return "'self'"
+    from thimble.web import uploads  # where they are on
+
+    return f"'self' {uploads.origin(service.settings)}"
 
 
 def _page(request: Request, body: bytes, policy: str) -> Response:

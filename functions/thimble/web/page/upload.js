@@ -59,15 +59,15 @@ function send({ url, fields }, file, progress) {
 /** The lines of one file: what it is called, how far it is, what came of it. */
 function place(entry) {
   const state = el('span', {}), bar = el('progress', { max: 1, hidden: true, 'aria-label': 'sent' }), more = el('div', { className: 'more' }), again = el('span')
-  const node = el('div', { className: 'upload' }, el('p', { className: 'lead' }, name(entry.name), ' ', state, ' ', again), bar, more)
+  const node = el('div', { className: 'upload' }, el('p', { className: 'lead' }, name(entry.name), state, ' ', again), bar, more)
   $('uploads').prepend(node)
   return {
     say(text, retry) {
-      state.textContent = text; bar.hidden = true
+      state.textContent = text.startsWith(':') ? text : ` ${text}`; bar.hidden = true
       again.replaceChildren(...(retry ? [button('Send it again', retry)] : []))
       say(`${entry.name} ${text}`)
     },
-    progress(share) { bar.hidden = false; bar.value = share; state.textContent = `is being sent, ${percent(share)}` },
+    progress(share) { bar.hidden = false; bar.value = share; state.textContent = ` is being sent, ${percent(share)}` },
     fill(...nodes) { more.replaceChildren(...nodes) },
     remove() { node.remove() },
     get gone() { return !node.isConnected },
