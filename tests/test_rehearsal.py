@@ -29,11 +29,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import Request, urlopen
 
+import polars as pl
 import pytest
 
 from tests.cloudformation import TEMPLATE, transformed
 from thimble.errors import Late, Unavailable
-from thimble.files import events, multipart, uploads
+from thimble.files import copies, events, multipart, uploads
 from thimble.inference.document import digest
 from thimble.registry import pointer
 from thimble.split import execution
@@ -422,6 +423,16 @@ def classifies_a_file(stack: Deployed) -> None:
     assert stack.poll() == []
 
 
+def has_the_input_copied(stack: Deployed) -> None:
+    publish(stack)
+    file = io.BytesIO()  # of some ten kilobytes
+    pl.read_csv(ROWS.encode()).write_parquet(file, compression="uncompressed")
+    stack.client("s3").put_object(Bucket=stack.bucket("inbox"), Key="flowers.parquet", Body=file.getvalue())
+    with small_parts():
+        assert stack.poll() == [{"batchItemFailures": []}]
+    assert stack.result("flowers.parquet/result.parquet").startswith(file.getvalue()[:8192])
+
+
 def replaces_what_is_refused(stack: Deployed) -> None:
     publish(stack)
     stack.drop("flowers.csv", ROWS)
@@ -565,6 +576,7 @@ def small_parts(size: int = 4096) -> Iterator[None]:
         patch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
         patch.setattr(uploads, "PART_BYTES", size)
         patch.setattr(multipart, "LEAST", size)
+        patch.setattr(copies, "LEAST", size)
         yield
 
 
@@ -572,7 +584,7 @@ Duty = Callable[[Deployed], None]
 DUTIES: dict[str, tuple[Duty, ...]] = {
     "ApiFunction": (answers_a_request, lists_models, writes_its_log("ApiFunction", "api")),
     "FilesFunction": (
-        *(classifies_a_file, replaces_what_is_refused, leaves_no_half_upload),
+        *(classifies_a_file, has_the_input_copied, replaces_what_is_refused, leaves_no_half_upload),
         *(
             passes_over_a_file_that_is_gone,
             hands_a_large_file_over,

@@ -15,7 +15,7 @@ from thimble.tables.parquet.thrift import Struct, Value, i32, i64, structs
 MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 TAIL = 8  # bytes: the footer's length, and the magic again
 LOOK_BYTES = 64 << 10  # of a file's end, which hold most footers
-MAX_BYTES = 16 << 20  # of a footer: one of 1 MB takes about a second, and 40 MB of memory
+MAX_BYTES = 16 << 20  # of a footer: one of 1 MB takes about half a second, and 20 MB of memory
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error)  # by what is no footer
 
 # Fields of the footer's structs, by their numbers in parquet.thrift.
