@@ -11,7 +11,7 @@ import math
 import sys
 import tempfile
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -107,7 +107,9 @@ class Features:
                 fit = np.isin(numbers, BOOLEANS) if feature.type == "boolean" else np.isfinite(numbers)
                 doubtful, absent = ~fit, np.isnan(numbers)
             unfit |= doubtful & ~absent if feature.missing else doubtful
-        return batch._replace(faults={i: self._fault(frame, i) for i in np.flatnonzero(unfit).tolist()})
+        return batch._replace(
+            faults={i: self._fault(frame.row(i, named=True)) for i in np.flatnonzero(unfit).tolist()}
+        )
 
     def bytes_of(self, group: Struct) -> int:
         return sum(stop - start for start, stop in runs(self._chunks(group)))
@@ -211,11 +213,11 @@ class Features:
             )
         return frame
 
-    def _fault(self, frame: pl.DataFrame, i: int) -> Fault:
+    def _fault(self, row: Mapping[str, Any]) -> Fault:
         """Which value of a row will not do."""
         try:
             for k, column in self.columns.items():
-                _check_value(self.features[k], column.name, frame[i, column.name])
+                _check_value(self.features[k], column.name, row[column.name])
         except Unfit as error:
             return error.fault
         return Fault("has a value that is no number", "the row")
