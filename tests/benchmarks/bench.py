@@ -7,6 +7,7 @@ make bench ARGS="sizes"                    what is uploaded and unpacked
 make bench ARGS="row"                      the model alone, one row
 make bench ARGS="protocols"                every protocol beside /classify, and bytes beside JSON
 make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,000
+make bench ARGS="text"                     texts beside the pipeline that they were exported from
 make bench ARGS="watching"                 what counting for drift costs
 make bench ARGS="models"                   a thousand published models beside one
 make bench ARGS="files --mb 200"           files alone, of 200 MB: an hour and more
@@ -38,6 +39,7 @@ from tests.benchmarks import (
     row,
     service,
     sizes,
+    text,
     watching,
 )
 from tests.benchmarks.machine import Conditions
@@ -49,6 +51,7 @@ PARTS: dict[str, Callable[[Path, float], Iterable[Case]]] = {
     "row": lambda *_: row.cases(),
     "protocols": lambda *_: protocols.cases(),
     "preprocessing": lambda *_: preprocessing.cases(),
+    "text": lambda *_: text.cases(),
     "watching": lambda *_: watching.cases(),
     "models": lambda *_: models.cases(),
     "files": files.cases,
