@@ -113,6 +113,7 @@ WORKS = {
     "ModelName": ["iris", "penguins.2_b-c"],
     "ModelVersion": ["", "0a1b2c", "f" * 64],
     "MaxRejectedShare": ["0", "0.05", ".5", "1", "1.0"],
+    "Threshold": ["", "0", "0.3", "-1.25", "1"],
     "JwtIssuer": ["", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_aB3", "https://a.eu.auth0.com/"],
     "JwtAudience": ["", "thimble", "https://api.example.com,6f1a", "api://default"],
     "DomainName": ["", "example.com", "a-b.models.example.co.uk", "xn--bcher-kva.example", "a.xn--p1ai"],
@@ -141,6 +142,7 @@ FAILS = {
     "ModelName": ["", "iris/2", "..", "-iris", "a" * 101, "модель"],
     "ModelVersion": ["latest", "0a1b2", "sha256:" + "f" * 64, "F" * 64],
     "MaxRejectedShare": ["-0.1", "1.01", "5", "5 %", "nan", ""],
+    "Threshold": ["a half", "nan", "inf", "1e3", ".5", "0,5"],
     "JwtIssuer": [
         "http://issuer.example.com",
         "issuer.example.com",

@@ -22,6 +22,8 @@ def test_every_variable_may_be_absent() -> None:
         ("MAX_REJECTED_SHARE", "1 %", "from 0 to 1"),
         ("MAX_REJECTED_SHARE", "nan", "from 0 to 1"),
         ("MAX_REJECTED_SHARE", "1.5", "from 0 to 1"),
+        ("THRESHOLD", "a half", "a number"),
+        ("THRESHOLD", "nan", "a number"),
         ("RETRY_SECONDS", "", "whole seconds from 0 to 43200, separated by commas"),
         ("RETRY_SECONDS", "30,,120", "whole seconds from 0 to 43200, separated by commas"),
         ("RETRY_SECONDS", "30,-1", "whole seconds from 0 to 43200, separated by commas"),

@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     delimiter: str  # DELIMITER of CSV and TSV: one character, or tab; empty: found in each file
     quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
     header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
+    threshold: float | None  # THRESHOLD of files' labels, of two classes; empty: each model's own
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
@@ -52,6 +53,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     def seconds(name: str, default: str) -> float:
         text = environment.get(name, default)
         return _value(name, text, float, "a number of seconds from 0 on", lambda x: 0 <= x < math.inf)
+
+    def number(name: str) -> float | None:
+        text = environment.get(name, "")
+        return _value(name, text, float, "a number", lambda x: math.isfinite(x)) if text else None
 
     def pauses(name: str, default: str) -> tuple[int, ...]:
         text = environment.get(name, default)
@@ -75,6 +80,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         delimiter=environment.get("DELIMITER", ""),
         quote=environment.get("QUOTE", ""),
         header=environment.get("HEADER", ""),
+        threshold=number("THRESHOLD"),
         unknown_folder=_value(
             "UNKNOWN_FOLDER",
             environment.get("UNKNOWN_FOLDER") or "refuse",

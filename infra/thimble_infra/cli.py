@@ -359,6 +359,15 @@ def classify(
             show_default="found",
         ),
     ] = "",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            envvar="THRESHOLD",
+            metavar="NUMBER",
+            help="From which probability (or score) on the positive of two classes applies.",
+            show_default="the model's own",
+        ),
+    ] = None,
     at: Registry = None,
     stack: Stack = None,
     endpoint_url: EndpointUrl = None,
@@ -385,7 +394,7 @@ def classify(
     if json and output == "-":
         raise typer.BadParameter("--json and -o - both want standard output: name a file for the result")
     try:
-        options = FileOptions(max_rejected_share, delimiter, quote, header)
+        options = FileOptions(max_rejected_share, delimiter, quote, header, threshold)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None
     if not classifying.classify(

@@ -17,7 +17,7 @@ from obstore.store import ObjectStore
 
 from thimble import store
 from thimble.drift import counting, report
-from thimble.errors import InvalidFile, Overwritten
+from thimble.errors import InvalidFile, InvalidInput, Overwritten
 from thimble.files.streams import Tally
 from thimble.inference.classifier import Classifier
 from thimble.store import KEY_BYTES, ObjectVersion, fits
@@ -38,10 +38,26 @@ class FileOptions:
     delimiter: str = ""  # of CSV and TSV; empty: found
     quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
     header: str = ""  # of CSV and TSV: present or absent; empty: found
+    threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""
         _ = self.given
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The options as a summary names them. Results without a threshold are as before there was one."""
+        named = asdict(self)
+        return named if self.threshold is not None else {k: v for k, v in named.items() if k != "threshold"}
+
+    def decided(self, classifier: Classifier) -> Classifier:
+        """The model with the threshold that was asked for; InvalidFile if it cannot have one."""
+        if self.threshold is None:
+            return classifier
+        try:
+            return classifier.at(self.threshold)
+        except InvalidInput as error:
+            raise InvalidFile(f"{error}; leave THRESHOLD out, or name another model") from None
 
     @property
     def given(self) -> formats.Given:
@@ -110,7 +126,7 @@ class Job:
         return {
             "input": described(self.bucket, self.source),
             "model": answers.identity(self.classifier),
-            "options": asdict(self.options),
+            "options": self.options.named,
             "results_version": RESULTS_VERSION,
         }
 
@@ -141,7 +157,8 @@ class Job:
 
     def opened(self, source: Source, head: int = formats.HEAD_BYTES) -> Reader:
         """Return the input's reader; InvalidFile if its first `head` bytes are no table for the model."""
-        return formats.opened(self.name, source, self.classifier, self.options.given, head)
+        classifier = self.options.decided(self.classifier)
+        return formats.opened(self.name, source, classifier, self.options.given, head)
 
     def tally(self) -> Tally:
         return Tally(len(answers.class_names(self.classifier)), counting.none(self.classifier.reference))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidInput, InvalidModel
 from thimble.inference import network, straight
 from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch
@@ -59,6 +59,15 @@ class Classifier(NamedTuple):
     def heads(self) -> tuple[Head, ...]:
         """Of the outputs; most models have one."""
         return self.document.heads
+
+    def at(self, threshold: float) -> Classifier:
+        """The same with another threshold between its two classes; InvalidInput if it has none."""
+        if len(self.heads) > 1:
+            raise InvalidInput("a threshold chooses one of two classes; the model answers several questions")
+        (output,) = self.document.outputs
+        outputs = (output._replace(head=output.head.at(threshold)),)
+        document = self.document._replace(outputs=outputs)
+        return self._replace(document=document, straight=straight.of(outputs))
 
     def predict(self, batch: Batch) -> Predictions:
         """The answers to all rows; those of rows that could not be read mean nothing."""

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidInput, InvalidModel
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 from thimble.inference.network import OUT_ACTIVATIONS
@@ -19,6 +19,7 @@ Label = str | int | float | bool
 KEYS = (
     *("classes", "out_activation", "temperature", "normalize"),
     *("decision", "ties", "multilabel", "n_outputs"),
+    *("threshold", "positive", "apart"),
 )
 DECISIONS = ("probabilities", "logits", "scores")
 SOFTMAX = ("softmax", "softmax32")
@@ -39,8 +40,11 @@ class Head(NamedTuple):
     normalize: str | None  # divide the numbers by their sum, which may be zero: of NORMALIZATIONS
     decision: str  # what predict compares: of DECISIONS; a model of scores has no probabilities
     binary: bool  # one number, which is of the second of two classes; a forest may know the first alone
-    threshold: float  # a label applies above it
-    at_threshold: bool  # ... and the second of two at it too
+    bar: float  # a label applies above it
+    at_bar: bool  # ... and the second of two at it too
+    apart: bool  # what predict compares are the second half of the numbers, as they are
+    threshold: float | None = None  # of two classes, the positive one applies from it on
+    positive: int = 1
 
     @property
     def has_probabilities(self) -> bool:
@@ -56,15 +60,58 @@ class Head(NamedTuple):
     def decide(self, raw: FloatArray, n: int) -> tuple[Scores, dict[int, str]]:
         """The answers to the first n rows of a scorer's numbers, and the rows that get none. `raw`,
         (n_outputs, rows), is overwritten."""
-        compared = raw if self.decision == "probabilities" else raw.copy()
+        faults = _too_large(raw, n) if self.apart else {}
+        if self.apart:
+            raw, compared = np.split(raw, 2)
+        else:
+            compared = raw if self.decision == "probabilities" else raw.copy()
         if self.temperature != 1.0:
             raw /= self.temperature
         OUT_ACTIVATIONS[self.out_activation](raw)  # in place
         if self.normalize:
             _normalize(raw, self.normalize)
-        mask = compared > self.threshold if self.multilabel else np.empty((0, n), np.bool_)
-        scores = Scores(self._of_classes(raw)[:, :n], self._labels(compared)[:n], mask[:, :n])
-        return scores, _too_large(raw, n)
+        numbers = self._of_classes(raw)
+        mask = compared > self.bar if self.multilabel else np.empty((0, n), np.bool_)
+        if self.threshold is None:
+            labels = self._labels(compared)
+        else:
+            labels = self._labels_from(self.threshold, compared, numbers)
+        return Scores(numbers[:, :n], labels[:n], mask[:, :n]), _too_large(raw, n) | faults
+
+    def at(self, threshold: float) -> Head:
+        """The same with this threshold: in the unit of the document's own, or else of what is shown.
+        InvalidInput unless it chooses one of two classes."""
+        if told := self.without_threshold:
+            raise InvalidInput(told)
+        if self.threshold_is_probability and not 0.0 <= threshold <= 1.0:
+            raise InvalidInput(f"the threshold is {threshold:g}; it is of a probability, from 0 to 1")
+        if self.threshold is not None:
+            return self._replace(threshold=threshold)
+        shown = "probabilities" if self.has_probabilities else "scores"
+        return self._replace(threshold=threshold, decision=shown)
+
+    @property
+    def without_threshold(self) -> str:
+        """Why there can be no threshold; "" where there can be one."""
+        if not self.multilabel and len(self.classes) == 2:
+            return ""
+        found = "any number of labels" if self.multilabel else f"one of {len(self.classes)} classes"
+        return f"a threshold chooses one of two classes; the model answers with {found}"
+
+    @property
+    def threshold_is_probability(self) -> bool:
+        """Whether it is one, or a score."""
+        own = self.decision == "probabilities" and not self.apart
+        return own if self.threshold is not None else self.has_probabilities
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What people are told of the document's own threshold, as JSON."""
+        if self.threshold is None:
+            return {}
+        of = "probability" if self.threshold_is_probability else "score"
+        own = {"of": of, "positive": self.classes[self.positive], "value": self.threshold}
+        return {"own_threshold": own}
 
     def _of_classes(self, p: FloatArray) -> FloatArray:
         """(n_classes, rows): one number is of the second class, several are a class each."""
@@ -78,11 +125,21 @@ class Head(NamedTuple):
     def _labels(self, compared: FloatArray) -> NDArray[np.intp]:
         """The class indices that scikit-learn's predict has: a tie goes to the first class."""
         if self.binary:
-            above = compared[0] >= self.threshold if self.at_threshold else compared[0] > self.threshold
+            above = compared[0] >= self.bar if self.at_bar else compared[0] > self.bar
             second: NDArray[np.intp] = np.minimum(above, len(self.classes) - 1, dtype=np.intp)
             return second
         likeliest: NDArray[np.intp] = compared.argmax(0)
         return likeliest
+
+    def _labels_from(self, threshold: float, compared: FloatArray, numbers: FloatArray) -> NDArray[np.intp]:
+        """The positive class where its number is at least the threshold, else the other."""
+        if self.threshold_is_probability:
+            score = numbers[self.positive]
+        elif len(compared) == 1:
+            score = compared[0] if self.positive else -compared[0]
+        else:
+            score = compared[self.positive]
+        return np.where(score >= threshold, self.positive, 1 - self.positive).astype(np.intp)
 
 
 def _too_large(p: FloatArray, n: int) -> dict[int, str]:
@@ -121,25 +178,28 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
     decision = fields.choice("decision", DECISIONS, "probabilities")
     normalize = fields.choice("normalize", NORMALIZATIONS) if "normalize" in fields else None
     fields.check_count("n_outputs", n_outputs)
+    apart = fields.flag("apart", False)
+    n_shown = _halved(fields, n_outputs) if apart else n_outputs
     if decision == "scores" and (out_activation, normalize) != ("identity", None):
         raise InvalidModel(
             f"{fields.at('decision')} is scores; then out_activation is identity and normalize absent"
         )
-    several_logistic = out_activation == "logistic" and n_outputs > 1 and normalize is None
+    several_logistic = out_activation == "logistic" and n_shown > 1 and normalize is None
     multilabel = fields.flag("multilabel", several_logistic)
-    binary = n_outputs == 1 and out_activation not in SOFTMAX and not multilabel and normalize is None
+    binary = n_shown == 1 and out_activation not in SOFTMAX and not multilabel and normalize is None
     if binary:
         if len(classes) > 2:
             raise InvalidModel(
                 f"{fields.at('classes')} has {len(classes)} labels; one output tells two apart"
             )
-    elif n_outputs != len(classes):
+    elif n_shown != len(classes):
         raise InvalidModel(
-            f"{fields.at('classes')} has {len(classes)} labels; the last layer has {n_outputs} outputs"
+            f"{fields.at('classes')} has {len(classes)} labels; the last layer has {n_shown} outputs"
+            f"{' for them' if apart else ''}"
         )
     if multilabel and (out_activation in SOFTMAX or normalize):
         raise InvalidModel(f"{fields.at('multilabel')} is {shown(multilabel)}, but the outputs say otherwise")
-    return Head(
+    found = Head(
         name=name,
         prefix=prefix,
         classes=classes,
@@ -150,9 +210,41 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
         normalize=normalize,
         decision=decision,
         binary=binary,
-        threshold=0.5 if decision == "probabilities" else 0.0,
-        at_threshold=_ties(fields, binary) == "last",
+        bar=0.5 if decision == "probabilities" and not apart else 0.0,
+        at_bar=_ties(fields, binary) == "last",
+        apart=apart,
     )
+    return _with_threshold(fields, found)
+
+
+def _halved(fields: Fields, n_outputs: int) -> int:
+    if n_outputs % 2:
+        raise InvalidModel(f"{fields.at('apart')} is true, but the last layer has {n_outputs} outputs")
+    if fields.raw.get("decision") == "logits":
+        raise InvalidModel(f"{fields.at('apart')} is true, so {fields.at('decision')} cannot be logits")
+    return n_outputs // 2
+
+
+def _with_threshold(fields: Fields, head: Head) -> Head:
+    """The head with the document's own threshold, if it has one."""
+    threshold = fields.finite("threshold")
+    if threshold is None:
+        if "positive" in fields:
+            raise InvalidModel(f"{fields.at('positive')} stands without a threshold")
+        return head
+    if head.decision == "logits" and not head.binary:
+        raise InvalidModel(f"{fields.at('threshold')} is of logits, of which there are several")
+    if told := head.without_threshold:
+        raise InvalidModel(f"{fields.at('threshold')} is {threshold:g}: {told}")
+    return head._replace(threshold=threshold, positive=_positive(fields, head.classes))
+
+
+def _positive(fields: Fields, classes: tuple[Label, ...]) -> int:
+    label = fields.raw.get("positive", classes[1])
+    for i, known in enumerate(classes):
+        if type(known) is type(label) and known == label:
+            return i
+    raise InvalidModel(f"{fields.at('positive')} is {shown(label)}, which is not among classes")
 
 
 def _temperature(fields: Fields) -> float:

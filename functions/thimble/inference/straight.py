@@ -64,7 +64,8 @@ class Straight(NamedTuple):
 def of(outputs: Sequence[Output]) -> Straight | None:
     """The straight way of a model; None if it has none."""
     head, scorer = outputs[0]
-    plain = not head.multilabel and head.normalize is None and head.temperature == 1.0
+    own_rule = head.apart or head.threshold is not None
+    plain = not (head.multilabel or own_rule) and head.normalize is None and head.temperature == 1.0
     known = head.out_activation in ACTIVATIONS and len(head.classes) <= MOST_CLASSES
     if len(outputs) > 1 or not plain or not known:
         return None
@@ -96,7 +97,7 @@ def _of_two(head: Head) -> Callable[[FloatArray], Alone | None]:
     """One number, which is of the second class."""
     activate, by_probability = ACTIVATIONS[head.out_activation], head.decision == "probabilities"
     n_classes, both = len(head.classes), 1.0 if head.has_probabilities else 0.0
-    threshold = head.threshold
+    bar = head.bar
 
     def decide(z: FloatArray) -> Alone | None:
         row: list[float] = z[:, 0].tolist()
@@ -104,7 +105,7 @@ def _of_two(head: Head) -> Callable[[FloatArray], Alone | None]:
         if not isfinite(p):
             return None
         compared = p if by_probability else row[0]
-        second = compared > threshold or (head.at_threshold and compared == threshold)
+        second = compared > bar or (head.at_bar and compared == bar)
         return Alone(min(int(second), n_classes - 1), [both - p, p][:n_classes])
 
     return decide

@@ -29,6 +29,14 @@ class Serving(NamedTuple):
     candidate: Classifier | None = None
     trial: Trial | None = None  # what the candidate is used for
 
+    def at(self, threshold: float | None) -> Serving:
+        """The same with another threshold between their two classes, if one is asked for; InvalidInput if
+        there can be none."""
+        if threshold is None:
+            return self
+        candidate = self.candidate.at(threshold) if self.candidate else None
+        return self._replace(classifier=self.classifier.at(threshold), candidate=candidate)
+
 
 class _Known(NamedTuple):
     """What a look at a pointer found, and the versions that it led to."""

@@ -81,16 +81,22 @@ def _output(output: Output) -> Entry:
         "threshold": _threshold(head),
         **output.scorer.card,
         "out_activation": head.out_activation,
+        **head.card,
     }
 
 
 def _threshold(head: Head) -> float | None:
     """The probability, or score, above which a label applies, or the second of two is the label."""
-    if not head.multilabel and not (head.binary and len(head.classes) == 2):
+    if head.apart or (not head.multilabel and len(head.classes) != 2):
         return None
+    if head.threshold is not None and head.threshold_is_probability:
+        return head.threshold if head.positive else 1.0 - head.threshold
+    if not head.multilabel and not head.binary:
+        return None
+    bar = head.bar if head.threshold is None else head.threshold * (1.0 if head.positive else -1.0)
     if head.decision != "logits":
-        return head.threshold
-    at = np.array([[head.threshold / head.temperature]])
+        return bar
+    at = np.array([[bar / head.temperature]])
     OUT_ACTIVATIONS[head.out_activation](at)
     return float(at[0, 0])
 

@@ -38,9 +38,18 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
     wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
     name = request.headers.get("x-amzn-sagemaker-target-model", model)
     version = request.headers.get("x-amzn-sagemaker-target-variant", "")
-    answered = service.classify(_table(request.body, sent), name, version)
+    threshold = options.threshold(request.query.get("threshold", _attribute(request, "threshold")))
+    answered = service.classify(_table(request.body, sent), name, version, threshold)
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
     return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
+
+
+def _attribute(request: Request, name: str) -> str:
+    """A value among SageMaker's custom attributes, the only option that its clients can send: name=value,
+    between commas. Others' attributes are let be."""
+    sent = request.headers.get("x-amzn-sagemaker-custom-attributes", "").split(",")
+    found = (part.partition("=") for part in sent)
+    return next((value.strip() for key, _, value in found if key.strip() == name), "")
 
 
 def _table(body: bytes, sent: Media) -> Table:

@@ -11,7 +11,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.document import digest
 from thimble.tables.answers import identity, most_likely
 from thimble.tables.rows import Table
-from thimble.web import media, routes
+from thimble.web import media, options, routes
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Classified, Service
 
@@ -30,7 +30,9 @@ def classify(service: Service, request: Request) -> Response:
         table: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
     else:
         table = media.table(request.body, sent)
-    answered = service.classify(table, request.query.get("model", ""), request.query.get("version", ""))
+    threshold = options.threshold(request.query.get("threshold"))
+    named = request.query.get("model", ""), request.query.get("version", "")
+    answered = service.classify(table, *named, threshold)
     return _response(answered, wanted, request.query.get("top", ""))
 
 

@@ -6,13 +6,15 @@ a wrong answer.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.tables.cells import json_kind
+from thimble.tables.cells import is_number, json_kind
 
 LONGEST = 60  # characters of a name that a sentence repeats
+MOST = sys.float_info.max
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
 
 
@@ -69,6 +71,19 @@ def check_none(body: Mapping[str, Any], key: str) -> None:
         raise MalformedBody(f"{key} is {json_kind(found)}, not an object")
     for name in found or ():
         raise MalformedBody(f"there is no {_quoted(name)} among {key} here: leave {key} out")
+
+
+def threshold(value: Any) -> float | None:
+    """Return the threshold that a request asks for, as text or as a number; None if it asks for none."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and is_number(value):
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= MOST:
+        raise InvalidInput(
+            "threshold is a number, such as 0.3: the least at which the positive class applies"
+        )
+    return float(value)
 
 
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:

@@ -16,7 +16,7 @@ from thimble.registry.published import Serving
 from thimble.tables import csv, each
 from thimble.tables.answers import answers, counts, identity, listed, most_likely
 from thimble.tables.each import Each, Reported
-from thimble.web import media
+from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
 from thimble.web.service import Service, predicted
@@ -31,7 +31,8 @@ def classify(
     if request.query["rejected"] != WORD:
         raise InvalidInput(f"rejected is {WORD}, or left out")
     asked = _asked(request.body, sent, wanted, elsewhere)
-    serving = service.models.serving(request.query.get("model", ""), request.query.get("version", ""))
+    named = request.query.get("model", ""), request.query.get("version", "")
+    serving = service.models.serving(*named).at(options.threshold(request.query.get("threshold")))
     batch = asked.batch(serving.classifier, service.settings.max_rows)
     found, read = _answered(serving, batch)
     telemetry.note(rejected_rows=len(found.rejected))

@@ -41,9 +41,11 @@ class Service:
         self.settings = settings
         self.recent = Recent(log_minute)
 
-    def classify(self, table: Table, name: str = "", version: str = "") -> Classified:
+    def classify(
+        self, table: Table, name: str = "", version: str = "", threshold: float | None = None
+    ) -> Classified:
         """Answer every row, or raise an error that names the first that cannot be answered."""
-        serving = self.models.serving(name, version)
+        serving = self.models.serving(name, version).at(threshold)
         return self._alone(serving, table) or self._together(serving, table)
 
     def _alone(self, serving: Serving, table: Table) -> Classified | None:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from thimble import __version__
-from thimble.errors import MalformedBody
+from thimble.errors import InvalidInput, MalformedBody
 from thimble.inference.classifier import Classifier
 from thimble.tables.cells import json_kind
 from thimble.web import media, options
@@ -24,7 +24,7 @@ from thimble.web.service import Classified, Service
 EXTENSIONS = ["binary_tensor_data", "classification"]
 ACCEPTED_TYPES = (media.JSON, media.BINARY)
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name", "model_version")  # the last two are KServe's
-PARAMETERS = ("binary_data_output", "content_type", "headers", "priority", "timeout")
+PARAMETERS = ("binary_data_output", "content_type", "headers", "priority", "threshold", "timeout")
 HEADER_LENGTH = "inference-header-content-length"  # of the JSON before binary data
 
 
@@ -91,7 +91,7 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
     identifier = _identifier(asked.get("id", ""))
     wanted = objects(asked, "outputs") if asked.get("outputs") else None
     binary = _binary(asked)
-    answered = service.classify(inputs.table(asked, data), model, version)
+    answered = service.classify(inputs.table(asked, data), model, version, _threshold(request, asked))
     head = {"model_name": model, "model_version": answered.classifier.digest}
     if identifier:
         head["id"] = identifier
@@ -107,6 +107,14 @@ def _binary(asked: dict[str, Any]) -> bool:
     found = parameters(asked, PARAMETERS, "the body")
     content_type(found, PLAIN, "the body")
     return options.flag(found, "binary_data_output", "the body") or False
+
+
+def _threshold(request: Request, asked: dict[str, Any]) -> float | None:
+    """As a parameter of the URL, or of the body."""
+    own = parameters(asked, PARAMETERS, "the body").get("threshold")
+    if own is not None and "threshold" in request.query:
+        raise InvalidInput("threshold is in the URL and among the parameters of the body: send one")
+    return options.threshold(request.query.get("threshold", own))
 
 
 def _identifier(value: Any) -> str:
