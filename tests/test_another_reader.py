@@ -17,11 +17,15 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import TruncatedSVD
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
+    BaggingClassifier,
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    StackingClassifier,
+    VotingClassifier,
 )
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.feature_extraction.text import (
@@ -33,9 +37,11 @@ from sklearn.feature_extraction.text import (
 from sklearn.feature_selection import SelectKBest
 from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import MultiOutputClassifier
-from sklearn.naive_bayes import GaussianNB
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
+from sklearn.neighbors import NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import (
@@ -73,6 +79,8 @@ PLAIN: dict[str, Callable[[float], float]] = {
     "square": lambda x: x * x,
     "cbrt": lambda x: math.copysign(abs(x) ** (1 / 3), x),
     "arctan": math.atan,
+    "abs": abs,
+    "trunc": lambda x: float(math.trunc(x)),
 }
 NORMS: dict[str, Callable[[list[float]], float]] = {
     "l1": lambda x: sum(map(abs, x)),
@@ -176,8 +184,9 @@ def oblivious(forest: Any, x: list[float]) -> list[int]:
 
 def classified(network: Any, h: list[float]) -> tuple[Any, list[float]]:
     z = numbers(network, h)
+    halved = z[: len(z) // 2] if network.get("apart") else z
     kind, decision = network["out_activation"], network.get("decision", "probabilities")
-    p = activated(network, z)
+    p = activated(network, halved)
     if "normalize" in network:
         total = sum(p)
         p = (
@@ -187,13 +196,34 @@ def classified(network: Any, h: list[float]) -> tuple[Any, list[float]]:
         )
     compared, bar = (p, 0.5) if decision == "probabilities" else (z, 0.0)
     classes = network["classes"]
-    several = kind == "logistic" and len(z) > 1 and "normalize" not in network
+    if network.get("apart"):
+        n = len(z) // 2
+        compared, bar = z[n:], 0.0
+    if "threshold" in network:
+        return thresholded(network, compared, p), shown(network, z, p)
+    several = kind == "logistic" and len(p) > 1 and "normalize" not in network
     if network.get("multilabel", several):
         return [c for c, v in zip(classes, compared, strict=True) if v > bar], p
-    if len(z) == 1:
+    if len(p) == 1:
         last = network.get("ties") == "last" and compared[0] == bar
-        return classes[compared[0] > bar or last], [-z[0], z[0]] if decision == "scores" else [1 - p[0], p[0]]
+        return classes[compared[0] > bar or last], shown(network, z, p)
     return classes[compared.index(max(compared))], p
+
+
+def shown(network: Any, z: list[float], p: list[float]) -> list[float]:
+    if len(p) > 1:
+        return p
+    return [-z[0], z[0]] if network.get("decision") == "scores" else [1 - p[0], p[0]]
+
+
+def thresholded(network: Any, compared: list[float], p: list[float]) -> Any:
+    classes = network["classes"]
+    place = classes.index(network.get("positive", classes[1]))
+    if network.get("decision", "probabilities") == "probabilities" and not network.get("apart"):
+        value = (p if len(p) > 1 else [1 - p[0], p[0]])[place]
+    else:
+        value = (compared if len(compared) > 1 else [-compared[0], compared[0]])[place]
+    return classes[place if value >= network["threshold"] else 1 - place]
 
 
 def prepared(preprocessing: Any, row: list[Any]) -> list[float]:
@@ -398,6 +428,37 @@ def require(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
     return []
 
 
+def classify(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    inner = step["classifier"]
+    label, likely = classified(inner, columns)
+    classes = inner["classes"]
+    several = isinstance(label, list)
+    answers = {
+        "label": [float(c in label) for c in classes] if several else [float(classes.index(label))],
+        "probabilities": likely,
+        "logits": numbers(inner, columns),
+    }
+    return [value for kind in step["gives"] for value in answers[kind]]
+
+
+def summed(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    size = step["size"]
+    weights = step.get("weights", [1.0] * (len(columns) // size))
+    found = [0.0] * size
+    for i, x in enumerate(columns):
+        added = rounded(step.get("sum_type"), x * weights[i // size])
+        found[i % size] = rounded(step.get("sum_type"), found[i % size] + added)
+    return [rounded(step.get("sum_type"), x / step.get("divide", 1.0)) for x in found]
+
+
+def votes(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    against = step.get("against", [0.0] * len(columns))
+    return [
+        sum(w if x == k else a for x, w, a in zip(columns, step["weights"], against, strict=True))
+        for k in range(step["choices"])
+    ]
+
+
 STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
     "impute": impute,
     "encode": encode,
@@ -412,6 +473,12 @@ STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
     "product": lambda step, _, table: [
         table[i] * table[j] for i, j in zip(step["left"], step["right"], strict=True)
     ],
+    "quotient": lambda step, _, table: [
+        table[i] / table[j] for i, j in zip(step["left"], step["right"], strict=True)
+    ],
+    "classify": classify,
+    "sum": summed,
+    "votes": votes,
     "constant": lambda step, *_: step["values"],
     "quantiles": quantiles,
     "power": power,
@@ -446,6 +513,12 @@ LABELS = RNG.choice(["one", "two", "three"], 90)
 WORDS = ["no", "NA", "Straße", "café", "İn", "ὈΔΌΣ", "дом", "水", "a-b", "x"]
 NOTES = pd.Series([" ".join(RNG.choice(WORDS, RNG.integers(0, 9))) for _ in range(90)], name="note")
 SEVERAL = pd.DataFrame({"kind": LABELS, "odd": np.where(TABLE["c"] % 2, "yes", "no")})
+ODD = np.where(TABLE["c"] % 2, "odd", "even")
+MEMBERS = [
+    ("linear", LogisticRegression()),
+    ("forest", RandomForestClassifier(3, max_depth=3)),
+    ("network", MLPClassifier((4,), max_iter=20)),
+]
 mixed = make_column_transformer(
     (make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), PolynomialFeatures(2)), ["a", "b"]),
     (make_union(OneHotEncoder(handle_unknown="ignore"), OrdinalEncoder(encoded_missing_value=-1)), ["t"]),
@@ -538,6 +611,28 @@ PIPELINES: list[tuple[Any, Any, Any]] = [
         TABLE.fillna({"t": ""}).assign(u=NOTES),
         LABELS,
     ),
+    (VotingClassifier(MEMBERS, voting="soft", weights=[1, 2, 0.5]), NUMBERS, LABELS),
+    (VotingClassifier(MEMBERS, weights=[1, 2, 0.5]), NUMBERS, LABELS),
+    (StackingClassifier(MEMBERS, cv=2, passthrough=True), NUMBERS, LABELS),
+    (BaggingClassifier(RidgeClassifier(), n_estimators=3), NUMBERS, LABELS),
+    (AdaBoostClassifier(LogisticRegression(), n_estimators=3), NUMBERS, LABELS),
+    (OneVsOneClassifier(LogisticRegression()), NUMBERS, LABELS),
+    (OutputCodeClassifier(RandomForestClassifier(3), code_size=3, random_state=2), NUMBERS, LABELS),
+    (FixedThresholdClassifier(LogisticRegression(), threshold=0.3), NUMBERS, LABELS == "one"),
+    (FixedThresholdClassifier(BaggingClassifier(LogisticRegression(), 2), threshold=-0.1), NUMBERS, ODD),
+    (FixedThresholdClassifier(RidgeClassifier(), threshold=0.1, pos_label="even"), NUMBERS, ODD),
+    (
+        ClassifierChain(LogisticRegression(), order=[1, 0]),
+        NUMBERS,
+        np.array([LABELS == "one", ODD == "odd"]).T * 1,
+    ),
+    (QuadraticDiscriminantAnalysis(), NUMBERS, LABELS),
+    (NearestCentroid(), NUMBERS, LABELS),
+    (NearestCentroid(metric="manhattan", priors="empirical"), NUMBERS, LABELS),
+    (MultinomialNB(), NUMBERS.abs(), LABELS),
+    (ComplementNB(), NUMBERS.abs(), LABELS),
+    (BernoulliNB(binarize=1.0), NUMBERS, LABELS),
+    (CategoricalNB(min_categories=9), NUMBERS[["c"]], LABELS),
 ]
 
 

@@ -316,7 +316,6 @@ REFUSED = [
     (lambda: cat(loss_function="CrossEntropy"), "CrossEntropy"),
     (lambda: GradientBoostingClassifier(n_estimators=2, init=LogisticRegression()), "init"),
     (lambda: AdaBoostClassifier(LogisticRegression(), n_estimators=2), "LogisticRegression"),
-    (lambda: BaggingClassifier(LogisticRegression(), n_estimators=2), "LogisticRegression"),
 ]
 
 

@@ -14,10 +14,11 @@ from thimble.inference.classifier import Classifier, load
 from thimble.inference.document import Document
 from thimble.inference.features import Feature
 from thimble.inference.forest import Forest
-from thimble.inference.head import Head
+from thimble.inference.head import Head, label_text
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output
 from thimble.inference.steps.columns import listed
+from thimble_model import wrappers
 from thimble_model.describe import described, quoted
 from thimble_model.frames import Table, as_table, called
 from thimble_model.parity import Parity, parity
@@ -61,7 +62,7 @@ def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Che
 
 def _require_pair(classifier: Classifier, estimator: Any) -> None:
     """The two take and tell the same things, so that their answers can be compared."""
-    names, classes = classifier.feature_names, estimator.classes_
+    names, classes = classifier.feature_names, wrappers.classes(estimator)
     if names:
         _require_same("features", called(estimator, names) or names, names)
     n_features = getattr(estimator, "n_features_in_", classifier.n_features)
@@ -124,6 +125,7 @@ def facts(found: Check) -> list[tuple[str, str]]:
         *(_of(output.head, "Trees", _trees(output)) for output in document.outputs),
         *(_of(output.head, "Splits", _splits(document, output)) for output in document.outputs),
         *(_of(head, "Labels", _labels(head)) for head in classifier.heads),
+        *(_of(head, "Threshold", _threshold(head)) for head in classifier.heads),
         ("Label column", ", ".join(map(quoted, document.training.get("target", [])))),
         ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
         ("Trained", _trained(document)),
@@ -146,7 +148,9 @@ def card_as_json(found: Check) -> dict[str, Any]:
         "features": [
             feature._asdict() | {"categories": sorted(feature.categories)} for feature in classifier.features
         ],
-        "outputs": [{"name": head.name, "classes": list(head.classes)} for head in classifier.heads],
+        "outputs": [
+            {"name": head.name, "classes": list(head.classes), **head.card} for head in classifier.heads
+        ],
         "training": dict(document.training),
         "baseline": _baselines(classifier),
         "splits": [split_shares(document, output) for output in document.outputs],
@@ -231,6 +235,12 @@ def _of(head: Head, title: str, text: str) -> tuple[str, str]:
 
 def _labels(head: Head) -> str:
     return ", ".join(map(quoted, head.texts)) + (" (any number of them a row)" if head.multilabel else "")
+
+
+def _threshold(head: Head) -> str:
+    """yes from a probability of 0.3 on."""
+    own = head.card.get("own_threshold")
+    return f"{quoted(label_text(own['positive']))} from a {own['of']} of {own['value']:g} on" if own else ""
 
 
 def _layers(output: Output) -> str:

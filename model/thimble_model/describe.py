@@ -18,13 +18,16 @@ from thimble.inference.steps.arithmetic import (
     Linear,
     Normalize,
     Product,
+    Quotient,
     Require,
     Scale,
 )
 from thimble.inference.steps.categories import Embed, Encode, OneHot
+from thimble.inference.steps.classify import Classify
 from thimble.inference.steps.columns import Step, listed
 from thimble.inference.steps.curves import Bins, Interpolate, Power, Quantiles
 from thimble.inference.steps.splines import Spline
+from thimble.inference.steps.sums import Sum, Votes
 from thimble.inference.steps.text import Text
 from thimble.inference.steps.trees import Forest
 
@@ -132,6 +135,10 @@ def _product(step: Product) -> str:
     return f"{step.width} products of two columns"
 
 
+def _quotient(step: Quotient) -> str:
+    return f"{step.width} quotients of two columns"
+
+
 def _constant(step: Constant) -> str:
     return f"a column of {_numbers(step.values)}"
 
@@ -164,6 +171,20 @@ def _text(step: Text) -> str:
     return f"the weights of {n:,} terms ({kinds[analyzer.kind]}{runs}), {step.width} sums"
 
 
+def _classify(step: Classify) -> str:
+    texts = _enumerated([quoted(text) for text in step.output.head.texts], MOST_NAMES)
+    trees = step.output.scorer.card.get("trees")
+    return f"{f'{trees} trees' if trees else 'a network'} tell{'' if trees else 's'} {texts}"
+
+
+def _sum(step: Sum) -> str:
+    return f"sums of {len(step.parts)} columns each"
+
+
+def _votes(step: Votes) -> str:
+    return f"{len(step.members)} votes counted"
+
+
 def _require(step: Require) -> str:
     return "rows without a number here rejected"
 
@@ -188,4 +209,8 @@ WORDS: Mapping[type[Step], Callable[[Any], str]] = {
     Require: _require,
     Forest: _forest,
     Text: _text,
+    Quotient: _quotient,
+    Classify: _classify,
+    Sum: _sum,
+    Votes: _votes,
 }

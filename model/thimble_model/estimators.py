@@ -12,29 +12,38 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    StackingClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import (
     LogisticRegression,
     LogisticRegressionCV,
+    PassiveAggressiveClassifier,
     Perceptron,
     RidgeClassifier,
     RidgeClassifierCV,
     SGDClassifier,
 )
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import MultiOutputClassifier
-from sklearn.naive_bayes import GaussianNB
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier, OutputCodeClassifier
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import BernoulliNB, CategoricalNB, ComplementNB, GaussianNB, MultinomialNB
+from sklearn.neighbors import NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import LinearSVC
 from sklearn.utils.validation import check_is_fitted
 
 from thimble.inference.head import Label
-from thimble_model import catalogue, forests, wrappers
+from thimble_model import bayes, catalogue, ensembles, forests, members, wrappers
 from thimble_model.forests import ForestHead, is_forest
+from thimble_model.labels import labels
 from thimble_model.networks import AnyHead, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
 from thimble_model.transformers import located, transform, unsupported
@@ -57,7 +66,10 @@ def heads_of(
         return [classify(program, estimator, columns, place)]
     require_fitted(estimator, place)
     heads = side_by_side(
-        [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
+        members.of_one_kind(
+            program,
+            [classify(program, one, columns, (*place, "estimator")) for one in estimator.estimators_],
+        )
     )
     if len(outputs) != len(heads):
         outputs = [str(i) for i in range(len(heads))]
@@ -70,8 +82,11 @@ def _networks(heads: Sequence[AnyHead]) -> list[Head]:
 
 def _behind(program: Program, wrapper: Through, columns: Columns, place: Place) -> tuple[Any, Columns, Place]:
     """The estimator that answers for a wrapper, the columns that reach it and its place."""
-    for name, step in wrapper.steps:
-        columns = transform(program, step, columns, (*place, name))
+    try:
+        for name, step in wrapper.steps:
+            columns = transform(program, step, columns, (*place, name))
+    except Unsupported as error:
+        raise Refusal(str(error)) from None
     return wrapper.last, columns, wrapper.place(place)
 
 
@@ -79,27 +94,31 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
     """Unsupported unless it is a fitted classifier of ours: asked before it is asked anything itself."""
     if found := through(estimator):
         require_fitted(found.last, found.place(place))
-    elif type(estimator) not in (*CLASSIFIERS, MultiOutputClassifier) and not is_forest(estimator):
+    elif type(estimator) not in (*CLASSIFIERS, *ENSEMBLES, MultiOutputClassifier) and not is_forest(
+        estimator
+    ):
         raise _refused(estimator, place)
     else:
         try:
             check_is_fitted(estimator)
         except NotFittedError:
-            raise Unsupported(
-                f"{located(estimator, place)} is not fitted: call its fit(X, y) first"
-            ) from None
+            raise Refusal(f"{located(estimator, place)} is not fitted: call its fit(X, y) first") from None
 
 
 def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> AnyHead:
     """One network or forest; Unsupported names the step that has no exact form, and what is supported."""
     if found := through(estimator):
         return classify(program, *_behind(program, found, columns, place))
-    if type(estimator) not in CLASSIFIERS and not is_forest(
+    if type(estimator) not in (*CLASSIFIERS, *ENSEMBLES) and not is_forest(
         estimator
     ):  # a subclass may predict in its own way
         raise _refused(estimator, place)
     require_fitted(estimator, place)
     try:
+        if type(estimator) in ENSEMBLES and not _is_one_forest(estimator):
+            if not isinstance(estimator.classes_, list) and len(estimator.classes_) < 2:
+                raise Unsupported("it was fitted on one class only, and tells nothing apart")
+            return ENSEMBLES[type(estimator)](program, estimator, columns, place, classify)
         if len(estimator.classes_) < 2 and not is_forest(estimator):
             raise Unsupported("it was fitted on one class only, and tells nothing apart")
         if not columns:
@@ -117,13 +136,17 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         raise Refusal(f"{located(estimator, place)}: {error}") from None
 
 
-def _refused(estimator: Any, place: Place) -> Unsupported:
+def _refused(estimator: Any, place: Place) -> Refusal:
     if isinstance(estimator, RegressorMixin) or getattr(estimator, "_estimator_type", "") == "regressor":
-        return Unsupported(
+        return Refusal(
             f"{located(estimator, place)} is a regressor: it answers with a number, and Thimble classifies; "
             "fit a classifier, on labels (such as ranges of the number)"
         )
-    return unsupported(estimator, place, SUPPORTED, catalogue.CLASSIFIERS)
+    return Refusal(str(unsupported(estimator, place, SUPPORTED, catalogue.CLASSIFIERS)))
+
+
+def _is_one_forest(estimator: Any) -> bool:
+    return is_forest(estimator) and ensembles.of_trees(estimator)
 
 
 class Refusal(Unsupported):
@@ -185,27 +208,6 @@ def linear(
     )
 
 
-def gaussian_nb(program: Program, estimator: GaussianNB, columns: Columns, place: Place) -> Head:
-    """log P(c) - Σ log(2πv) / 2 - Σ (x - θ)² / 2v: the squares are columns, the rest is linear."""
-    theta, var = estimator.theta_, estimator.var_
-    n_classes, n_features = theta.shape
-    centred = program.add("scale", [column.index for column in columns] * n_classes, subtract=theta.ravel())
-    squares = program.add("function", [column.index for column in centred], name="square")
-    weights = np.zeros((n_classes * n_features, n_classes))
-    for k in range(n_classes):
-        weights[k * n_features : (k + 1) * n_features, k] = -0.5 / var[k]
-    with np.errstate(divide="ignore"):
-        intercepts = np.log(estimator.class_prior_) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
-    return head(
-        [column.index for column in squares],
-        [weights],
-        [intercepts],
-        classes=labels(estimator.classes_),
-        out_activation="softmax",
-        decision="logits",
-    )
-
-
 def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Columns, place: Place) -> Head:
     """The members' calibrated probabilities, summed in their order and divided by their number."""
     if estimator.method == "temperature" and len(estimator.classes_) > 2:
@@ -214,15 +216,15 @@ def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Col
             "the rows beside it (scores that happen to sum to 1 are taken for probabilities); supported are "
             "'sigmoid' and 'isotonic', and 'temperature' of two classes"
         )
-    members = [
+    found = [
         _calibrated_member(program, member, columns, (*place, "estimator"))
         for member in estimator.calibrated_classifiers_
     ]
-    n, n_classes = len(members), len(estimator.classes_)
+    n, n_classes = len(found), len(estimator.classes_)
     together = np.tile(np.eye(n_classes), (n, 1))
     sums = program.add(
         "linear",
-        [index for member in members for index in member],
+        [index for member in found for index in member],
         width=n_classes,
         coefs=together,
         intercepts=np.zeros(n_classes),
@@ -265,13 +267,9 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
 def _calibrated_numbers(program: Program, one: AnyHead, member: Any) -> list[int]:
     """Scores where the member has them, else probabilities: of two classes the second's."""
     decides = hasattr(member.estimator, "decision_function")
-    if isinstance(one, Head):
-        if not decides:
-            raise Unsupported(
-                f"it calibrates {class_name(member.estimator)}; supported are linear models and trees"
-            )
-        return lowered(program, one)
     if decides:
+        if isinstance(one, Head):
+            return lowered(program, one) if members.is_linear(one) else members.decisions(program, one)
         return forests.decisions(program, one)
     if member.method == "temperature":
         raise Unsupported(
@@ -279,7 +277,10 @@ def _calibrated_numbers(program: Program, one: AnyHead, member: Any) -> list[int
             "scikit-learn then takes logarithms of its probabilities, for which a document has no form; "
             "supported are 'sigmoid' and 'isotonic'"
         )
-    likely = forests.probabilities(program, one)
+    if isinstance(one, Head):
+        likely = members.probabilities(program, one)
+    else:
+        likely = forests.probabilities(program, one)
     return likely[-1:] if len(one.classes) == 2 else likely
 
 
@@ -287,49 +288,50 @@ def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Colum
     for member in estimator.estimators_:
         if class_name(member) == "_ConstantPredictor":
             raise Unsupported("one of its classes is in every row of the training data, or in none")
-    members = [classify(program, member, columns, (*place, "estimator")) for member in estimator.estimators_]
+    heads = [classify(program, one, columns, (*place, "estimator")) for one in estimator.estimators_]
     classes = labels(estimator.classes_)
     multilabel = estimator.multilabel_
-    if len(members) == 1:
-        (one,) = members
-        keys = {key: value for key, value in one.keys.items() if key != "ties"}
-        return replace(one, keys={**keys, "classes": classes})
-    first = members[0].keys
-    grown = [one for one in members if isinstance(one, ForestHead)]
+    decides = hasattr(estimator.estimators_[0], "decision_function")
+    if len(heads) == 1:
+        return members.relabelled(ensembles.one_of_two(program, heads[0], decides), classes)
+    first = heads[0].keys
+    if not members.alike(heads, decides):
+        likely = hasattr(estimator.estimators_[0], "predict_proba")
+        return ensembles.one_vs_rest(program, heads, likely, decides, multilabel, classes)
+    grown = [one for one in heads if isinstance(one, ForestHead)]
     if grown:
-        decides = hasattr(estimator.estimators_[0], "decision_function")
         return _forests_vs_rest(program, grown, decides, multilabel, classes)
-    if not hasattr(estimator.estimators_[0], "decision_function"):
-        likely = [_positive(program, member) for member in _networks(members)]
+    if not decides:
+        positive = [_positive(program, one) for one in _networks(heads)]
         if multilabel:
-            return identity_head(likely, classes=classes, multilabel=True)
-        return identity_head(likely, classes=classes, decision="logits", normalize="zero")
-    flat = _networks(side_by_side(members))
-    keys = {"classes": classes, "out_activation": first["out_activation"], "decision": members[0].decision}
-    if members[0].decision == "scores":
+            return identity_head(positive, classes=classes, multilabel=True)
+        return identity_head(positive, classes=classes, decision="logits", normalize="zero")
+    flat = _networks(side_by_side(heads))
+    keys = {"classes": classes, "out_activation": first["out_activation"], "decision": heads[0].decision}
+    if heads[0].decision == "scores":
         keys |= {"multilabel": True} if multilabel else {}
     elif not multilabel:
         keys |= {"normalize": "zero"}
     elif first["out_activation"] != "logistic":
         keys |= {"multilabel": True}
-    coefs = np.hstack([member.coefs[0] for member in flat])
-    return head(flat[0].inputs, [coefs], [np.concatenate([member.intercepts[0] for member in flat])], **keys)
+    coefs = np.hstack([one.coefs[0] for one in flat])
+    return head(flat[0].inputs, [coefs], [np.concatenate([one.intercepts[0] for one in flat])], **keys)
 
 
 def _forests_vs_rest(
-    program: Program, members: Sequence[ForestHead], decides: bool, multilabel: bool, classes: list[Label]
+    program: Program, grown: Sequence[ForestHead], decides: bool, multilabel: bool, classes: list[Label]
 ) -> Head:
     """Each member tells its class from all others: by its score if it has one, else by a probability."""
-    first = members[0].keys
+    first = grown[0].keys
     if not decides:
-        likely = [forests.probabilities(program, member)[-1] for member in members]
+        likely = [forests.probabilities(program, one)[-1] for one in grown]
         if multilabel:
             return identity_head(likely, classes=classes, multilabel=True)
         single = first["out_activation"].endswith("32")
         return identity_head(
             likely, classes=classes, decision="logits", normalize="zero32" if single else "zero"
         )
-    scores = [index for member in members for index in forests.decisions(program, member)]
+    scores = [index for one in grown for index in forests.decisions(program, one)]
     n = len(scores)
     return head(
         scores,
@@ -337,7 +339,7 @@ def _forests_vs_rest(
         [np.zeros(n)],
         classes=classes,
         out_activation="logistic",
-        temperature=first.get("temperature") if len(members[0].forest["base"]) == 1 else None,
+        temperature=first.get("temperature") if len(grown[0].forest["base"]) == 1 else None,
         decision="logits",
         normalize=None if multilabel else "zero",
     )
@@ -358,13 +360,20 @@ def _positive(program: Program, network: Head) -> int:
 
 
 LEAVES: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
-    GaussianNB: gaussian_nb,
+    BernoulliNB: bayes.bernoulli,
+    CategoricalNB: bayes.categorical,
+    ComplementNB: bayes.complement,
+    GaussianNB: bayes.gaussian,
     LinearDiscriminantAnalysis: discriminant_analysis,
     LinearSVC: scores,
     LogisticRegression: logistic_regression,
     LogisticRegressionCV: logistic_regression,
     MLPClassifier: mlp,
+    MultinomialNB: bayes.multinomial,
+    NearestCentroid: bayes.nearest_centroid,
+    PassiveAggressiveClassifier: scores,
     Perceptron: scores,
+    QuadraticDiscriminantAnalysis: bayes.quadratic,
     RidgeClassifier: ridge,
     RidgeClassifierCV: ridge,
     SGDClassifier: sgd,
@@ -374,29 +383,26 @@ CLASSIFIERS: dict[type, Callable[[Program, Any, Columns, Place], AnyHead]] = {
     CalibratedClassifierCV: calibrated,
     OneVsRestClassifier: one_vs_rest,
 }
-SUPPORTED = (
-    *(kind.__name__ for kind in (*CLASSIFIERS, MultiOutputClassifier)),
-    *wrappers.NAMES,
-    *forests.NAMES,
+ENSEMBLES: dict[type, Callable[[Program, Any, Columns, Place, ensembles.Classify], AnyHead]] = {
+    AdaBoostClassifier: ensembles.ada_boost,
+    BaggingClassifier: ensembles.bagging,
+    ClassifierChain: ensembles.chain,
+    FixedThresholdClassifier: ensembles.threshold,
+    OneVsOneClassifier: ensembles.one_vs_one,
+    OutputCodeClassifier: ensembles.output_code,
+    StackingClassifier: ensembles.stacking,
+    TunedThresholdClassifierCV: ensembles.threshold,
+    VotingClassifier: ensembles.voting,
+}
+SUPPORTED = tuple(
+    dict.fromkeys(
+        (
+            *(kind.__name__ for kind in (*CLASSIFIERS, *ENSEMBLES, MultiOutputClassifier)),
+            *wrappers.NAMES,
+            *forests.NAMES,
+        )
+    )
 )
-
-
-def labels(classes: NDArray[Any]) -> list[Label]:
-    """The classes as JSON has them, each of its own type."""
-    return [_label(label) for label in (classes if classes.dtype.kind in "mM" else classes.tolist())]
-
-
-def _label(label: Any) -> Label:
-    if isinstance(label, np.generic) and label.dtype.kind not in "mM":
-        label = float(label) if label.dtype.kind == "f" else label.item()
-    if isinstance(label, str):
-        return str.__str__(label)  # of a subclass, say an Enum, its text
-    if isinstance(label, bool | float):
-        return label
-    if isinstance(label, int) and -(2**63) <= label < 2**64:
-        return int(label)
-    kind = "an integer of more than 64 bits" if isinstance(label, int) else f"a {class_name(label)}"
-    raise Unsupported(f"The label {label!r} is {kind}; labels are strings, numbers or booleans")
 
 
 def history(estimator: Any) -> dict[str, Any]:

@@ -182,11 +182,20 @@ def categories(program: Program, column: Column, known: Sequence[Any], takes_unk
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
     """The columns that XGBoost and LightGBM take as pandas' categories, and these."""
+    for inner in _receivers(estimator):
+        if is_forest(inner) and TRAINERS[_package(inner)].categorical:
+            found: dict[int, list[Any]] = _imported(TRAINERS[_package(inner)]).trained_categories(inner)
+            if found:
+                return found
+    return {}
+
+
+def _receivers(estimator: Any) -> list[Any]:
+    """All that get the rows as they are: of an ensemble, its members."""
     inner = receiver(estimator)
-    if not is_forest(inner) or not TRAINERS[_package(inner)].categorical:
-        return {}
-    found: dict[int, list[Any]] = _imported(TRAINERS[_package(inner)]).trained_categories(inner)
-    return found
+    if class_name(inner) not in ("StackingClassifier", "VotingClassifier"):
+        return [inner]
+    return [found for one in getattr(inner, "estimators_", ()) for found in _receivers(one)]
 
 
 def spelling(estimator: Any) -> Callable[[str], str]:
@@ -203,6 +212,8 @@ def receiver(estimator: Any) -> Any:
         return receiver(estimator.calibrated_classifiers_[0].estimator)
     if (found := through(estimator)) and not found.steps:
         return receiver(found.last)
+    if class_name(estimator) in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
+        return receiver(getattr(estimator, "estimator_", estimator.estimator))
     if class_name(estimator) in ("OneVsRestClassifier", "MultiOutputClassifier"):
         return receiver(estimator.estimators_[0])
     return estimator

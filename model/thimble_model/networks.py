@@ -33,6 +33,11 @@ class Head(Meaning):
     coefs: tuple[FloatArray, ...]
     intercepts: tuple[FloatArray, ...]
     keys: dict[str, Any] = field(default_factory=dict)
+    decisions: tuple[int, ...] = ()  # columns of its decision_function, if its logits are something else
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.coefs[-1].shape[1])
 
     def over(self, inputs: Sequence[int]) -> Head:
         """The same over these columns, which its own are among."""
@@ -48,7 +53,7 @@ class Head(Meaning):
         return {
             **self.keys,
             "n_layers": len(self.coefs) + 1,
-            "n_outputs": self.coefs[-1].shape[1],
+            "n_outputs": self.n_outputs,
             "coefs": [W.tolist() for W in self.coefs],
             "intercepts": [b.tolist() for b in self.intercepts],
         }

@@ -19,6 +19,7 @@ from thimble.inference.steps.curves import Interpolate
 from thimble_model import catalogue
 from thimble_model.forms import absent
 from thimble_model.frames import Table, as_batch, column, estimator_input, label
+from thimble_model.scores import scores as scores_of
 from thimble_model.unsupported import Unsupported, first_line
 from thimble_model.wrappers import innermost, reached
 
@@ -131,21 +132,30 @@ def _numbers(estimator: Any, X: Any, head: Head) -> NDArray[np.float64]:
     """A number a class; of one class only, some estimators have a column of another beside it."""
     if head.has_probabilities:
         return np.asarray(estimator.predict_proba(X), np.float64)[:, : len(head.classes)]
-    scores = estimator.decision_function(X)
-    return np.column_stack([-scores, scores]) if scores.ndim == 1 else np.asarray(scores)
+    return scores_of(estimator, X)
 
 
 def _other_labels(
-    head: Head, scores: Scores, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
+    head: Head, found: Scores, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
 ) -> NDArray[np.bool_]:
     """Rows with another label. Where two classes tie but for rounding, either may come first."""
     if head.multilabel:
         apart = np.abs(numbers - (0.5 if head.has_probabilities else 0.0)) > allowed
-        return np.asarray(((scores.mask.T ^ (labels > 0)) & apart).any(axis=1))
-    ours = np.array(head.classes)[scores.labels]
-    chosen = numbers[np.arange(len(numbers)), scores.labels]
+        return np.asarray(((found.mask.T ^ (labels > 0)) & apart).any(axis=1))
+    ours = np.array(head.classes)[found.labels]
+    if head.threshold is not None and not head.apart:
+        return np.asarray((ours != labels) & ~_is_near(head, numbers, allowed))
+    chosen = numbers[np.arange(len(numbers)), found.labels]
     best = numbers.max(axis=1)
     return np.asarray((ours != labels) & (best - chosen > allowed * np.maximum(1.0, np.abs(best))))
+
+
+def _is_near(head: Head, numbers: NDArray[np.float64], allowed: float) -> NDArray[np.bool_]:
+    """Rows whose number is the threshold, but for rounding; of logits, which are not shown, none is."""
+    if head.decision == "logits":
+        return np.zeros(len(numbers), np.bool_)
+    score, bar = numbers[:, head.positive], head.threshold or 0.0
+    return np.asarray(np.abs(score - bar) <= allowed * max(1.0, abs(bar)))
 
 
 def require_parity(classifier: Classifier, estimator: Any, table: Table) -> None:

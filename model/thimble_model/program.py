@@ -84,6 +84,8 @@ class Program:
     doubtful: set[int] = field(default_factory=set)  # columns that may be missing though no feature is
 
     read: set[int] = field(default_factory=set)  # the features that steps have looked at
+    answered: dict[int, tuple[Any, dict[str, list[int]]]] = field(default_factory=dict)  # by members: columns
+    begun: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # members whose first layer is a step
     nulls: dict[int, Any] = field(default_factory=dict)  # of features, what is missing if it is not NaN
 
     def __post_init__(self) -> None:
@@ -273,8 +275,11 @@ ENTRIES: dict[str, tuple[str, ...]] = {
     "function": (),
     "constant": ("values",),
     "product": (),
+    "quotient": (),
 }
 
+
+PAIRS = ("product", "quotient")  # of a left and a right column
 
 # The steps whose numbers come from the training data, and are NaN where a column had no value in it.
 OF_TRAINING = ("scale", "quantiles", "power")
@@ -298,7 +303,7 @@ def _trimmed(step: Step, live: set[int]) -> Step:
     at = [i for i, index in enumerate(step.writes) if index in live]
     n = len(step.writes)
     reads = step.reads
-    if step.op == "product":
+    if step.op in PAIRS:
         reads = tuple([step.reads[i] for i in at] + [step.reads[n + i] for i in at])
     elif step.op != "constant":
         reads = tuple(step.reads[i] for i in at)
@@ -335,7 +340,7 @@ def _step_keys(step: Step, places: dict[int, int]) -> dict[str, Any]:
     columns: dict[str, Any] = {"columns": reads}
     if step.op in ("encode", "text"):
         columns = {"column": reads[0]}
-    elif step.op == "product":
+    elif step.op in PAIRS:
         columns = {"left": reads[: len(reads) // 2], "right": reads[len(reads) // 2 :]}
     elif step.op == "coalesce":
         columns = {"columns": reads[: len(reads) // 2], "others": reads[len(reads) // 2 :]}

@@ -26,6 +26,7 @@ from thimble_model.frames import called, known_names, n_columns
 from thimble_model.program import Program, document_keys
 from thimble_model.sheets import Nulls, Sheet, opened
 from thimble_model.unsupported import Unsupported
+from thimble_model.wrappers import classes as classes_of
 
 
 class Training(NamedTuple):
@@ -50,7 +51,7 @@ def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
         labels = [_target(sheet, name, classes) for name, classes in _classes_of(estimator, targets)]
         y = np.column_stack(labels) if len(labels) > 1 else labels[0]
         return Training(rows, y, [name for name in others if name not in targets], targets)
-    found = _labels(sheet, others, estimator.classes_)
+    found = _labels(sheet, others, classes_of(estimator))
     return Training(rows, found, others, ()) if found is None else Training(rows, found, [], others)
 
 
@@ -133,7 +134,7 @@ Classes = Sequence[Any]
 
 def _classes_of(estimator: Any, targets: Sequence[str]) -> list[tuple[str, Classes]]:
     """The classes of each target. A multilabel estimator's targets are of 0 and 1."""
-    classes = estimator.classes_
+    classes = classes_of(estimator)
     if isinstance(classes, list):
         return list(zip(targets, (found.tolist() for found in classes), strict=False))
     return [(name, classes.tolist() if len(targets) == 1 else [0, 1]) for name in targets]

@@ -9,16 +9,19 @@ from __future__ import annotations
 import inspect
 from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
+from sklearn.multioutput import ClassifierChain
 from sklearn.pipeline import Pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 from thimble_model.unsupported import Unsupported, class_name
 
 Place = tuple[str, ...]
 
 SEARCHES = ("GridSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV", "RandomizedSearchCV")
-NAMES = ("FrozenEstimator", "Pipeline", *SEARCHES)
+NAMES = ("FrozenEstimator", "Pipeline", "SelfTrainingClassifier", *SEARCHES)
 FOUND = "best_estimator_"
 
 
@@ -40,6 +43,8 @@ def through(estimator: Any) -> Through | None:
         return Through(tuple((name, step) for name, step in steps if not _is_sampler(step)), name, last)
     if type(estimator) is FrozenEstimator:
         return Through((), "", estimator.estimator)
+    if type(estimator) is SelfTrainingClassifier:
+        return Through((), "estimator_", getattr(estimator, "estimator_", estimator.estimator))
     if is_search(estimator):
         return Through((), FOUND, _found(estimator))
     return None
@@ -66,6 +71,15 @@ def reached(estimator: Any, X: Any) -> tuple[Any, Any]:
             X = X if step is None or isinstance(step, str) else step.transform(X)
         estimator = found.last
     return estimator, X
+
+
+def classes(estimator: Any) -> Any:
+    """The classes of the estimator that answers, or a list of those of its outputs. A chain has one output,
+    of any number of labels."""
+    inner = innermost(estimator)
+    if type(inner) is ClassifierChain:
+        return np.arange(len(inner.estimators_))
+    return estimator.classes_
 
 
 def is_pipeline(estimator: Any) -> bool:

@@ -90,6 +90,12 @@ def parse(fields: Fields) -> tuple[Output, ...]:
     return tuple(outputs)
 
 
+def one(fields: Fields) -> Output:
+    """A classifier that stands by itself; InvalidModel says what is wrong with it."""
+    fields.require_known(KEYS, "a classifier")
+    return _output(fields, "", "")
+
+
 def _output(fields: Fields, name: str, prefix: str) -> Output:
     kind = next((key for key in FAMILIES if key in fields), "coefs")
     for key in KEYS:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from thimble.inference.steps import arithmetic, categories, curves, splines, text, trees
+from thimble.inference.steps import arithmetic, categories, classify, curves, splines, sums, text, trees
 from thimble.inference.steps.columns import Step, StepFields
 
 OPS: Mapping[str, type[Step]] = {
@@ -21,6 +21,7 @@ OPS: Mapping[str, type[Step]] = {
     "linear": arithmetic.Linear,
     "normalize": arithmetic.Normalize,
     "product": arithmetic.Product,
+    "quotient": arithmetic.Quotient,
     "constant": arithmetic.Constant,
     "quantiles": curves.Quantiles,
     "power": curves.Power,
@@ -30,6 +31,9 @@ OPS: Mapping[str, type[Step]] = {
     "require": arithmetic.Require,
     "forest": trees.Forest,
     "text": text.Text,
+    "classify": classify.Classify,
+    "sum": sums.Sum,
+    "votes": sums.Votes,
 }
 
 

@@ -64,8 +64,8 @@ class Linear(Step):
             out[:, np.isnan(x).any(axis=0)] = np.nan
 
 
-class Product(Step):
-    """Multiply left[i] by right[i]."""
+class Pairs(Step):
+    """Compute with left[i] and right[i]."""
 
     KEYS = ("left", "right")
 
@@ -76,8 +76,15 @@ class Product(Step):
         self.left, self.right = selection(left), selection(right)
         self._declare([left, right], n, elementwise(2 * n, n))
 
+
+class Product(Pairs):
     def fill(self, table: Table, out: FloatArray) -> None:
         np.multiply(table.numbers[self.left], table.numbers[self.right], out=out)
+
+
+class Quotient(Pairs):
+    def fill(self, table: Table, out: FloatArray) -> None:
+        np.divide(table.numbers[self.left], table.numbers[self.right], out=out)
 
 
 class Constant(Step):

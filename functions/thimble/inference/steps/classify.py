@@ -1,0 +1,69 @@
+"""A classifier whose answers are columns for others: a member of an ensemble."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from thimble.errors import InvalidModel
+from thimble.inference import cost, outputs
+from thimble.inference.arrays import FloatArray
+from thimble.inference.cost import Cost
+from thimble.inference.fields import Fields, check_distinct
+from thimble.inference.steps.arithmetic import no_number
+from thimble.inference.steps.columns import Step, StepFields, Table, selection
+
+GIVES = ("label", "probabilities", "logits")
+
+
+class Classify(Step):
+    """Append what a classifier answers: `label`, the place of the winning class (of several labels, 1 or 0 a
+    class); `probabilities`, or scores, a column a class; `logits`, its numbers before their activation."""
+
+    KEYS = ("columns", "classifier", "gives")
+
+    def __init__(self, fields: StepFields) -> None:
+        columns = fields.columns()
+        self.output = outputs.one(Fields(fields.value("classifier"), fields.at("classifier")))
+        head, scorer = self.output
+        if scorer.n_inputs != len(columns):
+            raise InvalidModel(
+                f"{fields.at('columns')} has {len(columns)} entries; {scorer.n_inputs} are needed"
+            )
+        self.gives = _gives(fields)
+        self.reads, self.names = selection(columns), [fields.names[column] for column in columns]
+        n_classes = len(head.classes)
+        widths = {
+            "label": n_classes if head.multilabel else 1,
+            "probabilities": n_classes,
+            "logits": scorer.n_outputs,
+        }
+        width = sum(widths[kind] for kind in self.gives)
+        own = Cost(cost.OUTPUT + cost.COLUMN * (len(columns) + width), len(columns) + n_classes)
+        self._declare([columns], width, cost.in_turn((own, cost.beside(scorer.cost, len(columns)))))
+
+    def fill(self, table: Table, out: FloatArray) -> None:
+        head, scorer = self.output
+        X = table.numbers[self.reads]
+        if not scorer.takes_missing:
+            table.reject_where(np.isnan(X), lambda i: no_number(self.names[i]))
+        logits = scorer.scores(X)
+        kept = logits.copy()  # deciding overwrites them
+        scores, faults = head.decide(logits, X.shape[1])
+        answers = {
+            "label": scores.mask if head.multilabel else scores.labels[np.newaxis],
+            "probabilities": scores.probabilities,
+            "logits": kept,
+        }
+        np.concatenate([answers[kind] for kind in self.gives], out=out, casting="unsafe")
+        for row, fault in faults.items():
+            table.reject(row, fault)
+            out[:, row] = 0.0  # what comes after would take NaN for a missing value
+
+
+def _gives(fields: StepFields) -> tuple[str, ...]:
+    found, path = fields.items("gives"), fields.at("gives")
+    for i, kind in enumerate(found):
+        if not isinstance(kind, str) or kind not in GIVES:
+            raise InvalidModel(f"{path}[{i}] is not one of {', '.join(GIVES)}")
+    check_distinct(found, path)
+    return tuple(found)

@@ -1,0 +1,168 @@
+"""Naive Bayes, and other classifiers by densities and distances: squares and codes are columns, the rest is
+linear.
+
+Where the log-likelihood is linear in the features (multinomial, complement, Bernoulli) it is one layer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble_model.labels import labels
+from thimble_model.networks import Head, head
+from thimble_model.program import Column, Program
+from thimble_model.unsupported import Unsupported
+from thimble_model.wrappers import Place
+
+Columns = list[Column]
+
+
+def _likeliest(columns: list[int], coefs: Any, intercepts: Any, estimator: Any, **keys: Any) -> Head:
+    """The class of the largest log-likelihood; of all, their softmax."""
+    return head(
+        columns,
+        [coefs],
+        [intercepts],
+        classes=labels(estimator.classes_),
+        out_activation="softmax",
+        **{"decision": "logits"} | keys,
+    )
+
+
+def _indices(columns: Columns) -> list[int]:
+    return [column.index for column in columns]
+
+
+def multinomial(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    return _likeliest(_indices(columns), estimator.feature_log_prob_.T, estimator.class_log_prior_, estimator)
+
+
+def complement(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    n_classes = len(estimator.classes_)
+    return _likeliest(_indices(columns), estimator.feature_log_prob_.T, np.zeros(n_classes), estimator)
+
+
+def bernoulli(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """x log p + (1 - x) log(1 - p), over the features that are there."""
+    absent = np.log(1 - np.exp(estimator.feature_log_prob_))
+    if estimator.binarize is not None:
+        above = float(
+            np.nextafter(np.float64(estimator.binarize), np.inf)
+        )  # x > t is x >= the double after t
+        columns = program.add("bins", _indices(columns), edges=[[above]] * len(columns))
+    return _likeliest(
+        _indices(columns),
+        (estimator.feature_log_prob_ - absent).T,
+        estimator.class_log_prior_ + absent.sum(axis=1),
+        estimator,
+    )
+
+
+def categorical(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """A column a code; codes that were not counted when it was fitted are rejected, as scikit-learn does."""
+    whole = program.add("function", _indices(columns), name="trunc")  # it takes them for integers
+    sizes = [table.shape[1] for table in estimator.feature_log_prob_]
+    codes = [
+        program.tabled(column, {float(code): float(code) for code in range(size)}, None).index
+        for column, size in zip(whole, sizes, strict=True)
+    ]
+    ones = program.add("one_hot", codes, width=sum(sizes), sizes=sizes)
+    return _likeliest(
+        _indices(ones),
+        np.hstack(estimator.feature_log_prob_).T,
+        estimator.class_log_prior_,
+        estimator,
+    )
+
+
+def gaussian(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """log P(c) - Σ log(2πv) / 2 - Σ (x - θ)² / 2v: the squares are columns, the rest is linear."""
+    theta, var = estimator.theta_, estimator.var_
+    n_classes, n_features = theta.shape
+    centred = program.add("scale", _indices(columns) * n_classes, subtract=theta.ravel())
+    squares = program.add("function", _indices(centred), name="square")
+    weights = np.zeros((n_classes * n_features, n_classes))
+    for k in range(n_classes):
+        weights[k * n_features : (k + 1) * n_features, k] = -0.5 / var[k]
+    with np.errstate(divide="ignore"):
+        intercepts = np.log(estimator.class_prior_) - 0.5 * np.log(2.0 * np.pi * var).sum(axis=1)
+    return _likeliest(_indices(squares), weights, intercepts, estimator)
+
+
+def quadratic(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """-½ (|(x - μ) R S^-½|² + Σ log s) + log P(c)"""
+    squares: list[int] = []
+    n_classes = len(estimator.classes_)
+    sums = []
+    for k in range(n_classes):
+        rotation = estimator.rotations_[k] * estimator.scalings_[k] ** -0.5
+        centred = program.add("scale", _indices(columns), subtract=np.asarray(estimator.means_[k]))
+        turned = program.add(
+            "linear",
+            _indices(centred),
+            width=rotation.shape[1],
+            coefs=rotation,
+            intercepts=np.zeros(rotation.shape[1]),
+        )
+        squares += _indices(program.add("function", _indices(turned), name="square"))
+        sums.append(rotation.shape[1])
+    logs = np.array([np.log(scaling).sum() for scaling in estimator.scalings_])
+    with np.errstate(divide="ignore"):
+        intercepts = -0.5 * logs + np.log(estimator.priors_)
+    return _likeliest(squares, _blocks(sums) * -0.5, intercepts, estimator)
+
+
+def _blocks(sizes: list[int]) -> NDArray[np.float64]:
+    """(all, groups): 1 where a column is of the group."""
+    return np.repeat(np.eye(len(sizes)), sizes, axis=0)
+
+
+def nearest_centroid(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
+    """By distances in units of the deviation within classes. Where all classes are as likely, scikit-learn
+    chooses by plain distances."""
+    if estimator.metric not in ("euclidean", "manhattan"):
+        raise Unsupported(f"its metric is {estimator.metric!r}; supported are 'euclidean' and 'manhattan'")
+    even = bool(np.isclose(estimator.class_prior_, 1 / len(estimator.classes_)).all())
+    if estimator.metric == "manhattan":
+        return _by_sums(program, estimator, columns, even)
+    near, blocks = _differences(program, estimator, columns, "square", scaled=True)
+    priors = 2.0 * np.log(estimator.class_prior_)
+    if not even:
+        return _likeliest(near, -blocks, priors, estimator)
+    centroids = np.asarray(estimator.centroids_, dtype=np.float64)  # 2 x·c - c·c is largest
+    n = len(centroids)
+    coefs = np.zeros((len(near) + len(columns), 2 * n))
+    coefs[: len(near), :n], coefs[len(near) :, n:] = -blocks, 2.0 * centroids.T
+    intercepts = np.concatenate([priors, -(centroids**2).sum(axis=1)])
+    return _likeliest(
+        [*near, *_indices(columns)], coefs, intercepts, estimator, decision="probabilities", apart=True
+    )
+
+
+def _by_sums(program: Program, estimator: Any, columns: Columns, even: bool) -> Head:
+    """Without probabilities: its scores are minus the distances, or those of scikit-learn with priors."""
+    near, blocks = _differences(program, estimator, columns, "abs", scaled=not even)
+    keys: dict[str, Any] = {"classes": labels(estimator.classes_), "decision": "scores"}
+    if even:
+        return head(near, [-blocks], [np.zeros(blocks.shape[1])], out_activation="identity", **keys)
+    n = blocks.shape[1]
+    distances = program.add("linear", near, width=n, coefs=blocks, intercepts=np.zeros(n))
+    squares = program.add("function", _indices(distances), name="square")
+    priors = 2.0 * np.log(estimator.class_prior_)
+    return head(_indices(squares), [-np.eye(n)], [priors], out_activation="identity", **keys)
+
+
+def _differences(
+    program: Program, estimator: Any, columns: Columns, function: str, scaled: bool
+) -> tuple[list[int], NDArray[np.float64]]:
+    """Of each class and feature what the function makes of the difference; and which are of each class."""
+    centroids = np.asarray(estimator.centroids_, dtype=np.float64)
+    n_classes, n_features = centroids.shape
+    deviations = np.asarray(estimator.within_class_std_dev_, dtype=np.float64)
+    divide = np.tile(np.where(deviations != 0, deviations, 1.0), n_classes) if scaled else None
+    centred = program.add("scale", _indices(columns) * n_classes, subtract=centroids.ravel(), divide=divide)
+    found = program.add("function", _indices(centred), name=function)
+    return _indices(found), _blocks([n_features] * n_classes)

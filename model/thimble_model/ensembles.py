@@ -1,0 +1,390 @@
+"""Classifiers that are made of others, whatever those are: their members' answers are columns of the program,
+combined by steps that round as scikit-learn does.
+
+Each function takes `classify`, which makes a head of a member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+
+from thimble.inference.head import Label
+from thimble_model import members
+from thimble_model.labels import labels
+from thimble_model.networks import AnyHead, Head, identity_head
+from thimble_model.program import Column, Program
+from thimble_model.unsupported import Unsupported, class_name
+from thimble_model.wrappers import Place
+
+Columns = list[Column]
+Classify = Callable[[Program, Any, Columns, Place], AnyHead]
+
+SINGLE = "32"  # ends the names of what is computed in single precision
+
+
+def of_trees(estimator: Any) -> bool:
+    """Whether its members are trees, so that it is one forest."""
+    return all(type(one) in (DecisionTreeClassifier, ExtraTreeClassifier) for one in estimator.estimators_)
+
+
+def is_single(one: AnyHead) -> bool:
+    """Whether its probabilities are of single precision."""
+    found = one.keys["out_activation"], one.keys.get("normalize") or ""
+    return any(name.endswith(SINGLE) for name in found)
+
+
+def voting(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
+    names = [name for name, one in estimator.estimators if not isinstance(one, str)]
+    heads = [
+        classify(program, one, columns, (*place, name))
+        for name, one in zip(names, estimator.estimators_, strict=True)
+    ]
+    weights = estimator._weights_not_none
+    classes = labels(estimator.classes_)
+    if estimator.voting == "hard":
+        return _counted(
+            program, estimator, heads, [1.0] * len(heads) if weights is None else weights, classes
+        )
+    for one in heads:
+        if len(one.classes) != len(classes):
+            raise Unsupported("one of its members has not seen every class")
+    single = weights is None and all(map(is_single, heads))
+    mean = _added(
+        program,
+        [members.probabilities(program, one) for one in heads],
+        weights=weights,
+        divide=float(len(heads) if weights is None else np.asarray(weights).sum()),
+        sum_type="float32" if single else None,
+    )
+    return identity_head(mean, classes=classes)
+
+
+def _added(
+    program: Program,
+    parts: Sequence[Sequence[int]],
+    divide: float,
+    weights: Any = None,
+    sum_type: str | None = None,
+) -> list[int]:
+    """The members' columns added up in their order, and divided."""
+    made = program.add(
+        "sum",
+        [index for part in parts for index in part],
+        width=len(parts[0]),
+        size=len(parts[0]),
+        weights=None if weights is None else np.asarray(weights, dtype=np.float64),
+        divide=None if divide == 1.0 else divide,
+        sum_type=sum_type,
+    )
+    return [column.index for column in made]
+
+
+def _counted(
+    program: Program, estimator: Any, heads: Sequence[AnyHead], weights: Any, classes: list[Label]
+) -> Head:
+    """Votes for the classes by their places, as scikit-learn counts them."""
+    places: list[Label] = list(range(len(classes)))
+    made = program.add(
+        "votes",
+        [members.codes(program, _label(program, one), one.classes, places) for one in heads],
+        width=len(classes),
+        choices=len(classes),
+        weights=np.asarray(weights, dtype=np.float64),
+    )
+    return identity_head([column.index for column in made], classes=classes, decision="scores")
+
+
+def _label(program: Program, one: AnyHead) -> int:
+    ((label,),) = members.answers(program, one, "label")
+    return label
+
+
+def stacking(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
+    """The members' answers, then the features if they are passed through, are the last one's columns."""
+    if isinstance(estimator.classes_, list):
+        raise Unsupported("it has several outputs; fit it inside a MultiOutputClassifier")
+    names = [name for name, one in estimator.estimators if not isinstance(one, str)]
+    stacked: Columns = []
+    single = not estimator.passthrough
+    for name, one, method in zip(names, estimator.estimators_, estimator.stack_method_, strict=True):
+        made = classify(program, one, columns, (*place, name))
+        single = single and method == "predict_proba" and is_single(made)
+        found = answered(program, made, method)
+        if method == "predict_proba" and len(estimator.classes_) == 2:
+            found = found[1:]
+        stacked += [Column(index) for index in found]
+    if single:
+        raise Unsupported(
+            "all that its last estimator takes is of single precision, and so is what it computes; "
+            "fit it with passthrough=True, or with a member of double precision beside these"
+        )
+    if estimator.passthrough:
+        sparse = any(column.sparse for column in columns)
+        stacked = [replace(column, sparse=sparse) for column in stacked] + columns
+    last = classify(program, estimator.final_estimator_, stacked, (*place, "final_estimator_"))
+    return members.relabelled(last, labels(estimator.classes_))
+
+
+def answered(program: Program, one: AnyHead, method: str) -> list[int]:
+    """The columns of what one of scikit-learn's methods gives."""
+    if method == "predict_proba":
+        return members.probabilities(program, one)
+    if method == "decision_function":
+        return members.decisions(program, one)
+    return [members.valued(program, _label(program, one), members.numbers(one.classes))]
+
+
+def bagging(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
+    """The mean of the probabilities, or of the votes where there are none."""
+    heads = [
+        classify(program, one, [columns[i] for i in chosen], (*place, "estimator"))
+        for one, chosen in zip(estimator.estimators_, estimator.estimators_features_, strict=True)
+    ]
+    classes = labels(estimator.classes_)
+    places: list[Label] = list(range(len(classes)))
+    if hasattr(estimator.estimators_[0], "predict_proba"):
+        parts = [_spread(program, members.probabilities(program, one), one.classes, places) for one in heads]
+    else:
+        parts = [
+            [column] for column in _counted(program, estimator, heads, [1.0] * len(heads), classes).inputs
+        ]
+        parts = [[column for part in parts for column in part]]
+    mean = _added(program, parts, divide=float(len(heads)))
+    found = identity_head(mean, classes=classes)
+    if not hasattr(estimator, "decision_function"):
+        return found
+    if any(one.classes != places for one in heads):
+        return found  # then scikit-learn's decision_function fails
+    scores = _added(program, [members.decisions(program, one) for one in heads], divide=float(len(heads)))
+    return replace(found, decisions=tuple(scores))
+
+
+def _spread(
+    program: Program, probabilities: list[int], classes: Sequence[Label], places: Sequence[Label]
+) -> list[int]:
+    """A column for each class of the ensemble; one that a member has not seen has 0."""
+    if list(classes) == list(places):
+        return probabilities
+    (zero,) = program.add("constant", [], width=1, values=np.zeros(1))
+    found = dict(zip(classes, probabilities, strict=True))
+    return [found.get(place, zero.index) for place in places]
+
+
+def ada_boost(
+    program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
+) -> AnyHead:
+    """Each member's vote: its weight for the class, and -1 / (K - 1) of it for the others."""
+    program.refuse_missing(columns)
+    heads = [classify(program, one, columns, (*place, "estimator")) for one in estimator.estimators_]
+    classes = labels(estimator.classes_)
+    weights = np.asarray(estimator.estimator_weights_[: len(heads)], dtype=np.float64)
+    n = len(classes)
+    votes = program.add(
+        "votes",
+        [members.codes(program, _label(program, one), one.classes, classes) for one in heads],
+        width=n,
+        choices=n,
+        weights=weights,
+        against=-1 / (n - 1) * weights,
+    )
+    scores = program.add(
+        "scale",
+        [column.index for column in votes],
+        divide=np.full(n, float(estimator.estimator_weights_.sum())),
+    )
+    found = identity_head([column.index for column in scores], classes=classes)
+    keys = {"out_activation": "softmax", "decision": "logits"}
+    return replace(found, keys=found.keys | keys | ({"temperature": n - 1.0} if n > 2 else {}))
+
+
+def one_vs_one(
+    program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
+) -> AnyHead:
+    """Votes, and what the members' confidence adds to them: less than a third of a vote."""
+    if estimator.pairwise_indices_ is not None:
+        raise Unsupported("its members take a kernel of the training rows")
+    classes = labels(estimator.classes_)
+    n, decides = len(classes), hasattr(estimator.estimators_[0], "decision_function")
+    codes, confidences = [], []
+    for one in estimator.estimators_:
+        made = classify(program, one, columns, (*place, "estimator"))
+        members.answers(program, made, "label", "logits" if decides else "probabilities")
+        codes.append(_label(program, made))
+        confidences.append(binary(program, made, decides))
+    pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
+    counted, won, signed = np.zeros((len(pairs), n)), np.zeros(n), np.zeros((len(pairs), n))
+    for k, (i, j) in enumerate(pairs):  # a member's code is 0 for i, 1 for j
+        counted[k, i], counted[k, j] = -1.0, 1.0
+        won[i] += 1.0
+        signed[k, i], signed[k, j] = -1.0, 1.0
+    votes = _linear(program, codes, counted, won)
+    sums = _linear(program, confidences, signed, np.zeros(n))
+    sizes = program.add("function", sums, name="abs")
+    sizes = program.add("scale", [column.index for column in sizes], add=np.ones(n))
+    sizes = program.add("scale", [column.index for column in sizes], multiply=np.full(n, 3.0))
+    shares = program.add("quotient", [*sums, *(column.index for column in sizes)], width=n)
+    scores = _added(program, [votes, [column.index for column in shares]], divide=1.0)
+    if n > 2:
+        return identity_head(scores, classes=classes, decision="scores")
+    above = None if decides else float(np.nextafter(0.5, 1.0))  # it is compared with a half
+    return identity_head(scores[1:], classes=classes, decision="scores", threshold=above)
+
+
+def _linear(program: Program, columns: Sequence[int], coefs: Any, intercepts: Any) -> list[int]:
+    made = program.add("linear", columns, width=len(intercepts), coefs=coefs, intercepts=intercepts)
+    return [column.index for column in made]
+
+
+def binary(program: Program, one: AnyHead, decides: bool) -> int:
+    """What scikit-learn compares of one that tells two classes: its score, or else a probability."""
+    return members.decisions(program, one)[-1] if decides else members.probabilities(program, one)[-1]
+
+
+def one_vs_rest(
+    program: Program,
+    heads: Sequence[AnyHead],
+    likely: bool,
+    decides: bool,
+    multilabel: bool,
+    classes: list[Label],
+) -> Head:
+    """Each member tells its class from all others: its probability is shown, its score compared."""
+    keys: dict[str, Any] = {"classes": classes, "multilabel": multilabel or None}
+    for one in heads:
+        members.answers(program, one, *["probabilities"] * likely, *["logits"] * decides)
+    compared = [binary(program, one, decides) for one in heads]
+    if not likely:
+        return identity_head(compared, **keys, decision="scores")
+    single = all(map(is_single, heads))
+    keys["normalize"] = None if multilabel else "zero32" if single else "zero"
+    if not decides:
+        return identity_head(compared, **keys, decision=None if multilabel else "logits")
+    shown = [members.probabilities(program, one)[-1] for one in heads]
+    return identity_head([*shown, *compared], **keys, apart=True)
+
+
+def one_of_two(program: Program, one: AnyHead, decides: bool) -> AnyHead:
+    """A member that alone tells two classes apart, by its score if it has one."""
+    plain = members.shown(one)
+    if not decides or not (one.keys.get("apart") or (isinstance(one, Head) and one.decisions)):
+        return plain
+    (score,) = members.decisions(program, one)
+    return with_score(program, plain, score)
+
+
+def with_score(program: Program, one: AnyHead, score: int, **keys: Any) -> Head:
+    """Its probabilities of two classes, with a score apart that chooses between them."""
+    (opposite,) = program.add("scale", [score], multiply=np.full(1, -1.0))
+    shown = [*members.probabilities(program, one), opposite.index, score]
+    return replace(identity_head(shown, classes=one.classes, apart=True, **keys), decisions=(score,))
+
+
+def output_code(
+    program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
+) -> AnyHead:
+    """The class whose code is nearest to the members' answers y: 2 y·c - c·c is largest."""
+    found = [_bit(program, one, columns, (*place, "estimator"), classify) for one in estimator.estimators_]
+    codes = np.asarray(estimator.code_book_, dtype=np.float64)
+    return Head(
+        inputs=tuple(found),
+        coefs=(2.0 * codes.T,),
+        intercepts=(-(codes**2).sum(axis=1),),
+        keys={"classes": labels(estimator.classes_), "out_activation": "identity", "decision": "scores"},
+    )
+
+
+def _bit(program: Program, one: Any, columns: Columns, place: Place, classify: Classify) -> int:
+    if class_name(one) == "_ConstantPredictor":  # all classes have the same bit here
+        (same,) = program.add("constant", [], width=1, values=np.asarray(one.y_, dtype=np.float64))
+        return same.index
+    return binary(program, classify(program, one, columns, place), hasattr(one, "decision_function"))
+
+
+def chain(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
+    """Each member takes the answers of those before it beside the features. Of each label a probability, or
+    a score, and whether it applies."""
+    if any(classes.tolist() != [0, 1] for classes in estimator.classes_):
+        raise Unsupported("its labels are others than 0 and 1; fit it on a matrix of these")
+    program.refuse_missing(columns)
+    likely = hasattr(estimator.estimators_[0], "predict_proba")
+    if not likely and not hasattr(estimator.estimators_[0], "decision_function"):
+        raise Unsupported("its members have neither probabilities nor scores")
+    before: Columns = []
+    shown, applies = {}, {}
+    for label, one in zip(estimator.order_, estimator.estimators_, strict=True):
+        made = classify(program, one, [*columns, *before], (*place, "estimator"))
+        members.answers(program, made, "label", "probabilities" if likely else "logits")
+        method = estimator.chain_method_ if hasattr(estimator, "chain_method_") else "predict"
+        before.append(Column(_chained(program, made, method), sparse=any(c.sparse for c in columns)))
+        shown[int(label)] = binary(program, made, decides=not likely)
+        applies[int(label)] = _label(program, made)
+    n = len(shown)
+    return identity_head(
+        [*(shown[k] for k in range(n)), *(applies[k] for k in range(n))],
+        classes=list(range(n)),
+        decision=None if likely else "scores",
+        multilabel=True,
+        apart=True,
+    )
+
+
+def _chained(program: Program, one: AnyHead, method: str) -> int:
+    if method != "predict_log_proba":
+        return answered(program, one, method)[-1]
+    (logarithm,) = program.add("function", members.probabilities(program, one)[-1:], name="log")
+    return logarithm.index
+
+
+def threshold(
+    program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
+) -> AnyHead:
+    """A classifier of two classes with a threshold of its own."""
+    inner = getattr(estimator, "estimator_", estimator.estimator)
+    one = classify(program, inner, columns, (*place, "estimator"))
+    bar, label = _bar(estimator)
+    if label is not None and label not in estimator.classes_.tolist():
+        return members.shown(one)  # its predict fails; an ensemble may ask it for probabilities alone
+    positive = 1 if label is None else estimator.classes_.tolist().index(label)
+    keys = {"threshold": float(bar), "positive": one.classes[positive]}
+    if _method(estimator, inner) == "predict_proba":
+        shown = members.shown(one)
+        if is_single(shown) and not isinstance(bar, np.floating):
+            keys["threshold"] = float(np.float32(bar))  # numpy compares in the array's precision
+        return replace(shown, keys=_without_decision(shown) | keys)
+    plain = members.shown(one)
+    own = not (isinstance(plain, Head) and plain.decisions)
+    if own and plain.n_outputs == 1 and plain.decision in ("logits", "scores"):
+        return replace(plain, keys=plain.keys | keys)
+    if plain.decision == "scores":
+        raise Unsupported(f"its threshold is of {class_name(inner)}, whose scores are several")
+    (score,) = members.decisions(program, one)
+    return with_score(program, plain, score, **keys)
+
+
+def _without_decision(one: AnyHead) -> dict[str, Any]:
+    return {key: value for key, value in one.keys.items() if key != "decision"}
+
+
+def _method(estimator: Any, inner: Any) -> str:
+    asked = estimator._get_response_method()
+    methods = [asked] if isinstance(asked, str) else asked
+    return next(method for method in methods if hasattr(inner, method))
+
+
+def _bar(estimator: Any) -> tuple[Any, Any]:
+    """The threshold, and the positive class; None for the second."""
+    if class_name(estimator) == "TunedThresholdClassifierCV":
+        bar, label = estimator.best_threshold_, estimator._curve_scorer._get_pos_label()
+    else:
+        bar, label = estimator.threshold, estimator.pos_label
+        if isinstance(bar, str):
+            inner = getattr(estimator, "estimator_", estimator.estimator)
+            bar = 0.5 if _method(estimator, inner) == "predict_proba" else 0.0
+    if not np.isfinite(bar):
+        raise Unsupported(f"its threshold is {bar}; fit it with a number")
+    return bar, label

@@ -1,0 +1,29 @@
+"""Classes as a document has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.inference.head import Label
+from thimble_model.unsupported import Unsupported, class_name
+
+
+def labels(classes: NDArray[Any]) -> list[Label]:
+    """The classes as JSON has them, each of its own type."""
+    return [_label(label) for label in (classes if classes.dtype.kind in "mM" else classes.tolist())]
+
+
+def _label(label: Any) -> Label:
+    if isinstance(label, np.generic) and label.dtype.kind not in "mM":
+        label = float(label) if label.dtype.kind == "f" else label.item()
+    if isinstance(label, str):
+        return str.__str__(label)  # of a subclass, say an Enum, its text
+    if isinstance(label, bool | float):
+        return label
+    if isinstance(label, int) and -(2**63) <= label < 2**64:
+        return int(label)
+    kind = "an integer of more than 64 bits" if isinstance(label, int) else f"a {class_name(label)}"
+    raise Unsupported(f"The label {label!r} is {kind}; labels are strings, numbers or booleans")
