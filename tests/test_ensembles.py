@@ -24,6 +24,7 @@ from sklearn.ensemble import (
     StackingClassifier,
     VotingClassifier,
 )
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
@@ -44,7 +45,7 @@ from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble_model import Unsupported, export
 from thimble_model.catalogue import CLOSE as TOLERANCE
-from thimble_model.frames import as_batch
+from thimble_model.frames import as_batch, as_table, estimator_input
 from thimble_model.scores import scores as scores_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -214,10 +215,11 @@ def expected(classifier: Classifier, estimator: Any, rows: Any) -> Rows:
 
 def assert_answers(classifier: Classifier, estimator: Any, rows: Any, tolerance: float = TOLERANCE) -> None:
     (scores,) = classifier.predict(as_batch(classifier.features, rows)).outputs
-    wanted = expected(classifier, estimator, rows)
+    given = estimator_input(estimator, rows)
+    wanted = expected(classifier, estimator, given)
     allowed = tolerance * np.maximum(1.0, np.abs(wanted)) if tolerance else 0.0
     assert (np.abs(scores.probabilities.T - wanted) <= allowed).all()
-    assert labels(classifier, rows) == estimator.predict(rows).tolist()
+    assert labels(classifier, rows) == estimator.predict(given).tolist()
 
 
 def assert_same_bits(classifier: Classifier, rows: Rows) -> None:
@@ -470,6 +472,40 @@ def test_naive_bayes_over_texts_and_categories() -> None:
     ):
         classifier = document(estimator.fit(table, THREE), table)
         assert_answers(classifier, estimator, table)
+
+
+WORDS = np.array([f"{k}" for k in range(1500)])
+TEXTS = [" ".join(RNG.choice(WORDS[k % 3 * 400 : k % 3 * 400 + 700], 30)) for k in range(90)]
+
+
+def by_weights() -> Any:
+    return make_pipeline(TfidfVectorizer(), linear())
+
+
+BY_TEXT = np.array(["a", "b", "c"])[np.arange(90) % 3]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(CountVectorizer(), MultinomialNB()),
+        make_pipeline(TfidfVectorizer(), ComplementNB()),
+        make_pipeline(CountVectorizer(), BernoulliNB()),
+        make_pipeline(TfidfVectorizer(), BernoulliNB()),
+        make_pipeline(TfidfVectorizer(), voting(linear(), MultinomialNB(), voting="soft")),
+        voting(make_pipeline(CountVectorizer(), margin()), make_pipeline(TfidfVectorizer(), MultinomialNB())),
+        stacking(
+            make_pipeline(CountVectorizer(), MultinomialNB()), make_pipeline(TfidfVectorizer(), linear())
+        ),
+        make_pipeline(TfidfVectorizer(), OneVsOneClassifier(margin())),
+        make_pipeline(TfidfVectorizer(), AdaBoostClassifier(MultinomialNB(), n_estimators=2)),
+    ],
+    ids=lambda one: " ".join(str(one).split())[:70],
+)
+def test_over_more_terms_than_could_be_columns(estimator: Any) -> None:
+    estimator.fit(TEXTS, BY_TEXT)
+    classifier = document(estimator, TEXTS)
+    assert_answers(classifier, estimator, as_table(estimator, TEXTS))
 
 
 def test_a_category_that_was_not_counted_is_rejected() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.preprocessing import Binarizer
 
 from thimble_model.labels import labels
 from thimble_model.networks import Head, head
 from thimble_model.program import Column, Program
+from thimble_model.transformers import transform
 from thimble_model.unsupported import Unsupported
 from thimble_model.wrappers import Place
 
@@ -49,10 +51,7 @@ def bernoulli(program: Program, estimator: Any, columns: Columns, place: Place) 
     """x log p + (1 - x) log(1 - p), over the features that are there."""
     absent = np.log(1 - np.exp(estimator.feature_log_prob_))
     if estimator.binarize is not None:
-        above = float(
-            np.nextafter(np.float64(estimator.binarize), np.inf)
-        )  # x > t is x >= the double after t
-        columns = program.add("bins", _indices(columns), edges=[[above]] * len(columns))
+        columns = transform(program, Binarizer(threshold=estimator.binarize), columns, (*place, "binarize"))
     return _likeliest(
         _indices(columns),
         (estimator.feature_log_prob_ - absent).T,

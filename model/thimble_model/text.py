@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import (
     CountVectorizer,
     HashingVectorizer,
@@ -201,6 +202,8 @@ def reads_texts(estimator: Any) -> bool:
         case CalibratedClassifierCV():
             members = getattr(estimator, "calibrated_classifiers_", ())
             return any(reads_texts(one.estimator) for one in members)
+        case StackingClassifier() | VotingClassifier():
+            return any(reads_texts(one) for one in getattr(estimator, "estimators_", ()))
     inner = getattr(estimator, "estimator", None)
     return inner is not None and reads_texts(inner)
 
