@@ -15,13 +15,7 @@ _start = partial(execution.start, _settings.workflow_arn)
 _pipeline = Pipeline(
     models=_models.get,
     results_uri=_settings.results_uri,
-    options=FileOptions(
-        _settings.max_rejected_share,
-        _settings.delimiter,
-        _settings.quote,
-        _settings.header,
-        _settings.threshold,
-    ),
+    options=FileOptions.of(_settings),
     splitting=SplitPolicy(_settings.split_bytes, _start) if _settings.workflow_arn else None,
 )
 handler = events.handler(_pipeline.classify, partial(events.postpone, _settings.retry_seconds))

@@ -11,13 +11,7 @@ _models = lookup.folders(_settings)
 _pipeline = Pipeline(
     models=_models.get,
     results_uri=_settings.results_uri,
-    options=FileOptions(
-        _settings.max_rejected_share,
-        _settings.delimiter,
-        _settings.quote,
-        _settings.header,
-        _settings.threshold,
-    ),
+    options=FileOptions.of(_settings),
 )
 _workflow = tasks.Workflow(
     _pipeline,

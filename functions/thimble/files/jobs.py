@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import Any
 
 import obstore
@@ -20,6 +20,7 @@ from thimble.drift import counting, report
 from thimble.errors import InvalidFile, InvalidInput, Overwritten
 from thimble.files.streams import Tally
 from thimble.inference.classifier import Classifier
+from thimble.settings import Settings
 from thimble.store import KEY_BYTES, ObjectVersion, fits
 from thimble.tables import answers, formats
 from thimble.tables.blocks import Reader, Result, Source
@@ -43,6 +44,11 @@ class FileOptions:
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""
         _ = self.given
+
+    @classmethod
+    def of(cls, settings: Settings) -> FileOptions:
+        """What the environment says of every file."""
+        return cls(**{option.name: getattr(settings, option.name) for option in fields(cls)})
 
     @property
     def named(self) -> dict[str, Any]:
