@@ -14,36 +14,37 @@ MOST_PLOTS = 100  # of the features that moved most; the table has all
 WIDTH, TALL = 560, 148  # of a plot, and of its bars
 LEFT, TOP = 36, 8  # for the axis and its topmost number
 LEVEL, SLANTED = 34, 96  # for the labels below
-WIDEST = 36  # a bar
+WIDEST = 40  # half a bar
 CHARACTER = 5.6  # of a label, about
 LONGEST = 18  # characters of a label that is slanted
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #5d6778; --paper: #ffffff; --card: #f6f7f9;
-  --line: #dfe3ea; --training: #a9b4c4; --rows: #2563c9; --alarm: #c2321f; --calm: #2f7d4f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf1; --soft: #9aa5b6; --paper: #12161d;
-  --card: #1a2029; --line: #2d3643; --training: #5b6779; --rows: #6aa2ff; --alarm: #ff8370;
-  --calm: #6fcf97; } }
-body { margin: 0 auto; max-width: 76rem; padding: 2rem 1.5rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
+:root { color-scheme: light dark; --ink: #16181b; --soft: #5a6169; --paper: #ffffff; --line: #e4e7ea;
+  --training: #dadfe4; }
+@media (prefers-color-scheme: dark) { :root { --ink: #eef0f2; --soft: #9ca4ad; --paper: #121416;
+  --line: #2a2f34; --training: #363d44; } }
+body { margin: 0 auto; max-width: 72rem; padding: 3.5rem clamp(1.25rem, 4.5vw, 3rem) 5rem;
+  background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: clamp(1.875rem, 1.05rem + 3vw, 3rem); line-height: 1.1; letter-spacing: -.024em;
+  margin: 0 0 1.25rem; overflow-wrap: anywhere; }
+h2 { font-size: .9375rem; font-weight: 400; margin: 0; overflow-wrap: anywhere; }
 p { margin: .25rem 0; } .soft { color: var(--soft); } code { font-size: .9em; overflow-wrap: anywhere; }
-.drift { color: var(--alarm); font-weight: 600; } .stable { color: var(--calm); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; margin: 1rem 0 1.5rem; min-width: 40rem; }
-th, td { padding: .3rem 1rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line);
+.drift { font-weight: 650; } .stable { color: var(--soft); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; margin: 2rem 0; min-width: 40rem;
+  font-size: .875rem; }
+th, td { padding: .4375rem 1.75rem .4375rem 0; text-align: right; border-bottom: 1px solid var(--line);
   font-variant-numeric: tabular-nums; white-space: nowrap; }
-th { color: var(--soft); font-weight: 500; }
+th { color: var(--soft); font-weight: 400; }
 th:first-child, td:first-child, td:last-child { text-align: left; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); gap: 1rem; }
-figure { margin: 0; padding: 1rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: .5rem; }
-figcaption { display: flex; gap: .25rem 1rem; flex-wrap: wrap; align-items: baseline; margin-bottom: .5rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr));
+  gap: 2.5rem; margin-top: 1.5rem; }
+figure { margin: 0; }
+figcaption { display: flex; gap: .25rem 1rem; flex-wrap: wrap; align-items: baseline; margin-bottom: .5rem;
+  font-size: .875rem; }
 svg { width: 100%; height: auto; display: block; font: 10px system-ui, sans-serif; }
 text { fill: var(--soft); }
-.training { fill: var(--training); } .rows { fill: var(--rows); } .grid { stroke: var(--line); }
-.key i { display: inline-block; width: .75rem; height: .75rem; margin: 0 .35rem 0 1rem; border-radius: 2px; }
-.key i:first-child { margin-left: 0; }
-i.training { background: var(--training); } i.rows { background: var(--rows); }
+.training { fill: var(--training); } .rows { stroke: var(--ink); stroke-width: 2; }
+.grid { stroke: var(--line); }
 """
 
 
@@ -85,7 +86,7 @@ model <code>{digest[:12]}</code></p>
 <p class="{found["verdict"] or "soft"}">{escape(sentence(found))}</p>
 <p>{rejected(found)}</p>
 <div class="scroll">{_table(found)}</div>
-<p class="key soft"><i class="training"></i>training data<i class="rows"></i>these rows</p>
+<p class="soft">Behind: the training data. The line: these rows.</p>
 <div class="plots">
 {"".join(plots)}</div>
 </main>"""
@@ -151,7 +152,7 @@ def _number(edge: float) -> str:
 
 
 def _bars(bars: list[Bar]) -> str:
-    """Side by side, a pair a bin; all bins are as wide, what they are of is written below."""
+    """A pair a bin; all bins are as wide, what they are of is written below."""
     top, width = _ceiling(max(share for _, *both in bars for share in both)), (WIDTH - LEFT) / len(bars)
     slanted = any(len(line) * CHARACTER > width for label, *_ in bars for line in _lines(label))
     height = TOP + TALL + (SLANTED if slanted else LEVEL)
@@ -159,7 +160,7 @@ def _bars(bars: list[Bar]) -> str:
     for i, (label, *both) in enumerate(bars):
         middle = LEFT + (i + 0.5) * width
         title = f"{label}: {both[0]:.1%} of the training data, {both[1]:.1%} of these rows"
-        pair = _pair(middle, min(0.4 * width, WIDEST), [100 * share / top for share in both])
+        pair = _pair(middle, min(0.44 * width, WIDEST), [100 * share / top for share in both])
         below = _slanted(label, middle) if slanted else _level(label, middle)
         parts.append(f"<g><title>{escape(title)}</title>{pair}{below}</g>")
     return "".join([*parts, "</svg>"])
@@ -174,13 +175,14 @@ def _tick(quarter: int, top: float) -> str:
 
 
 def _pair(middle: float, thick: float, shares: Sequence[float]) -> str:
-    parts = []
-    for kind, x, share in zip(("training", "rows"), (middle - thick, middle), shares, strict=True):
-        place = (
-            f'x="{x:.1f}" y="{TOP + TALL * (1 - share):.1f}" width="{thick:.1f}" height="{TALL * share:.1f}"'
-        )
-        parts.append(f'<rect class="{kind}" {place}/>')
-    return "".join(parts)
+    """The training data as a bar behind, the rows as a line in front."""
+    left, right = middle - thick, middle + thick
+    behind, front = (TOP + TALL * (1 - share) for share in shares)
+    return (
+        f'<rect class="training" x="{left:.1f}" y="{behind:.1f}" width="{2 * thick:.1f}" '
+        f'height="{TOP + TALL - behind:.1f}"/>'
+        f'<line class="rows" x1="{left:.1f}" x2="{right:.1f}" y1="{front:.1f}" y2="{front:.1f}"/>'
+    )
 
 
 def _ceiling(share: float) -> float:
