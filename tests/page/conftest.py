@@ -54,15 +54,15 @@ def publish(folder: Path, name: str, data: bytes) -> None:
 @pytest.fixture(scope="session")
 def service(registry: Path) -> Iterator[str]:
     """The address of the API, as deployed behind API Gateway."""
-    with serving(registry) as address:
+    with serving(MODELS_URI=f"file://{registry}") as address:
         yield address
 
 
 @contextmanager
-def serving(registry: Path, **environment: str) -> Iterator[str]:
+def serving(**environment: str) -> Iterator[str]:
     """The API over a registry, on a free port of loopback."""
     os.environ["POWERTOOLS_LOG_LEVEL"] = "ERROR"
-    settings = from_environment({"MODELS_URI": f"file://{registry}", "MODEL_NAME": "penguins", **environment})
+    settings = from_environment({"MODEL_NAME": "penguins", **environment})
     models = lookup.models(settings, prefetch.folder(settings))
     with listen(0, "port") as listener:
         server = ApiGateway(listener, gateway.handler(routes.app(models, settings)), lambda line: None)

@@ -16,7 +16,7 @@ HEAVY = json.dumps({"instances": [["Biscoe", 46, 14, 211, 9000, "male"]] * 300})
 
 
 def test_it_tells_what_it_has_seen_and_what_moved(browser: Browser, registry: Path) -> None:
-    with serving(registry) as service:
+    with serving(MODELS_URI=f"file://{registry}") as service:
         opened = Opened(browser, service)
         page = opened("penguins")
         expect(page.locator("#sees")).to_contain_text(re.compile(r"Nothing yet|1 request of 1 row"))

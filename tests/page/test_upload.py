@@ -53,7 +53,9 @@ def test_a_large_file_is_uploaded_watched_downloaded_and_found_again(
     assert len(answers) == 12_000
     assert {answer["label"] for answer in answers} == {"setosa"}
     page.reload()
-    expect(page.locator(".upload > .lead")).to_contain_text("12,000 of 12,001 rows answered", timeout=PATIENCE)
+    expect(page.locator(".upload > .lead")).to_contain_text(
+        "12,000 of 12,001 rows answered", timeout=PATIENCE
+    )
     page.get_by_role("button", name="forget it").click()
     page.reload()
     page.locator("#whole").wait_for()
