@@ -78,7 +78,7 @@ HEAVY = {
     *("aws_lambda_powertools", "boto3", "botocore", "pydantic", "requests", "urllib3"),
     *("sklearn", "scipy", "pandas", "polars", "pyarrow", "aws_xray_sdk"),
     *("asyncio", "concurrent", "email", "http", "logging", "multiprocessing", "socket", "ssl", "subprocess"),
-    *("base64", "csv", "decimal", "glob", "ipaddress", "pathlib", "queue", "tempfile", "urllib"),
+    *("base64", "csv", "decimal", "glob", "hashlib", "ipaddress", "pathlib", "queue", "tempfile", "urllib"),
 }
 SPOKEN_LATER = {
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),

@@ -1,6 +1,7 @@
 """A document either becomes arrays, or is refused with the path of the field that is wrong."""
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from thimble.errors import InvalidModel
 from thimble.inference.classifier import load
-from thimble.inference.document import MAX_BYTES, parse
+from thimble.inference.document import MAX_BYTES, digest, parse
 from thimble.inference.network import MAX_LAYERS, Network
 from thimble.tables.card import card
 
@@ -236,3 +237,9 @@ def dicts(value: Any) -> Iterator[dict[Any, Any]]:
     else:
         for part in value if isinstance(value, tuple | list) else getattr(value, "__dict__", {}).values():
             yield from dicts(part)
+
+
+@pytest.mark.parametrize("size", [0, 100, 1_400_000, 1_400_001])
+def test_a_digest_is_the_sha256_of_the_bytes_at_any_size(size: int) -> None:
+    data = bytes(range(250)) * (size // 250) + b"x" * (size % 250)
+    assert digest(data) == hashlib.sha256(data).hexdigest()

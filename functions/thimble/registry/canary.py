@@ -7,7 +7,6 @@ canary of 10 % answers is among those of its 50 %. Another version under trial t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,6 +74,8 @@ def _of_numbers(column: FloatArray) -> Hashes:
 
 
 def _of_texts(column: Texts) -> Hashes:
+    import hashlib  # only here: a cold start is spared OpenSSL
+
     known: dict[str | None, int] = {None: MISSING}
     values: list[str | None] = column.tolist()
     for value in values:
