@@ -18,6 +18,8 @@ MONTHS = (0, 1_000, 1_000_000)  # requests
 VOLUMES = {"1 GB": 1e9, "100 GB": 1e11, "10 TB": 1e13}
 FILE = 1e10
 TERABYTE = 1e12  # of files a day
+MEMORIES = (512, 768, 1024, 1280, 1536, 1769)
+ONE_PROCESSOR = 1769  # megabytes; with fewer, a share of it
 
 
 def main() -> None:
@@ -58,6 +60,10 @@ def tables() -> dict[str, list[str]]:
             ),
         ),
         "one by one": table("in one | ms of Lambda | GB-s | its dollars | dollars in all", amounts()),
+        "memory": table(
+            "ApiMemory | of a processor | a cold start, ms | its dollars | a request, ms | a million, dollars",
+            memories(),
+        ),
         "a month": table(
             "dollars a month | Thimble | always-on instances | managed inference endpoint", loads()
         ),
@@ -138,6 +144,24 @@ def amounts() -> Iterable[tuple[str, ...]]:
         gb_seconds = milliseconds / 1000 * ASSUMED["function_gb"]
         of_lambda = bill.lambda_dollars(gb_seconds, requests)
         yield name, f"{milliseconds:,.0f}", f"{gb_seconds:,.4g}", plain(of_lambda), plain(dollars)
+
+
+def memories() -> Iterable[tuple[str, ...]]:
+    """Cold starts and requests by the memory that is set: the processor grows along, up to one whole."""
+    slower = ASSUMED["slower_vcpu"]
+    work = MEASURED["request_seconds"] * slower * 1000 + ASSUMED["request_more_ms"]
+    for megabytes in MEMORIES:
+        gb, share = megabytes / 1024, megabytes / ONE_PROCESSOR
+        cold = MEASURED["cold_seconds"] * slower / share + ASSUMED["cold_more_seconds"]
+        one = ceil(work / share)
+        yield (
+            str(megabytes),
+            f"{share:.2f}",
+            f"{cold * 1000:,.0f}",
+            plain(bill.lambda_dollars(cold * gb, 0)),
+            str(one),
+            f"{bill.lambda_dollars(one * 1000 * gb, 1e6):.2f}",
+        )
 
 
 def per_request() -> float:
