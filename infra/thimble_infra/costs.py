@@ -61,7 +61,7 @@ def tables() -> dict[str, list[str]]:
         ),
         "one by one": table("in one | ms of Lambda | GB-s | its dollars | dollars in all", amounts()),
         "memory": table(
-            "ApiMemory | of a processor | a cold start, ms | its dollars | a request, ms | a million, dollars",
+            "ApiMemory | of a processor | a cold start, ms | dollars | a request, ms | a million, dollars",
             memories(),
         ),
         "a month": table(
