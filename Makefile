@@ -119,11 +119,14 @@ check-security: .venv/checkov/done  ## checkov on the templates; its exceptions,
 
 # Folders are listed too: their times tell of files that are gone.
 SHIPPED = $(shell find functions infra/layer ! -name __pycache__ ! -path '*/__pycache__/*')
-build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out
+ARCHITECTURE ?= x86_64
+build: .aws-sam/built  ## what is deployed, in .aws-sam/build: sam build, and the bytecode that it leaves out; ARCHITECTURE=arm64
 	@echo "next           make deploy, or make package for the archives alone"
-.aws-sam/built: template.yaml infra/monitoring.yaml samconfig.toml infra/thimble_infra/build.py $(SHIPPED) | .venv/dev
-	$(BIN)/python -m thimble_infra.build
+.aws-sam/built: template.yaml infra/monitoring.yaml samconfig.toml infra/thimble_infra/build.py .aws-sam/for-$(ARCHITECTURE) $(SHIPPED) | .venv/dev
+	$(BIN)/python -m thimble_infra.build $(ARCHITECTURE)
 	@touch $@
+.aws-sam/for-%:
+	@mkdir -p .aws-sam && rm -f .aws-sam/for-* && touch $@
 
 package: .aws-sam/packaged  ## what is uploaded, in .aws-sam/package: the same commit gives the same bytes
 .aws-sam/packaged: .aws-sam/built infra/thimble_infra/packaging.py

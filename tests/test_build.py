@@ -11,9 +11,10 @@ from types import CodeType
 
 import orjson
 import pytest
+from samcli.yamlhelper import yaml_parse
 
 from thimble.errors import ThimbleError
-from thimble_infra.build import digest, drop_symbols, finish, lambda_python, size
+from thimble_infra.build import ROOT, build, digest, drop_symbols, finish, hold_to, lambda_python, size
 
 PYTHON = Path(sys.executable)
 CACHED = f"__pycache__/module.{sys.implementation.cache_tag}.pyc"
@@ -105,3 +106,23 @@ def test_without_the_functions_python_a_sentence_says_so(
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     with pytest.raises(ThimbleError, match=r"python3\.13"):
         lambda_python()
+
+
+@pytest.mark.parametrize("architecture", ["x86_64", "arm64"])
+def test_a_stack_has_no_other_processors_than_it_was_built_for(architecture: str, tmp_path: Path) -> None:
+    template = shutil.copyfile(ROOT / "template.yaml", tmp_path / "template.yaml")
+    hold_to(architecture, template)
+    parameters = yaml_parse(template.read_text())["Parameters"]
+    assert parameters["Architecture"]["Default"] == architecture
+    assert parameters["Architecture"]["AllowedValues"] == [architecture]
+    del parameters["Architecture"]
+    assert parameters == {
+        name: parameter
+        for name, parameter in yaml_parse((ROOT / "template.yaml").read_text())["Parameters"].items()
+        if name != "Architecture"
+    }
+
+
+def test_other_processors_are_refused_with_a_sentence() -> None:
+    with pytest.raises(ThimbleError, match="ARCHITECTURE is riscv, not x86_64 or arm64"):
+        build("riscv")

@@ -26,6 +26,7 @@ CHOICES: list[list[Choice]] = [
     [{"ModelName": "penguins.2_b"}],
     [{"ModelVersion": "0123456789abcdef"}],
     [{"ModelRefreshSeconds": "0"}],
+    [{"Architecture": "arm64"}],
     [{"ApiMemory": "256"}, {"ApiMemory": "10240"}],
     [{"FilesMemory": "512"}, {"FilesMemory": "10240"}],
     [{"FilesConcurrency": "2"}, {"FilesConcurrency": "1000"}],
@@ -138,6 +139,7 @@ def test_a_version_is_published_when_a_parameter_changes_the_function_and_only_t
 
 def test_memory_model_and_snapshots_reach_the_alias() -> None:
     choices: list[Choice] = [
+        {"Architecture": "arm64"},
         {"ApiMemory": "512"},
         {"ModelName": "penguins"},
         {"ModelVersion": "012345"},
@@ -149,6 +151,18 @@ def test_memory_model_and_snapshots_reach_the_alias() -> None:
     ]
     published = {version(transformed(**choice)) for choice in ({}, *choices)}
     assert len(published) == 1 + len(choices)
+
+
+def test_functions_and_layer_have_the_processors_that_are_chosen() -> None:
+    resources = transformed()["Resources"].values()
+    kept = {
+        "AWS::Lambda::Function": "Architectures",
+        "AWS::Lambda::LayerVersion": "CompatibleArchitectures",
+    }
+    for kind, name in kept.items():
+        found = [resource["Properties"][name] for resource in resources if resource["Type"] == kind]
+        assert found
+        assert all(each == [{"Ref": "Architecture"}] for each in found)
 
 
 def test_another_package_is_another_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from thimble.errors import ThimbleError
 
@@ -42,30 +43,49 @@ NEVER_READ = (
 # What `help` says of numpy's C functions, which they are told one by one: a tenth of its import.
 DOCUMENTATION = "numpy/_core/_add_newdocs*.py"
 ELF_64_LITTLE = b"\x7fELF\x02\x01"
+# What Lambda's glibc loads. sam asks pip for fewer kinds: not for glibc 2.24's, which obstore's for arm64 is.
+ARM_WHEELS = " ".join(f"manylinux_2_{minor}_aarch64" for minor in (17, 24, 28, 34)) + " manylinux2014_aarch64"
+ARCHITECTURES: dict[str, dict[str, str]] = {
+    "x86_64": {},
+    "arm64": {"PIP_ONLY_BINARY": ":all:", "PIP_PLATFORM": ARM_WHEELS},
+}
 LIMIT = 250 * 2**20  # Lambda's, for a function and its layers unpacked
 MOMENT = 315_619_200  # 1980-01-02, from which on zip knows dates in every time zone
 
 
 def main() -> None:
     try:
-        build()
+        build(*sys.argv[1:])
     except ThimbleError as error:
         sys.exit(f"make build: {error}")
 
 
-def build() -> None:
+def build(architecture: str = "x86_64") -> None:
     """Leave in .aws-sam/build what is deployed, and print its sizes."""
+    if architecture not in ARCHITECTURES:
+        raise ThimbleError(f"ARCHITECTURE is {architecture}, not {' or '.join(ARCHITECTURES)}")
     python = lambda_python()
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     sam = [str(Path(sys.executable).with_name("sam")), "build"]
-    environment = os.environ | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
+    sam += ["--parameter-overrides", f"Architecture={architecture}"]
+    environment = os.environ | ARCHITECTURES[architecture] | {"PATH": path, "SAM_CLI_TELEMETRY": "0"}
     built = subprocess.run(sam, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False)
     if built.returncode:
         raise ThimbleError("sam build failed; what it said is above")
     for name, mount in MOUNTS.items():
         finish(BUILT / name, mount, python)
         print(f"{name:14} {size(BUILT / name) / 2**20:6.1f} MiB  sha256:{digest(BUILT / name)}")
+    hold_to(architecture, BUILT / "template.yaml")
     _check_limit(size(BUILT / "FilesFunction") + size(BUILT / "FilesLayer"))
+
+
+def hold_to(architecture: str, template: Path) -> None:
+    """Let a stack of this template have the processors that it was built for, and no others."""
+    from samcli.yamlhelper import yaml_dump, yaml_parse
+
+    found: dict[str, Any] = yaml_parse(template.read_text())
+    found["Parameters"]["Architecture"] |= {"Default": architecture, "AllowedValues": [architecture]}
+    template.write_text(yaml_dump(found))
 
 
 def lambda_python() -> Path:
