@@ -21,6 +21,8 @@ from thimble_infra.figures import FIGURES, PRICES_FILE
 ROWS = 2000  # of a file
 EXACT = {
     **dict.fromkeys(product(["sklearn"], ["csv", "parquet"]), 1e-12),
+    **dict.fromkeys(product(["polars_sklearn"], ["csv", "jsonl", "parquet"]), 1e-12),
+    **dict.fromkeys(product(["polars_onnx"], ["csv", "jsonl", "parquet"]), 1e-5),  # float32
     ("sklearn", "jsonl"): 1e-10,  # pandas writes ten decimals
     **dict.fromkeys(product(["onnx"], ["csv", "jsonl", "parquet"]), 1e-5),  # float32
 }

@@ -10,6 +10,7 @@ make bench ARGS="preprocessing"            the penguins pipeline, a row and 100,
 make bench ARGS="text"                     texts beside the pipeline that they were exported from
 make bench ARGS="watching"                 what counting for drift costs
 make bench ARGS="models"                   a thousand published models beside one
+make bench ARGS="forests"                  forests beside their trainers
 make bench ARGS="files --mb 200"           files alone, of 200 MB: an hour and more
 make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
@@ -31,6 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from tests.benchmarks import (
     files,
+    forests,
     models,
     pages,
     preprocessing,
@@ -54,6 +56,7 @@ PARTS: dict[str, Callable[[Path, float], Iterable[Case]]] = {
     "text": lambda *_: text.cases(),
     "watching": lambda *_: watching.cases(),
     "models": lambda *_: models.cases(),
+    "forests": forests.cases,
     "files": files.cases,
 }
 

@@ -111,6 +111,32 @@ def onnx_chunks(models: Path, file: Path, out: Path) -> Job:
     return _pandas(_session(models), _chunks(file), file, out / file.name)
 
 
+def polars_sklearn(models: Path, file: Path, out: Path) -> Job:
+    return _polars(_estimator(models), file, out / file.name)
+
+
+def polars_onnx(models: Path, file: Path, out: Path) -> Job:
+    return _polars(_session(models), file, out / file.name)
+
+
+def _polars(answer: Answer, file: Path, target: Path) -> Job:
+    """What a careful script does: polars reads and writes, and the model gets a matrix."""
+    import polars as pl
+
+    kind = file.suffix[1:].replace("jsonl", "ndjson")
+
+    def job() -> int:
+        frame: Any = getattr(pl, f"read_{kind}")(file)
+        labels, p, classes = answer(frame)
+        answers = {"label": labels, "probability": p.max(axis=1)}
+        answers |= {f"p_{label}": p[:, k] for k, label in enumerate(classes)}
+        added = frame.with_columns(**{name: pl.Series(values) for name, values in answers.items()})
+        getattr(added, f"write_{kind}")(target)
+        return len(frame)
+
+    return job
+
+
 Answer = Callable[[Any], tuple[Any, Any, Any]]  # a frame to its labels, its probabilities, the classes
 
 
@@ -212,6 +238,8 @@ CONTENDERS: dict[str, Callable[[Path, Path, Path], Job]] = {
     "sklearn_chunks": sklearn_chunks,
     "onnx": onnx,
     "onnx_chunks": onnx_chunks,
+    "polars_sklearn": polars_sklearn,
+    "polars_onnx": polars_onnx,
 }
 
 
