@@ -162,7 +162,7 @@ def _session(models: Path) -> Answer:
     document = json.loads((models / "model.json").read_bytes())
 
     def answer(frame: Any) -> tuple[Any, Any, Any]:
-        X = frame[document["feature_names_in"]].to_numpy(np.float32)
+        X = frame[document["feature_names_in"]].to_numpy().astype(np.float32)
         labels, p = session.run(None, {session.get_inputs()[0].name: X})
         return labels, p, document["classes"]
 

@@ -82,7 +82,8 @@ class Document(NamedTuple):
 
 def digest(data: bytes) -> str:
     """The name of a model's exact bytes: their SHA-256, in hexadecimal."""
-    return _sha256(len(data))(data).hexdigest()
+    found: str = _sha256(len(data))(data).hexdigest()
+    return found
 
 
 def _sha256(size: int) -> Callable[[bytes], Any]:
