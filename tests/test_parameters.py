@@ -191,6 +191,7 @@ FAILS = {
     "Uploads": ["enabled", "true", ""],
     "Rollout": ["Canary"],
     "SnapStart": ["true"],
+    "Architecture": ["x86", "aarch64", ""],
     "LogLevel": ["info"],
     "LogRetentionDays": ["10", "30.0", "0"],
 }
