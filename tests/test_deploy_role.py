@@ -40,10 +40,11 @@ NOT_USED = {
     *("logs:PutLogGroupDeletionProtection", "sns:PutDataProtectionPolicy"),
     *("s3:DeleteObject", "s3:PutObjectAcl", "s3:REST.PUT.OBJECT", "s3:PutBucketAbac", "s3:PutBucketAcl"),
     *("route53:ListHostedZones", "apigateway:TagResource", "apigateway:UntagResource"),
+    "s3:DeleteBucketCors",  # as the schema calls it; to IAM it is s3:PutBucketCORS
 }
 UNUSED_OF_BUCKETS = re.compile(
     r"s3:(Create|Delete|Put|Update)(Bucket|Object)?"
-    r"(Accelerate|Analytics|BucketMetadata|CORS|Cors|Encryption$|IntelligentTiering|Inventory|Lifecycle$|Logging|"
+    r"(Accelerate|Analytics|BucketMetadata|Encryption$|IntelligentTiering|Inventory|Lifecycle$|Logging|"
     r"Metadata|Metrics|ObjectLock|Replication|Website).*"
 )
 # Beside what resources need: the SAM CLI's own calls, and what is not a resource's.
