@@ -7,11 +7,13 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
 from tests.door import get, iris
-from thimble.web import pages
+from thimble.web import gateway, pages
 from thimble.web.app import Request, Response
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -90,6 +92,19 @@ def test_who_has_the_bytes_is_told_so(path: str) -> None:
 def forget() -> None:
     for kept in (pages._versioned, pages._docs, pages._digest, pages._names):
         kept.cache_clear()
+
+
+def test_a_stage_has_the_page_and_every_file_below_its_own_name() -> None:
+    handle = gateway.handler(iris)
+
+    def asked(path: str) -> dict[str, Any]:
+        context = {"http": {"method": "GET"}, "stage": "prod"}
+        return handle({"requestContext": context, "rawPath": path, "headers": {"accept": BROWSER}}, None)
+
+    page = asked("/prod/")
+    assert page["body"].encode() == front().body
+    for address in addresses():
+        assert asked(urljoin("/prod/", address))["statusCode"] == 200
 
 
 def test_a_changed_file_changes_every_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
