@@ -63,7 +63,7 @@ class FileOptions:
         try:
             return classifier.at(self.threshold)
         except InvalidInput as error:
-            raise InvalidFile(f"{error}; leave THRESHOLD out, or name another model") from None
+            raise InvalidFile(f"{error}; change THRESHOLD, or leave it out") from None
 
     @property
     def given(self) -> formats.Given:
