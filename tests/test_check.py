@@ -108,7 +108,7 @@ UNUSABLE = [
     (LogisticRegression(), "thimble: LogisticRegression is not fitted"),
     (make_pipeline(StandardScaler(), LogisticRegression()), "(LogisticRegression) is not fitted"),
     (MultiOutputClassifier(LogisticRegression()), "thimble: MultiOutputClassifier is not fitted"),
-    (LinearRegression().fit([[0.0, 1], [1, 0]], [1.5, 2]), "thimble: LinearRegression is not supported"),
+    (LinearRegression().fit([[0.0, 1], [1, 0]], [1.5, 2]), "thimble: LinearRegression is a regressor"),
 ]
 
 
