@@ -185,6 +185,7 @@ FAILS = {
         "https://*.example.com",
     ],
     "Header": ["yes"],
+    "Decimal": [","],
     "UnknownFolder": ["", "Default", "iris"],
     "Auth": ["iam", "COGNITO"],
     "Page": ["open", "true", ""],

@@ -71,7 +71,7 @@ def test_a_file_has_a_result_rejections_and_a_summary_under_its_key(bench: Bench
     assert summary == {
         "input": {"bucket": "inbox", "key": KEY, "version": None, "etag": "0", "bytes": len(ROWS)},
         "model": {"name": "iris", "digest": IRIS.digest},
-        "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": ""},
+        "options": {"max_rejected_share": 1.0, "delimiter": "", "quote": "", "header": "", "decimal": ""},
         "results_version": jobs.RESULTS_VERSION,
         "format": "csv",
         "rows": 3,

@@ -368,6 +368,15 @@ def classify(
             show_default="the model's own",
         ),
     ] = None,
+    decimal: Annotated[
+        str,
+        typer.Option(
+            envvar="DECIMAL",
+            metavar="point|comma",
+            help="What decimals in CSV and TSV take.",
+            show_default="found",
+        ),
+    ] = "",
     at: Registry = None,
     stack: Stack = None,
     endpoint_url: EndpointUrl = None,
@@ -394,7 +403,9 @@ def classify(
     if json and output == "-":
         raise typer.BadParameter("--json and -o - both want standard output: name a file for the result")
     try:
-        options = FileOptions(max_rejected_share, delimiter, quote, header, threshold)
+        options = FileOptions(
+            max_rejected_share, delimiter, quote, header, threshold=threshold, decimal=decimal
+        )
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None
     if not classifying.classify(

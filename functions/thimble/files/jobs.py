@@ -28,7 +28,7 @@ from thimble.tables.blocks import Reader, Result, Source
 Summary = dict[str, Any]
 
 # Raise it when the same input, model and options give other bytes: then old results are made again.
-RESULTS_VERSION = 4
+RESULTS_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class FileOptions:
     quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
     header: str = ""  # of CSV and TSV: present or absent; empty: found
     threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
+    decimal: str = ""  # of CSV and TSV: point or comma; empty: found
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""
@@ -67,7 +68,7 @@ class FileOptions:
 
     @property
     def given(self) -> formats.Given:
-        return formats.Given(self.delimiter, self.quote, self.header)
+        return formats.Given(self.delimiter, self.quote, self.header, self.decimal)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The one place where a cell of text, a JSON value or a number of an array becomes a feature's value.
 
 A number in a cell is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No
-other is: not inf, 1_000, 0x10 or 1,5. A boolean is true or false in any case, or a number that is 1 or 0. In
-JSON a number is a number, and a boolean is true, false, 1 or 0.
+other is: not inf, 1_000 or 0x10, and 1,5 only in a table that is said or found to have decimal commas. A
+boolean is true or false in any case, or a number that is 1 or 0. In JSON a number is a number, and a boolean
+is true, false, 1 or 0.
 
 A text that pandas reads as missing is missing in every format, unless the model knows a category of that
 name: NA is Namibia too. Free text is never missing: NA is a word, and nothing is an empty text. Text is kept
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -23,6 +25,13 @@ MISSING = (  # pandas' list
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
     *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 )
+POINT, COMMA = MARKS = ".,"  # before decimals
+SWAPPED = str.maketrans(MARKS, MARKS[::-1])
+OTHER_MARK = {
+    POINT: "; decimals take a point, unless the sender says that they take a comma",
+    COMMA: "; decimals take a comma here",
+}
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")  # or with three decimals
 BLANKS = " \t\r"
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # the usual spellings
@@ -46,8 +55,8 @@ def missing(feature: Feature) -> tuple[str, ...]:
     return tuple(text for text in MISSING if text not in feature.categories)
 
 
-def cell_value(feature: Feature, name: str, cell: str) -> Value:
-    """Read a cell of text; raise Unfit if it does not fit the feature."""
+def cell_value(feature: Feature, name: str, cell: str, mark: str = POINT) -> Value:
+    """Read a cell of text, with decimals after `mark`; raise Unfit if it does not fit the feature."""
     if feature.type == "unused":
         return None
     check_utf8(name, cell)
@@ -58,24 +67,30 @@ def cell_value(feature: Feature, name: str, cell: str) -> Value:
         return None
     if not stripped:
         raise Unfit(Fault("is empty", name))
-    return _boolean(name, stripped) if feature.type == "boolean" else number(name, stripped)
+    return _boolean(name, stripped, mark) if feature.type == "boolean" else number(name, stripped, mark)
 
 
-def number(name: str, cell: str) -> float:
+def number(name: str, cell: str, mark: str = POINT) -> float:
     cell = cell.strip(BLANKS)
-    if not _is_decimal(cell):
-        comma = "; decimals take a point" if _is_decimal(cell.replace(",", ".")) else ""
-        raise Unfit(Fault(f"is not {WANTED['number']}{comma}", name, value=quote_value(cell)))
-    found = float(cell)
+    plain = with_point(cell, mark)
+    if not _is_decimal(plain):
+        other = OTHER_MARK[mark] if _is_decimal(cell.translate(SWAPPED)) or _is_decimal(cell) else ""
+        raise Unfit(Fault(f"is not {WANTED['number']}{other}", name, value=quote_value(cell)))
+    found = float(plain)
     if not math.isfinite(found):
         raise Unfit(Fault(not_finite(found), name, value=quote_value(cell)))
     return found
 
 
-def _boolean(name: str, cell: str) -> float:
+def with_point(cell: str, mark: str) -> str:
+    """A number as Python writes it; one with the other mark is none."""
+    return cell if mark == POINT else cell.translate(SWAPPED)
+
+
+def _boolean(name: str, cell: str, mark: str) -> float:
     found = BOOLEANS.get(cell.lower())
-    if found is None and _is_decimal(cell):
-        found = float(cell)
+    if found is None and _is_decimal(with_point(cell, mark)):
+        found = float(with_point(cell, mark))
     if found not in (0.0, 1.0):
         raise Unfit(Fault(f"is not {WANTED['boolean']}", name, value=quote_value(cell)))
     return found
@@ -148,7 +163,18 @@ def not_finite(number: float) -> str:
 
 
 def is_number(cell: str) -> bool:
-    return _is_decimal(cell.strip(BLANKS))
+    """Whether a cell is a number, with a decimal point or a decimal comma."""
+    return _is_decimal(cell.strip(BLANKS).replace(COMMA, POINT))
+
+
+def mark_of(cells: Iterable[str]) -> str:
+    """What decimals of a column of numbers take: a comma where some have one, none has a point, and one at
+    least has it where no thousands are told apart, as in 1,5."""
+    numbers = [cell.strip(BLANKS) for cell in cells]
+    if any(POINT in cell and _is_decimal(cell) for cell in numbers):
+        return POINT
+    commas = (cell for cell in numbers if COMMA in cell and _is_decimal(cell.replace(COMMA, POINT)))
+    return COMMA if any(not THOUSANDS.fullmatch(cell) for cell in commas) else POINT
 
 
 def _is_decimal(text: str) -> bool:

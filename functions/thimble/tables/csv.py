@@ -27,13 +27,14 @@ from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import dialect, header
 from thimble.tables.answers import column_names, label_sets
 from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
-from thimble.tables.cells import BLANKS, Unfit, Value, cell_value, missing
+from thimble.tables.cells import BLANKS, POINT, Unfit, Value, cell_value, missing, with_point
 from thimble.tables.dialect import BrokenHeader, Given, Layout
 from thimble.tables.header import NoFeatures
 from thimble.tables.rows import check_size
 from thimble.tables.tokens import DAMAGED, RETURN, Dialect, Tokens, check_quotes
 
 SAYING = "text/csv; header=present, or header=absent"
+POINTS = "an answer of text/csv has decimal points; accept it without decimal, or with decimal=point"
 CHARSET = "say which charset it has"
 DELIMITERS = dialect.DELIMITERS["csv"]
 PLAIN = Dialect(b",")
@@ -103,7 +104,9 @@ def _values(schema: Schema, layout: Layout, record: bytes) -> list[Value]:
     if len(texts) != layout.width:
         raise Unfit(Fault(f"has {_cells(len(texts))}, where {_cells(layout.width)} belong", "the record"))
     return [
-        cell_value(feature, layout.names[features[k]], texts[features[k]]) if k in features else None
+        cell_value(feature, layout.names[features[k]], texts[features[k]], layout.mark)
+        if k in features
+        else None
         for k, feature in enumerate(schema.features)
     ]
 
@@ -125,10 +128,10 @@ def plain_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tupl
         if feature.type == "unused":
             continue
         found = cells[column : n * width : width]
-        if feature.type == "number" and (numbers := _plain_numbers(feature, found)) is not None:
+        if feature.type == "number" and (numbers := _plain_numbers(feature, found, layout.mark)) is not None:
             batch.numbers[k] = numbers
             continue
-        values, unfit = _by_distinct_cells(feature, found)
+        values, unfit = _by_distinct_cells(feature, found, layout.mark)
         if feature.textual:
             batch.texts[k][:] = values
         else:
@@ -138,13 +141,14 @@ def plain_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tupl
     return batch, doubtful
 
 
-def _plain_numbers(feature: Feature, cells: Sequence[str]) -> FloatArray | None:
+def _plain_numbers(feature: Feature, cells: Sequence[str], mark: str) -> FloatArray | None:
     """Read all cells at once, if they are written as JSON writes numbers; None if one is not."""
     types = {int, float}
     if feature.missing:
         absent = frozenset(missing(feature))
         if not absent.isdisjoint(cells):
             cells, types = ["null" if cell in absent else cell for cell in cells], {*types, type(None)}
+    cells = [with_point(cell, mark) for cell in cells] if mark != POINT else cells
     try:
         values = orjson.loads(f"[{','.join(cells)}]")
     except orjson.JSONDecodeError:
@@ -154,12 +158,12 @@ def _plain_numbers(feature: Feature, cells: Sequence[str]) -> FloatArray | None:
     return np.array(values, np.float64)  # which makes NaN of None
 
 
-def _by_distinct_cells(feature: Feature, cells: Sequence[str]) -> tuple[list[Value], set[str]]:
+def _by_distinct_cells(feature: Feature, cells: Sequence[str], mark: str) -> tuple[list[Value], set[str]]:
     """Return the values, and the cells that have none, or that have to be read from the record itself."""
     known, unfit = dict[str, Value](), set[str]()
     for cell in set(cells):
         try:
-            known[cell] = cell_value(feature, "", cell)
+            known[cell] = cell_value(feature, "", cell, mark)
         except Unfit:
             unfit.add(cell)
         if DAMAGED in cell:
@@ -238,7 +242,7 @@ def open_file(name: str, head: bytes, whole: bool, classifier: Classifier, given
     """Open a file that begins with `head` (all of it if `whole`); InvalidFile if no dialect fits."""
     schema = classifier.schema
     layout = dialect.find(head, whole, schema, given, dialect.DELIMITERS[name])
-    opening = BOM if head.startswith(BOM) else b""
+    opening = (BOM if head.startswith(BOM) else b"") + layout.preface
     if layout.header is not None:
         names = [layout.header, *(layout.dialect.cell(answer).encode() for answer in schema.answer_columns)]
         opening += layout.plain(layout.dialect.delimiter.join(names) + layout.dialect.newline)
@@ -251,10 +255,12 @@ def open_file(name: str, head: bytes, whole: bool, classifier: Classifier, given
 class Body:
     """A request's body of CSV."""
 
-    def __init__(self, data: bytes, said: str = "") -> None:
-        """`said`: whether the header is present or absent; "" if the caller does not say."""
+    def __init__(self, data: bytes, said: str = "", decimal: str = "") -> None:
+        """`said`: whether the header is present or absent; `decimal`: point or comma; "" if the caller does
+        not say."""
         self.data = data
         self.said = said
+        self.decimal = decimal
         self.layout: Layout | None = None
         self.block = Block(b"", np.empty(0, np.intp), 1)
         self.rows: Sequence[int] = ()  # which records of the block they are
@@ -313,7 +319,9 @@ class Body:
         if not self.data.strip():
             check_size(0, 0)
         try:
-            layout = dialect.find(self.data, True, schema, _given(self.said), DELIMITERS, SAYING)
+            layout = dialect.find(
+                self.data, True, schema, _given(self.said, self.decimal), DELIMITERS, SAYING
+            )
         except BrokenHeader as error:
             raise MalformedBody(str(error)) from None
         except InvalidFile as error:
@@ -327,8 +335,8 @@ class Body:
 
 
 @cache
-def _given(said: str) -> Given:
-    return Given(header=said)
+def _given(said: str, decimal: str) -> Given:
+    return Given(header=said, decimal=decimal)
 
 
 def _for_http(fault: Fault) -> Fault:
@@ -345,7 +353,10 @@ def body(data: bytes, parameters: Mapping[str, str]) -> Body:
     said = parameters.get("header", "")
     if said and said not in header.SAID:
         raise MalformedBody("the header of text/csv is neither present nor absent")
-    return Body(data, said)
+    decimal = parameters.get("decimal", "")
+    if decimal and decimal not in dialect.DECIMALS:
+        raise MalformedBody("the decimal of text/csv is neither point nor comma")
+    return Body(data, said, decimal)
 
 
 def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
@@ -353,6 +364,8 @@ def written(classifier: Classifier, predictions: Predictions, parameters: Mappin
     said = parameters.get("header", "present")
     if said not in header.SAID:
         raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
+    if parameters.get("decimal", "point") != "point":
+        raise NotAcceptable(POINTS)
     lines = _lines(classifier, predictions)
     if said == "present":
         names = [*column_names(classifier), *(["version"] if predictions.versions else [])]

@@ -6,8 +6,9 @@ the likelier quote is taken, and by it the delimiter that gives the most cells.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from thimble.errors import InvalidFile, InvalidInput
 from thimble.inference.features import Schema
 from thimble.tables import header
 from thimble.tables.blocks import BOM, MAX_RECORD_BYTES
-from thimble.tables.cells import BLANKS, Unfit
+from thimble.tables.cells import BLANKS, COMMA, POINT, Unfit, mark_of
 from thimble.tables.tokens import Dialect, check_quotes
 
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
@@ -24,6 +25,9 @@ QUOTES = ('"', "'")
 SEPARATING = ",;\t"
 SAYING = "HEADER, present or absent"
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
+SEPARATED = re.compile(rb'"?sep=([\t -~])"?(?:\r\n|\n|\r)', re.IGNORECASE)
+DECIMALS = {"point": POINT, "comma": COMMA}
+LOOKED_AT = 1_000  # records that tell what decimals take
 EXCHANGED_TEXT = str.maketrans("\r\n", "\n\r")
 EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
 
@@ -35,11 +39,14 @@ class Given:
     delimiter: str = ""
     quote: str = ""
     header: str = ""  # present or absent
+    decimal: str = ""  # point or comma
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""
         if self.header and self.header not in header.SAID:
             raise InvalidInput(f"the header {self.header!r} is neither present nor absent, nor empty")
+        if self.decimal and self.decimal not in DECIMALS:
+            raise InvalidInput(f"the decimal mark {self.decimal!r} is neither point nor comma, nor empty")
         for name, text in (("delimiter", self.delimiter_mark), ("quote", self.quote_mark)):
             if text and not _is_mark(text):
                 raise InvalidInput(f"the {name} {text!r} is not one character of ASCII punctuation, or a tab")
@@ -80,6 +87,8 @@ class Layout(NamedTuple):
     body: int  # where the records after it begin
     first_line: int  # of these
     returned: bool = False  # lines end with \r alone
+    mark: str = POINT  # before decimals
+    preface: bytes = b""  # a first line that says what separates the cells, as spreadsheets write it
 
     @property
     def width(self) -> int:
@@ -115,6 +124,46 @@ def find(
 
     InvalidFile says what is wrong with its header, or the `way` to say whether it has one.
     """
+    preface, mark = _preface(head)
+    if not preface:
+        found = _found(head, whole, schema, given, delimiters, way)
+        return found._replace(mark=DECIMALS.get(given.decimal) or _mark(found, head, whole, schema))
+    if mark == given.quote_mark and not given.delimiter:
+        raise InvalidFile(
+            f"the first line says that {mark!r} separates cells, and it is said to be the quote"
+        )
+    bom = BOM if head.startswith(BOM) else b""
+    said = given if given.delimiter else replace(given, delimiter=mark)
+    found = find(bom + head[len(bom + preface) :], whole, schema, said, delimiters, way)
+    return found._replace(preface=preface, body=found.body + len(preface), first_line=found.first_line + 1)
+
+
+def _mark(layout: Layout, head: bytes, whole: bool, schema: Schema) -> str:
+    """What decimals take in the first records, which are all of one mark or none."""
+    columns = [layout.features[k] for k in layout.features if schema.features[k].type == "number"]
+    look = layout.plain(head)[layout.body : layout.body + GLANCE]
+    if COMMA.encode() not in look or (
+        layout.dialect.delimiter == COMMA.encode() and not layout.dialect.quote
+    ):
+        return POINT
+    ends = layout.dialect.ends(look, whole and len(head) <= layout.body + GLANCE)[:LOOKED_AT].tolist()
+    starts = [0, *(end + 1 for end in ends)]
+    lines = [look[start:end].removesuffix(b"\r") for start, end in zip(starts, ends, strict=False)]
+    records = [layout.cells(line) for line in lines]
+    rows = [cells for cells in records if len(cells) == layout.width]
+    return mark_of(cells[column] for cells in rows for column in columns)
+
+
+def _preface(head: bytes) -> tuple[bytes, str]:
+    """A first line such as `sep=;`, its line ending included, and what it says that separates cells."""
+    found = SEPARATED.match(head.removeprefix(BOM))
+    mark = found[1].decode() if found else ""
+    return (found[0], mark) if found and _is_mark(mark) else (b"", "")
+
+
+def _found(
+    head: bytes, whole: bool, schema: Schema, given: Given, delimiters: tuple[str, ...], way: str
+) -> Layout:
     at = head.find(b"\r")
     if at < 0 or b"\n" in head[: at + 2]:
         return _fitting(head, whole, schema, given, delimiters, way)

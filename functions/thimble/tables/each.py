@@ -144,6 +144,8 @@ def as_csv(asked: Each, found: Reported, parameters: Mapping[str, str]) -> bytes
     said = parameters.get("header", "present")
     if said not in header.SAID:
         raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
+    if parameters.get("decimal", "point") != "point":
+        raise NotAcceptable(csv.POINTS)
     if isinstance(asked, CsvRows) and asked.beside:
         return _beside_records(asked, found, said == "present")
     lines = [["row", *_names(found), REJECTED]] if said == "present" else []
@@ -168,7 +170,7 @@ def _beside_records(asked: CsvRows, found: Reported, headed: bool) -> bytes:
         own = record if found.answered[row] or _fits(layout, record) else delimiter * (layout.width - 1)
         ending = b"\r\n" if returned else b"\n"
         lines.append(delimiter.join([own, *(cell.encode() for cell in cells)]) + ending)
-    return (BOM if body.data.startswith(BOM) else b"") + layout.plain(b"".join(lines))
+    return (BOM if body.data.startswith(BOM) else b"") + layout.preface + layout.plain(b"".join(lines))
 
 
 def _fits(layout: Layout, record: bytes) -> bool:

@@ -24,7 +24,7 @@ from thimble.inference.predictions import Predictions
 from thimble.tables import answers
 from thimble.tables.answers import LabelColumn
 from thimble.tables.blocks import BOM, Block, is_utf8
-from thimble.tables.cells import BOOLEANS, missing
+from thimble.tables.cells import BOOLEANS, COMMA, POINT, missing
 from thimble.tables.dialect import Layout
 from thimble.tables.tokens import DAMAGED, Dialect, Tokens
 
@@ -38,7 +38,7 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
     used = {k: column for k, column in layout.features.items() if schema.features[k].type != "unused"}
     if n == 0 or not plain.even(n, width):
         return batch, np.ones(n, np.bool_)
-    types = {column: _cell_type(schema.features[k]) for k, column in used.items()}
+    types = {column: _cell_type(schema.features[k], layout.mark) for k, column in used.items()}
     frame = pl.read_csv(
         guarded(plain.data),
         has_header=False,
@@ -52,22 +52,33 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
         return batch, np.ones(n, np.bool_)
     doubtful = np.zeros(n, np.bool_)
     for k, column in used.items():
-        fill = _fill_texts if schema.features[k].textual else _fill_numbers
-        doubtful |= fill(batch, k, schema.features[k], frame[str(column)])
+        feature, series = schema.features[k], frame[str(column)]
+        if feature.textual:
+            doubtful |= _fill_texts(batch, k, feature, series)
+        else:
+            doubtful |= _fill_numbers(batch, k, feature, series, layout.mark)
     return batch, doubtful
 
 
-def _cell_type(feature: Feature) -> type[pl.Float64] | type[pl.String]:
+def _cell_type(feature: Feature, mark: str) -> type[pl.Float64] | type[pl.String]:
     """Return as what polars is to read a feature's column."""
-    return pl.Float64 if feature.type == "number" and not feature.missing else pl.String
+    plain = feature.type == "number" and not feature.missing and mark == POINT
+    return pl.Float64 if plain else pl.String
 
 
-def _fill_numbers(batch: Batch, k: int, feature: Feature, series: pl.Series) -> Flags:
+def _with_points(series: pl.Series) -> pl.Series:
+    """Decimal commas as points; null where there is a point, which is no number then."""
+    plain = series.str.replace(COMMA, POINT, literal=True)
+    return plain.set(series.str.contains(POINT, literal=True).fill_null(False), None)
+
+
+def _fill_numbers(batch: Batch, k: int, feature: Feature, series: pl.Series, mark: str) -> Flags:
     """Fill a row of numbers; return which of them are doubtful."""
     if feature.type == "boolean":
         values = series.str.to_lowercase().replace_strict(BOOLEANS, default=None, return_dtype=pl.Float64)
     else:
-        values = series.cast(pl.Float64, strict=False)
+        plain = series if mark == POINT else _with_points(series)
+        values = plain.cast(pl.Float64, strict=False)
     batch.numbers[k] = values.to_numpy()
     doubtful: Flags = ~np.isfinite(batch.numbers[k])
     if feature.missing and doubtful.any():

@@ -41,7 +41,7 @@ NAMES = {  # what they are called by those who send them
 SAYS_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain", BINARY}  # clients' defaults
 PARAMETERS = {  # that each type knows
     JSON: ("charset",),
-    CSV: ("charset", "header"),
+    CSV: ("charset", "header", "decimal"),
     LINES: ("charset",),
     NPY: (),
     BINARY: (),
