@@ -141,7 +141,11 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
         ("nan", 'petal width (cm) is "nan", not a number'),
         ("-inf", 'petal width (cm) is "-inf", not a number'),
         ("1_000", 'petal width (cm) is "1_000", not a number'),
-        ('"1,5"', 'petal width (cm) is "1,5", not a number; decimals take a point'),
+        (
+            '"1,5"',
+            'petal width (cm) is "1,5", not a number; decimals take a point, unless the sender says that they '
+            "take a comma",
+        ),
         ('"1,500,000"', 'petal width (cm) is "1,500,000", not a number'),
         ('"5"1', 'the record has text after a closing "'),
         ("1e999", 'petal width (cm) is "1e999", too large, not a finite number'),
@@ -149,7 +153,7 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
     ],
 )
 def test_a_cell_that_is_no_number_is_named(cell: str, reason: str) -> None:
-    assert reasons(HEADER + f"1,5,3,1,{cell}\n".encode()) == [(2, reason)]
+    assert reasons(HEADER + f"1,5.5,3,1,{cell}\n".encode()) == [(2, reason)]
 
 
 # What is a record.
