@@ -143,8 +143,8 @@ def test_a_float_is_read_to_the_last_bit(values: list[float]) -> None:
         ("1_000", 'petal width (cm) is "1_000", not a number'),
         (
             '"1,5"',
-            'petal width (cm) is "1,5", not a number; decimals take a point, unless the sender says that they '
-            "take a comma",
+            'petal width (cm) is "1,5", not a number; decimals take a point, unless the sender says that '
+            "they take a comma",
         ),
         ('"1,500,000"', 'petal width (cm) is "1,500,000", not a number'),
         ('"5"1', 'the record has text after a closing "'),
