@@ -48,7 +48,12 @@ def test_the_committed_documents_count_their_training_data(name: str) -> None:
         feature = found.features[k]
         assert feature is not None
         assert feature.missing == X[column].isna().sum()
-        if isinstance(feature, Numbers):
+        if name == "messages" and isinstance(
+            feature, Numbers
+        ):  # its lengths, empty texts apart
+            counts, _ = np.histogram(X[column].str.len(), feature.edges)
+            assert feature.counts.tolist() == counts.tolist()
+        elif isinstance(feature, Numbers):
             counts, _ = np.histogram(X[column].dropna(), feature.edges)
             if len(counts) > 1 or feature.edges[0] < feature.edges[1]:
                 assert feature.counts.tolist() == counts.tolist()

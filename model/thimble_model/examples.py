@@ -60,7 +60,8 @@ def messages() -> Example:
     texts, topics = made_up.messages()
     X, y = pd.DataFrame({"message": texts}), pd.Series(topics, name="topic")
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=8, stop_words=["the", "and"], sublinear_tf=True)
-    return X, y, make_pipeline(vectorizer, LogisticRegression(max_iter=1000)).fit(X["message"], y)
+    words = ColumnTransformer([("words", vectorizer, "message")])
+    return X, y, make_pipeline(words, LogisticRegression(max_iter=1000)).fit(X, y)
 
 
 def sexes() -> Example:

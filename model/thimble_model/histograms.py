@@ -104,8 +104,10 @@ def _decimals(values: FloatArray) -> int | None:
 
 
 def _feature(feature: Feature, k: int, batch: Batch) -> Numbers | Categories | None:
-    if feature.type in ("unused", "free_text"):
+    if feature.type == "unused":
         return None
+    if feature.type == "free_text":
+        return _lengths(batch.texts[k].tolist())
     return _numbers(batch.numbers[k]) if feature.numeric else _categories(batch.texts[k].tolist())
 
 
@@ -113,6 +115,13 @@ def _categories(column: Iterable[str | None]) -> Categories | None:
     found = Counter(text for text in column if text is not None and len(text) <= LONGEST_CATEGORY)
     names = sorted(found, key=lambda name: (-found[name], name))[:CATEGORIES]
     return Categories(tuple(names), np.zeros(len(names), np.int64), 0, 0) if names else None
+
+
+def _lengths(column: Iterable[str]) -> Numbers:
+    """Of texts, in characters; a bin of their own for empty ones."""
+    found = _numbers(np.array([float(len(text)) for text in column]))
+    edges = sorted({0.0, 1.0, *(() if found is None else found.edges.tolist())})
+    return Numbers(np.array(edges), np.zeros(len(edges) - 1, np.int64), 0)
 
 
 def _numbers(column: FloatArray) -> Numbers | None:

@@ -25,7 +25,7 @@ def count(reference: Reference | None, batch: Batch, predictions: Predictions) -
     if reference is None:
         return none(None)
     places = {k: places_of(text, batch.texts[k]) for k, text in reference.texts.items()}
-    return counted(reference, batch.numbers, places, predictions)
+    return counted(reference, reference.measured(batch), places, predictions)
 
 
 def places_of(text: Categories, column: Texts) -> bytearray:

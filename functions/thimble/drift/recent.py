@@ -70,7 +70,7 @@ class Buffer:
         """Keep rows that were answered; there has to be room."""
         rows = slice(self.rows, self.rows + predictions.n_rows)
         self.rows = rows.stop
-        self.numbers[:, rows] = batch.numbers
+        self.numbers[:, rows] = self.model.reference.measured(batch)
         for k, (known, places) in self.texts.items():
             places.extend(map(known.get, batch.texts[k].tolist(), repeat(1)))
         for output, scores in zip(self.outputs, predictions.outputs, strict=True):

@@ -1,8 +1,8 @@
 """Counts of the training data: the document's `reference`, against which drift is measured.
 
-Of a number a histogram, of a text its most frequent values, of the predictions the classes and how sure they
-were. No row of the training data is in it. What a card draws of the document's `training` is checked here
-too. No dataclasses: making one costs a cold start half a millisecond.
+Of a number a histogram, of a text its most frequent values, of a free text a histogram of its lengths, of the
+predictions the classes and how sure they were. No row of the training data is in it. What a card draws of the
+document's `training` is checked here too. No dataclasses: making one costs a cold start half a millisecond.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch
 from thimble.inference.features import Feature
 from thimble.inference.fields import Fields, counts, shown
 from thimble.inference.head import Head
@@ -76,6 +77,16 @@ class Reference:
     def numbers(self) -> dict[int, Numbers]:
         return {k: found for k, found in enumerate(self.features) if isinstance(found, Numbers)}
 
+    def measured(self, batch: Batch) -> FloatArray:
+        """The numbers that are counted, (n_features, n): those of the rows, and the lengths of free texts."""
+        lengths = {k: batch.texts[k] for k in self.numbers if k in batch.texts}
+        if not lengths:
+            return batch.numbers
+        numbers = batch.numbers.copy()
+        for k, column in lengths.items():
+            numbers[k] = [len(text or "") for text in column.tolist()]
+        return numbers
+
     @cached_property
     def texts(self) -> dict[int, Categories]:
         return {k: found for k, found in enumerate(self.features) if isinstance(found, Categories)}
@@ -111,7 +122,8 @@ def _feature(value: Any, path: str, feature: Feature, rows: int) -> Numbers | Ca
     if feature.type == "unused":
         raise InvalidModel(f"{path} must be null: the model does not use this feature")
     fields = Fields(value, path)
-    found = _numbers(fields) if feature.numeric else _categories(fields)
+    counts_numbers = feature.numeric or feature.type == "free_text"  # of a text its length
+    found = _numbers(fields) if counts_numbers else _categories(fields)
     _check_total(found.total, path, rows)
     return found
 
