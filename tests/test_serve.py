@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,9 @@ from threading import Thread
 from typing import Any
 
 import pytest
+
+from thimble.inference import classifier
+from thimble_infra import local, serve
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0  # seconds for a line
@@ -84,6 +88,14 @@ def test_it_answers_every_protocol_and_shows_a_page(running: Running) -> None:
     assert b"<html" in running.ask("/docs")
     assert json.loads(running.ask("/v2/models/iris"))["name"] == "iris"
     assert "POST /classify 200" in running.line_with("/classify")
+
+
+def test_the_address_of_the_page_is_printed_first(tmp_path: Path) -> None:
+    model = classifier.load((ROOT / "model" / "iris.json").read_bytes())
+    address = "http://127.0.0.1:8000"
+    stack = local.banner(model, ["iris"], address, "http://127.0.0.1:9000", tmp_path, None)
+    for banner in (serve.banner(model, address), stack):
+        assert re.findall(r"https?://\S+", banner)[0] == f"{address}/"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
