@@ -3,6 +3,8 @@
 import gzip
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from typer.testing import CliRunner, Result
 from thimble.files import pipeline
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
-from thimble_infra import classifying, processes
+from thimble_infra import classifying, drop_report, processes
 from thimble_infra.cli import app
 
 if TYPE_CHECKING:
@@ -86,6 +88,33 @@ def test_several_processes_give_the_bytes_of_one(tmp_path: Path, monkeypatch: py
     alone, shared = files_below(tmp_path / "1"), files_below(tmp_path / "2")
     assert len(alone) == 13
     assert alone == shared
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_bar_is_full_once_all_files_are_done(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifying, "MANY_BYTES", 0)
+    monkeypatch.setattr(processes, "RANGE_BYTES", 40_000)
+    read: list[int] = []
+
+    @contextmanager
+    def reading(size: int) -> Iterator[Callable[[int], None]]:
+        read.clear()
+        yield read.append
+        assert 0.999 * size < sum(read) <= size
+
+    monkeypatch.setattr(drop_report, "reading", reading)
+    frame = pl.DataFrame({name: [1.0 + k % 7 for k in range(20_000)] for name in NAMES})
+    wide = frame.with_columns(**{f"unread {k}": pl.int_range(20_000) for k in range(20)})
+    wide.write_parquet(tmp_path / "a.parquet", row_group_size=3_000)
+    frame.write_csv(tmp_path / "b.csv")
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress((tmp_path / "b.csv").read_bytes()))
+    for _ in ("classified", "done before"):
+        names = ("a.parquet", "b.csv", "c.csv.gz")
+        files = [tmp_path / name for name in names]
+        assert classify(*files, "-o", tmp_path / "out", "--processes", number).exit_code == 0
+        assert read
 
 
 def files_below(folder: Path) -> dict[str, bytes]:

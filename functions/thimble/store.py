@@ -121,7 +121,7 @@ class ObjectVersion(NamedTuple):
     size: int
     etag: str | None
     version: str | None = None
-    on_read: Callable[[int], object] = int  # is told how many bytes
+    on_read: Callable[[int], object] = int  # is told how many bytes of the table were read
 
     def read(self, start: int, stop: int) -> bytes:
         """Raise Overwritten if the object is no longer what it was."""
@@ -132,11 +132,9 @@ class ObjectVersion(NamedTuple):
         if self.etag:
             options["if_match"] = self.etag
         try:
-            data = bytes(obstore.get(self.store, self.path, options=options).bytes())
+            return bytes(obstore.get(self.store, self.path, options=options).bytes())
         except (PreconditionError, FileNotFoundError) as error:
             raise Overwritten(f"{self.path} changed while it was read") from error
-        self.on_read(len(data))
-        return data
 
     def beginning(self, size: int) -> ObjectVersion:
         """Return its first bytes as if they were all."""
@@ -153,6 +151,7 @@ class ObjectVersion(NamedTuple):
         step = READ_BLOCKS * BLOCK_BYTES
         starts = range(start, min(stop, self.size), step)
         for data in ahead((partial(self.read, at, min(at + step, stop)) for at in starts), READ_AHEAD):
+            self.on_read(len(data))
             yield from (data[at : at + BLOCK_BYTES] for at in range(0, len(data), BLOCK_BYTES))
         for at in range(stop, self.size, BEYOND_BYTES):
             yield self.read(at, at + BEYOND_BYTES)

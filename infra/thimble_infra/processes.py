@@ -83,6 +83,11 @@ def put_in_place(paths: ResultPaths, summary: Summary, made: Path, here: Path) -
     return True
 
 
+def _add(read: Any, size: int) -> None:
+    with read.get_lock():
+        read.value += size
+
+
 class Process:
     """What a process of the pool has: the model, and a count of what all have read and nobody was told of."""
 
@@ -96,8 +101,7 @@ class Process:
 
     @classmethod
     def on_read(cls, size: int) -> None:
-        with cls.read.get_lock():
-            cls.read.value += size
+        _add(cls.read, size)
 
     @classmethod
     def job(cls, task: Task) -> Job:
@@ -115,8 +119,10 @@ def _named(task: Task) -> Iterator[None]:
 def whole(task: Task, model: Classifier, on_read: Callable[[int], object]) -> Summary:
     """In this process."""
     with _named(task):
-        standing = task.standing(model)
-        return standing or task.settled(pipeline.run(task.staged.job(model, on_read)))
+        if standing := task.standing(model):
+            on_read(task.source.size)
+            return standing
+        return task.settled(pipeline.run(task.staged.job(model, on_read)))
 
 
 def _whole(task: Task) -> Summary:
@@ -158,6 +164,7 @@ class Pool:
 
     def _summary(self, task: Task) -> Summary:
         if standing := task.standing(self.model):
+            _add(self.read, task.source.size)
             return standing
         job = task.staged.job(self.model, on_read=int)
         if task.source.size < 2 * RANGE_BYTES or not job.splittable:

@@ -6,7 +6,7 @@ cut into blocks of any size, anywhere between records, and its answers put toget
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -219,6 +219,10 @@ class Source(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def on_read(self) -> Callable[[int], object]:
+        """Is told how many bytes of the table were read."""
+
     def head(self, size: int) -> tuple[bytes, bool]:
         """Return the first `size` bytes or more, and whether they are all."""
 
@@ -270,6 +274,7 @@ class Once:
     """The source of a file that is read from its first byte to its last, as a compressed one has to be."""
 
     size = 0  # which nobody knows
+    on_read = int  # of the compressed bytes the source tells
 
     def __init__(self, pieces: Iterable[bytes] = ()) -> None:
         self._pieces = iter(pieces)

@@ -85,7 +85,7 @@ def opened(
 ) -> Reader:
     """Open a file by its first `head` bytes; InvalidFile if they are of no format for the model."""
     if name.format == "parquet" and name.compression is None:
-        return parquet.opened(source.size, source.read, classifier)
+        return parquet.opened(source.size, source.read, classifier, source.on_read)
     return replace(find(name, *source.head(head), classifier, given), source=source)
 
 
