@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from backports import zstd
 from hypothesis import given, settings
@@ -131,6 +134,18 @@ def test_standard_input_is_what_its_bytes_say(name: str, tmp_path: Path) -> None
     assert ended.exit_code == 0, ended.output
     digest = json.loads((tmp_path / "m.json").read_bytes())["training"]["data_digest"]
     assert digest == json.loads(export(estimator(), TABLE))["training"]["data_digest"]
+
+
+def test_a_column_of_parquet_that_nobody_can_read_is_left_alone(tmp_path: Path) -> None:
+    """But for one that is asked for."""
+    wide = pa.array([Decimal(10) ** 50] * N, pa.decimal256(60, 0))
+    table = pa.Table.from_pandas(TABLE.join(LABELS)).append_column("wide", wide)
+    pq.write_table(table, tmp_path / "table.parquet")
+    X, y, others, _ = reading.read(tmp_path / "table.parquet", estimator(), ["left"])
+    assert others == ["wide"]
+    assert export(estimator(), X, y) == export(estimator(), TABLE, LABELS)
+    with pytest.raises(InvalidFile, match='"wide" cannot be read: it holds decimals of 60 '):
+        reading.read(tmp_path / "table.parquet", estimator(), ["wide"])
 
 
 def test_the_training_file_itself_has_not_drifted(tmp_path: Path) -> None:

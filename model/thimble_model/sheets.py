@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import polars as pl
+from polars.exceptions import PolarsError
 
 from thimble import encodings
 from thimble.errors import InvalidFile
@@ -94,7 +95,7 @@ class Sheet:
         if isinstance(form, Csv):
             return list(form.layout.names)
         if block is None:
-            return list(self._head_of_parquet)
+            return self._types.names()
         return list(dict.fromkeys(name for record in _objects(block) for name in record))
 
     @cached_property
@@ -102,7 +103,7 @@ class Sheet:
         """Of each column, text or boolean if its first records leave no doubt."""
         form, block = self._begun([])
         if block is None:
-            return {name: _look(values) for name, values in self._head_of_parquet.items()}
+            return {name: _kind(dtype) for name, dtype in self._types.items()}
         found: dict[str, list[Any]] = {}
         if isinstance(form, Csv):
             for i in range(min(len(block.ends), SAMPLE)):
@@ -196,9 +197,12 @@ class Sheet:
         return parquet.opened(len(self.data), lambda start, stop: self.data[start:stop], model)
 
     @cached_property
-    def _head_of_parquet(self) -> dict[str, list[Any]]:
-        frame = pl.read_parquet(io.BytesIO(self.data), n_rows=SAMPLE)
-        return {name: column.to_list() for name, column in frame.to_dict().items()}
+    def _types(self) -> pl.Schema:
+        """Of the columns of Parquet, also of those that polars cannot read."""
+        try:
+            return pl.Schema(pl.read_parquet_schema(io.BytesIO(self.data)))
+        except PolarsError as error:
+            raise self._refusal(InvalidFile(f"the file's footer cannot be read: {error}")) from None
 
 
 def _objects(block: Block) -> Iterator[dict[str, Any]]:
@@ -224,6 +228,12 @@ def _meant(cell: str) -> Any:
 def _look(values: Iterable[Any]) -> str | None:
     types = {type(value) for value in values if value is not None}
     return "text" if str in types else "boolean" if types == {bool} else None
+
+
+def _kind(dtype: pl.DataType) -> str | None:
+    """What `_look` says, of a column of a typed file."""
+    textual = isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+    return "text" if textual else "boolean" if dtype == pl.Boolean else None
 
 
 def _series(feature: Feature, k: int, batches: Sequence[Batch], null: Any = np.nan) -> Any:
