@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -201,42 +201,53 @@ def _sets(
     """The tables of the columns of categories; their nodes look at an input that is 0 in the set, else 1."""
     if "categorical" not in keys:
         return (), thresholds, looked_at
-    categorical = np.unique(keys.places("categorical", None, n_before)).tolist()
     named = _named(keys)
+    nodes = _of_columns(columns, keys.places("categorical", None, n_before))
+    _require_sets(thresholds, nodes, len(named), keys)
+    which = thresholds[nodes].astype(np.intp)
+    first, entries = n_before, 0
     made: list[Sets] = []
     thresholds, looked_at = thresholds.copy(), looked_at.copy()
-    entries = 0
-    for column in categorical:
-        nodes = np.flatnonzero(columns == column)
-        if not len(nodes):
-            continue
-        wrong = ~np.isin(thresholds[nodes], np.arange(len(named)))
-        if wrong.any():
-            i = int(nodes[wrong.argmax()])
-            raise InvalidModel(
-                f"{keys.at('thresholds')}[{i}] is {thresholds[i]:g}; there are {len(named)} sets"
-            )
-        asked_for = 2 * thresholds[nodes].astype(np.intp) + (asked[nodes] == RIGHT)
+    thresholds[nodes] = 0.5
+    starts = np.flatnonzero(np.diff(columns[nodes], prepend=-1)).tolist()
+    for start, end in pairwise([*starts, len(nodes)]):
+        of_column = nodes[start:end]
+        asked_for = 2 * which[start:end] + (asked[of_column] == RIGHT)
         distinct, at = np.unique(asked_for, return_inverse=True)
-        n_codes = 1 + max((int(named[k // 2].max(initial=0)) for k in distinct.tolist()), default=0)
+        looked_at[of_column] = first + at
+        first += len(distinct)
+        asked_sets = [(named[k // 2], bool(k % 2)) for k in distinct.tolist()]
+        n_codes = 1 + max(int(codes.max(initial=0)) for codes, _ in asked_sets)
         entries += (n_codes + 2) * len(distinct)
         if entries > MAX_SETS:
             raise InvalidModel(f"{keys.at('sets')} would take tables of more than {MAX_SETS:,} entries")
-        looked_at[nodes] = n_before + sum(sets.table.shape[1] for sets in made) + at
-        thresholds[nodes] = 0.5
-        made.append(Sets(column, _table(n_codes, [(named[k // 2], bool(k % 2)) for k in distinct.tolist()])))
+        made.append(Sets(int(columns[nodes[start]]), _table(n_codes, asked_sets)))
     return tuple(made), thresholds, looked_at
+
+
+def _of_columns(columns: Indices, wanted: Indices) -> Indices:
+    """The questions asked of these columns, column by column."""
+    nodes = np.flatnonzero(np.isin(columns, wanted))
+    return nodes[columns[nodes].argsort(kind="stable")]
+
+
+def _require_sets(thresholds: NDArray[np.float64], nodes: Indices, n_sets: int, keys: ForestFields) -> None:
+    wrong = nodes[~np.isin(thresholds[nodes], np.arange(n_sets))]
+    if len(wrong):
+        i = int(wrong.min())
+        raise InvalidModel(f"{keys.at('thresholds')}[{i}] is {thresholds[i]:g}; there are {n_sets} sets")
 
 
 def _named(keys: ForestFields) -> list[Indices]:
     """The sets, of codes."""
-    sets = keys.listed("sets", None, MAX_NODES)
-    return [
-        _places(
-            _listed(codes, f"{keys.at('sets')}[{i}]", None, MAX_CODES), f"{keys.at('sets')}[{i}]", MAX_CODES
-        )
-        for i, codes in enumerate(sets)
-    ]
+    path = keys.at("sets")
+    return [_set(codes, f"{path}[{i}]") for i, codes in enumerate(keys.listed("sets", None, MAX_NODES))]
+
+
+def _set(value: Any, path: str) -> Indices:
+    """Each code once, so that a table costs no more than its entries."""
+    codes = _places(_listed(value, path, None, MAX_CODES), path, MAX_CODES)
+    return np.unique(codes) if len(codes) > 1 else codes
 
 
 def _table(n_codes: int, columns: list[tuple[Indices, bool]]) -> NDArray[np.bool_]:
