@@ -59,10 +59,11 @@ test: .venv/dev  ## the suite, on every core; make test ARGS="-k promise" for a 
 test-wide: .venv/dev  ## the tests that take long, and more examples of the generated ones
 	$(BIN)/pytest -n auto --dist worksteal -m "wide or hypothesis" --hypothesis-profile wide $(ARGS)
 
-test-sklearn-older: $(SKLEARN:%=.venv/sklearn-%/done)  ## export and parity over the scikit-learn before the newest, and the oldest admitted
-	for version in $(SKLEARN); do PYTHONPATH=functions:model:infra:. .venv/sklearn-$$version/bin/python -m pytest \
-	  -p no:cacheprovider -m "" $(PARITY) $(ARGS) || exit 1; done
+test-sklearn-older: $(SKLEARN:%=.venv/sklearn-%/done)  ## export and parity over the scikit-learn and the boosters before the newest, and the oldest admitted
+	$(foreach version,$(SKLEARN),PYTHONPATH=functions:model:infra:. .venv/sklearn-$(version)/bin/python -m pytest \
+	  -p no:cacheprovider -m "" $(PARITY) $(PARITY-$(version)) $(ARGS) &&) true
 PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
+PARITY-older = $(addprefix tests/test_,boosters.py forests.py)
 
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis
 	cd tests/clients && $(CURDIR)/$(CLIENTS)/bin/python -m pytest -c pytest.ini -p no:cacheprovider $(ARGS)
