@@ -24,7 +24,7 @@ from thimble.inference.classifier import Classifier, load
 from thimble_infra import modelling
 from thimble_infra.cli import app
 from thimble_model import export
-from thimble_model.check import split_shares
+from thimble_model.check import card_as_json, check, facts, split_shares
 from thimble_model.frames import as_batch
 
 catboost = pytest.importorskip("catboost")
@@ -344,19 +344,36 @@ def test_a_trainers_own_file_is_read_without_unpickling(name: str, extension: st
     assert (run.stdout, run.returncode) == ("6\n", 0), run.stderr
 
 
-@pytest.mark.parametrize("name", ["xgboost", "lightgbm"])
-def test_the_card_counts_splits_as_the_trainer_does(name: str) -> None:
+IMPORTANCE: dict[str, Callable[[Any], dict[str, dict[str, float]]]] = {
+    "xgboost": lambda booster: {
+        "splits": booster.get_score(importance_type="weight"),
+        "gain": booster.get_score(importance_type="total_gain"),
+    },
+    "lightgbm": lambda booster: {
+        "splits": dict(zip(booster.feature_name(), booster.feature_importance("split"), strict=True)),
+        "gain": dict(zip(booster.feature_name(), booster.feature_importance("gain"), strict=True)),
+    },
+}
+
+
+@pytest.mark.parametrize("name", IMPORTANCE)
+def test_the_card_has_splits_and_gain_as_the_trainer_says_them(name: str) -> None:
     X, y, _ = made(5, 3, True)
     table = pd.DataFrame(X, columns=[f"c{i}" for i in range(X.shape[1])])
     booster = KINDS[name][0](table, y)
-    if name == "xgboost":
-        counts = booster.get_score(importance_type="weight")
-    else:
-        counts = dict(zip(table.columns, booster.feature_importance("split").tolist(), strict=True))
-    document = load(export(booster, table, classes=LABELS)).document
-    found = split_shares(document, document.outputs[0])
-    assert found == pytest.approx({key: n / sum(counts.values()) for key, n in counts.items() if n})
-    assert list(found.values()) == sorted(found.values(), reverse=True)
+    card = card_as_json(check(export(booster, table, classes=LABELS)))
+    for key, theirs in IMPORTANCE[name](booster).items():
+        (found,) = card[key]
+        total = sum(theirs.values())
+        assert found == pytest.approx({name: n / total for name, n in theirs.items() if n}, rel=2e-3)
+        assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_a_forest_without_gain_has_none_in_its_card() -> None:
+    X, y, _ = made(5, 3, True)
+    found = check(export(cat(X, y), X, classes=LABELS))
+    assert card_as_json(found)["gain"] == [{}]
+    assert "Gain" not in dict(facts(found))
 
 
 def test_splits_are_of_the_features_behind_a_pipelines_columns() -> None:

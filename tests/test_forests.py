@@ -372,6 +372,8 @@ HOSTILE = [
     (FOREST | {"base": []}, "forest.base is empty"),
     (FOREST | {"tree_outputs": [0, 1]}, "forest.tree_outputs[1] is 1"),
     (FOREST | {"divide": 0}, "forest.divide is 0"),
+    (FOREST | {"gain": [1.0, 2.0]}, "forest.gain has 2 entries; 1 are needed"),
+    (FOREST | {"gain": ["much"]}, "forest.gain[0] is not a number"),
     (FOREST | {"categorical": [0], "sets": [[0]]}, "forest.thresholds[0] is 2.5"),
     (FOREST | {"thresholds": [0], "categorical": [0], "sets": [[10**9]]}, "forest.sets[0][0] is 1000000000"),
     (FOREST | {"absent": {"value": 0}, "nodes": "n..."}, "forest.absent stands beside"),

@@ -91,7 +91,17 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 def odd_forests(draw: st.DrawFn) -> dict[str, Any]:
     """A sound forest, some of whose keys or entries are others, too many or too few."""
     forest = dict(SEXES["forest"])
-    others = ("absent", "depths", "divide", "input_type", "leaves", "sum_type", "tree_outputs", "zero")
+    others = (
+        "absent",
+        "depths",
+        "divide",
+        "gain",
+        "input_type",
+        "leaves",
+        "sum_type",
+        "tree_outputs",
+        "zero",
+    )
     for key in draw(st.lists(st.sampled_from([*forest, *others]), min_size=1, max_size=3)):
         value: Any = forest.get(key)
         if isinstance(value, list | str) and value and draw(st.booleans()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -123,7 +123,8 @@ def facts(found: Check) -> list[tuple[str, str]]:
         *([("Prepared", prepared[0][1]), *prepared[1:]] if prepared else []),
         *(_of(output.head, "Layers", _layers(output)) for output in document.outputs),
         *(_of(output.head, "Trees", _trees(output)) for output in document.outputs),
-        *(_of(output.head, "Splits", _splits(document, output)) for output in document.outputs),
+        *(_of(output.head, "Splits", _shares(split_shares(document, output))) for output in document.outputs),
+        *(_of(output.head, "Gain", _shares(gain_shares(document, output))) for output in document.outputs),
         *(_of(head, "Labels", _labels(head)) for head in classifier.heads),
         *(_of(head, "Threshold", _threshold(head)) for head in classifier.heads),
         ("Label column", ", ".join(map(quoted, document.training.get("target", [])))),
@@ -154,6 +155,7 @@ def card_as_json(found: Check) -> dict[str, Any]:
         "training": dict(document.training),
         "baseline": _baselines(classifier),
         "splits": [split_shares(document, output) for output in document.outputs],
+        "gain": [gain_shares(document, output) for output in document.outputs],
         "examples": len(document.examples.rows) if document.examples else 0,
         "parity": None if found.parity is None else asdict(found.parity) | {"holds": found.parity.holds},
     }
@@ -264,9 +266,8 @@ def _trees(output: Output) -> str:
     return f"{card['trees']:,} trees, {card['nodes']:,} nodes, {card['depth']:,} levels"
 
 
-def _splits(document: Document, output: Output) -> str:
+def _shares(shares: Mapping[str, float]) -> str:
     """body_mass_g 31 %, bill_depth_mm 25 %, island 2 %: the features by how much the trees ask them."""
-    shares = split_shares(document, output)
     shown = [f"{quoted(name)} {share:.0%}".replace("%", " %") for name, share in shares.items()]
     more = [f"{len(shown) - MOST_SPLITS} more"] if len(shown) > MOST_SPLITS else []
     return ", ".join([*shown[:MOST_SPLITS], *more])
@@ -275,13 +276,24 @@ def _splits(document: Document, output: Output) -> str:
 def split_shares(document: Document, output: Output) -> dict[str, float]:
     """Of each feature, or of those behind a column, its share of a forest's splits; the largest first."""
     forest = output.scorer
-    if not isinstance(forest, Forest) or not forest.splits.sum():
+    return _by_name(document, forest.splits.tolist()) if isinstance(forest, Forest) else {}
+
+
+def gain_shares(document: Document, output: Output) -> dict[str, float]:
+    """... its share of what the splits did for the training, where the trainer says it."""
+    forest = output.scorer
+    if not isinstance(forest, Forest) or forest.gain is None:
         return {}
-    program, counts = document.preprocessing, Counter[str]()
+    return _by_name(document, forest.gain.tolist())
+
+
+def _by_name(document: Document, amounts: Sequence[float]) -> dict[str, float]:
+    program, found = document.preprocessing, defaultdict[str, float](float)
     inputs = [program.names[i] for i in listed(program.outputs)] if program else _names(document)
-    for name, n in zip(inputs, forest.splits.tolist(), strict=True):
-        counts[name] += n
-    return {name: n / counts.total() for name, n in counts.most_common() if n}
+    for name, amount in zip(inputs, amounts, strict=True):
+        found[name] += amount
+    total, largest = sum(found.values()), sorted(found, key=found.__getitem__, reverse=True)
+    return {name: found[name] / total for name in largest if found[name]} if total else {}
 
 
 def _names(document: Document) -> list[str]:

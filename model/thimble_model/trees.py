@@ -29,6 +29,7 @@ class Tree:
     left: Integers  # (nodes,)
     right: Integers  # (nodes,)
     values: Floats  # (nodes, 1), or (nodes, outputs)
+    gains: Floats | None = None  # (nodes,): what each question did for the training, if the trainer says it
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,19 @@ def forest(
         "base": [float(number) for number in base],
         **({"divide": float(divide)} if divide != 1.0 else {}),
         **({"sum_type": "float32"} if single_sums else {}),
+        **_gain([tree for tree in trees if isinstance(tree, Tree)], n_inputs),
     }
+
+
+def _gain(trees: Sequence[Tree], n_inputs: int) -> dict[str, Any]:
+    """Of each column the sum over its splits, for people: in four digits."""
+    total = np.zeros(n_inputs)
+    for tree in trees:
+        if tree.gains is None:
+            return {}
+        inner = tree.columns >= 0
+        np.add.at(total, tree.columns[inner], tree.gains[inner])
+    return {"gain": [float(f"{sum_:.4g}") for sum_ in total]} if total.any() else {}
 
 
 class Splits(NamedTuple):

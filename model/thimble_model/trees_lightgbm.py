@@ -116,6 +116,7 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
         left=np.concatenate([left, of_leaves]),
         right=np.concatenate([right, of_leaves]),
         values=np.concatenate([np.zeros(n), values])[:, np.newaxis],
+        gains=np.concatenate([_array(tree, "split_gain", np.float64), np.zeros(leaves)]),
     )
 
 

@@ -133,6 +133,7 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
         left=left,
         right=right,
         values=numbers.astype(np.float64)[:, np.newaxis],
+        gains=np.array(tree["loss_changes"], np.float64),
     )
 
 

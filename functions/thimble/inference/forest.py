@@ -191,6 +191,7 @@ class Forest(NamedTuple):
     cost: Cost  # of a row
     card: Mapping[str, Any]
     splits: Indices  # of each input, how many questions it is asked
+    gain: FloatArray | None  # of each input, what these did for the training, as far as the trainer says it
 
     @property
     def n_outputs(self) -> int:

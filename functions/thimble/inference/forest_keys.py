@@ -28,6 +28,7 @@ KEYS = (
     *("inputs", "input_type", "zero", "absent", "categorical", "sets"),
     *("trees", "depths", "nodes", "columns", "thresholds"),
     *("leaves", "values", "tree_outputs", "base", "divide", "sum_type"),
+    "gain",
 )
 TYPES: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32}
 LEAF, LEFT, RIGHT, NEVER = b".lrn"
@@ -122,6 +123,7 @@ def parse(value: Any, path: str) -> Forest:
         cost=Cost(work + ANSWER * added + COLUMN * width, n_inputs + 2 * width + len(base)),
         card={"trees": n_trees, "nodes": n_nodes, "depth": leaves.depth},
         splits=np.bincount(splits.columns, minlength=n_inputs),
+        gain=keys.floats("gain", n_inputs, MAX_INPUTS) if "gain" in keys else None,
     )
 
 
