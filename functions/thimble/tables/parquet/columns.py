@@ -43,14 +43,13 @@ def labels(column: LabelColumn, answered: Flags) -> pl.Series:
     """A label, or null, for each row. Text goes by its number: the file has it in a dictionary anyway."""
     wanted = dtype(column.head)
     if wanted in (pl.UInt64, WIDE):
-        distinct = pl.Series(column.name, list(map(str, column.distinct))).cast(wanted)
+        distinct = pl.Series([*map(str, column.distinct), None]).cast(wanted)
     else:
         stored = pl.Enum(column.head.texts) if wanted == pl.String else wanted
-        distinct = pl.Series(column.name, column.distinct, stored)
-    if answered.all():
-        return distinct.gather(column.which)
-    places = pl.Series(np.cumsum(answered) - 1).set(pl.Series(~answered), None)
-    return distinct.gather(pl.Series(column.which).gather(places))
+        distinct = pl.Series([*column.distinct, None], dtype=stored)
+    places = np.full(len(answered), len(column.distinct))
+    places[answered] = column.which
+    return distinct[places].alias(column.name)
 
 
 class Waiting:
