@@ -105,6 +105,8 @@ class Features:
             else:
                 numbers = batch.numbers[k] = series.cast(pl.Float64).to_numpy()
                 fit = np.isin(numbers, BOOLEANS) if feature.type == "boolean" else np.isfinite(numbers)
+                if fit.all():
+                    continue
                 doubtful, absent = ~fit, np.isnan(numbers)
             unfit |= doubtful & ~absent if feature.missing else doubtful
         return batch._replace(
