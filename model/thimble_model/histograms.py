@@ -22,6 +22,7 @@ from thimble.inference.features import Feature
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Categories, Numbers, Predicted, Reference
+from thimble_model import unknown_terms
 
 BINS = 10
 FEW = 10  # distinct numbers get a bin each
@@ -30,6 +31,7 @@ LONGEST_CATEGORY = 100  # characters
 WATCHED = 1000  # features, the first
 DRAWN_BINS = 20  # of equal width, of many rows
 DECIMALS = 6  # after which a number is taken for one that has no last digit
+TENTHS = Numbers(np.arange(BINS + 1) / BINS, np.zeros(BINS, np.int64), 0)  # of a share
 DRAWN_STEPS = 2**53  # of a number's last digit, from its lowest to its highest value
 
 
@@ -50,13 +52,20 @@ def document_key(classifier: Classifier, batch: Batch, found: Predictions) -> di
         features=tuple(_feature(feature, k, batch) for k, feature in features)
         + (None,) * (classifier.n_features - WATCHED),
         outputs=tuple(map(_predicted, classifier.heads, found.outputs)),
+        unknown={k: TENTHS for k in sorted(found.unknown) if k < WATCHED},
     )
+    shares = {k: unknown_terms.shares(classifier, k, batch) for k in empty.unknown}
+    found = found._replace(unknown=shares)
     counts = counting.unpacked(empty, counting.count(empty, batch, found))
     return {
         "reference": {
             "rows": empty.rows,
             "features": [
-                _counted(bins, counts.features[k]) if bins else None for k, bins in enumerate(empty.features)
+                _counted(bins, counts.features[k])
+                | ({"unknown": _counted(TENTHS, counts.unknown[k])} if k in counts.unknown else {})
+                if bins
+                else None
+                for k, bins in enumerate(empty.features)
             ],
             "outputs": [
                 {"classes": classes.tolist(), "winning": _counted(output.winning, winning)}
@@ -155,7 +164,7 @@ def _between(low: float, high: float) -> float:
 
 def _predicted(head: Head, scores: Scores) -> Predicted:
     if head.has_probabilities:
-        winning = Numbers(np.arange(BINS + 1) / BINS, np.zeros(BINS, np.int64), 0)
+        winning = TENTHS
     else:
         winning = _numbers(scores.probabilities.max(axis=0)) or Numbers(np.zeros(2), np.zeros(1, np.int64), 0)
     return Predicted(np.zeros(len(head.classes), np.int64), winning)

@@ -25,7 +25,7 @@ def count(reference: Reference | None, batch: Batch, predictions: Predictions) -
     if reference is None:
         return none(None)
     places = {k: places_of(text, batch.texts[k]) for k, text in reference.texts.items()}
-    return counted(reference, reference.measured(batch), places, predictions)
+    return counted(reference, reference.measured(batch, predictions), places, predictions)
 
 
 def places_of(text: Categories, column: Texts) -> bytearray:
@@ -36,13 +36,16 @@ def places_of(text: Categories, column: Texts) -> bytearray:
 def counted(
     reference: Reference, numbers: FloatArray, places: Mapping[int, bytearray], predictions: Predictions
 ) -> Counts:
-    """Rows, numbers feature by feature, texts feature by feature, then each output's classes and winners.
+    """Rows, numbers feature by feature, the shares of unknown terms, texts feature by feature, then each
+    output's classes and winners.
 
     A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
     none of the categories, a count a category."""
     found = [predictions.n_rows]
     for k, number in reference.numbers.items():
         found += _binned(numbers[k], number)
+    for row, shares in enumerate(reference.unknown.values(), len(reference.features)):
+        found += _binned(numbers[row], shares)
     for k, text in reference.texts.items():
         found += [places[k].count(place) for place in range(2 + len(text.names))]
     for output, part in zip(reference.outputs, predictions.outputs, strict=True):
@@ -74,6 +77,7 @@ class Unpacked(NamedTuple):
 
     rows: int
     features: dict[int, Counts]
+    unknown: dict[int, Counts]
     classes: list[Counts]  # of each output
     winning: list[Counts]
 
@@ -81,13 +85,17 @@ class Unpacked(NamedTuple):
 def unpacked(reference: Reference, counts: Counts) -> Unpacked:
     rest = iter(np.split(counts, np.cumsum(_lengths(reference))[:-1]))
     rows = int(next(rest)[0])
-    features = {k: next(rest) for k in (*reference.numbers, *reference.texts)}
+    features = {k: next(rest) for k in reference.numbers}
+    unknown = {k: next(rest) for k in reference.unknown}
+    features |= {k: next(rest) for k in reference.texts}
     outputs = [(next(rest), next(rest)) for _ in reference.outputs]
-    return Unpacked(rows, features, [classes for classes, _ in outputs], [winning for _, winning in outputs])
+    classes, winning = [classes for classes, _ in outputs], [winning for _, winning in outputs]
+    return Unpacked(rows, features, unknown, classes, winning)
 
 
 def _lengths(reference: Reference) -> list[int]:
-    numbers = [2 + len(number.edges) for number in reference.numbers.values()]
+    of_numbers = (*reference.numbers.values(), *reference.unknown.values())
+    numbers = [2 + len(number.edges) for number in of_numbers]
     texts = [2 + len(text.names) for text in reference.texts.values()]
     outputs = [n for out in reference.outputs for n in (len(out.classes), 2 + len(out.winning.edges))]
     return [1, *numbers, *texts, *outputs]

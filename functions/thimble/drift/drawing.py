@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from thimble.drift.report import FEWEST_ROWS, PSI_LARGE, Entry
+from thimble.drift.report import FEWEST_ROWS, PSI_LARGE, Entry, by_feature
 
 WORDS = ("steady", "moved", "much moved")
 
@@ -16,7 +16,7 @@ WORDS = ("steady", "moved", "much moved")
 def drawing(found: Entry) -> Entry:
     """Draw a report; names are values, for a feature may have any, and a browser reorders keys."""
     features = [
-        {"name": name, **_entry(found, entry, _bins(entry))} for name, entry in found["features"].items()
+        {"name": name, **_entry(found, entry, _bins(entry))} for name, entry in by_feature(found["features"])
     ]
     outputs = [
         {

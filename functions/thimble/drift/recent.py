@@ -62,7 +62,7 @@ class Buffer:
         self.model = model
         self.rows = 0
         self.room = FEWEST
-        self.numbers = np.empty((len(model.features), FEWEST))
+        self.numbers = np.empty((model.reference.width, FEWEST))
         self.texts = {k: (text.places(), bytearray()) for k, text in model.reference.texts.items()}
         self.outputs = [_room(head) for head in model.heads]
 
@@ -70,7 +70,7 @@ class Buffer:
         """Keep rows that were answered; there has to be room."""
         rows = slice(self.rows, self.rows + predictions.n_rows)
         self.rows = rows.stop
-        self.numbers[:, rows] = self.model.reference.measured(batch)
+        self.numbers[:, rows] = self.model.reference.measured(batch, predictions)
         for k, (known, places) in self.texts.items():
             places.extend(map(known.get, batch.texts[k].tolist(), repeat(1)))
         for output, scores in zip(self.outputs, predictions.outputs, strict=True):
@@ -155,7 +155,7 @@ class ModelMinute:
     def __init__(self, model: Watched, seen: Seen) -> None:
         self.model = model
         self.seen = seen
-        self.width = len(model.features) + sum(len(head.classes) for head in model.heads)
+        self.width = model.reference.width + sum(len(head.classes) for head in model.heads)
         self.buffer = Buffer(model)
         self.counts = NOTHING  # of the minute
         self.window = NOTHING  # of all rows since the last verdict

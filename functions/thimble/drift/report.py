@@ -41,6 +41,7 @@ COUNTS = (
     "reference",
     "observed",
 )  # all that is not worked out
+INNER = ("unknown", "winning")  # counts that an entry has beside its own
 
 Entry = dict[str, Any]
 
@@ -53,6 +54,8 @@ def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
     found = unpacked(reference, counts)
     names = [feature.name or f"feature {k}" for k, feature in enumerate(model.features)]
     features = {names[k]: _entry(reference.features[k], found.features[k]) for k in sorted(found.features)}
+    for k, shares in found.unknown.items():
+        features[names[k]]["unknown"] = _entry(reference.unknown[k], shares)
     predictions = [
         {
             "output": head.name,
@@ -83,13 +86,14 @@ def merged(reports: Sequence[Entry]) -> Entry:
     """One report of the rows of several, all of one model."""
 
     def added(entries: Sequence[Entry]) -> Entry:
-        return {**entries[0], "observed": np.sum([entry["observed"] for entry in entries], axis=0).tolist()}
+        inner = {key: added([entry[key] for entry in entries]) for key in INNER if key in entries[0]}
+        observed = np.sum([entry["observed"] for entry in entries], axis=0).tolist()
+        return {**entries[0], "observed": observed, **inner}
 
     first = reports[0]
     features = {name: added([found["features"][name] for found in reports]) for name in first["features"]}
     predictions = [
-        {**added(entries), "winning": added([entry["winning"] for entry in entries])}
-        for entries in zip(*(found["predictions"] for found in reports), strict=True)
+        added(entries) for entries in zip(*(found["predictions"] for found in reports), strict=True)
     ]
     return _judged(sum(found["rows"] for found in reports), first["reference_rows"], features, predictions)
 
@@ -105,14 +109,15 @@ def _entry(bins: Numbers | Categories | None, observed: Counts) -> Entry:
 
 
 def _judged(rows: int, reference_rows: int, features: dict[str, Entry], predictions: list[Entry]) -> Entry:
-    scale = Scale(rows, reference_rows, CHANCE / (len(features) + 2 * len(predictions)))
-    features = {name: {**scale.bins(entry), **_counts(entry)} for name, entry in features.items()}
+    compared = len(list(named(features, predictions)))
+    scale = Scale(rows, reference_rows, CHANCE / compared)
+    features = {name: _feature(scale, entry) for name, entry in features.items()}
     predictions = [
         {
             "output": entry["output"],
             **scale.classes(entry),
             **_counts(entry),
-            "winning": {**scale.bins(entry["winning"]), **_counts(entry["winning"])},
+            "winning": _feature(scale, entry["winning"]),
         }
         for entry in predictions
     ]
@@ -131,17 +136,30 @@ def _judged(rows: int, reference_rows: int, features: dict[str, Entry], predicti
     }
 
 
+def _feature(scale: Scale, entry: Entry) -> Entry:
+    found = {**scale.bins(entry), **_counts(entry)}
+    return {**found, "unknown": _feature(scale, entry["unknown"])} if "unknown" in entry else found
+
+
 def _counts(entry: Entry) -> Entry:
     return {key: entry[key] for key in COUNTS if key in entry}
 
 
 def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tuple[str, Entry]]:
     """Everything that is compared, by what people call it."""
-    yield from features.items()
+    yield from by_feature(features)
     for entry in predictions:
         of = f" of {entry['output']}" if entry["output"] else ""
         yield f"prediction{of}", entry
         yield f"winning probability{of}", entry["winning"]
+
+
+def by_feature(features: dict[str, Entry]) -> Iterator[tuple[str, Entry]]:
+    """Each feature, and after a free text its unknown terms."""
+    for name, entry in features.items():
+        yield name, entry
+        if "unknown" in entry:
+            yield f"unknown terms of {name}", entry["unknown"]
 
 
 def ranked(found: Entry) -> list[tuple[str, Entry]]:
@@ -285,7 +303,7 @@ def _verdict(found: Entry) -> Entry:
     """Nothing, where the rows are too few for one."""
     if found["verdict"] is None:
         return {}
-    features, predictions = found["features"].values(), found["predictions"]
+    features, predictions = [entry for _, entry in by_feature(found["features"])], found["predictions"]
     return {
         "drift_rows": found["rows"],
         "drifted": found["drifted"][:LISTED],

@@ -91,23 +91,24 @@ class Classifier(NamedTuple):
 
     def _part(self, batch: Batch) -> Predictions:
         """The answers to as many rows as are evaluated at once."""
-        X, faults = self._inputs(batch)
+        X, faults, unknown = self._inputs(batch)
         n = batch.rows
         if n == 1 and self.straight and not faults and (alone := self.straight.of_block(X)):
-            return alone.predictions
+            return alone.predictions._replace(unknown=unknown) if unknown else alone.predictions
         outputs = []
         for head, scorer in self.document.outputs:
             scores, too_large = head.decide(scorer.scores(X), n)
             outputs.append(scores)
             for row, fault in too_large.items():
                 faults.setdefault(row, fault)  # of several the first is told
-        return Predictions(tuple(outputs), faults)
+        return Predictions(tuple(outputs), faults, unknown=unknown)
 
-    def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
-        """What goes into the networks, (fan_in, rows in whole blocks), and the rows that cannot."""
+    def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
+        """Return what goes into the networks, (fan_in, rows in whole blocks), the rows that cannot go, and
+        the shares of unknown terms."""
         preprocessing = self.document.preprocessing
         if preprocessing is None:
-            return network.padded(batch.numbers), {}
+            return network.padded(batch.numbers), {}, {}
         return preprocessing.apply(batch)
 
 

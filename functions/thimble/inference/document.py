@@ -114,7 +114,9 @@ def parse(data: bytes) -> Document:
         preprocessing=program,
         outputs=found,
         examples=_examples(fields.nested("examples"), known, sum(len(head.classes) for head in heads)),
-        reference=None if counts is None else reference.parse(counts, known, heads),
+        reference=None
+        if counts is None
+        else reference.parse(counts, known, heads, program.vocabularies if program else frozenset()),
         history={key: fields.raw[key] for key in HISTORY if key in fields},
         training=training,
         cost=_cost(len(known), program, found),

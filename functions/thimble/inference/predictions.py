@@ -34,6 +34,9 @@ class Predictions(NamedTuple):
     outputs: tuple[Scores, ...]  # one, or in a multi-output model several
     rejected: Mapping[int, str] = MappingProxyType({})  # rows without an answer, each with the reason
     versions: tuple[str, ...] = ()  # in a canary, the digest of the model that answered each row
+    unknown: Mapping[int, FloatArray] = MappingProxyType(
+        {}
+    )  # (n,) of a free text: its share of unknown terms
 
     @property
     def n_rows(self) -> int:
@@ -41,7 +44,8 @@ class Predictions(NamedTuple):
 
     def take(self, rows: Rows) -> Predictions:
         """The predictions of some rows, none of them rejected."""
-        return Predictions(tuple(scores.take(rows) for scores in self.outputs))
+        unknown = {k: shares[rows] for k, shares in self.unknown.items()}
+        return Predictions(tuple(scores.take(rows) for scores in self.outputs), unknown=unknown)
 
 
 class Alone(NamedTuple):
@@ -64,7 +68,16 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         rejected.update((start + row, reason) for row, reason in part.rejected.items())
         start += part.n_rows
     outputs = zip(*(part.outputs for part in parts), strict=True)
-    return Predictions(tuple(map(_concatenate, outputs)), rejected)
+    return Predictions(tuple(map(_concatenate, outputs)), rejected, unknown=_unknown(parts))
+
+
+def _unknown(parts: Sequence[Predictions]) -> dict[int, FloatArray]:
+    """Of rows that were answered by a version without a vocabulary there are no shares: NaN."""
+    known = {k for part in parts for k in part.unknown}
+    return {
+        k: np.concatenate([part.unknown.get(k, np.full(part.n_rows, np.nan)) for part in parts])
+        for k in sorted(known)
+    }
 
 
 def _concatenate(parts: Sequence[Scores]) -> Scores:

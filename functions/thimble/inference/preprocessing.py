@@ -39,20 +39,26 @@ class Preprocessing(NamedTuple):
     takes_missing: bool  # whether a number that goes out may be missing
     cost: Cost  # of a row
 
-    def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str]]:
-        """(outputs, rows in whole blocks), and the rows that get no answer, each with the reason. What is not
-        finite in the end is rejected: the caller has numpy keep silent."""
+    def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
+        """(outputs, rows in whole blocks), the rows that get no answer, each with the reason, and of free
+        texts the shares of unknown terms. What is not finite in the end is rejected: the caller has numpy
+        keep silent."""
         n_features, rows = batch.numbers.shape
         numbers = np.empty((self.width, rows + -rows % BLOCK))
         numbers[:n_features, :rows] = batch.numbers
         numbers[:n_features, rows:] = 0.0
-        table = Table(numbers, batch.texts, rows, {})
+        table = Table(numbers, batch.texts, rows, {}, {})
         for step, filled in self.steps:
             step.fill(table, numbers[filled])
         outputs = numbers[self.outputs]
         if any_infinite(numbers) or not (self.takes_missing or all_finite(outputs)):
             self._reject(table)
-        return outputs, table.rejected
+        return outputs, table.rejected, table.unknown
+
+    @property
+    def vocabularies(self) -> frozenset[int]:
+        """The free texts whose unknown terms are counted."""
+        return frozenset(step.knows for step, _ in self.steps if step.knows is not None)
 
     def with_categories(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
         """The features with the texts that the model knows of each."""

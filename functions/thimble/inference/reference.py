@@ -1,14 +1,16 @@
 """Counts of the training data: the document's `reference`, against which drift is measured.
 
-Of a number a histogram, of a text its most frequent values, of a free text a histogram of its lengths, of the
-predictions the classes and how sure they were. No row of the training data is in it. What a card draws of the
-document's `training` is checked here too. No dataclasses: making one costs a cold start half a millisecond.
+Of a number a histogram, of a text its most frequent values, of a free text histograms of its lengths and of
+the shares of unknown terms, of the predictions the classes and how sure they were. No row of the training
+data is in it. What a card draws of the document's `training` is checked here too. No dataclasses: making one
+costs a cold start half a millisecond.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ from thimble.inference.batch import Batch
 from thimble.inference.features import Feature
 from thimble.inference.fields import Fields, counts, shown
 from thimble.inference.head import Head
+from thimble.inference.predictions import Predictions
 
 Counts = NDArray[np.int64]
 
@@ -67,24 +70,38 @@ class Predicted(NamedTuple):
 
 class Reference:
     def __init__(
-        self, rows: int, features: tuple[Numbers | Categories | None, ...], outputs: tuple[Predicted, ...]
+        self,
+        rows: int,
+        features: tuple[Numbers | Categories | None, ...],
+        outputs: tuple[Predicted, ...],
+        unknown: Mapping[int, Numbers] = MappingProxyType({}),
     ) -> None:
         self.rows = rows
         self.features = features  # None: not watched
         self.outputs = outputs
+        self.unknown = unknown  # of free texts, the shares of terms that the vocabulary lacks
 
     @cached_property
     def numbers(self) -> dict[int, Numbers]:
         return {k: found for k, found in enumerate(self.features) if isinstance(found, Numbers)}
 
-    def measured(self, batch: Batch) -> FloatArray:
-        """The numbers that are counted, (n_features, n): those of the rows, and the lengths of free texts."""
+    @property
+    def width(self) -> int:
+        """How many rows of numbers `measured` has."""
+        return len(self.features) + len(self.unknown)
+
+    def measured(self, batch: Batch, predictions: Predictions) -> FloatArray:
+        """The numbers that are counted, (width, n): those of the rows, the lengths of free texts in their
+        places, and at last the shares of unknown terms."""
         lengths = {k: batch.texts[k] for k in self.numbers if k in batch.texts}
         if not lengths:
             return batch.numbers
-        numbers = batch.numbers.copy()
+        numbers = np.full((self.width, batch.rows), np.nan)
+        numbers[: len(self.features)] = batch.numbers
         for k, column in lengths.items():
             numbers[k] = [len(text or "") for text in column.tolist()]
+        for row, k in enumerate(self.unknown, len(self.features)):
+            numbers[row] = predictions.unknown.get(k, np.nan)
         return numbers
 
     @cached_property
@@ -92,8 +109,11 @@ class Reference:
         return {k: found for k, found in enumerate(self.features) if isinstance(found, Categories)}
 
 
-def parse(fields: Fields, features: Sequence[Feature], heads: Sequence[Head]) -> Reference:
-    """The reference of a document; InvalidModel says what is wrong with it."""
+def parse(
+    fields: Fields, features: Sequence[Feature], heads: Sequence[Head], vocabularies: Collection[int]
+) -> Reference:
+    """The reference of a document, of which some features are looked up in `vocabularies`; InvalidModel says
+    what is wrong with it."""
     fields.require_known(("rows", "features", "outputs"), "reference")
     rows = fields.count("rows")
     of_features = _each(fields, "features", len(features))
@@ -108,6 +128,11 @@ def parse(fields: Fields, features: Sequence[Feature], heads: Sequence[Head]) ->
             _predicted(Fields(value, f"{fields.at('outputs')}[{i}]"), head, rows)
             for i, (value, head) in enumerate(zip(of_outputs, heads, strict=True))
         ),
+        unknown={
+            i: _unknown(Fields(value, f"{fields.at('features')}[{i}]"), i in vocabularies, rows)
+            for i, (value, feature) in enumerate(zip(of_features, features, strict=True))
+            if value is not None and feature.type == "free_text" and "unknown" in value
+        },
     )
 
 
@@ -122,14 +147,25 @@ def _feature(value: Any, path: str, feature: Feature, rows: int) -> Numbers | Ca
     if feature.type == "unused":
         raise InvalidModel(f"{path} must be null: the model does not use this feature")
     fields = Fields(value, path)
-    counts_numbers = feature.numeric or feature.type == "free_text"  # of a text its length
-    found = _numbers(fields) if counts_numbers else _categories(fields)
+    if feature.type == "free_text":
+        found: Numbers | Categories = _numbers(fields, ("unknown",))  # of its lengths
+    else:
+        found = _numbers(fields) if feature.numeric else _categories(fields)
     _check_total(found.total, path, rows)
     return found
 
 
-def _numbers(fields: Fields) -> Numbers:
-    fields.require_known(("edges", "counts", "missing"), "a number's counts")
+def _unknown(fields: Fields, counted: bool, rows: int) -> Numbers:
+    path = fields.at("unknown")
+    if not counted:
+        raise InvalidModel(f"{path} must be absent: no step has a vocabulary for this feature")
+    found = _numbers(Fields(fields.value("unknown"), path))
+    _check_total(found.total, path, rows)
+    return found
+
+
+def _numbers(fields: Fields, more: tuple[str, ...] = ()) -> Numbers:
+    fields.require_known(("edges", "counts", "missing", *more), "a number's counts")
     edges, path = fields.vector("edges"), fields.at("edges")
     steps = np.diff(edges)
     if not 2 <= len(edges) <= MAX_BINS + 1:

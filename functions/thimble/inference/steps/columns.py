@@ -30,6 +30,7 @@ class Table(NamedTuple):
     texts: Mapping[int, Texts]  # of the features that are text
     rows: int
     rejected: dict[int, str]  # the first fault of a row
+    unknown: dict[int, FloatArray]  # (rows,) of a free text: the share of terms that its vocabulary lacks
 
     def reject(self, row: int, sentence: str) -> None:
         if row < self.rows:
@@ -75,6 +76,7 @@ class Step(ABC):
     columns: list[int]
     width: int
     cost: Cost  # of a row
+    knows: int | None = None  # the free text whose terms it looks up in a vocabulary
 
     @abstractmethod
     def __init__(self, fields: StepFields) -> None:

@@ -49,6 +49,8 @@ class Text(Step):
         self._by_term = np.ascontiguousarray(self._weights.T) if width > FEW else None
         sizes = self.analyzer.longest - self.analyzer.shortest + 1
         each = TERM + WEIGHT * width
+        if self.vocabulary.closed:
+            self.knows = column
         self._declare([np.array([column])], width, Cost(TYPICAL * sizes * each, width + 1))
 
     @property
@@ -59,19 +61,23 @@ class Text(Step):
     def fill(self, table: Table, out: FloatArray) -> None:
         texts: list[str | None] = table.texts[self._feature].tolist()
         out[:, table.rows :] = 0.0
+        unknown: list[float] = []
         for start, stop in _parts(texts):
-            ids = [self._ids(table, row, texts[row]) for row in range(start, stop)]
-            self._add_up(ids, out[:, start:stop])
+            found = [self._ids(table, row, texts[row]) for row in range(start, stop)]
+            unknown += [n / (n + len(ids)) if n or ids else np.nan for ids, n in found]
+            self._add_up([ids for ids, _ in found], out[:, start:stop])
+        if self.knows is not None:
+            table.unknown.setdefault(self.knows, np.array(unknown))
 
-    def _ids(self, table: Table, row: int, text: str | None) -> list[int]:
-        """The ids of a text's terms, each as often as it is there."""
+    def _ids(self, table: Table, row: int, text: str | None) -> tuple[list[int], int]:
+        """The ids of a text's terms, each as often as it is there, and how many terms are unknown."""
         if text is None:
             table.reject(row, f"{self._name} is missing")
-            return []
+            return [], 0
         prepared = self.analyzer.prepared(text) if len(text) <= MAX_CHARACTERS else None
         if prepared is None or len(prepared) > MAX_PREPARED:
             table.reject(row, f"{self._name} is too long a text; the most is {MAX_CHARACTERS:,} characters")
-            return []
+            return [], 0
         return self.vocabulary.ids(self.analyzer.terms(prepared))
 
     def _add_up(self, ids: Sequence[list[int]], out: FloatArray) -> None:

@@ -28,13 +28,18 @@ class Terms(NamedTuple):
 class Known:
     """A vocabulary: ids are places in it, and other terms count for nothing."""
 
+    closed = True  # some terms are unknown
+
     def __init__(self, terms: Sequence[str]) -> None:
         self.size = self.listed = len(terms)
         self.some = list(terms[:MOST_SHOWN])
         self._id = {term: i for i, term in enumerate(terms)}.get
 
-    def ids(self, terms: Iterable[str]) -> list[int]:
-        return [i for i in map(self._id, terms) if i is not None]
+    def ids(self, terms: Iterable[str]) -> tuple[list[int], int]:
+        """Return the ids of the terms that are known, and how many are unknown."""
+        found = list(map(self._id, terms))
+        known = [i for i in found if i is not None]
+        return known, len(found) - len(known)
 
     def signs(self, ids: Indices) -> tuple[Indices, FloatArray | None]:
         return ids, None
@@ -50,6 +55,8 @@ class Known:
 class Buckets:
     """Hashed terms: ids are buckets. Of those that are not listed all weigh nothing."""
 
+    closed = False
+
     def __init__(self, n_buckets: int, alternate_sign: bool, listed: Indices) -> None:
         self.size = n_buckets
         self.listed = len(listed)
@@ -57,8 +64,8 @@ class Buckets:
         self._buckets = listed
         self._id = Hashed(n_buckets, alternate_sign).__getitem__
 
-    def ids(self, terms: Iterable[str]) -> list[int]:
-        return list(map(self._id, terms))
+    def ids(self, terms: Iterable[str]) -> tuple[list[int], int]:
+        return list(map(self._id, terms)), 0
 
     def signs(self, ids: Indices) -> tuple[Indices, FloatArray | None]:
         negative = ids < 0
