@@ -1,6 +1,6 @@
 """`make bench`: Thimble and the usual ways side by side, in turn; one table, medians and ratios.
 
-make bench                                 everything: about twenty minutes of a quiet machine
+make bench                                 everything: a quarter of an hour of a quiet machine
 make bench ARGS="--write"                  the same, kept: RESULTS.md, README.md, prices.json
 make bench ARGS="service"                  the HTTPS door, cold and warm: some four minutes
 make bench ARGS="sizes"                    what is uploaded and unpacked
@@ -101,7 +101,7 @@ def measured(parts: Mapping[str, Callable[[], Iterable[Case]]], only: str, bound
 def asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Thimble beside the usual ways.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default all")
-    parser.add_argument("--mb", type=float, default=50, help="of each generated file (50)")
+    parser.add_argument("--mb", type=float, default=20, help="of each generated file (20)")
     parser.add_argument("--pairs", type=int, help="rounds of a case (5; of cold starts 15, of files 3)")
     parser.add_argument(
         "--seconds",
