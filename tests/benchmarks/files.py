@@ -29,9 +29,7 @@ from tests.benchmarks.report import AtLeast, AtMost, Case, Contender, Figure, Go
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 TIMEOUT = 600  # seconds, of one run
-READING = (
-    "Without the model five sixths of the time remain: reading and writing, by polars and by our own code."
-)
+READING = "Without the model five sixths or more of the time remain: reading and writing."
 ANSWERING = "Without the model half of the time remains: decoding the features and writing the answers."
 DECODING = "Without the model four fifths of the time remain: decoding the features and writing the answers."
 GOALS: dict[tuple[str, int], dict[str, Goal]] = {  # by format and columns, beside those below on one core
@@ -45,8 +43,8 @@ GOALS: dict[tuple[str, int], dict[str, Goal]] = {  # by format and columns, besi
 BAD = AtMost(1.5)  # two thirds of the clean speed, at least
 CORES = AtLeast(
     1.7,
-    "The thread that reads and writes takes a tenth of the processor's time of text, of Parquet a third to a "
-    "half. What else holds the second core back is not known.",
+    "The thread that reads and writes takes, of networks, a tenth of the time of text and a third to a "
+    "half of Parquet's. What else holds the second core back is not known.",
 )
 RANGES = AtLeast(1 / 1.2)  # 1.2 times the processor's time, at most
 BESIDE = {  # on one core; in the first round alone where there is no goal

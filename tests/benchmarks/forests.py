@@ -1,8 +1,7 @@
 """Forests beside the libraries that trained them, each on one thread: a row, ten thousand, a file, its size.
 
 Trained on random numbers whose classes a few of them decide; how deep the trees get is what counts here.
-Of treelite it is the interpreter. lleaves is not here: it calls what today's llvmlite no longer has, and
-with one before 0.45 it had not compiled the model of LightGBM after six minutes of a busy machine.
+Of treelite it is the interpreter. lleaves is not here: it calls what today's llvmlite no longer has.
 """
 
 from __future__ import annotations
