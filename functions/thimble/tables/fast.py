@@ -7,9 +7,11 @@ rejected with a reason. The API has no polars and reads plainly. Only this modul
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -18,7 +20,7 @@ from polars.exceptions import PolarsError
 
 from thimble.inference.batch import Batch, Flags
 from thimble.inference.classifier import Classifier
-from thimble.inference.features import Feature, Schema
+from thimble.inference.features import Feature, Schema, normal
 from thimble.inference.head import Label, label_text
 from thimble.inference.predictions import Predictions
 from thimble.tables import answers
@@ -29,6 +31,7 @@ from thimble.tables.dialect import Layout
 from thimble.tables.tokens import DAMAGED, Dialect, Tokens
 
 UNUSED = b"\x1f"  # the unit separator: text hardly ever holds one
+TO_ASCII = r"\\u(?:00[0-7]|037[eE]|1[fF][eE][fF]|212[aA])"  # escapes of what is ASCII in normal form C
 JSON_TYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String, "free_text": pl.String}
 
 
@@ -104,11 +107,39 @@ def known_texts(feature: Feature, series: pl.Series) -> tuple[list[str | None], 
     return series.set(absent, None).to_list(), absent
 
 
-def json_columns(schema: Schema, block: Block, mentions: str) -> tuple[Batch, Flags] | None:
+class Keys(NamedTuple):
+    """Patterns of a line of JSON: what mentions a feature that is used, or has to be looked at."""
+
+    mentions: str
+    normal_mentions: str  # in normal form C
+    no_text: str  # a text feature whose value is none; "" if there is no such feature
+
+    @classmethod
+    def of(cls, schema: Schema) -> Keys:
+        used = [feature for feature in schema.features if feature.type != "unused"]
+        names = [feature.name for feature in used]
+        texts = "|".join(_key(feature.name) for feature in used if feature.textual)
+        odd = [*map(_key, map(normal, schema.answer_columns)), _escapes([*names, *schema.answer_columns])]
+        return cls(
+            "|".join([*map(_key, names), *odd]),
+            "|".join([*map(_key, map(normal, names)), *odd]),
+            rf'(?:{texts})\s*:\s*[^\s"]' if texts else "",
+        )
+
+
+def _key(name: str) -> str:
+    return re.escape(_json(name))
+
+
+def _escapes(names: list[str]) -> str:
+    """A pattern of the escapes by which one of the names could be spelled, and of half a character."""
+    some = TO_ASCII if all(map(str.isascii, names)) else r"\\u"
+    return rf"{some}|\\/|\\u[dD][89a-fA-F]"
+
+
+def json_columns(schema: Schema, block: Block, keys: Keys) -> tuple[Batch, Flags] | None:
     """Read the columns of lines from brace to brace; return also which lines have to be read by themselves.
     None if one is no JSON.
-
-    `mentions` is a pattern that a sound line matches once for every feature that is used.
     """
     n, used = len(block.ends), {k: f for k, f in enumerate(schema.features) if f.type != "unused"}
     batch = Batch.empty(schema.features, n)
@@ -121,11 +152,7 @@ def json_columns(schema: Schema, block: Block, mentions: str) -> tuple[Batch, Fl
         return None
     if frame.height != n:
         return None
-    records = Appending(block).records
-    if not block.data.isascii():
-        records = records.str.normalize("NFC")  # as `features.normal` does
-    doubtful: Flags = (records.str.count_matches(mentions) != len(used)).to_numpy()
-    doubtful = doubtful.copy()
+    doubtful = _odd_keys(block, keys, len(used))
     for k, feature in used.items():
         series = frame[feature.name]
         if feature.textual:
@@ -135,6 +162,24 @@ def json_columns(schema: Schema, block: Block, mentions: str) -> tuple[Batch, Fl
             batch.numbers[k] = series.cast(pl.Float64).to_numpy()
             doubtful |= ~np.isfinite(batch.numbers[k])
     return batch, doubtful
+
+
+def _odd_keys(block: Block, keys: Keys, used: int) -> Flags:
+    """Return which lines have keys to look at, or not one mention for each of the features in `used`.
+
+    A line in which polars finds every feature mentions each at least once, so as many mentions as features
+    are one of each. polars makes text of numbers, so of text the value has to begin as such.
+    """
+    records = Appending(block).records
+    odd = records.str.count_matches(keys.mentions) != used
+    if keys.no_text:
+        odd |= records.str.contains(keys.no_text)
+    if not block.data.isascii():
+        composed = records.str.normalize("NFC")  # as `features.normal` does
+        if not composed.equals(records):
+            odd |= composed.str.count_matches(keys.normal_mentions) != used
+    flags: Flags = odd.to_numpy().copy()
+    return flags
 
 
 def append_cells(block: Block, classifier: Classifier, predictions: Predictions, dialect: Dialect) -> bytes:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -31,6 +31,9 @@ from thimble.tables.answers import answers
 from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
 from thimble.tables.cells import Unfit, Value, check_utf8, json_kind, json_value, quote_value
 from thimble.tables.dialect import Given
+
+if TYPE_CHECKING:
+    from thimble.tables import fast
 
 NEWLINE = ord("\n")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
@@ -124,7 +127,7 @@ class JsonLines(TextReader):
         """Read lines from brace to brace; None if one is no JSON."""
         from thimble.tables import fast
 
-        return fast.json_columns(self.schema, block, self._mentions)
+        return fast.json_columns(self.schema, block, self._keys)
 
     def _plain(self, block: Block) -> Flags:
         """Return which lines go from brace to brace."""
@@ -143,17 +146,10 @@ class JsonLines(TextReader):
         return {feature.name for feature in self._wanted.values()}
 
     @cached_property
-    def _mentions(self) -> str:
-        """A pattern that a line matches once a feature, unless it doubles one or has a key that we add.
+    def _keys(self) -> fast.Keys:
+        from thimble.tables import fast
 
-        A key may be spelled with escapes, and then counts too; so does half a character. Of text the value
-        has to begin as such: polars makes text of numbers.
-        """
-        wanted, new = self._wanted.values(), self.schema.answer_columns
-        keys = [_key(normal(f.name)) + (r'\s*:\s*"' if f.textual else "") for f in wanted]
-        ascii_ = all(map(str.isascii, (*(f.name for f in wanted), *new)))
-        escapes = [r"\\u00[0-7]" if ascii_ else r"\\u", r"\\/", SURROGATE.pattern.decode()]
-        return "|".join([*keys, *map(_key, map(normal, new)), *escapes])
+        return fast.Keys.of(self.schema)
 
     def values(self, line: bytes) -> list[Value]:
         """Return one line's feature values; Unfit says what is wrong first."""
@@ -239,19 +235,11 @@ def schema_of(classifier: Classifier) -> Schema:
     return classifier.schema
 
 
-def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
 def is_object(line: bytes) -> bool:
     try:
         return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
         return False
-
-
-def _key(name: str) -> str:
-    return re.escape(_text(name))
 
 
 def _broken(line: bytes, error: json.JSONDecodeError) -> str:
