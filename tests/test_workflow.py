@@ -4,24 +4,29 @@ import gzip
 import io
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import obstore
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from obstore.store import MemoryStore
+from sklearn.linear_model import LogisticRegression
 
 from tests import states
 from thimble import store
 from thimble.errors import MalformedBody, Unavailable
 from thimble.files import jobs
-from thimble.files.jobs import FileOptions
+from thimble.files.jobs import FileOptions, Job, result_paths
 from thimble.files.pipeline import Pipeline
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 from thimble.split import range_task
 from thimble.split.plan import Report
@@ -29,6 +34,7 @@ from thimble.split.ranges import GUESSES, Range, checked, planned
 from thimble.split.tasks import Workflow, handler
 from thimble.tables import blocks, tokens
 from thimble.tables.blocks import MAX_RECORD_BYTES
+from thimble_model import export
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = (ROOT / "model" / "iris.json").read_bytes()
@@ -427,3 +433,35 @@ def test_a_file_whose_records_cannot_be_told_apart_in_time_is_refused() -> None:
     bench.workflow.classify(planned["folder"], rest, deadline=0)
     assert assemble(bench, planned) == {"outcome": "done"}
     assert "cannot be split, because its quoted fields hold newlines" in bench.outcome("a.csv")[2]["error"]
+
+
+def test_a_threshold_holds_for_every_range() -> None:
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    document = export(LogisticRegression().fit(X, np.where(X[:, 0] > 0, "yes", "no")), X)
+    rows = "".join(f"{a!r},{b!r}\n" for a, b in X.tolist()).encode()
+    here = MemoryStore()
+    here.put("a.csv", rows)
+    source, model = store.current(here, "a.csv"), load(document)
+    results, digests = set[bytes | None](), set[str]()
+    for threshold in (None, 0.2, 0.9):
+        options = FileOptions(header="absent", threshold=threshold)
+        bench = Bench(document=document, options=options)
+        summary = bench.check(rows, "a.csv")
+        assert (summary["predictions"], summary["options"].get("threshold")) == (60, threshold)
+        assert bench.calls > 10
+        results.add(bench.outcome("a.csv")[0])
+        assert list(_labels(bench)) == list(_decided(document, options, X))
+        for asked in (options, replace(options)):
+            digests.add(Job("inbox", source, model, bench.outside, result_paths("a", ".csv"), asked).digest)
+    assert len(results) == len(digests) == 3
+
+
+def _labels(bench: Bench) -> Iterator[str]:
+    for line in (bench.outcome("a.csv")[0] or b"").splitlines():
+        yield line.split(b",")[2].decode()
+
+
+def _decided(document: bytes, options: FileOptions, X: NDArray[np.float64]) -> Iterator[Any]:
+    model = options.decided(load(document))
+    for k in model.predict(Batch.of(model.features, X.T)).outputs[0].labels:
+        yield model.heads[0].classes[k]
