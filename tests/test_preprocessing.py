@@ -696,10 +696,6 @@ REFUSED: list[Any] = [  # what makes an estimator, and a sentence
     ),
     (lambda: Pipeline([("s", MaxAbsScaler()), ("c", SVC())]), "step 'c' (SVC) is not supported"),
     (lambda: Pipeline([("c", OneVsRestClassifier(SVC()))]), "step 'c' > 'estimator' (SVC) is not supported"),
-    (
-        lambda: CalibratedClassifierCV(MLPClassifier((2,), max_iter=2)),
-        "CalibratedClassifierCV: it calibrates MLPClassifier; supported are linear models",
-    ),
     pytest.param(
         lambda: CalibratedClassifierCV(LogisticRegression(), method="temperature"),
         "CalibratedClassifierCV: method='temperature' of three classes or more",

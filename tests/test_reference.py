@@ -48,9 +48,7 @@ def test_the_committed_documents_count_their_training_data(name: str) -> None:
         feature = found.features[k]
         assert feature is not None
         assert feature.missing == X[column].isna().sum()
-        if name == "messages" and isinstance(
-            feature, Numbers
-        ):  # its lengths, empty texts apart
+        if name == "messages" and isinstance(feature, Numbers):  # its lengths, empty texts apart
             counts, _ = np.histogram(X[column].str.len(), feature.edges)
             assert feature.counts.tolist() == counts.tolist()
         elif isinstance(feature, Numbers):

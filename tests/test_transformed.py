@@ -35,6 +35,8 @@ CHOICES: list[list[Choice]] = [
     [{"UnknownFolder": "default"}],
     [{"Delimiter": "tab", "Quote": "none"}, {"Delimiter": ";", "Quote": "'"}],
     [{"Header": "present"}, {"Header": "absent"}],
+    [{"Decimal": "comma"}, {"Decimal": "point"}],
+    [{"Threshold": "0.25"}],
     [{"SplitBytes": "10000000"}],
     [{"RangeBytes": "999999999"}],
     [{"MapConcurrency": "1"}, {"MapConcurrency": "10000"}],

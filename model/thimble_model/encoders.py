@@ -85,10 +85,11 @@ def _looked_up(program: Program, estimator: Any, columns: Columns, j: int, part:
 def _encoded(
     program: Program, estimator: Any, columns: Columns, j: int, read: Callable[[Any], float]
 ) -> Column:
+    known = estimator.categories_[j]
     return coded(
         program,
         columns[j],
-        estimator.categories_[j].tolist(),
+        list(known) if known.dtype.kind in "mM" else known.tolist(),  # which makes integers of nanoseconds
         lambda values: _ask(estimator, j, values, read),
     )
 

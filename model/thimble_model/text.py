@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.feature_extraction.text import (
     CountVectorizer,
     HashingVectorizer,
@@ -202,10 +201,11 @@ def reads_texts(estimator: Any) -> bool:
         case CalibratedClassifierCV():
             members = getattr(estimator, "calibrated_classifiers_", ())
             return any(reads_texts(one.estimator) for one in members)
-        case StackingClassifier() | VotingClassifier():
-            return any(reads_texts(one) for one in getattr(estimator, "estimators_", ()))
-    inner = getattr(estimator, "estimator", None)
-    return inner is not None and reads_texts(inner)
+    members = getattr(estimator, "estimators_", None)  # as fitted; `estimator` is what they were made from
+    if members is None:
+        one = getattr(estimator, "estimator_", None)
+        members = [] if one is None else [one]
+    return any(reads_texts(one) for one in members)
 
 
 VECTORIZERS: dict[type, Callable[[Program, Any, Columns], Columns]] = {

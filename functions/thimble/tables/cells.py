@@ -73,8 +73,8 @@ def cell_value(feature: Feature, name: str, cell: str, mark: str = POINT) -> Val
 def number(name: str, cell: str, mark: str = POINT) -> float:
     cell = cell.strip(BLANKS)
     plain = with_point(cell, mark)
-    if not _is_decimal(plain):
-        other = OTHER_MARK[mark] if _is_decimal(cell.translate(SWAPPED)) or _is_decimal(cell) else ""
+    if not is_decimal(plain):
+        other = OTHER_MARK[mark] if is_decimal(cell.translate(SWAPPED)) or is_decimal(cell) else ""
         raise Unfit(Fault(f"is not {WANTED['number']}{other}", name, value=quote_value(cell)))
     found = float(plain)
     if not math.isfinite(found):
@@ -89,7 +89,7 @@ def with_point(cell: str, mark: str) -> str:
 
 def _boolean(name: str, cell: str, mark: str) -> float:
     found = BOOLEANS.get(cell.lower())
-    if found is None and _is_decimal(with_point(cell, mark)):
+    if found is None and is_decimal(with_point(cell, mark)):
         found = float(with_point(cell, mark))
     if found not in (0.0, 1.0):
         raise Unfit(Fault(f"is not {WANTED['boolean']}", name, value=quote_value(cell)))
@@ -164,20 +164,21 @@ def not_finite(number: float) -> str:
 
 def is_number(cell: str) -> bool:
     """Whether a cell is a number, with a decimal point or a decimal comma."""
-    return _is_decimal(cell.strip(BLANKS).replace(COMMA, POINT))
+    return is_decimal(cell.strip(BLANKS).replace(COMMA, POINT))
 
 
 def mark_of(cells: Iterable[str]) -> str:
     """What decimals of a column of numbers take: a comma where some have one, none has a point, and one at
     least has it where no thousands are told apart, as in 1,5."""
     numbers = [cell.strip(BLANKS) for cell in cells]
-    if any(POINT in cell and _is_decimal(cell) for cell in numbers):
+    if any(POINT in cell and is_decimal(cell) for cell in numbers):
         return POINT
-    commas = (cell for cell in numbers if COMMA in cell and _is_decimal(cell.replace(COMMA, POINT)))
+    commas = (cell for cell in numbers if COMMA in cell and is_decimal(cell.replace(COMMA, POINT)))
     return COMMA if any(not THOUSANDS.fullmatch(cell) for cell in commas) else POINT
 
 
-def _is_decimal(text: str) -> bool:
+def is_decimal(text: str) -> bool:
+    """Whether a text is a number with a decimal point."""
     return _number().fullmatch(text) is not None
 
 

@@ -32,7 +32,7 @@ MAX_CARRIED_BYTES = 6 << 20  # of an answer as JSON text, with its headers: Lamb
 FEW_BYTES = 1_000_000  # of an answer's body: JSON text makes six times as many of it at most
 ASKED_HEADERS = (  # that a browser may send: of bodies, the protocols, AWS's signature and its SDK
     "accept, content-type, content-encoding, if-none-match, inference-header-content-length, "
-    "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, "
+    "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, x-amzn-sagemaker-custom-attributes, "
     "authorization, x-amz-date, x-amz-security-token, x-amz-content-sha256, "
     "x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"
 )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.tables.cells import is_number, json_kind
+from thimble.tables.cells import is_decimal, json_kind
 
 LONGEST = 60  # characters of a name that a sentence repeats
 MOST = sys.float_info.max
@@ -77,7 +77,7 @@ def threshold(value: Any) -> float | None:
     """Return the threshold that a request asks for, as text or as a number; None if it asks for none."""
     if value is None or value == "":
         return None
-    if isinstance(value, str) and is_number(value):
+    if isinstance(value, str) and is_decimal(value):
         value = float(value)
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= MOST:
         raise InvalidInput(
