@@ -245,7 +245,6 @@ def upper(text: str) -> str:
     return text.upper()
 
 
-HANG = r"(?:\w+\s?)*x"
 REFUSED: dict[str, tuple[Any, str]] = {
     "analyzer": (CountVectorizer(analyzer=upper), "its analyzer is a function"),
     "tokenizer": (TfidfVectorizer(tokenizer=str.split), "its tokenizer is a function"),

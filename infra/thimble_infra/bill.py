@@ -108,16 +108,16 @@ def polls() -> float:
     return found
 
 
-def billed_ms() -> int:
-    """Of a request of one row."""
+def billed_ms(share: float = 1.0) -> int:
+    """Of a request of one row, on a share of a processor."""
     worked: float = MEASURED["request_seconds"] * ASSUMED["slower_vcpu"] * 1000
     more: float = ASSUMED["request_more_ms"]
-    return ceil(worked + more)
+    return ceil((worked + more) / share)
 
 
-def cold_seconds() -> float:
-    """Of the start of an API's environment, which is billed."""
-    seconds: float = MEASURED["cold_seconds"] * ASSUMED["slower_vcpu"] + ASSUMED["cold_more_seconds"]
+def cold_seconds(share: float = 1.0) -> float:
+    """Of the start of an API's environment, which is billed, on a share of a processor."""
+    seconds: float = MEASURED["cold_seconds"] * ASSUMED["slower_vcpu"] / share + ASSUMED["cold_more_seconds"]
     return seconds
 
 

@@ -148,12 +148,9 @@ def amounts() -> Iterable[tuple[str, ...]]:
 
 def memories() -> Iterable[tuple[str, ...]]:
     """Cold starts and requests by the memory that is set: the processor grows along, up to one whole."""
-    slower = ASSUMED["slower_vcpu"]
-    work = MEASURED["request_seconds"] * slower * 1000 + ASSUMED["request_more_ms"]
     for megabytes in MEMORIES:
         gb, share = megabytes / 1024, megabytes / ONE_PROCESSOR
-        cold = MEASURED["cold_seconds"] * slower / share + ASSUMED["cold_more_seconds"]
-        one = ceil(work / share)
+        cold, one = bill.cold_seconds(share), bill.billed_ms(share)
         yield (
             str(megabytes),
             f"{share:.2f}",

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from html import escape
-from itertools import pairwise
 from typing import Any
 
-from thimble.drift import report
+from thimble.drift import drawing, report
 
 Report = dict[str, Any]
 Bar = tuple[str, float, float]  # what it is of, the share of the training data, the share of the rows
@@ -17,6 +16,7 @@ LEVEL, SLANTED = 34, 96  # for the labels below
 WIDEST = 40  # half a bar
 CHARACTER = 5.6  # of a label, about
 LONGEST = 18  # characters of a label that is slanted
+LAST = {"other": 1, "missing": 2}  # of the bins, behind all others
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #16181b; --soft: #5a6169; --paper: #ffffff; --line: #e4e7ea;
@@ -121,30 +121,23 @@ def _plot(name: str, entry: Report, found: Report) -> str:
 
 def _shares(entry: Report, found: Report) -> list[Bar]:
     """Left to right; what is outside or missing only where there is any, at the end what is missing."""
-    reference = [n / max(found["reference_rows"], 1) for n in entry["reference"]]
-    observed = [n / max(found["rows"], 1) for n in entry["observed"]]
-    bars = list(zip(_labels(entry), reference, observed, strict=True))
-    if "labels" in entry:
-        return bars
-    missing, outside, *inner = bars
-    if "edges" in entry:
-        *inner, above = inner
-        return [*_any(outside), *inner, *_any(above), *_any(missing)]
-    return [*inner, *_any(outside), *_any(missing)]
+    training, rows = max(found["reference_rows"], 1), max(found["rows"], 1)
+    bins = sorted(drawing.bins(entry), key=lambda each: LAST.get(each["kind"], 0))
+    return [(_label(each, entry), each["training"] / training, each["now"] / rows) for each in bins]
 
 
-def _any(bar: Bar) -> list[Bar]:
-    return [bar] if bar[1] or bar[2] else []
-
-
-def _labels(entry: Report) -> list[str]:
-    """Of the counts, in their order."""
-    if "labels" in entry:
-        return list(entry["labels"])
-    if "categories" in entry:
-        return ["missing", "other", *entry["categories"]]
-    edges = list(map(_number, entry["edges"]))
-    return ["missing", f"below {edges[0]}", *map(" to ".join, pairwise(edges)), f"above {edges[-1]}"]
+def _label(each: Report, entry: Report) -> str:
+    match each["kind"]:
+        case "range":
+            return f"{_number(each['low'])} to {_number(each['high'])}"
+        case "below":
+            return f"below {_number(entry['edges'][0])}"
+        case "above":
+            return f"above {_number(entry['edges'][-1])}"
+        case "category":
+            return str(each["text"])
+        case kind:
+            return str(kind)
 
 
 def _number(edge: float) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,12 @@ class Task:
     def staged(self) -> Task:
         return self if self.staging is None else replace(self, results=LocalStore(self.staging))
 
-    def standing(self, model: Classifier) -> Summary | None:
-        """The summary of this very job, if it was done before."""
-        return self.job(model, int).finished_summary()
+    def standing(self, model: Classifier, on_read: Callable[[int], object]) -> Summary | None:
+        """The summary of this very job, if it was done before: then its input counts as read."""
+        found = self.job(model, int).finished_summary()
+        if found:
+            on_read(self.source.size)
+        return found
 
     def settled(self, summary: Summary) -> Summary:
         """Put what was made in its place. Of a refused file the result of before stays, if there is one."""
@@ -119,10 +123,7 @@ def _named(task: Task) -> Iterator[None]:
 def whole(task: Task, model: Classifier, on_read: Callable[[int], object]) -> Summary:
     """In this process."""
     with _named(task):
-        if standing := task.standing(model):
-            on_read(task.source.size)
-            return standing
-        return task.settled(pipeline.run(task.staged.job(model, on_read)))
+        return task.standing(model, on_read) or task.settled(pipeline.run(task.staged.job(model, on_read)))
 
 
 def _whole(task: Task) -> Summary:
@@ -163,8 +164,7 @@ class Pool:
         advance(size)
 
     def _summary(self, task: Task) -> Summary:
-        if standing := task.standing(self.model):
-            _add(self.read, task.source.size)
+        if standing := task.standing(self.model, partial(_add, self.read)):
             return standing
         job = task.staged.job(self.model, on_read=int)
         if task.source.size < 2 * RANGE_BYTES or not job.splittable:

@@ -117,12 +117,16 @@ class Opened:
                 assert page.evaluate("window.hacked") is None
 
 
-@pytest.fixture
-def opened(browser: Browser, service: str) -> Iterator[Opened]:
-    made = Opened(browser, service)
+def checked(made: Opened) -> Iterator[Opened]:
+    """Pages that a test opens, looked at when it is done with them, and closed."""
     yield made
     try:
         made.check()
     finally:
-        for context in browser.contexts:
+        for context in made.browser.contexts:
             context.close()
+
+
+@pytest.fixture
+def opened(browser: Browser, service: str) -> Iterator[Opened]:
+    yield from checked(Opened(browser, service))

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import LocalStack
-from tests.page.conftest import Opened
+from tests.page.conftest import Opened, checked
 
 PATIENCE = 120_000  # milliseconds for what a file goes through
 HEAD = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),note\n"
@@ -21,13 +21,7 @@ HEAD = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),no
 
 @pytest.fixture
 def stack_opened(browser: Browser, local_stack: LocalStack) -> Iterator[Opened]:
-    made = Opened(browser, local_stack.url, hosts={urlsplit(local_stack.s3_url).netloc})
-    yield made
-    try:
-        made.check()
-    finally:
-        for context in browser.contexts:
-            context.close()
+    yield from checked(Opened(browser, local_stack.url, hosts={urlsplit(local_stack.s3_url).netloc}))
 
 
 def give(page: Page, path: Path) -> None:

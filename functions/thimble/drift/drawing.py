@@ -5,7 +5,7 @@ In each bin the training data stand behind, the rows in front. The page, answers
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from thimble.drift.report import FEWEST_ROWS, PSI_LARGE, Entry, by_feature
@@ -15,14 +15,12 @@ WORDS = ("steady", "moved", "much moved")
 
 def drawing(found: Entry) -> Entry:
     """Draw a report; names are values, for a feature may have any, and a browser reorders keys."""
-    features = [
-        {"name": name, **_entry(found, entry, _bins(entry))} for name, entry in by_feature(found["features"])
-    ]
+    features = [{"name": name, **_entry(found, entry)} for name, entry in by_feature(found["features"])]
     outputs = [
         {
             "name": entry["output"],
-            **_entry(found, entry, _classes(entry)),
-            "winning": {"name": "", **_entry(found, entry["winning"], _bins(entry["winning"]))},
+            **_entry(found, entry),
+            "winning": {"name": "", **_entry(found, entry["winning"])},
         }
         for entry in found["predictions"]
     ]
@@ -38,8 +36,8 @@ def drawing(found: Entry) -> Entry:
     }
 
 
-def _entry(found: Entry, entry: Entry, bins: Iterator[Entry]) -> Entry:
-    return {"word": _word(found, entry), "psi": entry["psi"], "js": entry["js"], "bins": list(bins)}
+def _entry(found: Entry, entry: Entry) -> Entry:
+    return {"word": _word(found, entry), "psi": entry["psi"], "js": entry["js"], "bins": list(bins(entry))}
 
 
 def _word(found: Entry, entry: Entry) -> str | None:
@@ -51,21 +49,21 @@ def _word(found: Entry, entry: Entry) -> str | None:
     return WORDS[2] if entry["psi"] >= PSI_LARGE else WORDS[1]
 
 
-def _bins(entry: Entry) -> Iterator[Entry]:
-    """In the order in which they are counted: missing, what lies outside, the bins themselves."""
+def bins(entry: Entry) -> Iterator[Entry]:
+    """In the order in which they are counted: missing, what lies outside, the bins themselves. What is
+    missing or lies outside is left out where there is none."""
     pairs = zip(entry["reference"], entry["observed"], strict=True)
     if "edges" in entry:
         ranges = [{"kind": "range", "low": low, "high": high} for low, high in pairwise(entry["edges"])]
         kinds: list[Entry] = [{"kind": "missing"}, {"kind": "below"}, *ranges, {"kind": "above"}]
+    elif "categories" in entry:
+        kinds = [{"kind": "missing"}, {"kind": "other"}, *_named(entry["categories"])]
     else:
-        named = [{"kind": "category", "text": text} for text in entry["categories"]]
-        kinds = [{"kind": "missing"}, {"kind": "other"}, *named]
+        kinds = _named(entry["labels"])
     for kind, (training, now) in zip(kinds, pairs, strict=True):
         if training or now or kind["kind"] in ("range", "category"):
             yield {**kind, "training": training, "now": now}
 
 
-def _classes(entry: Entry) -> Iterator[Entry]:
-    rows = zip(entry["labels"], entry["reference"], entry["observed"], strict=True)
-    for text, training, now in rows:
-        yield {"kind": "category", "text": text, "training": training, "now": now}
+def _named(texts: Iterable[str]) -> list[Entry]:
+    return [{"kind": "category", "text": text} for text in texts]
