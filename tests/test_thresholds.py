@@ -126,6 +126,29 @@ def test_labels_at_a_threshold_are_the_same_alone_and_in_company() -> None:
         assert answer["label"] == together[k]
 
 
+def test_it_is_of_what_is_shown_where_predict_compares_other_numbers() -> None:
+    raw = orjson.loads(PLAIN)
+    [W], [b] = raw["coefs"], raw["intercepts"]
+    apart = {
+        "apart": True,
+        "decision": "probabilities",
+        "coefs": [[[w, -w] for (w,) in W]],
+        "intercepts": [[b[0], -b[0]]],
+        "n_outputs": 2,
+    }
+    document = orjson.dumps(raw | apart)
+    assert labels(document) != labels(PLAIN)
+    assert [answer["label"] for answer in _answers(document, "?threshold=0.4")] == expected(0.4)
+
+
+def test_a_score_is_shown_divided_by_its_temperature() -> None:
+    raw = {key: value for key, value in orjson.loads(SCORES).items() if key != "examples"}
+    document = orjson.dumps(raw | {"temperature": 2.0})
+    scores = [answer["scores"]["yes"] for answer in _answers(document)]
+    bar = sorted(scores)[-3]
+    assert labels(document, bar) == ["yes" if score >= bar else "no" for score in scores]
+
+
 @pytest.mark.parametrize("value", ["a half", "nan", "inf", "1e999", "0,5", "1_0", "٣"])
 def test_what_is_no_number_is_refused(value: str) -> None:
     body = BODIES["/invocations"]

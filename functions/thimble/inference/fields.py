@@ -116,8 +116,7 @@ class Fields:
 
     def matrices(self, key: str, length: int) -> tuple[FloatArray, ...]:
         """`length` matrices of one width."""
-        lists = self.items(key)
-        self.check_length(key, len(lists), length)
+        lists = self.items_of_length(key, length)
         found = tuple(matrix(rows, f"{self.at(key)}[{i}]") for i, rows in enumerate(lists))
         width = found[0].shape[1]
         for i, one in enumerate(found):
@@ -132,6 +131,13 @@ class Fields:
     def finite(self, key: str) -> float | None:
         """A finite number; None if the key is absent."""
         return float(vector([self.raw[key]], self.at(key))[0]) if key in self.raw else None
+
+    def positive(self, key: str) -> float:
+        """A number above 0; 1 if the key is absent."""
+        found = self.finite(key)
+        if found is not None and found <= 0.0:
+            raise InvalidModel(f"{self.at(key)} is {found:g}; it is above 0")
+        return 1.0 if found is None else found
 
     def numbers(self, key: str, length: int) -> list[float]:
         """`length` numbers, NaN for null; 0, 1, 2, ... if the key is absent."""

@@ -45,6 +45,7 @@ class Head(NamedTuple):
     apart: bool  # what predict compares are the second half of the numbers, as they are
     threshold: float | None = None  # of two classes, the positive one applies from it on
     positive: int = 1
+    of_shown: bool = False  # the threshold is of what is shown, not of what predict compares
 
     @property
     def has_probabilities(self) -> bool:
@@ -85,10 +86,7 @@ class Head(NamedTuple):
             raise InvalidInput(told)
         if self.threshold_is_probability and not 0.0 <= threshold <= 1.0:
             raise InvalidInput(f"the threshold is {threshold:g}; it is of a probability, from 0 to 1")
-        if self.threshold is not None:
-            return self._replace(threshold=threshold)
-        shown = "probabilities" if self.has_probabilities else "scores"
-        return self._replace(threshold=threshold, decision=shown)
+        return self._replace(threshold=threshold, of_shown=self.of_shown or self.threshold is None)
 
     @property
     def without_threshold(self) -> str:
@@ -101,8 +99,9 @@ class Head(NamedTuple):
     @property
     def threshold_is_probability(self) -> bool:
         """Whether it is one, or a score."""
-        own = self.decision == "probabilities" and not self.apart
-        return own if self.threshold is not None else self.has_probabilities
+        if self.threshold is None or self.of_shown:
+            return self.has_probabilities
+        return self.decision == "probabilities" and not self.apart
 
     @property
     def card(self) -> dict[str, Any]:
@@ -133,7 +132,7 @@ class Head(NamedTuple):
 
     def _labels_from(self, threshold: float, compared: FloatArray, numbers: FloatArray) -> NDArray[np.intp]:
         """The positive class where its number is at least the threshold, else the other."""
-        if self.threshold_is_probability:
+        if self.of_shown or self.threshold_is_probability:
             score = numbers[self.positive]
         elif len(compared) == 1:
             score = compared[0] if self.positive else -compared[0]
@@ -206,7 +205,7 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
         texts=tuple(map(label_text, classes)),
         multilabel=multilabel,
         out_activation=out_activation,
-        temperature=_temperature(fields),
+        temperature=fields.positive("temperature"),
         normalize=normalize,
         decision=decision,
         binary=binary,
@@ -245,13 +244,6 @@ def _positive(fields: Fields, classes: tuple[Label, ...]) -> int:
         if type(known) is type(label) and known == label:
             return i
     raise InvalidModel(f"{fields.at('positive')} is {shown(label)}, which is not among classes")
-
-
-def _temperature(fields: Fields) -> float:
-    found = fields.finite("temperature")
-    if found is not None and found <= 0.0:
-        raise InvalidModel(f"{fields.at('temperature')} is {found:g}; it is above 0")
-    return 1.0 if found is None else found
 
 
 def _ties(fields: Fields, binary: bool) -> str:
