@@ -64,11 +64,7 @@ def _binned(x: FloatArray, bins: Numbers) -> list[int]:
 
 
 def _classes(output: Predicted, scores: Scores) -> list[int]:
-    if len(scores.mask):
-        counts = scores.mask.sum(axis=1)
-    else:
-        counts = np.bincount(scores.labels, minlength=len(output.classes))
-    found: list[int] = counts.tolist()
+    found: list[int] = scores.times(len(output.classes)).tolist()
     return found
 
 

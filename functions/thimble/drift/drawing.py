@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from thimble.drift.report import FEWEST_ROWS, PSI_LARGE, Entry, by_feature
+from thimble.drift.report import FEWEST_ROWS, PSI_LARGE, Entry, by_feature, moved
 
 WORDS = ("steady", "moved", "much moved")
 
@@ -44,7 +44,7 @@ def _word(found: Entry, entry: Entry) -> str | None:
     """None: there are too few rows for one."""
     if found["verdict"] is None:
         return None
-    if not entry["alert"] or entry["js"] <= entry["chance"]:
+    if not moved(entry):
         return WORDS[0]
     return WORDS[2] if entry["psi"] >= PSI_LARGE else WORDS[1]
 

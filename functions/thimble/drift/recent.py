@@ -138,15 +138,7 @@ class Seen:
         """Count the answers of a model without a reference."""
         self.rows += predictions.n_rows
         parts = zip(self.classes, self.heads, predictions.outputs, strict=True)
-        self.classes = [times + _times(head, scores) for times, head, scores in parts]
-
-
-def _times(head: Head, scores: Scores) -> Counts:
-    """How often each class was the label, or among the labels."""
-    if head.multilabel:
-        found: Counts = scores.mask.sum(axis=1)
-        return found
-    return np.bincount(scores.labels, minlength=len(head.classes))
+        self.classes = [times + scores.times(len(head.classes)) for times, head, scores in parts]
 
 
 class ModelMinute:

@@ -121,11 +121,7 @@ def _judged(rows: int, reference_rows: int, features: dict[str, Entry], predicti
         }
         for entry in predictions
     ]
-    drifted = [
-        name
-        for name, entry in named(features, predictions)
-        if entry["alert"] and entry["js"] > entry["chance"]
-    ]
+    drifted = [name for name, entry in named(features, predictions) if moved(entry)]
     return {
         "rows": rows,
         "reference_rows": reference_rows,
@@ -152,6 +148,11 @@ def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tupl
         of = f" of {entry['output']}" if entry["output"] else ""
         yield f"prediction{of}", entry
         yield f"winning probability{of}", entry["winning"]
+
+
+def moved(entry: Entry) -> bool:
+    """Whether it is out of bounds by more than chance."""
+    return bool(entry["alert"] and entry["js"] > entry["chance"])
 
 
 def by_feature(features: dict[str, Entry]) -> Iterator[tuple[str, Entry]]:

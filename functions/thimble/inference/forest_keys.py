@@ -119,7 +119,7 @@ def parse(value: Any, path: str) -> Forest:
         vectors=vectors,
         values=values,
         base=base,
-        divide=_divide(keys),
+        divide=keys.positive("divide"),
         cost=Cost(work + ANSWER * added + COLUMN * width, n_inputs + 2 * width + len(base)),
         card={"trees": n_trees, "nodes": n_nodes, "depth": leaves.depth},
         splits=np.bincount(splits.columns, minlength=n_inputs),
@@ -347,10 +347,3 @@ def _values(
     rows = [_listed(row, f"{path}[{i}]", each, each) for i, row in enumerate(listed)]
     numbers = _cast(finite_numbers(list(chain.from_iterable(rows)), path), dtype, path)
     return of_nodes, tuple(np.ascontiguousarray(numbers.reshape(-1, each).T))
-
-
-def _divide(keys: ForestFields) -> float:
-    divide = keys.finite("divide")
-    if divide is not None and divide <= 0:
-        raise InvalidModel(f"{keys.at('divide')} is {divide:g}; it is above 0")
-    return 1.0 if divide is None else divide

@@ -21,6 +21,13 @@ class Scores(NamedTuple):
     labels: NDArray[np.intp]  # (n,) class indices; meaningless in a multilabel output
     mask: NDArray[np.bool_]  # (n_classes, n), the labels of a multilabel output; (0, n) of any other
 
+    def times(self, n_classes: int) -> NDArray[np.int64]:
+        """(n_classes,) how often each was the label, or among the labels."""
+        found: NDArray[np.int64] = (
+            self.mask.sum(axis=1) if len(self.mask) else np.bincount(self.labels, minlength=n_classes)
+        )
+        return found
+
     def take(self, rows: Rows) -> Scores:
         """The scores of some rows, in C order."""
         return Scores(

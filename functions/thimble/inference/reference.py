@@ -93,13 +93,13 @@ class Reference:
     def measured(self, batch: Batch, predictions: Predictions) -> FloatArray:
         """The numbers that are counted, (width, n): those of the rows, the lengths of free texts in their
         places, and at last the shares of unknown terms."""
-        lengths = {k: batch.texts[k] for k in self.numbers if k in batch.texts}
+        lengths = [k for k in batch.texts if k in self.numbers]
         if not lengths:
             return batch.numbers
         numbers = np.full((self.width, batch.rows), np.nan)
         numbers[: len(self.features)] = batch.numbers
-        for k, column in lengths.items():
-            numbers[k] = [len(text or "") for text in column.tolist()]
+        for k in lengths:
+            numbers[k] = [len(text or "") for text in batch.texts[k].tolist()]
         for row, k in enumerate(self.unknown, len(self.features)):
             numbers[row] = predictions.unknown.get(k, np.nan)
         return numbers

@@ -128,7 +128,7 @@ def added(classifier: Classifier, predictions: Predictions) -> Iterator[LabelCol
 def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
     """Count how often each class was the label, or among the labels, one output after the other."""
     parts = zip(classifier.heads, predictions.outputs, strict=True)
-    return np.concatenate([_counts(head, scores) for head, scores in parts])
+    return np.concatenate([scores.times(len(head.classes)) for head, scores in parts])
 
 
 def class_names(classifier: Classifier) -> list[str]:
@@ -157,8 +157,3 @@ def _numbers(head: Head, scores: Scores) -> Iterator[FloatArray]:
     if not head.multilabel:
         yield p[scores.labels, np.arange(p.shape[1])]
     yield from p
-
-
-def _counts(head: Head, scores: Scores) -> NDArray[np.int64]:
-    found = np.nonzero(scores.mask)[0] if head.multilabel else scores.labels
-    return np.bincount(found, minlength=len(head.classes)).astype(np.int64)

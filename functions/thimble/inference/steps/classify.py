@@ -25,10 +25,7 @@ class Classify(Step):
         columns = fields.columns()
         self.output = outputs.one(Fields(fields.value("classifier"), fields.at("classifier")))
         head, scorer = self.output
-        if scorer.n_inputs != len(columns):
-            raise InvalidModel(
-                f"{fields.at('columns')} has {len(columns)} entries; {scorer.n_inputs} are needed"
-            )
+        fields.check_length("columns", len(columns), scorer.n_inputs)
         self.gives = _gives(fields)
         self.reads, self.names = selection(columns), [fields.names[column] for column in columns]
         n_classes = len(head.classes)
@@ -47,7 +44,7 @@ class Classify(Step):
         if not scorer.takes_missing:
             table.reject_where(np.isnan(X), lambda i: no_number(self.names[i]))
         logits = scorer.scores(X)
-        kept = logits.copy()  # deciding overwrites them
+        kept = logits.copy() if "logits" in self.gives else logits  # deciding overwrites them
         scores, faults = head.decide(logits, X.shape[1])
         answers = {
             "label": scores.mask if head.multilabel else scores.labels[np.newaxis],

@@ -52,7 +52,7 @@ class StepFields(Fields):
         path: str,
         names: Sequence[str],
         texts: frozenset[int],
-        free_texts: frozenset[int] = frozenset(),
+        free_texts: frozenset[int],
     ) -> None:
         super().__init__(value, path)
         self.names = names

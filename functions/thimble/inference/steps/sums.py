@@ -9,7 +9,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import elementwise
 from thimble.inference.steps.columns import Step, StepFields, Table, selection
 
-SUM_TYPES = ("float32", "float64")
+SUM_TYPES = {"float32": np.float32, "float64": np.float64}
 MOST = 20_000  # columns that a step appends
 
 
@@ -24,17 +24,15 @@ class Sum(Step):
             raise InvalidModel(f"{fields.at('columns')} has {len(columns)} entries, not groups of {width}")
         groups = len(columns) // width
         weights = fields.vector("weights", groups).tolist() if "weights" in fields else [1.0] * groups
-        self.dtype = (
-            np.float32 if fields.choice("sum_type", SUM_TYPES, "float64") == "float32" else np.float64
-        )
-        self.divide = _divisor(fields)
-        self.parts = list(zip(np.split(columns, groups), weights, strict=True))
+        self.dtype = SUM_TYPES[fields.choice("sum_type", SUM_TYPES, "float64")]
+        self.divide = fields.positive("divide")
+        self.parts = list(zip(map(selection, np.split(columns, groups)), weights, strict=True))
         self._declare([columns], width, elementwise(2 * len(columns), width))
 
     def fill(self, table: Table, out: FloatArray) -> None:
         total = np.zeros(out.shape, self.dtype)
         for columns, weight in self.parts:
-            x = table.numbers[selection(columns)]
+            x = table.numbers[columns]
             total += x.astype(self.dtype) if weight == 1.0 else x * weight
         out[:] = total / self.dtype(self.divide)
 
@@ -65,10 +63,3 @@ def _size(fields: StepFields, key: str) -> int:
     if not 0 < found <= MOST:
         raise InvalidModel(f"{fields.at(key)} is {found}; it is from 1 to {MOST}")
     return found
-
-
-def _divisor(fields: StepFields) -> float:
-    found = fields.finite("divide")
-    if found is not None and found <= 0.0:
-        raise InvalidModel(f"{fields.at('divide')} is {found:g}; it is above 0")
-    return 1.0 if found is None else found

@@ -44,9 +44,10 @@ class Text(Step):
         self.vocabulary = text_keys.vocabulary(fields)
         self._counted = text_sums.counted
         self._counting = text_keys.counting(fields, self.vocabulary)
-        self._weights = text_keys.weights(fields, self.vocabulary.listed)
-        width, self._n_weighted = self._weights.shape
-        self._by_term = np.ascontiguousarray(self._weights.T) if width > FEW else None
+        weights = text_keys.weights(fields, self.vocabulary.listed)
+        width, self._n_weighted = weights.shape
+        self._by_term = width > FEW
+        self._weights = np.ascontiguousarray(weights.T) if self._by_term else weights
         sizes = self.analyzer.longest - self.analyzer.shortest + 1
         each = TERM + WEIGHT * width
         if self.vocabulary.closed:
@@ -85,12 +86,12 @@ class Text(Step):
         n = len(ids)
         found = self._counting.of(self._counted(ids, self.vocabulary), self.vocabulary, n)
         found = self.vocabulary.weighted(found, self._n_weighted)
-        if self._by_term is None:
+        if not self._by_term:
             for weights, total in zip(self._weights, out, strict=True):
                 total[:] = np.bincount(found.rows, weights.take(found.ids) * found.values, n)
             return
         width = len(out)
-        terms = self._by_term.take(found.ids, axis=0)
+        terms = self._weights.take(found.ids, axis=0)
         terms *= found.values[:, np.newaxis]
         places = (found.rows * width)[:, np.newaxis] + np.arange(width)
         out[:] = np.bincount(places.ravel(), terms.ravel(), n * width).reshape(n, width).T

@@ -9,7 +9,7 @@ is gone through a few times at most.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from re import _constants as ops  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
@@ -63,14 +63,14 @@ def require_quick(pattern: str) -> None:
         raise Unsafe(f"alternatives that look at {work:,} characters, and the most is {MOST_WORK:,}")
 
 
-def _paths(items: Sequence[Item]) -> Iterator[list[Item]]:
+def _paths(items: Sequence[Item]) -> list[list[Item]]:
     """Each way through the alternatives, its groups opened."""
     found: list[list[Item]] = [[]]
     for op, value in items:
         if op in REFUSED:
             raise Unsafe(REFUSED[op])
         if op is ops.SUBPATTERN:
-            ways = list(_paths(list(value[-1])))
+            ways = _paths(list(value[-1]))
         elif op is ops.BRANCH:
             ways = list(chain.from_iterable(_paths(list(branch)) for branch in value[1]))
         elif op in CHARACTERS or op is ops.AT:
@@ -82,12 +82,12 @@ def _paths(items: Sequence[Item]) -> Iterator[list[Item]]:
         found = [[*before, *way] for before in found for way in ways]
         if len(found) > MOST_PATHS:
             raise Unsafe(f"more than {MOST_PATHS} ways through its alternatives")
-    yield from found
+    return found
 
 
 def _repeat(op: Any, least: int, most: int, body: Any) -> Item:
     """A repeat of one character, of a few in a row, or something that is there or not."""
-    paths = list(_paths(list(body)))
+    paths = _paths(list(body))
     simple = all(inner in CHARACTERS for path in paths for inner, _ in path)
     if most > 1 and not (simple and len(paths) == 1 and paths[0]):
         if any(inner in REPEATS for path in paths for inner, _ in path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
 from thimble.inference.network import OUT_ACTIVATIONS
 from thimble.inference.steps.columns import Step, StepFields, Table, selection
@@ -16,10 +15,7 @@ class Forest(Step):
 
         columns = fields.columns()
         self._forest = forest_keys.parse(fields.value("forest"), fields.at("forest"))
-        if self._forest.n_inputs != len(columns):
-            raise InvalidModel(
-                f"{fields.at('columns')} has {len(columns)} entries; {self._forest.n_inputs} are needed"
-            )
+        fields.check_length("columns", len(columns), self._forest.n_inputs)
         self.card = self._forest.card
         self._reads = selection(columns)
         self._activate = OUT_ACTIVATIONS[fields.choice("out_activation", OUT_ACTIVATIONS)]
