@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.page.conftest import Opened, serving
 from tests.page.models import document
@@ -30,6 +30,43 @@ def test_it_tells_what_it_has_seen_and_what_moved(browser: Browser, registry: Pa
         assert sum(float(text.split("\xa0")[-2]) for text in shares) == pytest.approx(100, abs=0.4)
         opened.check()
         page.context.close()
+
+
+def test_before_the_first_request_no_time_is_said(opened: Opened) -> None:
+    page = opened("iris")
+    nothing = {"view": "", "since": None, "requests": 0, "rows": 0, "models": []}
+    page.route(re.compile("/seen"), lambda route: route.fulfill(json=nothing))
+    page.get_by_role("button", name="look again").click()
+    expect(page.locator("#sees .lead")).to_have_text("Nothing yet.")
+
+
+def test_what_one_model_lacks_is_not_hidden_of_the_next(opened: Opened) -> None:
+    opened.forgiven += ("status of 404",)
+    page = opened("iris")
+    page.route(re.compile("/seen"), lambda route: route.fulfill(status=404, json={"error": "none"}))
+    page.get_by_role("button", name="look again").click()
+    expect(page.locator("#seen")).to_be_hidden()
+    page.unroute(re.compile("/seen"))
+    page.evaluate("location.hash = '#model=digits'")
+    expect(page.locator("#sees .lead")).to_contain_text(re.compile(r"Nothing yet|request"))
+    expect(page.locator("#seen")).to_be_visible()
+
+
+def test_an_error_that_comes_late_is_not_the_next_model_s(opened: Opened) -> None:
+    opened.forgiven += ("status of 404",)
+    page = opened("iris")
+    held: list[Route] = []
+    page.route(re.compile("/seen.*iris"), lambda route: held.append(route))
+    with page.expect_request(re.compile("/seen.*iris")):
+        page.get_by_role("button", name="look again").click()
+    page.evaluate("location.hash = '#model=digits'")
+    expect(page.locator("#sentence")).to_contain_text("digits")
+    expect(page.locator("#sees .lead")).to_contain_text(re.compile(r"Nothing yet|request"))
+    with page.expect_response(re.compile("/seen.*iris")):
+        held[0].fulfill(status=404, json={"error": "too late"})
+    page.wait_for_timeout(300)
+    expect(page.locator("#sees")).not_to_contain_text("too late")
+    expect(page.locator("#seen")).to_be_visible()
 
 
 def test_a_text_is_an_area_and_moves_the_answer(opened: Opened) -> None:

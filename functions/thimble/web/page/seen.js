@@ -19,6 +19,7 @@ async function look() {
     const found = await json(`seen${query(model.wanted)}`)
     if (model === asked) show(found)
   } catch (error) {
+    if (model !== asked) return
     $('seen').hidden = error.status === 404
     $('sees').replaceChildren(el('p', { className: 'lead' }, visible(error.message)))
   }
@@ -30,9 +31,10 @@ const since = (moment) => {
 }
 
 function show(found) {
+  $('seen').hidden = false
   const own = found.models.find((one) => one.digest === model.digest)
   const small = el('p', { className: 'small' }, 'This is what one instance of the function has answered; others have seen other requests.')
-  if (!own?.rows) return $('sees').replaceChildren(el('p', { className: 'lead' }, `Nothing yet, in ${since(found.since)}.`), small)
+  if (!own?.rows) return $('sees').replaceChildren(el('p', { className: 'lead' }, found.since ? `Nothing yet, in ${since(found.since)}.` : 'Nothing yet.'), small)
   const { drift } = own
   $('sees').replaceChildren(
     el('p', { className: 'lead' }, 'In ', since(found.since), ': ', el('b', {}, whole(own.requests)), ` ${own.requests === 1 ? 'request' : 'requests'} of `, el('b', {}, whole(own.rows)), ` ${own.rows === 1 ? 'row' : 'rows'}.`, ...word(drift)),
