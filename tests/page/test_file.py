@@ -186,6 +186,15 @@ def test_several_labels_and_outputs_are_counted_apart(opened: Opened) -> None:
     assert page.locator("#result .counts h3").all_text_contents() == ["colour", "brightness"]
 
 
+def test_the_scores_of_all_classes_stay_in_the_download(opened: Opened) -> None:
+    page = opened("scores")
+    give(page, "north,east,up,s_hill,p_hill\n1,2,3,4,5\n")
+    expect(page.locator("#result tbody tr")).to_have_count(1)
+    titles = page.locator("#result thead th").all_text_contents()
+    assert titles == ["label", "score", "north", "east", "up", "s_hill", "p_hill"]
+    assert "score_hill" in downloaded(page).splitlines()[0]
+
+
 def test_a_network_that_breaks_is_said_and_the_newest_file_wins(opened: Opened) -> None:
     opened.forgiven += ("Failed to load resource",)
     page = opened("penguins")

@@ -126,7 +126,7 @@ function moved(report) {
 
 function preview({ header, rows }, predictions) {
   const answers = model.outputs.flatMap((o) => [o.multilabel ? `${o.prefix}labels` : `${o.prefix}label`, ...(o.multilabel ? [] : [`${o.prefix}${o.probabilities ? 'probability' : 'score'}`])])
-  const all = new Set([...answers, 'rejected', ...model.outputs.flatMap((o) => o.texts.map((text) => `${o.prefix}p_${text}`)), ...model.outputs.flatMap((o) => o.texts.map((text) => `${o.prefix}s_${text}`))])
+  const all = new Set([...answers, 'rejected', ...model.outputs.flatMap((o) => o.texts.map((text) => `${o.prefix}${o.probabilities ? 'p' : 'score'}_${text}`))])
   const shown = rows.map((row, k) => ({ row, k })).filter(({ k }) => predictions[k]).slice(0, ROWS)
   const own = header.map((title, at) => ({ title, at })).filter(({ title }) => !all.has(title)).slice(0, 60), colour = colours(model.outputs)
   const numeric = (at) => shown.every(({ row }) => row[at] === '' || row[at] == null || !Number.isNaN(Number(row[at])))
