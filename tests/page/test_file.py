@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import Opened
 from tests.page.models import HOSTILE_CLASSES, SCRIPT, document
@@ -193,6 +193,21 @@ def test_the_scores_of_all_classes_stay_in_the_download(opened: Opened) -> None:
     titles = page.locator("#result thead th").all_text_contents()
     assert titles == ["label", "score", "north", "east", "up", "s_hill", "p_hill"]
     assert "score_hill" in downloaded(page).splitlines()[0]
+
+
+def test_an_answer_that_comes_after_a_switch_of_models_is_not_drawn(opened: Opened) -> None:
+    page = opened("penguins")
+    held: list[Route] = []
+    page.route(re.compile("rejected=report$"), lambda route: held.append(route))  # the second of two requests
+    with page.expect_request(re.compile("rejected=report$")):
+        give(page, GOOD)
+    page.evaluate("location.hash = '#model=iris'")
+    expect(page.locator("#sentence")).to_contain_text("iris")
+    expect(page.locator("#result")).to_be_empty()
+    with page.expect_response(re.compile("rejected=report$")):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(page.locator("#result")).to_be_empty()
 
 
 def test_a_network_that_breaks_is_said_and_the_newest_file_wins(opened: Opened) -> None:

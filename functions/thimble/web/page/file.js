@@ -18,6 +18,7 @@ const kindOf = (file) => KINDS.find(({ endings }) => endings.some((ending) => fi
 let model = null, uploads = { open: false }, newest = 0
 export async function build(given) {
   model = given
+  newest++ // what was sent before is of another model
   $('result').replaceChildren()
   $('choose').onclick = () => $('file').click()
   $('file').onchange = () => { take($('file').files[0]); $('file').value = '' }
@@ -53,6 +54,7 @@ async function take(file) {
     const body = kind.wrap ? kind.wrap(await file.text()) : file
     const send = (accept, more) => ask(call.path(model, { rejected: 'report', ...more }), { method: 'POST', body, headers: { 'content-type': kind.type, accept }, signal: AbortSignal.timeout(120000) })
     const report = await (await send('application/json', { top: kind.wrap || model.outputs.some((o) => o.texts.length > 1) ? 1 : '' })).json()
+    if (!stands()) return
     const text = await (await send(kind.answer)).text()
     if (stands()) answered(file, kind, report, text)
   } catch (error) {
