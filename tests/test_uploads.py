@@ -13,13 +13,16 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
+import obstore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from obstore.exceptions import GenericError
 
 from tests.door import IRIS, get, post, refusal, served
 from tests.test_description import DOCUMENT, SCHEMAS
+from thimble import store
 from thimble.settings import from_environment
 from thimble.store import KEY_BYTES
 from thimble.tables import compression, formats
@@ -138,6 +141,31 @@ def test_a_result_of_an_earlier_file_under_the_same_key_is_not_this_one_s(app: A
     classify(upload)
     sent(upload["upload"], ROWS.replace("5.1", "4.9").encode())
     assert state(app, upload["id"])["state"] == "working"
+
+
+def test_results_that_cannot_be_read_are_an_outage(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = begun(app)
+    sent(upload["upload"], ROWS.encode())
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise GenericError("S3 does not answer")
+
+    monkeypatch.setattr(obstore, "get", broken)
+    answer = app(Request("GET", "/uploads", query={"id": upload["id"]}, caller=ALICE))
+    assert refusal(answer, 503) == "the model is not available"
+
+
+def test_a_look_at_a_file_opens_each_bucket_once(
+    app: App, classify: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = begun(app)
+    sent(upload["upload"], ROWS.encode())
+    classify(upload)
+    opened: list[str] = []
+    plain = store.bucket
+    monkeypatch.setattr(store, "bucket", lambda name: (opened.append(name), plain(name))[1])
+    assert state(app, upload["id"])["state"] == "done"
+    assert opened == ["thimble-inbox", "thimble-results"]
 
 
 def test_nobody_else_s_id_leads_to_a_file(app: App) -> None:

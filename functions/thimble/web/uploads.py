@@ -22,7 +22,7 @@ from thimble import store
 from thimble.drift import drawing
 from thimble.errors import Gone, InvalidInput, NotFound, ThimbleError, TooLarge
 from thimble.settings import Settings
-from thimble.store import ObjectVersion
+from thimble.store import Folder, ObjectVersion
 from thimble.tables.answers import identity, listed
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
@@ -102,8 +102,9 @@ def state(service: Service, request: Request) -> Response:
     except Gone:
         return _private(200, told)
     told["bytes"] = arrived.size
-    summary = _summary(settings, upload.key(request.caller), arrived)
-    return _private(200, {**told, **_outcome(service, upload, summary)})
+    results = Folder(settings.results_uri)
+    summary = _summary(results, upload.key(request.caller), arrived)
+    return _private(200, {**told, **_outcome(service, results, upload, summary)})
 
 
 def origin(settings: Settings) -> str:
@@ -181,18 +182,21 @@ def _parsed(text: str) -> Upload:
     return upload
 
 
-def _summary(settings: Settings, key: str, arrived: ObjectVersion) -> dict[str, Any] | None:
+def _summary(results: Folder, key: str, arrived: ObjectVersion) -> dict[str, Any] | None:
     """The summary of what has arrived; None while there is none."""
-    results, prefix = store.object_store(f"{settings.results_uri.rstrip('/')}/")
-    path = f"{prefix.strip('/')}/{key}/summary.json".lstrip("/")
+    data = results.read(f"{key}/summary.json")
+    if data is None:
+        return None
     try:
-        found: dict[str, Any] = orjson.loads(bytes(obstore.get(results, path).bytes()))
-    except (FileNotFoundError, orjson.JSONDecodeError):
+        found: dict[str, Any] = orjson.loads(data)
+    except orjson.JSONDecodeError:
         return None
     return found if found.get("input", {}).get("etag") == arrived.etag else None
 
 
-def _outcome(service: Service, upload: Upload, summary: dict[str, Any] | None) -> dict[str, Any]:
+def _outcome(
+    service: Service, results: Folder, upload: Upload, summary: dict[str, Any] | None
+) -> dict[str, Any]:
     if summary is None:
         return {"state": "working"}
     found: dict[str, Any] = {"state": "refused", "error": summary["error"]} if "error" in summary else {}
@@ -201,7 +205,7 @@ def _outcome(service: Service, upload: Upload, summary: dict[str, Any] | None) -
         found["classes"] = _classes(service, upload, summary)
         found["drift"] = drawing.drawing(summary["drift"]) if summary["drift"] else None
         links = {"result": summary.get("result"), "rejected": summary.get("rejected")}
-        found |= {kind: _link(service.settings, upload, path) for kind, path in links.items() if path}
+        found |= {kind: _link(results, upload, path) for kind, path in links.items() if path}
     return {"state": "done", **found}
 
 
@@ -215,18 +219,17 @@ def _classes(service: Service, upload: Upload, summary: dict[str, Any]) -> list[
     return listed(heads, list(counts.values()))
 
 
-def _link(settings: Settings, upload: Upload, path: str) -> dict[str, Any]:
+def _link(results: Folder, upload: Upload, path: str) -> dict[str, Any]:
     """A link to a result or its rejections, which downloads it under the input's name."""
-    results, _ = store.object_store(f"{settings.results_uri.rstrip('/')}/")
     kind, _, ending = path.rpartition("/")[2].partition(".")
     stem = upload.name.partition(".")[0] or "file"
     name = f"{stem}-{kind}.{ending}"
     try:
-        size = obstore.head(results, path)["size"]
+        size = obstore.head(results.store, path)["size"]
     except FileNotFoundError:
         size = None
     about = {
-        "Bucket": _place(settings.results_uri)[0],
+        "Bucket": _place(results.uri)[0],
         "Key": path,
         "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
     }
