@@ -37,6 +37,7 @@ KEYS = ("name", "bytes")
 FOLDER = "uploads"  # below a model's, of all that comes this way
 LONGEST_NAME = 600  # bytes of UTF-8: a result's key is longer, and S3 takes 1,024
 TOKEN_BYTES = 24
+TOKEN_LENGTH = TOKEN_BYTES * 4 // 3  # in base64, which has no padding of these
 FORMATS = (".csv", ".txt", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
 WHOLE = (".parquet", ".pq")  # compressed within
 PACKED = (".gz", ".gzip", ".zst", ".zstd")
@@ -135,25 +136,21 @@ def _name(name: Any) -> str:
 
 
 def _check_ending(name: str) -> None:
-    stem, ending = _split(name.lower())
-    packed = ending in PACKED
-    if packed:
-        ending = _split(stem)[1]
-    if packed and ending in WHOLE:
+    found = name.lower()
+    if found.endswith(tuple(_packed(WHOLE))):
         raise InvalidInput("Parquet is compressed within: send it as .parquet")
-    if ending not in (*FORMATS, *WHOLE):
+    if not found.endswith(tuple(endings())):
         known = ", ".join((*FORMATS, *WHOLE, *PACKED))
         raise InvalidInput(f"the name says no format that is read here; these do: {known}")
 
 
-def _split(name: str) -> tuple[str, str]:
-    stem, dot, ending = name.rpartition(".")
-    return (stem, dot + ending) if dot else (name, "")
-
-
 def endings() -> list[str]:
     """Return how the names of files end that are read."""
-    return [*FORMATS, *WHOLE, *(ending + packed for ending in FORMATS for packed in PACKED)]
+    return [*FORMATS, *WHOLE, *_packed(FORMATS)]
+
+
+def _packed(formats: tuple[str, ...]) -> list[str]:
+    return [ending + packed for ending in formats for packed in PACKED]
 
 
 def _size(size: Any, most: int) -> int:
@@ -177,7 +174,7 @@ def _parsed(text: str) -> Upload:
     except (binascii.Error, ValueError, TypeError, InvalidInput):
         raise NotFound("there is no such upload: the id is none that POST /uploads gave") from None
     plain = store.is_plain(upload.key("")) and all(upload)
-    if not plain or len(upload.token) != len(_token()) or len(upload.folder) > LONGEST_NAME // 2:
+    if not plain or len(upload.token) != TOKEN_LENGTH or len(upload.folder) > LONGEST_NAME // 2:
         raise NotFound("there is no such upload: the id is none that POST /uploads gave")
     return upload
 
