@@ -163,7 +163,12 @@ def test_a_look_at_a_file_opens_each_bucket_once(
     classify(upload)
     opened: list[str] = []
     plain = store.bucket
-    monkeypatch.setattr(store, "bucket", lambda name: (opened.append(name), plain(name))[1])
+
+    def counted(name: str) -> Any:
+        opened.append(name)
+        return plain(name)
+
+    monkeypatch.setattr(store, "bucket", counted)
     assert state(app, upload["id"])["state"] == "done"
     assert opened == ["thimble-inbox", "thimble-results"]
 

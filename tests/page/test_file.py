@@ -178,6 +178,7 @@ def test_several_labels_and_outputs_are_counted_apart(opened: Opened) -> None:
     assert page.locator("#result tbody td:first-child").all_text_contents() == ["0, 1", "2"]
     page = opened("several")
     give(page, "red,green,blue\n2,2,2\n")
+    expect(page.locator("#result tbody tr")).to_have_count(1)
     assert page.locator("#result thead th").all_text_contents()[:3] == [
         "colour.label",
         "colour.probability",

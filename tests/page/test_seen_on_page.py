@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -34,7 +35,7 @@ def test_it_tells_what_it_has_seen_and_what_moved(browser: Browser, registry: Pa
 
 def test_before_the_first_request_no_time_is_said(opened: Opened) -> None:
     page = opened("iris")
-    nothing = {"view": "", "since": None, "requests": 0, "rows": 0, "models": []}
+    nothing: dict[str, Any] = {"view": "", "since": None, "requests": 0, "rows": 0, "models": []}
     page.route(re.compile("/seen"), lambda route: route.fulfill(json=nothing))
     page.get_by_role("button", name="look again").click()
     expect(page.locator("#sees .lead")).to_have_text("Nothing yet.")
