@@ -24,9 +24,13 @@ from typer.testing import CliRunner
 
 from tests.door import IRIS, PENGUINS, get, iris, served
 from tests.examples import EXAMPLES
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidModel, Unavailable
 from thimble.inference.classifier import load
+from thimble.registry.lookup import OneModel
+from thimble.registry.published import Serving
+from thimble.settings import from_environment
 from thimble.tables import card
+from thimble.web import routes
 from thimble.web.app import Request
 from thimble_infra.cli import app
 from thimble_model import export
@@ -226,6 +230,19 @@ def test_the_loss_curve_is_apart() -> None:
     history = json.loads(IRIS)["loss_curve"]
     assert "loss_curve" not in json.loads(get("/model").body)["training"]
     assert json.loads(get("/model/history").body)["history"]["loss_curve"] == history
+
+
+class Broken(OneModel):
+    """A model whose current version cannot be had."""
+
+    def serving(self, name: str = "", version: str = "") -> Serving:
+        raise Unavailable("it cannot be read")
+
+
+def test_the_loss_curve_of_a_version_takes_no_other_one() -> None:
+    broken = routes.app(Broken("any", lambda uri: IRIS), from_environment({}))
+    version = load(IRIS).digest
+    assert get(f"/model/history?version={version}", broken).body == get("/model/history").body
 
 
 def test_who_has_the_card_already_gets_no_other() -> None:

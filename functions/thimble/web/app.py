@@ -53,6 +53,11 @@ class Request(NamedTuple):
     doubled: tuple[str, ...] = ()  # parameters that the query has more than once
     caller: str = ""  # who it is, by the token or the signature; "" where nobody asks
 
+    @property
+    def named(self) -> tuple[str, str]:
+        """The model and the version that the query names; "" where it names none."""
+        return self.query.get("model", ""), self.query.get("version", "")
+
 
 class Response(NamedTuple):
     status: int
@@ -156,8 +161,7 @@ class App:
             "access-control-max-age": "3600",
         }
         if self.cors_allow_origin != "*":
-            vary = response.headers.get("vary")
-            cors["vary"] = f"{vary}, origin" if vary else "origin"
+            cors["vary"] = _varying(response, "origin")
         return response._replace(headers={**response.headers, **cors})
 
 
@@ -200,9 +204,15 @@ def _packed(response: Response, accepted: str) -> Response:
     coding = codings.accepted(accepted)
     if not coding:
         return response
-    vary = ", ".join(filter(None, (response.headers.get("vary"), "accept-encoding")))
+    vary = _varying(response, "accept-encoding")
     headers = {**response.headers, "content-encoding": coding, "vary": vary}
     return response._replace(body=codings.packed(response.body, coding), headers=headers)
+
+
+def _varying(response: Response, header: str) -> str:
+    """Return the headers of a request that the answer varies by, with one more."""
+    known = response.headers.get("vary")
+    return f"{known}, {header}" if known else header
 
 
 def _check_size(response: Response) -> None:

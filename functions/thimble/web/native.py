@@ -7,7 +7,6 @@ from typing import Any
 
 from thimble import __version__
 from thimble.errors import InvalidInput
-from thimble.inference.classifier import Classifier
 from thimble.inference.document import digest
 from thimble.tables.answers import identity, most_likely
 from thimble.tables.rows import Table
@@ -31,8 +30,7 @@ def classify(service: Service, request: Request) -> Response:
     else:
         table = media.table(request.body, sent)
     threshold = options.threshold(request.query.get("threshold"))
-    named = request.query.get("model", ""), request.query.get("version", "")
-    answered = service.classify(table, *named, threshold)
+    answered = service.classify(table, *request.named, threshold)
     return _response(answered, wanted, request.query.get("top", ""))
 
 
@@ -74,22 +72,21 @@ def health(service: Service, request: Request) -> Response:
 def model(service: Service, request: Request) -> Response:
     from thimble.tables.card import card  # a page asks for it, a plain request does not
 
-    classifier, serving = _asked(service, request)
-    return kept(request, json_response(200, {**card(classifier), "serving": serving}))
+    name, version = request.named
+    shown = card(service.models.get(name, version))
+    return kept(request, json_response(200, {**shown, "serving": _serving(service, name)}))
 
 
 def history(service: Service, request: Request) -> Response:
     from thimble.tables import card
 
-    return kept(request, json_response(200, card.history(_asked(service, request)[0])))
+    return kept(request, json_response(200, card.history(service.models.get(*request.named))))
 
 
-def _asked(service: Service, request: Request) -> tuple[Classifier, dict[str, Any]]:
-    """The model that is asked for, and what answers where no version is named."""
-    name, version = request.query.get("model", ""), request.query.get("version", "")
-    classifier = service.models.get(name, version)
+def _serving(service: Service, name: str) -> dict[str, Any]:
+    """What answers where no version is named."""
     found = service.models.serving(name)
-    return classifier, {
+    return {
         "version": found.classifier.digest,
         "candidate": found.candidate.digest if found.candidate else None,
         "percent": found.trial.percent if found.trial and not found.trial.shadow else None,

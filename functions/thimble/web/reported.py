@@ -31,8 +31,7 @@ def classify(
     if request.query["rejected"] != WORD:
         raise InvalidInput(f"rejected is {WORD}, or left out")
     asked = _asked(request.body, sent, wanted, elsewhere)
-    named = request.query.get("model", ""), request.query.get("version", "")
-    serving = service.models.serving(*named).at(options.threshold(request.query.get("threshold")))
+    serving = service.models.serving(*request.named).at(options.threshold(request.query.get("threshold")))
     batch = asked.batch(serving.classifier, service.settings.max_rows)
     found, read = _answered(serving, batch)
     telemetry.note(rejected_rows=len(found.rejected))

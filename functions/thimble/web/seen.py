@@ -35,8 +35,7 @@ def seen(service: Service, request: Request) -> Response:
 
 def _asked(service: Service, request: Request) -> str:
     """The digest of the one model that is asked for; "" for all."""
-    name, version = request.query.get("model", ""), request.query.get("version", "")
-    return service.models.get(name, version).digest if name or version else ""
+    return service.models.get(*request.named).digest if any(request.named) else ""
 
 
 def _time(seconds: float) -> str:

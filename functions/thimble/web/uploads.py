@@ -65,7 +65,7 @@ def begin(service: Service, request: Request) -> Response:
     body = media.envelope(media.utf8(request.body, sent), EXAMPLE)
     options.check_keys(body, KEYS, elsewhere=("model", "version"))
     name, size = _name(body.get("name")), _size(body.get("bytes"), settings.upload_bytes)
-    wanted, version = request.query.get("model", ""), request.query.get("version", "")
+    wanted, version = request.named
     classifier = service.models.get(wanted, version)
     folder = classifier.name or "default"
     upload = Upload(f"{folder}@{classifier.digest}" if version else folder, _token(), name)
