@@ -14,6 +14,7 @@ from tests.test_csv import HEADER, IRIS, NAMES, UNNAMED, classified, reasons
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable
 from thimble.files.jobs import FileOptions
 from thimble.inference.classifier import Classifier
+from thimble.inference.features import Feature, Schema
 from thimble.tables import csv as csv_format
 from thimble.tables import dialect, fast
 from thimble.tables.blocks import BOM, Block
@@ -58,6 +59,21 @@ def test_lines_are_counted_with_it_and_it_decides_the_delimiter() -> None:
     assert 'sepal length (cm) is "x"' in reason
     with pytest.raises(InvalidFile, match="it is said to be the quote"):
         classified(b"sep='\n" + COMMAS, given=Given(quote="'"))
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "body", "line"), [(("sep=", ""), "present", 12, 3), (("", ""), "absent", 6, 2)]
+)
+def test_a_second_such_line_is_the_first_record(
+    names: tuple[str, str], said: str, body: int, line: int
+) -> None:
+    """A header or a row, or neither: then the file is refused. It is never lost from the result."""
+    twice, schema = b"sep=;\nsep=;\na;b\n", Schema.of([Feature(name, "text", False) for name in names], ())
+    found = dialect.find(twice, True, schema, Given(header=said), (",", ";"))
+    assert (found.preface, found.header) == (b"sep=;\n", b"sep=;" if said == "present" else None)
+    assert (found.body, found.first_line) == (body, line)
+    with pytest.raises(InvalidFile, match='it has "sep="'):
+        classified(b"sep=;\nsep=;\n" + COMMAS)
 
 
 def test_a_header_that_only_looks_like_it_is_a_header() -> None:

@@ -124,18 +124,22 @@ def find(
 
     InvalidFile says what is wrong with its header, or the `way` to say whether it has one.
     """
-    preface, mark = _preface(head)
-    if not preface:
-        found = _found(head, whole, schema, given, delimiters, way)
-        return found._replace(mark=DECIMALS.get(given.decimal) or _mark(found, head, whole, schema))
-    if mark == given.quote_mark and not given.delimiter:
-        raise InvalidFile(
-            f"the first line says that {mark!r} separates cells, and it is said to be the quote"
-        )
-    bom = BOM if head.startswith(BOM) else b""
-    said = given if given.delimiter else replace(given, delimiter=mark)
-    found = find(bom + head[len(bom + preface) :], whole, schema, said, delimiters, way)
-    return found._replace(preface=preface, body=found.body + len(preface), first_line=found.first_line + 1)
+    preface, separator = _preface(head)
+    if preface:
+        if separator == given.quote_mark and not given.delimiter:
+            raise InvalidFile(
+                f"the first line says that {separator!r} separates cells, and it is said to be the quote"
+            )
+        bom = BOM if head.startswith(BOM) else b""
+        head = bom + head[len(bom + preface) :]
+        given = given if given.delimiter else replace(given, delimiter=separator)
+    found = _found(head, whole, schema, given, delimiters, way)
+    return found._replace(
+        mark=DECIMALS.get(given.decimal) or _mark(found, head, whole, schema),
+        preface=preface,
+        body=found.body + len(preface),
+        first_line=found.first_line + bool(preface),
+    )
 
 
 def _mark(layout: Layout, head: bytes, whole: bool, schema: Schema) -> str:
