@@ -146,9 +146,9 @@ def _mark(layout: Layout, head: bytes, whole: bool, schema: Schema) -> str:
     """What decimals take in the first records, which are all of one mark or none."""
     columns = [layout.features[k] for k in layout.features if schema.features[k].type == "number"]
     look = layout.plain(head)[layout.body : layout.body + GLANCE]
-    if COMMA.encode() not in look or (
-        layout.dialect.delimiter == COMMA.encode() and not layout.dialect.quote
-    ):
+    delimiter, quote, _ = layout.dialect
+    split = delimiter == COMMA.encode() and not (quote and quote in look)  # then no cell holds a comma
+    if not columns or COMMA.encode() not in look or split:
         return POINT
     ends = layout.dialect.ends(look, whole and len(head) <= layout.body + GLANCE)[:LOOKED_AT].tolist()
     starts = [0, *(end + 1 for end in ends)]
