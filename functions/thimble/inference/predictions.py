@@ -52,7 +52,9 @@ class Predictions(NamedTuple):
     def take(self, rows: Rows) -> Predictions:
         """The predictions of some rows, none of them rejected."""
         unknown = {k: shares[rows] for k, shares in self.unknown.items()}
-        return Predictions(tuple(scores.take(rows) for scores in self.outputs), unknown=unknown)
+        outputs = tuple(scores.take(rows) for scores in self.outputs)
+        versions = tuple(np.array(self.versions, np.object_)[rows]) if self.versions else ()
+        return Predictions(outputs, versions=versions, unknown=unknown)
 
 
 class Alone(NamedTuple):

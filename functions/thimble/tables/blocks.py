@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from thimble.drift import counting
 from thimble.errors import InvalidFile
-from thimble.inference.batch import Batch, Flags
+from thimble.inference.batch import Batch, Fault, Flags
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts
@@ -107,8 +108,37 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-class Outcome(NamedTuple):
+class Settled(NamedTuple):
     """What became of a batch's records; those that are neither answered nor rejected are blank lines."""
+
+    classifier: Classifier
+    answered: Flags
+    batch: Batch  # the answered records
+    predictions: Predictions  # of these
+    rejected: Mapping[int, str]  # the others, in their order, each with the reason
+
+
+def settle(
+    batch: Batch,
+    predict: Callable[[Batch], tuple[Classifier, Predictions]],
+    reason: Callable[[Fault], str],
+) -> Settled:
+    """Answer every record that can be, and say why the others cannot; `reason` says it of a fault."""
+    rejected = {row: reason(fault) for row, fault in batch.faults.items()}
+    answered = batch.readable
+    found = batch if answered.all() else batch.take(answered)
+    classifier, predictions = predict(found)
+    if predictions.rejected:
+        rows, kept = np.flatnonzero(answered), np.ones(found.rows, np.bool_)
+        kept[[*predictions.rejected]] = False
+        rejected |= {int(rows[k]): why for k, why in predictions.rejected.items()}
+        answered[rows] = kept
+        found, predictions = found.take(kept), predictions.take(kept)
+    return Settled(classifier, answered, found, predictions, dict(sorted(rejected.items())))
+
+
+class Outcome(NamedTuple):
+    """What became of a file's records, counted."""
 
     answered: Flags
     predictions: Predictions  # of the answered records
@@ -117,19 +147,9 @@ class Outcome(NamedTuple):
 
 
 def answer(classifier: Classifier, batch: Batch) -> Outcome:
-    """Answer every record that can be, and say why the others cannot."""
-    rejected = {row: fault.quoting for row, fault in batch.faults.items()}
-    answered = batch.readable
-    found = batch if answered.all() else batch.take(answered)
-    predictions = classifier.predict(found)
-    if predictions.rejected:
-        rows, kept = np.flatnonzero(answered), np.ones(found.rows, np.bool_)
-        kept[[*predictions.rejected]] = False
-        rejected |= {int(rows[k]): reason for k, reason in predictions.rejected.items()}
-        answered[rows] = kept
-        found, predictions = found.take(kept), predictions.take(kept)
-    observed = counting.count(classifier.reference, found, predictions)
-    return Outcome(answered, predictions, dict(sorted(rejected.items())), observed)
+    found = settle(batch, lambda read: (classifier, classifier.predict(read)), attrgetter("quoting"))
+    observed = counting.count(classifier.reference, found.batch, found.predictions)
+    return Outcome(found.answered, found.predictions, found.rejected, observed)
 
 
 NONE: Counts = np.zeros(1, np.int64)  # added to any counts, it changes nothing

@@ -14,13 +14,12 @@ import orjson
 
 from thimble.errors import NotAcceptable
 from thimble.inference import strict_json
-from thimble.inference.batch import Batch, Fault, Flags
+from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Label, label_text
-from thimble.inference.predictions import Predictions
 from thimble.tables import csv, header, jsonlines, rows
 from thimble.tables.answers import LabelColumn, added
-from thimble.tables.blocks import BOM
+from thimble.tables.blocks import BOM, Settled
 from thimble.tables.cells import Unfit
 from thimble.tables.dialect import Layout
 from thimble.tables.rows import Rows, check_size
@@ -29,19 +28,6 @@ from thimble.tables.tokens import Dialect, check_quotes
 REJECTED = "rejected"
 VERSION = "version"  # in a canary, of each answered row
 PLAIN = Dialect(b",")
-
-
-class Reported(NamedTuple):
-    """What became of a request's rows."""
-
-    classifier: Classifier
-    answered: Flags  # (rows,)
-    predictions: Predictions  # of the answered rows
-    rejected: Mapping[int, str]  # the others, each with the reason
-
-    @property
-    def rows(self) -> int:
-        return len(self.answered)
 
 
 class Each(Protocol):
@@ -58,7 +44,7 @@ def reason(fault: Fault) -> str:
     return f"{fault.field} {fault.discreet}"
 
 
-def told(asked: Each, found: Reported, row: int) -> str:
+def told(asked: Each, found: Settled, row: int) -> str:
     line = asked.line(row)
     return found.rejected[row] if line is None else f"line {line}: {found.rejected[row]}"
 
@@ -139,7 +125,7 @@ class LineRows:
             raise Unfit(_placed(error.fault)) from None
 
 
-def as_csv(asked: Each, found: Reported, parameters: Mapping[str, str]) -> bytes:
+def as_csv(asked: Each, found: Settled, parameters: Mapping[str, str]) -> bytes:
     """A record for each row, under a header unless `parameters` say that it is absent."""
     said = parameters.get("header", "present")
     if said not in header.SAID:
@@ -153,7 +139,7 @@ def as_csv(asked: Each, found: Reported, parameters: Mapping[str, str]) -> bytes
     return "".join(f"{','.join(cells)}\n" for cells in lines).encode()
 
 
-def _beside_records(asked: CsvRows, found: Reported, headed: bool) -> bytes:
+def _beside_records(asked: CsvRows, found: Settled, headed: bool) -> bytes:
     """Each record's own bytes, its answer in the body's dialect, and its own line ending. A record that does
     not fit the header has empty cells in place of its own."""
     body, layout = asked.body, asked.body.layout
@@ -181,7 +167,7 @@ def _fits(layout: Layout, record: bytes) -> bool:
     return len(layout.cells(record)) == layout.width
 
 
-def _cells(asked: Each, found: Reported, dialect: Dialect) -> Iterator[list[str]]:
+def _cells(asked: Each, found: Settled, dialect: Dialect) -> Iterator[list[str]]:
     """Of each row the answer's cells, and the last one's reason."""
 
     def label(value: Label | list[Label]) -> str:
@@ -193,7 +179,7 @@ def _cells(asked: Each, found: Reported, dialect: Dialect) -> Iterator[list[str]
         yield [*next(answers), ""] if answered else [*empty, dialect.cell(told(asked, found, row))]
 
 
-def as_lines(asked: Each, found: Reported) -> bytes:
+def as_lines(asked: Each, found: Settled) -> bytes:
     """An object for each row: its own keys, or its number; then the answer's."""
 
     def label(value: Label | list[Label]) -> str:
@@ -219,12 +205,12 @@ def _opened(asked: Each, row: int) -> bytes:
     return b'{"row":%d' % row
 
 
-def _names(found: Reported) -> list[str]:
+def _names(found: Settled) -> list[str]:
     versions = [VERSION] if found.predictions.versions else []
     return [*found.classifier.schema.answer_columns, *versions]
 
 
-def _columns(found: Reported, label: Any, text: Any) -> Iterator[tuple[str, Sequence[str]]]:
+def _columns(found: Settled, label: Any, text: Any) -> Iterator[tuple[str, Sequence[str]]]:
     """The columns that a file's result adds, as texts; in a canary the version of each row too."""
     for column in added(found.classifier, found.predictions):
         if isinstance(column, LabelColumn):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from thimble import telemetry
 from thimble.drift import counting, drawing, report
@@ -15,7 +14,8 @@ from thimble.inference.predictions import Predictions
 from thimble.registry.published import Serving
 from thimble.tables import csv, each
 from thimble.tables.answers import answers, counts, identity, listed, most_likely
-from thimble.tables.each import Each, Reported
+from thimble.tables.blocks import Settled, settle
+from thimble.tables.each import Each
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
@@ -33,15 +33,16 @@ def classify(
     asked = _asked(request.body, sent, wanted, elsewhere)
     serving = service.models.serving(*request.named).at(options.threshold(request.query.get("threshold")))
     batch = asked.batch(serving.classifier, service.settings.max_rows)
-    found, read = _answered(serving, batch)
+    found = settle(batch, partial(_predicted, serving), each.reason)
     telemetry.note(rejected_rows=len(found.rejected))
-    if read.rows:
-        service.recent.add(found.classifier, read, found.predictions)
+    rows = found.batch.rows
+    if rows:
+        service.recent.add(found.classifier, found.batch, found.predictions)
     if wanted.name == media.CSV:
-        return Response(200, each.as_csv(asked, found, wanted.parameters), wanted.name, rows=read.rows)
+        return Response(200, each.as_csv(asked, found, wanted.parameters), wanted.name, rows=rows)
     if wanted.name == media.LINES:
-        return Response(200, each.as_lines(asked, found), wanted.name, rows=read.rows)
-    return json_response(200, _told(asked, found, read, top), read.rows)
+        return Response(200, each.as_lines(asked, found), wanted.name, rows=rows)
+    return json_response(200, _told(asked, found, top), rows)
 
 
 def _asked(body: bytes, sent: Media, wanted: Media, elsewhere: tuple[str, ...]) -> Each:
@@ -53,35 +54,22 @@ def _asked(body: bytes, sent: Media, wanted: Media, elsewhere: tuple[str, ...]) 
     return each.JsonRows(media.only_instances(data, elsewhere))
 
 
-def _answered(serving: Serving, batch: Batch) -> tuple[Reported, Batch]:
-    """What became of the rows, and those that were answered."""
-    answered = batch.readable
-    rejected = {row: each.reason(fault) for row, fault in batch.faults.items()}
-    read = batch if answered.all() else batch.take(answered)
-    if read.rows:
-        classifier, found = predicted(serving, read)
-    else:  # there is nothing that a canary could share
-        classifier, found = serving.classifier, serving.classifier.predict(read)
-    if found.rejected:
-        rows, kept = np.flatnonzero(answered), np.ones(read.rows, np.bool_)
-        kept[[*found.rejected]] = False
-        rejected |= {int(rows[k]): reason for k, reason in found.rejected.items()}
-        versions = tuple(version for version, one in zip(found.versions, kept, strict=False) if one)
-        answered[rows] = kept
-        read, found = read.take(kept), found.take(kept)._replace(versions=versions)
-    return Reported(classifier, answered, found, dict(sorted(rejected.items()))), read
+def _predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
+    if batch.rows:
+        return predicted(serving, batch)
+    return serving.classifier, serving.classifier.predict(batch)  # nothing that a canary could share
 
 
-def _told(asked: Each, found: Reported, read: Batch, top: int) -> dict[str, Any]:
+def _told(asked: Each, found: Settled, top: int) -> dict[str, Any]:
     classifier, given = found.classifier, answers(found.classifier, found.predictions)
     answered = iter(most_likely(given, top) if top else given)
     return {
         "model": identity(classifier),
-        "rows": found.rows,
+        "rows": len(found.answered),
         "predictions": [next(answered) if one else None for one in found.answered.tolist()],
         "rejected": [_rejection(asked, row, reason) for row, reason in found.rejected.items()],
         "classes": listed(classifier.heads, counts(classifier, found.predictions).tolist()),
-        "drift": drifting(classifier, read, found.predictions),
+        "drift": drifting(classifier, found.batch, found.predictions),
     }
 
 
