@@ -321,6 +321,14 @@ def test_several_labels_and_their_counts() -> None:
     assert first["labels"] == ["red"]
 
 
+def test_names_with_delimiters_and_quotes_are_quoted_in_the_header() -> None:
+    odd = MULTILABEL.replace(b'"red"', b'"red, \\"dark\\""')
+    body = report({"instances": [[2]]}, "text/csv", served(odd)).body.decode()
+    columns = ["row", "labels", 'p_red, "dark"', "p_round", "rejected"]
+    first, row = csv.reader(io.StringIO(body))
+    assert (first, len(row)) == (columns, len(columns))
+
+
 def test_a_canary_says_of_each_answered_row_which_version_gave_it() -> None:
     app = routes.app(OnTrial(Trial(CANDIDATE.digest, 50), CANDIDATE), from_environment({}))
     rows = [ROW, [1], [6.3, 3.3, 6.0, 2.5]] * 8

@@ -134,7 +134,7 @@ def as_csv(asked: Each, found: Settled, parameters: Mapping[str, str]) -> bytes:
         raise NotAcceptable(csv.POINTS)
     if isinstance(asked, CsvRows) and asked.beside:
         return _beside_records(asked, found, said == "present")
-    lines = [["row", *_names(found), REJECTED]] if said == "present" else []
+    lines = [["row", *map(PLAIN.cell, _names(found)), REJECTED]] if said == "present" else []
     lines += [[str(row), *cells] for row, cells in enumerate(_cells(asked, found, PLAIN))]
     return "".join(f"{','.join(cells)}\n" for cells in lines).encode()
 
