@@ -133,7 +133,10 @@ def test_rejected_rows_keep_their_places() -> None:
     X = np.random.default_rng(6).uniform(0, 7, (4, 200))
     X[:, ::7] = 1e308
     batch = Batch.of(CURRENT.features, X)
-    assert set(canary.predict(CURRENT, CANDIDATE, batch, 50).rejected) == set(range(0, 200, 7))
+    found = canary.predict(CURRENT, CANDIDATE, batch, 50)
+    assert set(found.rejected) == set(range(0, 200, 7))
+    answered = np.arange(200) % 7 > 0
+    assert found.take(answered).versions == tuple(np.array(found.versions)[answered].tolist())
 
 
 def test_a_pipeline_of_texts_and_missing_values_can_be_tried() -> None:
