@@ -37,6 +37,7 @@ SAYING = "text/csv; header=present, or header=absent"
 POINTS = "an answer of text/csv has decimal points; accept it without decimal, or with decimal=point"
 CHARSET = "say which charset it has"
 DELIMITERS = dialect.DELIMITERS["csv"]
+VERSION = "version"  # in a canary, of each answered row
 PLAIN = Dialect(b",")
 GUESSED_RECORDS = 64  # that are looked at, to tell where records begin
 FEW = 8  # records that are read one by one, which is then quicker
@@ -361,16 +362,25 @@ def body(data: bytes, parameters: Mapping[str, str]) -> Body:
 
 def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
     """Write the answers, with a header unless `parameters` say that it is absent."""
+    said, lines = headed(parameters), _lines(classifier, predictions)
+    if said:
+        lines = [",".join(map(PLAIN.cell, answer_names(classifier, predictions))), *lines]
+    return "\n".join([*lines, ""]).encode()
+
+
+def headed(parameters: Mapping[str, str]) -> bool:
+    """Return whether the accepted text/csv has a header; NotAcceptable if it is none that is written."""
     said = parameters.get("header", "present")
     if said not in header.SAID:
         raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
     if parameters.get("decimal", "point") != "point":
         raise NotAcceptable(POINTS)
-    lines = _lines(classifier, predictions)
-    if said == "present":
-        names = [*column_names(classifier), *(["version"] if predictions.versions else [])]
-        lines = [",".join(map(PLAIN.cell, names)), *lines]
-    return "\n".join([*lines, ""]).encode()
+    return said == "present"
+
+
+def answer_names(classifier: Classifier, predictions: Predictions) -> list[str]:
+    """Name the answer's columns; in a canary the version is the last."""
+    return [*column_names(classifier), *([VERSION] if predictions.versions else [])]
 
 
 def _lines(classifier: Classifier, predictions: Predictions) -> list[str]:

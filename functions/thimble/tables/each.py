@@ -12,22 +12,20 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from thimble.errors import NotAcceptable
 from thimble.inference import strict_json
 from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Label, label_text
-from thimble.tables import csv, header, jsonlines, rows
+from thimble.tables import csv, jsonlines, rows
 from thimble.tables.answers import LabelColumn, added
 from thimble.tables.blocks import BOM, Settled
 from thimble.tables.cells import Unfit
+from thimble.tables.csv import PLAIN, VERSION
 from thimble.tables.dialect import Layout
 from thimble.tables.rows import Rows, check_size
 from thimble.tables.tokens import Dialect, check_quotes
 
 REJECTED = "rejected"
-VERSION = "version"  # in a canary, of each answered row
-PLAIN = Dialect(b",")
 
 
 class Each(Protocol):
@@ -89,9 +87,8 @@ class LineRows:
     """The lines of JSON Lines: lists, or objects; `beside` the keys of these the answers are put."""
 
     def __init__(self, data: bytes, beside: bool) -> None:
-        lines = enumerate(data.removeprefix(BOM).split(b"\n"), start=1)
         self.beside = beside
-        self.lines = [(number, line.strip()) for number, line in lines if line.strip()]
+        self.lines = [(number, line.strip()) for number, line in jsonlines.filled(data)]
         self.own: set[int] = set()  # the rows that are objects to which keys can be added
 
     def batch(self, classifier: Classifier, max_rows: int) -> Batch:
@@ -127,14 +124,10 @@ class LineRows:
 
 def as_csv(asked: Each, found: Settled, parameters: Mapping[str, str]) -> bytes:
     """A record for each row, under a header unless `parameters` say that it is absent."""
-    said = parameters.get("header", "present")
-    if said not in header.SAID:
-        raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
-    if parameters.get("decimal", "point") != "point":
-        raise NotAcceptable(csv.POINTS)
+    headed = csv.headed(parameters)
     if isinstance(asked, CsvRows) and asked.beside:
-        return _beside_records(asked, found, said == "present")
-    lines = [["row", *map(PLAIN.cell, _names(found)), REJECTED]] if said == "present" else []
+        return _beside_records(asked, found, headed)
+    lines = [["row", *map(PLAIN.cell, _names(found)), REJECTED]] if headed else []
     lines += [[str(row), *cells] for row, cells in enumerate(_cells(asked, found, PLAIN))]
     return "".join(f"{','.join(cells)}\n" for cells in lines).encode()
 
@@ -206,8 +199,7 @@ def _opened(asked: Each, row: int) -> bytes:
 
 
 def _names(found: Settled) -> list[str]:
-    versions = [VERSION] if found.predictions.versions else []
-    return [*found.classifier.schema.answer_columns, *versions]
+    return csv.answer_names(found.classifier, found.predictions)
 
 
 def _columns(found: Settled, label: Any, text: Any) -> Iterator[tuple[str, Sequence[str]]]:

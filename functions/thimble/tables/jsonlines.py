@@ -288,9 +288,14 @@ class Body(NamedTuple):
 
 def body(data: bytes, parameters: Mapping[str, str]) -> Body:
     """Take a request's body; MalformedBody if a line is no JSON."""
+    found = filled(data)
+    return Body([_row(number, line) for number, line in found], [number for number, _ in found])
+
+
+def filled(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the lines with something on them, each with its number."""
     lines = enumerate(data.removeprefix(BOM).split(b"\n"), start=1)
-    filled = [(number, line) for number, line in lines if line and not line.isspace()]
-    return Body([_row(number, line) for number, line in filled], [number for number, _ in filled])
+    return [(number, line) for number, line in lines if line and not line.isspace()]
 
 
 def _row(number: int, line: bytes) -> Any:
