@@ -6,7 +6,7 @@ cut into blocks of any size, anywhere between records, and its answers put toget
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -165,6 +165,20 @@ class Answered(NamedTuple):
     blank: int = 0  # lines with nothing on them, no records
     classes: Counts = NONE  # how often each class was the label
     observed: Counts = NONE  # the answered rows, for drift
+
+
+def counted(
+    classifier: Classifier, outcome: Outcome, rejected: Sequence[bytes], result: bytes, blank: int = 0
+) -> Answered:
+    return Answered(
+        result=result,
+        rejected=b"".join(rejected),
+        predictions=outcome.predictions.n_rows,
+        rejections=len(rejected),
+        blank=blank,
+        classes=counts(classifier, outcome.predictions),
+        observed=outcome.observed,
+    )
 
 
 @dataclass(frozen=True)
@@ -353,24 +367,21 @@ class TextReader:
         batch = self.batch(block)
         outcome = answer(self.classifier, batch)
         rejected = [_rejection(block, row, reason) for row, reason in outcome.rejected.items()]
-        return Answered(
-            result=self.append(block.only(outcome.answered), outcome.predictions),
-            rejected=b"".join(rejected),
-            predictions=outcome.predictions.n_rows,
-            rejections=len(rejected),
-            blank=len(batch.blank),
-            classes=counts(self.classifier, outcome.predictions),
-            observed=outcome.observed,
-        )
+        result = self.append(block.only(outcome.answered), outcome.predictions)
+        return counted(self.classifier, outcome, rejected, result, len(batch.blank))
 
     def follow(self, trail: bytes) -> None:
         """Text has no end but its last line's."""
 
 
 def _rejection(block: Block, row: int, reason: str) -> bytes:
-    text = block.record(row).decode("utf-8", "backslashreplace")
-    line = {"line": block.line(row), "reason": reason, "record": text}
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return rejection(block.line(row), reason, block.record(row).decode("utf-8", "backslashreplace"))
+
+
+def rejection(line: int, reason: str, record: str) -> bytes:
+    """A line of the file of rejections."""
+    found = {"line": line, "reason": reason, "record": record}
+    return orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class LongRecord(InvalidFile):

@@ -27,7 +27,7 @@ from thimble.errors import InvalidFile
 from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import WANTED, Feature, spelled
-from thimble.tables import header
+from thimble.tables import blocks, header
 from thimble.tables.cells import Unfit, not_finite, text_value
 from thimble.tables.fast import known_texts
 from thimble.tables.parquet import arrow_schema
@@ -268,12 +268,7 @@ def _refuse_other_type(feature: Feature, dtype: pl.DataType, name: str) -> None:
 def rejection(rows: Rows, i: int, reason: str) -> bytes:
     """A line of JSON that tells of a row what the model reads."""
     values = {name: _sayable(value) for name, value in rows.frame.row(i, named=True).items()}
-    line = {
-        "line": rows.first + i,
-        "reason": reason,
-        "record": orjson.dumps(values, default=str).decode(),
-    }
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+    return blocks.rejection(rows.first + i, reason, orjson.dumps(values, default=str).decode())
 
 
 def _sayable(value: Any) -> Any:

@@ -10,8 +10,8 @@ from itertools import groupby
 
 from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
-from thimble.tables.answers import added, counts
-from thimble.tables.blocks import MOST_RANGES, Answered, Outcome, Part, answer
+from thimble.tables.answers import added
+from thimble.tables.blocks import MOST_RANGES, Answered, Outcome, Part, answer, counted
 from thimble.tables.parquet import columns, features
 from thimble.tables.parquet.columns import NUMBER_BYTES, Waiting
 from thimble.tables.parquet.features import Features, Rows
@@ -94,15 +94,7 @@ class Parquet:
 
     def _counted(self, rows: Rows, outcome: Outcome) -> Part:
         rejected = [features.rejection(rows, i, reason) for i, reason in outcome.rejected.items()]
-        answered = Answered(
-            result=b"",
-            rejected=b"".join(rejected),
-            predictions=outcome.predictions.n_rows,
-            rejections=len(rejected),
-            blank=0,
-            classes=counts(self.classifier, outcome.predictions),
-            observed=outcome.observed,
-        )
+        answered = counted(self.classifier, outcome, rejected, result=b"")
         self._tell(rows)
         return Part(rows.frame.height, 0, answered, rows.group)
 
