@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from thimble.inference.document import digest
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
 from thimble.web import routes
@@ -12,6 +13,7 @@ from thimble.web.app import App, Request, Response
 
 MODELS = Path(__file__).parents[1] / "model"
 IRIS, PENGUINS = ((MODELS / f"{name}.json").read_bytes() for name in ("iris", "penguins"))
+IRIS_DIGEST = digest(IRIS)[:12]
 NAMES: list[str] = json.loads(IRIS)["feature_names_in"]
 ROW = [5.1, 3.5, 1.4, 0.2]
 NAMED = dict(zip(NAMES, ROW, strict=True))

@@ -192,7 +192,7 @@ def failing(error: Exception) -> OneModel:
 
 NO_MODEL = {
     "nothing is published": {},
-    "a version is wanted and nothing is published": {"pin": "a7484730d977"},
+    "a version is wanted and nothing is published": {"pin": "a" * 12},
     "a whole digest is wanted and nothing is published": {"pin": "a" * 64},
     "no default is named": {"default": ""},
 }

@@ -141,7 +141,7 @@ def test_rejected_rows_keep_their_places() -> None:
 
 def test_a_pipeline_of_texts_and_missing_values_can_be_tried() -> None:
     current, candidate = another(PENGUINS), another(PENGUINS, 0.5)
-    rows = PENGUINS["examples"]["rows"] * 20
+    rows = [[*row[:-2], 3000.0 + k, row[-1]] for k, row in enumerate(PENGUINS["examples"]["rows"] * 20)]
     batch = Batch.of(current.features, [*zip(*rows, strict=True)])
     found = canary.predict(current, candidate, batch, 50)
     assert set(found.versions) == {current.digest, candidate.digest}

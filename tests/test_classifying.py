@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.door import IRIS_DIGEST
 from thimble.files import pipeline
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
@@ -84,7 +85,7 @@ def test_several_processes_give_the_bytes_of_one(tmp_path: Path, monkeypatch: py
     for number in (1, 2):
         run = classify(inputs, "-o", tmp_path / str(number), "--processes", number)
         assert run.exit_code == 1
-        assert "c.csv was refused, by iris (a7484730d977): the header lacks" in run.stdout
+        assert f"c.csv was refused, by iris ({IRIS_DIGEST}): the header lacks" in run.stdout
     alone, shared = files_below(tmp_path / "1"), files_below(tmp_path / "2")
     assert len(alone) == 13
     assert alone == shared
@@ -147,7 +148,7 @@ def test_a_refused_file_ends_with_exit_code_1(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b"x,y\n")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv")
     assert run.exit_code == 1
-    assert "a.csv was refused, by iris (a7484730d977): the header lacks" in run.stdout
+    assert f"a.csv was refused, by iris ({IRIS_DIGEST}): the header lacks" in run.stdout
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -156,7 +157,7 @@ def test_what_separates_cells_can_be_said(tmp_path: Path) -> None:
     assert classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~").exit_code == 0
     assert (tmp_path / "out.csv").read_bytes().startswith(b"5.1~3.5~1.4~0.2~setosa~")
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--delimiter", "~", "--header", "present")
-    assert "a.csv was refused, by iris (a7484730d977): the header lacks" in run.stdout
+    assert f"a.csv was refused, by iris ({IRIS_DIGEST}): the header lacks" in run.stdout
     run = classify(tmp_path / "a.csv", "-o", tmp_path / "out.csv", "--header", "no")
     assert run.exit_code == 2
     assert "the header 'no' is neither present nor absent" in run.stderr

@@ -22,6 +22,7 @@ import typer
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner, Result
 
+from tests.door import IRIS_DIGEST
 from thimble_infra import endings, outputs, stacks
 from thimble_infra.cli import app
 from thimble_infra.stacks import Note
@@ -67,9 +68,12 @@ def local(local_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 Call = Sequence[str]
 GOOD: dict[str, tuple[Call, str]] = {
     "status": ((), "model      small ("),
-    "drop": (("flowers.csv", "--model", "flowers"), "flowers.csv, by flowers (a7484730d977)"),
+    "drop": (("flowers.csv", "--model", "flowers"), f"flowers.csv, by flowers ({IRIS_DIGEST})"),
     "fetch": (("small/small.csv", "-o", "fetched"), "fetched/small/small.csv/result.csv"),
-    "classify": (("flowers.csv", "-o", "iris.csv", "-m", "flowers@a748473"), "by flowers (a7484730d977)"),
+    "classify": (
+        ("flowers.csv", "-o", "iris.csv", "-m", f"flowers@{IRIS_DIGEST[:7]}"),
+        f"by flowers ({IRIS_DIGEST})",
+    ),
     "drift": (("answers.csv", "--fail-on-drift", "-m", "small.json"), "by small ("),
     "train-iris": (("-o", "made.json", "--estimator", "made.joblib"), "wrote made.json"),
     "train-penguins": (("-o", "made.json", "--data", "made.jsonl.gz"), "wrote made.json"),
@@ -81,9 +85,9 @@ GOOD: dict[str, tuple[Call, str]] = {
     "card": (("small",), "always guessing no has accuracy 0.5"),
     "publish": (("iris.json", "--as", "flowers", "--dry-run"), "is there"),
     "models": ((), "flowers"),
-    "versions": (("flowers",), "a7484730d977"),
-    "rollback": (("flowers", "a7484730d977"), "flowers is at a7484730d977 already"),
-    "canary": (("flowers", "a7484730d977", "--percent", "0"), "flowers is at a7484730d977 already"),
+    "versions": (("flowers",), IRIS_DIGEST),
+    "rollback": (("flowers", IRIS_DIGEST), f"flowers is at {IRIS_DIGEST} already"),
+    "canary": (("flowers", IRIS_DIGEST, "--percent", "0"), f"flowers is at {IRIS_DIGEST} already"),
     "diff": (("small.json", "flowers"), "Only the first takes: a, b."),
 }
 BAD: dict[str, tuple[Call, int, str]] = {
@@ -104,8 +108,8 @@ BAD: dict[str, tuple[Call, int, str]] = {
     "publish": (("small.json", "--as", "a/b"), DATA, "'a/b' is no name for a model"),
     "models": (("--at", "models"), DATA, "models is not of the form s3://BUCKET"),
     "versions": (("flowrs",), DATA, "no version of flowrs is published"),
-    "rollback": (("flowers",), DATA, "flowers has no version before a7484730d977"),
-    "canary": (("flowers", "a7484730d977"), DATA, "a7484730d977 is the current version of flowers already"),
+    "rollback": (("flowers",), DATA, f"flowers has no version before {IRIS_DIGEST}"),
+    "canary": (("flowers", IRIS_DIGEST), DATA, f"{IRIS_DIGEST} is the current version of flowers already"),
     "promote": (("flowers",), DATA, "no version of flowers is on trial; `thimble canary flowers VERSION`"),
     "diff": (("small.json", "flowers@zz"), DATA, "a version is its digest"),
 }
@@ -165,8 +169,8 @@ JSON: list[Call] = [
     ("publish", "iris.json", "--as", "flowers"),
     ("models",),
     ("versions", "flowers"),
-    ("rollback", "flowers", "a7484730d977"),
-    ("canary", "flowers", "a7484730d977", "--percent", "0"),
+    ("rollback", "flowers", IRIS_DIGEST),
+    ("canary", "flowers", IRIS_DIGEST, "--percent", "0"),
     ("diff", "small", "flowers"),
 ]
 
@@ -225,7 +229,7 @@ def test_a_model_that_is_not_published_answers_no_dropped_file(local: Path) -> N
 def test_a_refusal_names_the_model_that_was_used_those_that_fit_and_the_command(local: Path) -> None:
     done = thimble("drop", "small.csv", "-m", "flowers")
     assert done.exit_code == DATA
-    assert "small.csv was refused, by flowers (a7484730d977): the header lacks" in done.stdout
+    assert f"small.csv was refused, by flowers ({IRIS_DIGEST}): the header lacks" in done.stdout
     [advice] = [line.split(": ")[1] for line in done.stdout.splitlines() if line.startswith("  fits ")]
     assert advice == "thimble drop small.csv --model small"
     assert thimble(*advice.split()[1:]).exit_code == 0

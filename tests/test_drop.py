@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.door import IRIS_DIGEST
 from thimble.errors import InvalidInput, Unavailable
 from thimble_infra.buckets import Place, place
 from thimble_infra.drop import PART, collect, door, drop, results_of
@@ -80,7 +81,7 @@ def test_a_refused_file_says_why_fails_the_command_and_stops_no_other(
     (tmp_path / "right.csv").write_text(f"{HEADER}5.1,3.5,1.4,0.2\n")
     dropped = run(local_stack, tmp_path / "wrong.csv", tmp_path / "right.csv")
     assert (dropped.returncode, dropped.stderr) == (1, "")
-    assert "wrong.csv was refused, by iris (a7484730d977): " in dropped.stdout
+    assert f"wrong.csv was refused, by iris ({IRIS_DIGEST}): " in dropped.stdout
     assert "right.csv/result.csv" in dropped.stdout
 
 

@@ -331,7 +331,7 @@ def test_names_with_delimiters_and_quotes_are_quoted_in_the_header() -> None:
 
 def test_a_canary_says_of_each_answered_row_which_version_gave_it() -> None:
     app = routes.app(OnTrial(Trial(CANDIDATE.digest, 50), CANDIDATE), from_environment({}))
-    rows = [ROW, [1], [6.3, 3.3, 6.0, 2.5]] * 8
+    rows = [row for k in range(8) for row in (ROW, [1], [6.3, 3.3, 6.0, k])]
     found = json.loads(report({"instances": rows}, app=app).body)
     versions = {p["version"] for p in found["predictions"] if p}
     assert versions == {CURRENT.digest, CANDIDATE.digest}

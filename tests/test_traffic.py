@@ -51,9 +51,7 @@ def test_the_log_of_the_functions_tells_requests_canaries_shadows_and_drift(
         "requests": "2, 1 of them refused; 25 rows",
         "canary": "answered 2 rows",
         "shadow": "compared on 5 rows: 1 answers differ, 0 failed",
-        "drift": "iris (a7484730d977): of 300 rows, a drifted (largest PSI 0.500)".replace(
-            "a7484730d977", model.digest[:12]
-        ),
+        "drift": f"iris ({model.digest[:12]}): of 300 rows, a drifted (largest PSI 0.500)",
         "predicted": f"iris ({model.digest[:12]}): setosa 299, virginica 1",
     }
 
