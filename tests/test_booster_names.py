@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import StackingClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from tests.test_boosters import KINDS, save, thimble
@@ -45,11 +47,24 @@ def cat() -> Any:
     )
 
 
+def voting(*members: Any) -> Any:
+    return VotingClassifier([(str(k), one) for k, one in enumerate(members)], voting="soft")
+
+
+def stacking(*members: Any) -> Any:
+    return StackingClassifier([(str(k), one) for k, one in enumerate(members)], cv=2)
+
+
 TRAIN: dict[str, Callable[[Any, Any], Any]] = {
     "LGBMClassifier": lambda X, y: light().fit(X, y),
     "lightgbm.Booster": KINDS["lightgbm"][0],
     "calibrated": lambda X, y: CalibratedClassifierCV(light(), cv=2).fit(X, y),
     "each": lambda X, y: OneVsRestClassifier(light()).fit(X, y),
+    "voting": lambda X, y: voting(LogisticRegression(), light()).fit(X, y),
+    "voting, another last": lambda X, y: voting(light(), LogisticRegression()).fit(X, y),
+    "voting, one without names last": lambda X, y: voting(LogisticRegression(), light(), cat()).fit(X, y),
+    "stacking": lambda X, y: stacking(LogisticRegression(), light()).fit(X, y),
+    "nested": lambda X, y: CalibratedClassifierCV(voting(cat(), stacking(cat(), light())), cv=2).fit(X, y),
     "XGBClassifier": lambda X, y: xgboost.XGBClassifier(n_estimators=3, n_jobs=1).fit(X, y),
     "xgboost.Booster": KINDS["xgboost"][0],
     "CatBoostClassifier": lambda X, y: cat().fit(X, y),
@@ -91,7 +106,7 @@ def test_a_document_has_the_names_that_people_send(kind: str, names: list[Any]) 
         np.testing.assert_allclose(found, ask(estimator, X), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", ["LGBMClassifier", "lightgbm.Booster", "xgboost.Booster"])
+@pytest.mark.parametrize("kind", ["LGBMClassifier", "voting", "lightgbm.Booster", "xgboost.Booster"])
 def test_a_file_with_these_names_exports_and_checks(kind: str, tmp_path: Path) -> None:
     X, y = data(["bill length", "Gewicht é"])
     estimator = TRAIN[kind](X, y)
@@ -114,6 +129,15 @@ def test_two_columns_that_lightgbm_writes_alike_are_refused() -> None:
     X, y = data(["bill length"])
     with pytest.raises(ThimbleError, match="'bill length' and 'bill_length' are both 'bill_length' to the e"):
         export(light().fit(X, y), X.assign(bill_length=1.0))
+
+
+def test_an_ensemble_knows_a_column_as_its_last_member_does() -> None:
+    X, y = data(["bill_length"])
+    others = X.assign(**{"bill length": 1.0})
+    loaded = load(export(voting(light(), LogisticRegression()).fit(X, y), others))
+    assert loaded.feature_names == ("bill_length",)
+    with pytest.raises(ThimbleError, match="are both 'bill_length' to the estimator"):
+        export(voting(LogisticRegression(), light()).fit(X, y), others)
 
 
 def test_a_column_that_is_lacking_is_named_as_the_estimator_knows_it() -> None:

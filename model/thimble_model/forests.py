@@ -199,8 +199,9 @@ def _receivers(estimator: Any) -> list[Any]:
 
 
 def spelling(estimator: Any) -> Callable[[str], str]:
-    """How the trainer writes a column's name."""
-    inner = receiver(estimator)
+    """How the trainer writes a column's name: of an ensemble, that of its last member that knows names."""
+    named = [one for one in _receivers(estimator) if hasattr(one, "feature_names_in_")]
+    inner = named[-1] if named else receiver(estimator)
     trainer = TRAINERS.get(_package(getattr(inner, "booster", inner)))
     spaces = trainer.spaces if trainer else " "
     return lambda name: name.replace(" ", spaces)
