@@ -749,6 +749,25 @@ def test_isotonic_calibration_promises_no_more_than_its_steepest_line_leaves() -
     assert tolerance(load(json.dumps(steep).encode()).document, fitted) == pytest.approx(2e-9)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "allowed"),
+    [
+        (LinearDiscriminantAnalysis(), 1e-12),
+        (make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()), 1e-12),
+        (GridSearchCV(LinearDiscriminantAnalysis(), {"solver": ["svd", "lsqr"]}, cv=2), 1e-12),
+        (GridSearchCV(make_pipeline(StandardScaler(), LinearDiscriminantAnalysis()), {}, cv=2), 1e-12),
+        (make_pipeline(LinearDiscriminantAnalysis(), LogisticRegression()), 1e-9),
+        (make_pipeline(LinearDiscriminantAnalysis(), LinearDiscriminantAnalysis()), 1e-9),
+    ],
+    ids=["alone", "last", "found", "last in what was found", "before another", "before its like"],
+)
+def test_what_is_both_classifier_and_transformer_promises_what_it_is_used_for(
+    estimator: Any, allowed: float
+) -> None:
+    loaded, fitted = exported(estimator, NUMBERS.drop(columns="constant"))
+    assert tolerance(loaded.document, fitted) == allowed
+
+
 def test_a_frozen_estimator_is_what_it_holds() -> None:
     frozen = FrozenEstimator(LogisticRegression().fit(NUMBERS, LABELS))
     exported(CalibratedClassifierCV(frozen), NUMBERS)

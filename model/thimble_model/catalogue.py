@@ -230,9 +230,11 @@ def refusal(kind: type, lines: Mapping[str, Line]) -> str:
     return f"{line.why}; the nearest that exports is {line.nearest}"
 
 
-def within(estimator: Any) -> float:
-    """How far from the trainer's probabilities a document may be for the part of a pipeline."""
-    found = [lines.get(name_of(type(estimator))) for lines in (CLASSIFIERS, TRANSFORMERS)]
+def within(part: Any, answers: bool) -> float:
+    """How far from the trainer's probabilities a document may be for the part of a pipeline: of the one that
+    answers, as the classifier that it is; any other may be a transformer."""
+    kinds = (CLASSIFIERS,) if answers else (CLASSIFIERS, TRANSFORMERS)
+    found = [lines.get(name_of(type(part))) for lines in kinds]
     return max((line.within for line in found if isinstance(line, Exports)), default=TO_THE_BIT)
 
 

@@ -21,7 +21,7 @@ from thimble_model.forms import absent
 from thimble_model.frames import Table, as_batch, column, estimator_input, label
 from thimble_model.scores import scores as scores_of
 from thimble_model.unsupported import Unsupported, first_line
-from thimble_model.wrappers import innermost, reached
+from thimble_model.wrappers import innermost, plain, reached
 
 SCORE_ROUNDING = 2e-15  # of a score that is put on a curve: its own last digits
 
@@ -49,8 +49,9 @@ class Parity:
 
 
 def tolerance(document: Document, estimator: Any) -> float:
-    parts = [estimator, *estimator.get_params(deep=True).values()]
-    if (loosest := max(map(catalogue.within, parts))) > catalogue.CLOSE:
+    whole, last = plain(estimator), innermost(estimator)
+    parts = [whole, *whole.get_params(deep=True).values()]
+    if (loosest := max(catalogue.within(part, part is last) for part in parts)) > catalogue.CLOSE:
         return loosest
     return max(catalogue.CLOSE, SCORE_ROUNDING * _steepest(document))
 
