@@ -28,21 +28,28 @@ def _by_category(program: Program, estimator: Any, columns: Columns) -> Columns:
     names = list(estimator.feature_names_in_)
     known = _categories(estimator)
     samples = {name: known[name][0] if name in known else 0.0 for name in names}
+    given = _answers(estimator, samples, names[0], [samples[names[0]]])
     made: dict[Any, Column] = {}
     for name, column in zip(names, columns, strict=True):
         if name not in known:
             made[name] = column
             continue
-        owned = _owned(estimator, name, known[name])
-        present = [place for place in owned if place in _answers(estimator, samples, name, known[name][:1])]
-        made |= dict(zip(present, _columns(program, estimator, column, name, present), strict=True))
-    return [made[name] for name in _answers(estimator, samples, names[0], [samples[names[0]]])]
+        present = [place for place in _owned(estimator, name, known[name]) if place in given]
+        found = _columns(program, estimator, column, samples, name, known[name], present)
+        made |= dict(zip(present, found, strict=True))
+    return [made[name] for name in given]
 
 
-def _columns(program: Program, estimator: Any, column: Column, name: Any, places: list[Any]) -> Columns:
+def _columns(
+    program: Program,
+    estimator: Any,
+    column: Column,
+    samples: dict[Any, Any],
+    name: Any,
+    known: list[Any],
+    places: list[Any],
+) -> Columns:
     """Those that one column becomes."""
-    known = _categories(estimator)
-    samples = {one: known[one][0] if one in known else 0.0 for one in estimator.feature_names_in_}
     if not places:
         return []
 
@@ -56,7 +63,7 @@ def _columns(program: Program, estimator: Any, column: Column, name: Any, places
         rows = np.column_stack([np.asarray(answers[place], np.float64) for place in places])
         return [_place_of_one(row) for row in rows]
 
-    code = coded(program, column, known[name], ask)
+    code = coded(program, column, known, ask)
     if places == [name]:
         return [code]
     return program.add("one_hot", [code.index], width=len(places), sizes=[len(places)])
@@ -75,7 +82,8 @@ def _answers(estimator: Any, samples: dict[Any, Any], name: Any, values: list[An
     """What it makes of rows that differ in one column only, by the names of its answers."""
     columns = {one: [value] * len(values) for one, value in samples.items()} | {name: values}
     rows = pandas().DataFrame({one: pandas().Series(found, dtype=object) for one, found in columns.items()})
-    numbers = [one for one in samples if one not in _categories(estimator)]
+    known = _categories(estimator)
+    numbers = [one for one in samples if one not in known]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = estimator.transform(rows.astype(dict.fromkeys(numbers, float)))
