@@ -352,10 +352,7 @@ def _positive(program: Program, network: Head) -> int:
     if activation == "identity":
         return logits[-1]
     if activation == "softmax":  # of two: the logistic of their difference
-        difference = program.add(
-            "linear", logits, width=1, coefs=np.array([[-1.0], [1.0]]), intercepts=np.zeros(1)
-        )
-        logits = [difference[0].index]
+        logits = members.of_two(program, logits)
     return program.add("function", logits, name="logistic")[0].index
 
 
