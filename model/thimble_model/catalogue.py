@@ -32,7 +32,9 @@ COLUMNS = "what it makes of a row needs the training rows, which a document does
 SEARCH = "it searches for the numbers of each row anew, and stops where they are near enough"
 LABELS = "it is for labels, not for columns"
 REGRESSOR = "it predicts numbers, and Thimble classifies"
-NOT_LAST = "it exports last in a pipeline only, as a classifier"
+LAST = "it stands last in a pipeline; before others it is only a transformer of scores"
+PAIRS = "no pipeline takes what it makes, a pair of tables"
+DICTS = "it reads dicts, and a document reads columns"
 UNWRITTEN = "its exact form is not written yet"
 DISTANCES = "its distances lose their digits near a centre"
 
@@ -103,15 +105,15 @@ TRANSFORMERS: Mapping[str, Line] = {
     "Binarizer": Exports(),
     "Birch": Refused(DISTANCES, "KBinsDiscretizer"),
     "BisectingKMeans": Refused(DISTANCES, "KBinsDiscretizer"),
-    "CCA": Refused("no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"),
+    "CCA": Refused(PAIRS, "LinearDiscriminantAnalysis"),
     "ColumnTransformer": Exports(),
     "CountVectorizer": Exports(),
-    "DictVectorizer": Refused("it reads dicts, and a document reads columns", "OneHotEncoder"),
+    "DictVectorizer": Refused(DICTS, "OneHotEncoder"),
     "DictionaryLearning": Refused(SEARCH, "TruncatedSVD"),
     "FactorAnalysis": Exports(LOOSE),
     "FastICA": Exports(LOOSE),
     "FeatureAgglomeration": Exports(),
-    "FeatureHasher": Refused("it reads dicts, and a document reads columns", "OneHotEncoder"),
+    "FeatureHasher": Refused(DICTS, "OneHotEncoder"),
     "FeatureUnion": Exports(),
     "FrozenEstimator": Exports(),
     "FunctionTransformer": Exports(),
@@ -151,13 +153,9 @@ TRANSFORMERS: Mapping[str, Line] = {
     "OneHotEncoder": Exports(),
     "OrdinalEncoder": Exports(),
     "PCA": Exports(LOOSE),
-    "PLSCanonical": Refused(
-        "no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"
-    ),
-    "PLSRegression": Refused(
-        "no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"
-    ),
-    "PLSSVD": Refused("no pipeline takes what it makes, a pair of tables", "LinearDiscriminantAnalysis"),
+    "PLSCanonical": Refused(PAIRS, "LinearDiscriminantAnalysis"),
+    "PLSRegression": Refused(PAIRS, "LinearDiscriminantAnalysis"),
+    "PLSSVD": Refused(PAIRS, "LinearDiscriminantAnalysis"),
     "PatchExtractor": Refused("it makes several rows of one", "PCA"),
     "Pipeline": Exports(),
     "PolynomialCountSketch": Refused("it goes through a Fourier transform", "PolynomialFeatures"),
@@ -183,9 +181,7 @@ TRANSFORMERS: Mapping[str, Line] = {
     "SparsePCA": Refused(UNWRITTEN, "PCA"),
     "SparseRandomProjection": Exports(),
     "SplineTransformer": Exports(),
-    "StackingClassifier": Refused(
-        "it stands last in a pipeline; before others it is only a transformer of scores", "FeatureUnion"
-    ),
+    "StackingClassifier": Refused(LAST, "FeatureUnion"),
     "StackingRegressor": Refused(REGRESSOR, "LogisticRegression"),
     "StandardScaler": Exports(),
     "TSNE": Refused("it places the training rows alone", "PCA"),
@@ -194,9 +190,7 @@ TRANSFORMERS: Mapping[str, Line] = {
     "TfidfVectorizer": Exports(),
     "TruncatedSVD": Exports(),
     "VarianceThreshold": Exports(),
-    "VotingClassifier": Refused(
-        "it stands last in a pipeline; before others it is only a transformer of scores", "FeatureUnion"
-    ),
+    "VotingClassifier": Refused(LAST, "FeatureUnion"),
     "VotingRegressor": Refused(REGRESSOR, "LogisticRegression"),
     "category_encoders.CountEncoder": Exports(),
     "category_encoders.OneHotEncoder": Exports(),
