@@ -47,9 +47,7 @@ def voting(program: Program, estimator: Any, columns: Columns, place: Place, cla
     weights = estimator._weights_not_none
     classes = labels(estimator.classes_)
     if estimator.voting == "hard":
-        return _counted(
-            program, estimator, heads, [1.0] * len(heads) if weights is None else weights, classes
-        )
+        return _counted(program, heads, [1.0] * len(heads) if weights is None else weights, classes)
     for one in heads:
         if len(one.classes) != len(classes):
             raise Unsupported("one of its members has not seen every class")
@@ -84,9 +82,7 @@ def _added(
     return [column.index for column in made]
 
 
-def _counted(
-    program: Program, estimator: Any, heads: Sequence[AnyHead], weights: Any, classes: list[Label]
-) -> Head:
+def _counted(program: Program, heads: Sequence[AnyHead], weights: Any, classes: list[Label]) -> Head:
     """Votes for the classes by their places, as scikit-learn counts them."""
     places: list[Label] = list(range(len(classes)))
     made = program.add(
@@ -150,10 +146,7 @@ def bagging(program: Program, estimator: Any, columns: Columns, place: Place, cl
     if hasattr(estimator.estimators_[0], "predict_proba"):
         parts = [_spread(program, members.probabilities(program, one), one.classes, places) for one in heads]
     else:
-        parts = [
-            [column] for column in _counted(program, estimator, heads, [1.0] * len(heads), classes).inputs
-        ]
-        parts = [[column for part in parts for column in part]]
+        parts = [list(_counted(program, heads, [1.0] * len(heads), classes).inputs)]
     mean = _added(program, parts, divide=float(len(heads)))
     found = identity_head(mean, classes=classes)
     if not hasattr(estimator, "decision_function"):
