@@ -13,6 +13,7 @@ from scipy import sparse
 
 from thimble.errors import InvalidInput
 from thimble_model.frames import called
+from thimble_model.labels import of_rows
 from thimble_model.text import reads_texts
 from thimble_model.unsupported import Unsupported, class_name
 
@@ -129,7 +130,7 @@ def _counted(n: int, noun: str) -> str:
 
 
 def require_labels(estimator: Any, y: Any, rows: int, said: str = "y") -> None:
-    labels = np.asarray(y)
+    labels = of_rows(y)
     if labels.ndim == 0:
         raise InvalidInput(f"{said} is {y!r}, not labels: pass one for each row")
     if len(labels) != rows:
@@ -139,8 +140,6 @@ def require_labels(estimator: Any, y: Any, rows: int, said: str = "y") -> None:
     known = getattr(estimator, "classes_", None)
     if known is None or isinstance(known, list) or labels.ndim > 2:
         return  # an array of classes for each output: its own score says the rest
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
     if labels.ndim == 1:
         _require_known(labels, np.asarray(known), said)
 

@@ -1,4 +1,4 @@
-"""Classes as a document has them."""
+"""Classes as a document has them, and labels of rows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from thimble_model.unsupported import Unsupported, class_name
 def labels(classes: NDArray[Any]) -> list[Label]:
     """The classes as JSON has them, each of its own type."""
     return [_label(label) for label in (classes if classes.dtype.kind in "mM" else classes.tolist())]
+
+
+def of_rows(y: Any) -> NDArray[Any]:
+    """A label a row, also where each comes in a list of its own, as CatBoost puts them; of several outputs a
+    column each."""
+    found = np.asarray(y)
+    return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
 
 def _label(label: Any) -> Label:

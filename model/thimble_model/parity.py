@@ -19,6 +19,7 @@ from thimble.inference.steps.curves import Interpolate
 from thimble_model import catalogue
 from thimble_model.forms import absent
 from thimble_model.frames import Table, as_batch, column, estimator_input, label
+from thimble_model.labels import of_rows
 from thimble_model.scores import scores as scores_of
 from thimble_model.unsupported import Unsupported, first_line
 from thimble_model.wrappers import innermost, plain, reached
@@ -95,7 +96,7 @@ def expected(
     rows = estimator_input(estimator, table)
     try:
         return [
-            (_labels(member.predict(X)), _numbers(member, X, head))
+            (of_rows(member.predict(X)), _numbers(member, X, head))
             for head, (member, X) in zip(classifier.heads, _members(estimator, rows), strict=True)
         ]
     except (AttributeError, TypeError, ValueError) as error:  # the first of None among texts
@@ -121,12 +122,6 @@ def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
     estimator, X = reached(estimator, X)
     for member in estimator.estimators_:
         yield member, X
-
-
-def _labels(labels: Any) -> NDArray[Any]:
-    """A label a row; CatBoost puts each into a list of its own."""
-    found = np.asarray(labels)
-    return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
 
 def _numbers(estimator: Any, X: Any, head: Head) -> NDArray[np.float64]:

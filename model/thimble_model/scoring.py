@@ -16,12 +16,13 @@ from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.inference.reference import MAX_CLASSES, TENTHS
 from thimble_model.frames import Table, as_batch, as_table, estimator_input
+from thimble_model.labels import of_rows
 from thimble_model.unsupported import first_line
 
 
 def measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str, Any]:
     """Rows that the estimator has not seen: beside what is said of any rows, how its answers are spread."""
-    table, labels = as_table(estimator, X), _plain(y)
+    table, labels = as_table(estimator, X), of_rows(y)
     found = scored(estimator, classifier, table, labels)
     parts = [found] if len(classifier.heads) == 1 else found["outputs"]
     for part, judged in zip(parts, _judged(classifier, table, labels), strict=True):
@@ -31,16 +32,11 @@ def measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str
 
 def scored(estimator: Any, classifier: Classifier, table: Table, y: Any) -> dict[str, Any]:
     """Scores, and how often each class is the true label, which say what the scores are worth."""
-    labels = _plain(y)
+    labels = of_rows(y)
     scores = _scores(estimator, classifier, table, labels)
     pairs = zip(classifier.heads, _columns(classifier, labels), strict=True)
     counts = [{"labels": _counts(head, column)} for head, column in pairs]
     return {**(counts[0] if len(counts) == 1 else {"outputs": counts}), "scores": scores}
-
-
-def _plain(y: Any) -> NDArray[Any]:
-    labels = np.asarray(y)
-    return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
 def _columns(classifier: Classifier, labels: NDArray[Any]) -> Iterable[NDArray[Any]]:
