@@ -16,6 +16,7 @@ from thimble.errors import InvalidInput
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal
+from thimble.inference.predictions import Predictions
 from thimble.tables.answers import column_names
 from thimble_model.forests import receiver, spelling, trained_categories
 from thimble_model.forms import Column, absent, kind_of, plain, refusal
@@ -189,6 +190,11 @@ def label(table: Table, i: int) -> Any:
 
 def take(table: Table, rows: list[int] | NDArray[np.intp]) -> Table:
     return table.iloc[rows] if is_frame(table) else table[rows]
+
+
+def answered_rows(found: Predictions) -> NDArray[np.bool_]:
+    """Of each row, whether the model answers it."""
+    return ~np.isin(np.arange(found.n_rows), [*found.rejected])
 
 
 def with_short_texts(features: Sequence[Feature], table: Table) -> Table:

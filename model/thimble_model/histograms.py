@@ -23,6 +23,7 @@ from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Categories, Numbers, Predicted, Reference
 from thimble_model import unknown_terms
+from thimble_model.frames import answered_rows
 
 BINS = 10
 FEW = 10  # distinct numbers get a bin each
@@ -40,7 +41,7 @@ def answered(classifier: Classifier, batch: Batch) -> tuple[Batch, Predictions]:
     found = classifier.predict(batch)
     if not found.rejected:
         return batch, found
-    kept = ~np.isin(np.arange(batch.rows), [*found.rejected])
+    kept = answered_rows(found)
     return batch.take(kept), found.take(kept)
 
 

@@ -18,7 +18,7 @@ from thimble.inference.predictions import Scores
 from thimble.inference.steps.curves import Interpolate
 from thimble_model import catalogue
 from thimble_model.forms import absent
-from thimble_model.frames import Table, as_batch, column, estimator_input, label
+from thimble_model.frames import Table, answered_rows, as_batch, column, estimator_input, label
 from thimble_model.labels import of_rows
 from thimble_model.scores import scores as scores_of
 from thimble_model.unsupported import Unsupported, first_line
@@ -69,19 +69,17 @@ def _steepest(document: Document) -> float:
 
 def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
     """The comparison, row by row. Where scikit-learn's own answer is no number there is none to compare."""
-    n = table.shape[0]
     found = classifier.predict(as_batch(classifier.features, table))
     expectations = expected(classifier, estimator, table)
-    answered = np.isfinite(all_numbers(expectations)).all(axis=1)
-    rejected = np.isin(np.arange(n), list(found.rejected))
-    both = answered & ~rejected
+    ours, theirs = answered_rows(found), np.isfinite(all_numbers(expectations)).all(axis=1)
+    both = ours & theirs
     allowed = tolerance(classifier.document, estimator)
-    differ, worst = np.zeros(n, np.bool_), 0.0
+    differ, worst = np.zeros(len(both), np.bool_), 0.0
     for head, scores, (labels, numbers) in zip(classifier.heads, found.outputs, expectations, strict=True):
         differ |= _other_labels(head, scores, labels, numbers, allowed)
         error = np.abs(scores.probabilities.T - numbers) / np.maximum(1.0, np.abs(numbers))
         worst = max(worst, float(error[both].max(initial=0.0)))
-    return Parity(n, worst, int((differ & both).sum()), int((rejected & answered).sum()), allowed)
+    return Parity(len(both), worst, int((differ & both).sum()), int((theirs & ~ours).sum()), allowed)
 
 
 def all_numbers(expectations: list[tuple[NDArray[Any], NDArray[np.float64]]]) -> NDArray[np.float64]:

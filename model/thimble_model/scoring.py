@@ -15,7 +15,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.inference.reference import MAX_CLASSES, TENTHS
-from thimble_model.frames import Table, as_batch, as_table, estimator_input
+from thimble_model.frames import Table, answered_rows, as_batch, as_table, estimator_input
 from thimble_model.labels import of_rows
 from thimble_model.unsupported import first_line
 
@@ -56,9 +56,9 @@ def _counts(head: Head, labels: NDArray[Any]) -> list[int]:
 def _judged(classifier: Classifier, table: Table, labels: NDArray[Any]) -> Iterator[dict[str, Any]]:
     """Of each output, how the answers to the rows that get one are spread over the true labels."""
     found = classifier.predict(as_batch(classifier.features, table))
-    answered = ~np.isin(np.arange(len(labels)), [*found.rejected])
-    columns = _columns(classifier, labels[answered])
-    for head, scores, column in zip(classifier.heads, found.take(answered).outputs, columns, strict=True):
+    kept = answered_rows(found)
+    columns = _columns(classifier, labels[kept])
+    for head, scores, column in zip(classifier.heads, found.take(kept).outputs, columns, strict=True):
         yield {} if head.multilabel else _spread(head, scores, column)
 
 
