@@ -120,8 +120,6 @@ def _of_one_text(program: Program, columns: Columns) -> tuple[Step, list[int], F
 
 
 def tfidf_transformer(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:
-    if not are_terms(program, columns):
-        return _of_numbers(program, estimator, columns)
     step, ids, factors = _of_one_text(program, columns)
     if estimator.sublinear_tf and not (_is_counted(step) and np.all(factors == 1.0)):
         raise Unsupported(
@@ -141,7 +139,7 @@ def _finite(idf: FloatArray) -> FloatArray:
     return idf
 
 
-def _of_numbers(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:
+def tfidf_of_numbers(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:
     """Counts that come as numbers."""
     if estimator.sublinear_tf:
         raise Unsupported("sublinear_tf is supported over the counts of a text alone, not over numbers")

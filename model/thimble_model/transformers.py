@@ -372,7 +372,7 @@ TRANSFORMERS: dict[type, Transformer] = {
     SplineTransformer: spline_transformer,
     StandardScaler: standard_scaler,
     TargetEncoder: target_encoder,
-    TfidfTransformer: text.tfidf_transformer,
+    TfidfTransformer: text.tfidf_of_numbers,
     **PROJECTIONS,
     **text.VECTORIZERS,
     **dict.fromkeys(
