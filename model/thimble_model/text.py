@@ -25,7 +25,7 @@ from sklearn.preprocessing import Binarizer, Normalizer
 from thimble.errors import InvalidModel
 from thimble.inference.steps import text_patterns
 from thimble_model.program import Column, Program, Step
-from thimble_model.text_columns import Terms, are_terms
+from thimble_model.text_columns import Terms
 from thimble_model.unsupported import Unsupported
 from thimble_model.wrappers import through
 
