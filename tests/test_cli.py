@@ -120,3 +120,23 @@ def test_ctrl_c_while_it_is_still_being_imported_ends_it_without_a_word(tmp_path
     (tmp_path / "typer.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
     ended = started("--help", env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_products_keep_to_one_thread() -> None:
+    """Small products wait for each other on several: a file took three times as long."""
+    code = (
+        "from typer.testing import CliRunner; from thimble_infra.cli import app; "
+        "assert CliRunner().invoke(app, ['check', 'model/iris.json']).exit_code == 0; "
+        "from threadpoolctl import threadpool_info; "
+        "print({found['num_threads'] for found in threadpool_info() if found['user_api'] == 'blas'})"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS")}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=Path(__file__).parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "{1}\n"

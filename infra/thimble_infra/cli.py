@@ -50,6 +50,8 @@ app = typer.Typer(
 @app.callback()
 def thimble() -> None:
     """Small models, served small: export a classifier, serve it, and drop files on it."""
+    # As in Lambda; numpy reads it when it is imported. Threads wait busily for each other's small products.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 EndpointUrl = Annotated[

@@ -30,7 +30,6 @@ def serve(path: Path, *, port: int, reload: bool, verbose: bool) -> None:
     """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in Lambda; numpy reads it when it is imported
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "INFO" if verbose else "ERROR")
     terminal = sys.stdout
     with suppress(KeyboardInterrupt), listen(port, "--port") as listener, redirect_stdout(sys.stderr):
