@@ -1,0 +1,43 @@
+"""What a request asks for beside the labels, and what each row then gets beside its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from thimble.inference.batch import Batch
+    from thimble.inference.classifier import Classifier
+    from thimble.inference.predictions import Predictions
+
+ALL = -1  # of the contributions
+Cell = float | str | None
+
+
+class Asked(NamedTuple):
+    """The options of a request, or of all files."""
+
+    threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
+    explain: int = 0  # so many of the largest contributions, or ALL
+    of: str = ""  # the text of the class whose score is explained; empty: of the one that is answered
+    coverage: float | None = None  # how often a set of labels holds the truth
+    by_class: bool = False  # ... for each class
+    abstain_below: float | None = None  # no label where its probability, or score, is below; None: the model's
+    what_if: bool = False  # the smallest change of one feature that gives another label
+
+
+class Column(NamedTuple):
+    """A column of a file's result, of numbers or of text."""
+
+    name: str
+    numbers: bool
+
+
+class Further(NamedTuple):
+    """What each row gets of an output beside its label."""
+
+    key: str  # of JSON
+    output: int
+    columns: tuple[Column, ...]  # of a table
+    values: Callable[[Classifier, Batch, Predictions], Sequence[Any]]  # of JSON, one a row, or None
+    cells: Callable[[Any], Sequence[Cell]]  # of a value that is not None: one a column
