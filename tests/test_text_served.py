@@ -210,7 +210,7 @@ def test_texts_alone_are_no_rows_of_another_model() -> None:
         ({"note": 5}, "instances[1].note is a number, not a string"),
         ([["good"]], "instances[1][0] is a list, not a string"),
         ([], "instances[1] has 0 values; the model takes 1"),
-        (None, "instances[1] is null; a row is a list of values or an object"),
+        (None, "instances[1] is null; a row is a string, a list of one string or an object"),
         ({"text": "good"}, "instances[1].note is missing"),
     ],
 )
@@ -246,6 +246,61 @@ def test_a_file_whole_and_in_ranges_has_the_same_bits_and_its_texts_as_they_were
     answers = [(row["label"], [float(row[f"p_{name}"]) for name in LABELS]) for row in found]
     assert answers == classified(kind, rows(kind))
     assert [row["note"] for row in found] == NOTES
+
+
+MIXED = [
+    *(json.dumps(note, ensure_ascii=len(note) % 2 == 0) for note in NOTES),
+    ' {"note": "good"}',
+    ' "bad" ',
+]
+BAD = ['["good"]', "5", '"half', '"a","label":"b"', '"a": 1', '"\\ud800"', '"tab\t"', "'good'"]
+
+
+@pytest.mark.parametrize("bare", [True, False])
+@pytest.mark.parametrize("key", ["notes.jsonl", "notes.json"])
+def test_a_file_of_texts_alone_is_one_of_objects(key: str, bare: bool) -> None:
+    """Whole and in ranges, with lines that are neither at their places."""
+    own = MIXED if bare else [f'{{"note":{line.strip()}}}' if line[1] != "{" else line for line in MIXED]
+    bad = [] if key.endswith(".json") else BAD
+    spread = [line for k, one in enumerate(own) for line in (one, *bad[k : k + 1])]
+    bench = Bench(700, DOCUMENTS["one text"])
+    data = "\r\n".join(spread) if bad else "[" + ",\n".join(own) + "]"
+    bench.check(data.encode(), key)
+    result, rejected = bench.outcome(key)[:2]
+    assert result is not None
+    found = [orjson.loads(line) for line in result.splitlines()] if bad else orjson.loads(result)
+    texts = [*NOTES, "good", "bad"]
+    assert [row["note"] for row in found] == texts
+    answers = [(row["label"], [float(row[f"p_{name}"]) for name in LABELS]) for row in found]
+    assert answers == classified("one text", texts)
+    lines = [orjson.loads(line) for line in (rejected or b"").splitlines()]
+    assert [line["line"] for line in lines] == [2 * k + 2 for k in range(len(bad))]
+    assert not bad or lines[0]["reason"] == "the record is a list, not an object or a string"
+
+
+@pytest.mark.parametrize("key", ["notes.jsonl", "notes.json"])
+def test_a_text_alone_is_no_record_of_another_model(key: str) -> None:
+    bench = Bench(700, DOCUMENTS["texts beside numbers"])
+    bench.check(b'{"note": "a", "title": "b", "mass": 1, "kind": "a"}\n"good"\n', key)
+    [line] = (bench.outcome(key)[1] or b"").splitlines()
+    assert orjson.loads(line)["reason"] == "the record is a string, not an object"
+
+
+def test_texts_alone_are_rows_of_a_request_that_reports() -> None:
+    app = served(DOCUMENTS["one text"])
+    for kind in ("json", "jsonlines"):
+        body: Any = (
+            {"instances": [*NOTES, 5]} if kind == "json" else b"\n".join(map(orjson.dumps, [*NOTES, 5]))
+        )
+        sent = {"content_type": f"application/{kind}"}
+        found = told(post("/classify?rejected=report", body, app, accept="application/json", **sent))
+        assert found["predictions"] == [
+            *told(post("/classify", {"instances": NOTES}, app))["predictions"],
+            None,
+        ]
+        [rejection] = found["rejected"]
+        sentence = "the row is a number; a row is a string, a list of one string or an object"
+        assert (rejection["row"], rejection["reason"]) == (len(NOTES), sentence)
 
 
 def test_an_empty_cell_is_an_empty_text_and_a_blank_line_none() -> None:

@@ -16,7 +16,7 @@ from thimble.inference.classifier import Classifier
 from thimble.tables import jsonlines
 from thimble.tables.blocks import BOM, Answered, Block, Positions
 from thimble.tables.dialect import Given
-from thimble.tables.jsonlines import JsonLines, is_object, schema_of
+from thimble.tables.jsonlines import JsonLines, schema_of
 
 QUOTE, BACKSLASH, COMMA = ord('"'), ord("\\"), ord(",")
 STRUCTURE = bytes(c in b"{}[]," for c in range(256))
@@ -99,7 +99,7 @@ def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) ->
     start = len(head) - len(head[mark:].lstrip(BLANKS))
     if head[start : start + 1] != b"[":
         lines = jsonlines.open_file(head, whole, classifier, given)
-        if is_object(head[start:].split(b"\n", 1)[0]):
+        if jsonlines.is_record(head[start:].split(b"\n", 1)[0], lines.schema):
             return lines
         raise InvalidFile(
             "the file begins neither as an array of objects nor as JSON Lines, an object a line"

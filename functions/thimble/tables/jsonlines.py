@@ -28,7 +28,7 @@ from thimble.inference.features import Feature, Schema, normal, spelled
 from thimble.inference.predictions import Predictions
 from thimble.tables import rows, uniform
 from thimble.tables.answers import answers
-from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
+from thimble.tables.blocks import BOM, Answered, Block, Once, Positions, Source, TextReader
 from thimble.tables.cells import Unfit, Value, check_utf8, json_kind, json_value, quote_value
 from thimble.tables.dialect import Given
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 NEWLINE = ord("\n")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
 BLANKS = b" \t\r"
+TEXT = re.compile(rb'^([ \t]*)("(?:[^"\\\n]|\\.)*")(?=[ \t]*\r?$)', re.MULTILINE)  # a line that is a string
 
 
 # The door of files.
@@ -73,6 +74,9 @@ class JsonLines(TextReader):
 
     def complete(self, data: bytes) -> bytes:
         return data + b"\n"
+
+    def classify(self, block: Block) -> Answered:
+        return super().classify(_texts_named(block, self._text) if self.schema.only_a_text else block)
 
     def batch(self, block: Block) -> Batch:
         batch, doubtful = self._columns(block)
@@ -142,6 +146,11 @@ class JsonLines(TextReader):
         return {k: f for k, f in enumerate(self.schema.features) if f.type != "unused"}
 
     @cached_property
+    def _text(self) -> bytes:
+        """The key of the only feature."""
+        return orjson.dumps(self.schema.features[0].name)
+
+    @cached_property
     def _names(self) -> set[str]:
         return {feature.name for feature in self._wanted.values()}
 
@@ -155,7 +164,8 @@ class JsonLines(TextReader):
         """Return one line's feature values; Unfit says what is wrong first."""
         found = self._object(line)
         if not isinstance(found, Object):
-            raise Unfit(Fault("is not an object", "the record", json_kind(found)))
+            problem = "is not an object or a string" if self.schema.only_a_text else "is not an object"
+            raise Unfit(Fault(problem, "the record", json_kind(found)))
         keys = spelled((key for key, _ in found.pairs), [f.name for f in self._wanted.values()])
         taken = self._added & {*map(normal, keys)}
         for name in self.schema.answer_columns:
@@ -196,6 +206,26 @@ class JsonLines(TextReader):
         return Unfit(Fault(f"is not JSON: {reason}", "the line"))
 
 
+@dataclass(frozen=True)
+class Named(Block):
+    """Lines of which some are made objects. They know their place in the file."""
+
+    given: Block
+
+    def line(self, i: int) -> int:
+        return self.given.line(i)
+
+
+def _texts_named(block: Block, key: bytes) -> Block:
+    """Make `{key: text}` of each line that is a string."""
+    texts = [match.end() for match in TEXT.finditer(block.data)]
+    if not texts:
+        return block
+    data = TEXT.sub(lambda match: b"%b{%b:%b}" % (match[1], key, match[2]), block.data)
+    ends = block.ends + len(b"{:}" + key) * np.searchsorted(texts, block.ends, "right")
+    return Named(data, ends, block.first_line, block, end=block.end)
+
+
 def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) -> JsonLines:
     """Open a file; InvalidFile unless it begins as JSON Lines do, and the model has feature names."""
     start = head.removeprefix(BOM).lstrip()[:1]
@@ -233,6 +263,11 @@ def schema_of(classifier: Classifier) -> Schema:
             "the model knows no feature names to match keys by: send CSV, or export it with names"
         )
     return classifier.schema
+
+
+def is_record(line: bytes, schema: Schema) -> bool:
+    """Return whether a line is an object, or the text of a model that takes one."""
+    return is_object(line) or (schema.only_a_text and TEXT.fullmatch(line.rstrip(b"\r")) is not None)
 
 
 def is_object(line: bytes) -> bool:

@@ -130,10 +130,15 @@ def unwrapped(row: Any) -> Any:
     return row
 
 
+def listed(schema: Schema, row: Any) -> Any:
+    """Return the list that a text alone stands for, any other row as it is."""
+    return [row] if schema.only_a_text and isinstance(row, str) else row
+
+
 def batch(schema: Schema, instances: Sequence[Any]) -> Batch:
     """Read a row from each instance. A fault's field is the place within the row: .name or [position]."""
     if schema.only_a_text:
-        instances = [[row] if isinstance(row, str) else row for row in instances]
+        instances = [listed(schema, row) for row in instances]
     lists = _lists(schema, instances)
     if lists is None:
         return _one_by_one(schema, instances)
@@ -238,9 +243,9 @@ def row_values(schema: Schema, row: Any) -> list[Value]:
     if isinstance(row, dict):
         row = _by_name(schema, row)
         return [json_value(feature, f".{feature.name}", row.get(feature.name)) for feature in schema.features]
-    wanted = "numbers" if schema.only_numbers else "values"
+    row = listed(schema, row)
     if not isinstance(row, list):
-        raise Unfit(Fault(f"is {json_kind(row)}; a row is a list of {wanted} or an object"))
+        raise Unfit(Fault(f"is {json_kind(row)}; a row is {_forms(schema)}"))
     if len(row) != len(schema.features):
         have = f"has {len(row)} value{'s' * (len(row) != 1)}"
         raise Unfit(Fault(f"{have}; the model takes {len(schema.features)}"))
@@ -248,11 +253,21 @@ def row_values(schema: Schema, row: Any) -> list[Value]:
     return [json_value(feature, f"[{i}]", value) for i, (feature, value) in pairs]
 
 
+def _forms(schema: Schema) -> str:
+    """Say what a row may be."""
+    values = "a string, a list of one string" if schema.only_a_text else f"a list of {_values(schema)}"
+    return f"{values} or an object" if schema.names else values.replace(", ", " or ")
+
+
+def _values(schema: Schema) -> str:
+    return "numbers" if schema.only_numbers else "values"
+
+
 def _by_name(schema: Schema, row: dict[str, Any]) -> dict[str, Any]:
     """Return the values by name, as the model spells the names."""
     if schema.names is None:
-        wanted = "numbers" if schema.only_numbers else "values"
-        raise Unfit(Fault(f"is an object, but the model has no feature names: send lists of {wanted}"))
+        problem = f"is an object, but the model has no feature names: send lists of {_values(schema)}"
+        raise Unfit(Fault(problem))
     given = spelled(row, schema.names)
     if fault := unknown_name(schema, given):
         raise Unfit(fault._replace(field=f".{fault.field}"))
