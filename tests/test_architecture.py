@@ -29,9 +29,9 @@ LAYERS = (
         f"inference.{name}"
         for name in (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
-            *("batch", "predictions", "head", "forest", "forest_keys", "outputs", "reference", "steps"),
-            *("preprocessing", "document"),
-            *("straight", "classifier"),
+            *("batch", "predictions", "conformal", "head", "forest", "forest_keys", "outputs"),
+            *("reference", "steps", "preprocessing", "document"),
+            *("straight", "classifier", "sets"),
         )
     ),
     *("drift.counting", "drift.recent", "drift.report", "drift.drawing"),
@@ -84,6 +84,8 @@ SPOKEN_LATER = {
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(
         "thimble.inference.preprocessing",
+        "thimble.inference.conformal",
+        "thimble.inference.sets",
         "thimble.inference.steps",
         "thimble.inference.forest",
         "thimble.inference.single",

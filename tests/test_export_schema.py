@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 SCHEMA = json.loads((ROOT / "model/schema.json").read_bytes())
 VALIDATOR = Draft202012Validator(SCHEMA)
 DOCUMENTS = sorted([*(ROOT / "model").glob("*.json"), *(ROOT / "tests/documents").glob("*.json")])
+SETS = {"rows": 50, "levels": [0.9], "thresholds": [0.2], "by_class": [[0.1, 0.2, 0.3]]}
 IRIS: dict[str, Any] = json.loads((ROOT / "model/iris.json").read_bytes())
 
 
@@ -70,6 +71,11 @@ GOOD: dict[str, Any] = {
         "out_activation": "logistic",
         "multilabel": False,
     },
+    "an abstention": changed(abstain_below=0.8),
+    "thresholds of sets": changed(conformal=SETS),
+    "thresholds of sets with a class that is always in": changed(
+        conformal=SETS | {"by_class": [[0.1, None, 0]]}
+    ),
     "training of any kind": changed(training={"by": 3, "labels": "many", "held_out": 0.2, "scores": None}),
     "a card": changed(training={"card": {"use": "Sorting irises.", "link": "https://example.com"}}),
     "an empty card": changed(training={"card": {}}),
@@ -202,6 +208,20 @@ BAD: dict[str, Any] = {
     "an output without a name": outputs({"name": ""}, {}),
     "an output with an unknown key": outputs({"clases": []}, {}),
     "an output without weights": {"outputs": [{"name": "one", "classes": ["a", "b"]}]},
+    "an abstention as text": changed(abstain_below="0.8"),
+    "an abstention null": changed(abstain_below=None),
+    "thresholds of sets null": changed(conformal=None),
+    "sets without thresholds": changed(conformal={k: v for k, v in SETS.items() if k != "thresholds"}),
+    "sets with an unknown key": changed(conformal=SETS | {"alpha": [0.1]}),
+    "a level of 1": changed(conformal=SETS | {"levels": [1]}),
+    "a level of 0": changed(conformal=SETS | {"levels": [0]}),
+    "no level": changed(conformal=SETS | {"levels": [], "thresholds": [], "by_class": []}),
+    "a level twice": changed(
+        conformal=SETS | {"levels": [0.9, 0.9], "thresholds": [0, 0], "by_class": [[0, 0, 0]] * 2}
+    ),
+    "a threshold null": changed(conformal=SETS | {"thresholds": [None]}),
+    "a class's threshold as text": changed(conformal=SETS | {"by_class": [[0, 0, "0"]]}),
+    "half a row of sets": changed(conformal=SETS | {"rows": 0.5}),
     "an unknown key of a card": changed(training={"card": {"price": "free"}}),
     "an empty text of a card": changed(training={"card": {"use": ""}}),
     "a long text of a card": changed(training={"card": {"use": "x" * 2001}}),
@@ -280,6 +300,19 @@ BAD: dict[str, Any] = {
     "count true": changed(n_outputs=True),
 }
 INCONSISTENT: dict[str, Any] = {  # only the reader can tell
+    "an abstention beyond 1": changed(abstain_below=1.5),
+    "an abstention of any number of labels": {
+        **without("examples"),
+        "out_activation": "logistic",
+        "abstain_below": 0.5,
+    },
+    "sets of any number of labels": {**without("examples"), "out_activation": "logistic", "conformal": SETS},
+    "levels that fall": changed(
+        conformal=SETS | {"levels": [0.9, 0.8], "thresholds": [0, 0], "by_class": [[0, 0, 0]] * 2}
+    ),
+    "thresholds too few": changed(conformal=SETS | {"levels": [0.8, 0.9], "by_class": [[0, 0, 0]] * 2}),
+    "a class too few in a set": changed(conformal=SETS | {"by_class": [[0, 0]]}),
+    "a list of classes too few": changed(conformal=SETS | {"levels": [0.8, 0.9], "thresholds": [0, 0]}),
     "a column to come": prepared(ENCODE, outputs=[0, 0, 3]),
     "a step reads itself": prepared({**ENCODE, "column": 2}),
     "text among the outputs": prepared(ENCODE, outputs=[0, 0, 1]),

@@ -172,7 +172,8 @@ def test_every_field_of_a_head_is_looked_at() -> None:
     assert set(Head._fields) == {
         *("name", "prefix", "classes", "texts"),  # do not matter
         *("multilabel", "normalize", "temperature", "out_activation"),  # say whether a head is plain
-        *("apart", "threshold", "positive", "of_shown"),  # say so too
+        *("apart", "threshold", "positive", "of_shown", "abstain_below"),  # say so too
+        "conformal",  # changes no label
         *("decision", "binary", "bar", "at_bar"),  # are heeded
     }
 

@@ -16,7 +16,7 @@ from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
 from thimble.inference.steps.text import Text
-from thimble_model import boosters, histograms, text
+from thimble_model import boosters, histograms, sets, text
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import heads_of, history, require_fitted
 from thimble_model.forms import absent, dates_in, type_of
@@ -62,19 +62,23 @@ def export(
     trainer: str | None = None,
     target: Sequence[str] = (),
     held_out: tuple[Any, Any] | None = None,
+    calibration: tuple[Any, Any] | None = None,
+    abstain_below: float | None = None,
     card: Mapping[str, str] | None = None,
     with_history: bool = True,
 ) -> bytes:
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
 
-    `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest of
-    the training data, and feature names where the estimator has none; `y` gives it scores on them, and
+    `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest
+    of the training data, and feature names where the estimator has none; `y` gives it scores on them, and
     `scores` adds others. `held_out` are rows and labels that the estimator has not seen: they are scored
-    apart. `card` has texts for people: `summary`, `use`, `not_for`, `limits`, `data`, `owner`, `contact`,
-    `licence`, `link`. `target` names the labels' columns, `trainer` is the version of scikit-learn that
-    trained, if it is another than this one. `classes` are those of a bare booster (XGBoost's, LightGBM's,
-    CatBoost's), in the order of the codes that it was trained on. Raises Unsupported where the estimator has
-    no exact document, and InvalidInput where it refuses the rows.
+    apart. `calibration` are such rows and labels too: they give the thresholds of sets of labels, and are
+    scored where there is no `held_out`. No label is answered where its probability (or score) is below
+    `abstain_below`. `card` has texts for people: `summary`, `use`, `not_for`, `limits`, `data`, `owner`,
+    `contact`, `licence`, `link`. `target` names the labels' columns, `trainer` is the version of
+    scikit-learn that trained, if it is another than this one. `classes` are those of a bare booster
+    (XGBoost's, LightGBM's, CatBoost's), in the order of the codes that it was trained on. Raises
+    Unsupported where the estimator has no exact document, and InvalidInput where it refuses the rows.
     """
     estimator = plain(boosters.classifier(estimator, classes))
     require_estimator(estimator)
@@ -82,6 +86,8 @@ def export(
     require_rows(estimator, X, y)
     if held_out is not None:
         require_rows(estimator, *held_out, said="held_out")
+    if calibration is not None:
+        require_rows(estimator, *calibration, said="calibration")
     table = None if X is None else as_table(estimator, X)
     names = _feature_names(estimator, table)
     program = _program(estimator, table, names)
@@ -97,6 +103,8 @@ def export(
         **({"preprocessing": preprocessing} if preprocessing else {}),
         **_head_keys(heads),
     }
+    if abstain_below is not None:
+        document = _with_answers(document, [{"abstain_below": abstain_below}] * len(heads))
     try:
         classifier = load(dumps(document))
     except InvalidModel as error:
@@ -107,6 +115,9 @@ def export(
     counted = None
     if table is not None:
         counted = histograms.answered(classifier, as_batch(classifier.features, table))
+    if calibration is not None:
+        document = _with_answers(document, _calibrated(estimator, classifier, calibration, table, y))
+        held_out = held_out or calibration
     document |= {
         **_examples(classifier, estimator, samples),
         **({} if counted is None else histograms.document_key(classifier, *counted)),
@@ -164,6 +175,27 @@ def _output_names(y: Any) -> list[str]:
 def _head_keys(heads: Sequence[AnyHead]) -> dict[str, Any]:
     keys = [one.document_keys() for one in heads]
     return {"outputs": keys} if "name" in keys[0] else keys[0]
+
+
+def _with_answers(document: dict[str, Any], of_outputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The document with keys for its outputs."""
+    if "outputs" not in document:
+        return {**document, **of_outputs[0]}
+    pairs = zip(document["outputs"], of_outputs, strict=True)
+    return {**document, "outputs": [{**output, **keys} for output, keys in pairs]}
+
+
+def _calibrated(
+    estimator: Any,
+    classifier: Classifier,
+    calibration: tuple[Any, Any],
+    trained: Table | None,
+    trained_y: Any,
+) -> list[dict[str, Any]]:
+    rows, labels = as_table(estimator, calibration[0]), calibration[1]
+    if trained is not None:
+        sets.warn_if_seen(classifier, rows, labels, trained, trained_y)
+    return sets.document_keys(classifier, rows, labels)
 
 
 def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from sklearn.metrics import log_loss
 
 from thimble.errors import InvalidInput
+from thimble.inference.arrays import FloatArray
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
-from thimble.inference.reference import MAX_CLASSES, TENTHS
+from thimble.inference.reference import MAX_CLASSES, MAX_CURVES, TENTHS
 from thimble_model.frames import Table, answered_rows, as_batch, as_table, estimator_input
 from thimble_model.labels import of_rows
 from thimble_model.unsupported import first_line
@@ -25,8 +26,8 @@ def measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str
     table, labels = as_table(estimator, X), of_rows(y)
     found = scored(estimator, classifier, table, labels)
     parts = [found] if len(classifier.heads) == 1 else found["outputs"]
-    for part, judged in zip(parts, _judged(classifier, table, labels), strict=True):
-        part |= judged
+    for part, output in zip(parts, answered(classifier, table, labels), strict=True):
+        part |= _judged(*output)
     return {"rows": table.shape[0], **found}
 
 
@@ -53,32 +54,52 @@ def _counts(head: Head, labels: NDArray[Any]) -> list[int]:
     return [found[label] for label in head.classes]
 
 
-def _judged(classifier: Classifier, table: Table, labels: NDArray[Any]) -> Iterator[dict[str, Any]]:
-    """Of each output, how the answers to the rows that get one are spread over the true labels."""
+def answered(classifier: Classifier, table: Table, y: Any) -> Iterator[tuple[Head, Scores, NDArray[Any]]]:
+    """Each output with the answers to the rows that get one, and their true labels."""
+    labels = of_rows(y)
     found = classifier.predict(as_batch(classifier.features, table))
     kept = answered_rows(found)
     columns = _columns(classifier, labels[kept])
-    for head, scores, column in zip(classifier.heads, found.take(kept).outputs, columns, strict=True):
-        yield {} if head.multilabel else _spread(head, scores, column)
+    return zip(classifier.heads, found.take(kept).outputs, columns, strict=True)
+
+
+def places(head: Head, labels: NDArray[Any]) -> NDArray[np.intp]:
+    """The classes' indices; -1 of a label that is no class of the model's."""
+    known = {label: k for k, label in enumerate(head.classes)}
+    return np.array([known.get(label, -1) for label in labels.tolist()], np.intp)
+
+
+def _judged(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
+    """How the answers to some rows are spread over the true labels."""
+    return _curves(head, scores, labels) | ({} if head.multilabel else _spread(head, scores, labels))
 
 
 def _spread(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
     """The confusion matrix, and the calibration of the winning probability. A label that is no class of the
     model's is wrong, and in no row of the matrix."""
-    places, n = {label: k for k, label in enumerate(head.classes)}, len(head.classes)
-    true = np.array([places.get(label, -1) for label in labels.tolist()], np.intp)
+    true, n = places(head, labels), len(head.classes)
     found: dict[str, Any] = {}
     if n <= MAX_CLASSES:
         known = true >= 0
         pairs = true[known] * n + scores.labels[known]
         found["confusion"] = np.bincount(pairs, minlength=n * n).reshape(n, n).tolist()
     if head.has_probabilities:
-        found["calibration"] = _calibration(scores, true == scores.labels)
+        winning = scores.probabilities[scores.labels, np.arange(len(true))]
+        found["calibration"] = _calibration(winning, true == scores.labels)
     return found
 
 
-def _calibration(scores: Scores, right: NDArray[np.bool_]) -> dict[str, Any]:
-    p = scores.probabilities[scores.labels, np.arange(len(right))]
+def _curves(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
+    """Of each class, where they are few, the calibration of its probability."""
+    n = len(head.classes)
+    if not head.has_probabilities or n > MAX_CURVES:
+        return {}
+    applies = labels.T > 0 if head.multilabel else places(head, labels) == np.arange(n)[:, np.newaxis]
+    return {"calibration_by_class": list(map(_calibration, scores.probabilities, applies))}
+
+
+def _calibration(p: FloatArray, right: NDArray[np.bool_]) -> dict[str, Any]:
+    """By tenths of a probability, how many rows there are, and how many are what it is the probability of."""
     tenths = np.minimum((p * TENTHS).astype(np.intp), TENTHS - 1)
     rows, sums = np.bincount(tenths, minlength=TENTHS), np.bincount(tenths, p, TENTHS)
     return {

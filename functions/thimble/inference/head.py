@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -14,6 +14,9 @@ from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 from thimble.inference.network import OUT_ACTIVATIONS
 from thimble.inference.predictions import Scores
 
+if TYPE_CHECKING:
+    from thimble.inference.conformal import Conformal
+
 Label = str | int | float | bool
 
 KEYS = (
@@ -21,6 +24,7 @@ KEYS = (
     *("decision", "ties", "multilabel", "n_outputs"),
     *("threshold", "positive", "apart"),
 )
+ANSWERED = ("abstain_below", "conformal")  # keys of what a model answers, not of a classifier within it
 DECISIONS = ("probabilities", "logits", "scores")
 SOFTMAX = ("softmax", "softmax32")
 NORMALIZATIONS = ("uniform", "zero", "zero32")
@@ -46,6 +50,8 @@ class Head(NamedTuple):
     threshold: float | None = None  # of two classes, the positive one applies from it on
     positive: int = 1
     of_shown: bool = False  # the threshold is of what is shown, not of what predict compares
+    abstain_below: float | None = None  # no label is answered where its probability, or score, is below
+    conformal: Conformal | None = None  # the thresholds of sets of labels
 
     @property
     def has_probabilities(self) -> bool:
@@ -105,12 +111,18 @@ class Head(NamedTuple):
 
     @property
     def card(self) -> dict[str, Any]:
-        """What people are told of the document's own threshold, as JSON."""
-        if self.threshold is None:
-            return {}
-        of = "probability" if self.threshold_is_probability else "score"
-        own = {"of": of, "positive": self.classes[self.positive], "value": self.threshold}
-        return {"own_threshold": own}
+        """What people are told of the document's own rules, as JSON: its threshold, when it abstains, its
+        sets."""
+        found: dict[str, Any] = {}
+        if self.threshold is not None:
+            of = "probability" if self.threshold_is_probability else "score"
+            own = {"of": of, "positive": self.classes[self.positive], "value": self.threshold}
+            found["own_threshold"] = own
+        if self.abstain_below is not None:
+            found["abstain_below"] = self.abstain_below
+        if self.conformal is not None:
+            found["sets"] = self.conformal.card
+        return found
 
     def _of_classes(self, p: FloatArray) -> FloatArray:
         """(n_classes, rows): one number is of the second class, several are a class each."""
@@ -213,7 +225,25 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
         at_bar=_ties(fields, binary) == "last",
         apart=apart,
     )
-    return _with_threshold(fields, found)
+    return _with_answers(fields, _with_threshold(fields, found))
+
+
+def _with_answers(fields: Fields, head: Head) -> Head:
+    """The head with what an abstention and a set of labels need."""
+    for key in ANSWERED:
+        if head.multilabel and key in fields:
+            raise InvalidModel(
+                f"{fields.at(key)} is of models that choose one class, not any number of labels"
+            )
+    below = fields.finite("abstain_below")
+    if below is not None and head.has_probabilities and not 0.0 <= below <= 1.0:
+        raise InvalidModel(f"{fields.at('abstain_below')} is {below:g}; it is of a probability, from 0 to 1")
+    if "conformal" not in fields:
+        return head._replace(abstain_below=below)
+    from thimble.inference import conformal  # only here: a cold start of a model without is spared it
+
+    kept = Fields(fields.value("conformal"), fields.at("conformal"))
+    return head._replace(abstain_below=below, conformal=conformal.parse(kept, len(head.classes)))
 
 
 def _halved(fields: Fields, n_outputs: int) -> int:

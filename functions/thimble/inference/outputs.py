@@ -62,7 +62,8 @@ FAMILIES: Mapping[str, Family] = {  # by the key that an output has one of
     "coefs": Family(network.KEYS, network.parse),
     "forest": Family(("forest",), _forest),
 }
-KEYS = (*head.KEYS, *(key for family in FAMILIES.values() for key in family.keys))
+CLASSIFIER = (*head.KEYS, *(key for family in FAMILIES.values() for key in family.keys))
+KEYS = (*CLASSIFIER, *head.ANSWERED)
 
 
 def parse(fields: Fields) -> tuple[Output, ...]:
@@ -92,14 +93,14 @@ def parse(fields: Fields) -> tuple[Output, ...]:
 
 def one(fields: Fields) -> Output:
     """A classifier that stands by itself; InvalidModel says what is wrong with it."""
-    fields.require_known(KEYS, "a classifier")
+    fields.require_known(CLASSIFIER, "a classifier")
     return _output(fields, "", "")
 
 
 def _output(fields: Fields, name: str, prefix: str) -> Output:
     kind = next((key for key in FAMILIES if key in fields), "coefs")
     for key in KEYS:
-        if key in fields and key not in (*head.KEYS, *FAMILIES[kind].keys):
+        if key in fields and key not in (*head.KEYS, *head.ANSWERED, *FAMILIES[kind].keys):
             raise InvalidModel(f"{fields.at(key)} stands beside {fields.at(kind)}; an output has one of them")
     scorer = FAMILIES[kind].parse(fields)
     return Output(head.parse(fields, name, prefix, scorer.n_outputs), scorer)

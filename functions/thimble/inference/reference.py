@@ -30,6 +30,7 @@ MAX_BINS = 64  # of a number, and categories of a text
 MAX_DECIMALS = 17
 MAX_CLASSES = 100  # of a confusion matrix
 MAX_TEXT = 2_000  # characters of a text about the model
+MAX_CURVES = 20  # classes, each with a calibration of its own
 TENTHS = 10  # of the winning probability, by which a calibration is told
 ABOUT = ("summary", "use", "not_for", "limits", "data", "owner", "contact", "licence", "link")
 
@@ -257,6 +258,12 @@ def _check_measured(fields: Fields, heads: Sequence[Head]) -> None:
         calibration = part.nested("calibration")
         if calibration is not None:
             _check_calibration(calibration)
+        if "calibration_by_class" in part:
+            part.check_length(
+                "calibration_by_class", len(part.items("calibration_by_class")), len(head.classes)
+            )
+            for one in part.nested_each("calibration_by_class"):
+                _check_calibration(one)
 
 
 def _check_confusion(fields: Fields, head: Head) -> None:

@@ -64,7 +64,7 @@ class Straight(NamedTuple):
 def of(outputs: Sequence[Output]) -> Straight | None:
     """The straight way of a model; None if it has none."""
     head, scorer = outputs[0]
-    own_rule = head.apart or head.threshold is not None
+    own_rule = head.apart or head.threshold is not None or head.abstain_below is not None
     plain = not (head.multilabel or own_rule) and head.normalize is None and head.temperature == 1.0
     known = head.out_activation in ACTIVATIONS and len(head.classes) <= MOST_CLASSES
     if len(outputs) > 1 or not plain or not known:
