@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.page.conftest import Opened, serving
@@ -50,7 +52,6 @@ def test_how_well_it_does_is_said_of_rows_that_it_has_not_seen(opened: Opened) -
     page.get_by_text("Where it errs").click()
     shown = page.locator(".confusion tbody td").all_text_contents()
     assert shown == [str(n) if n else "·" for row in confusion for n in row]
-    assert page.locator(".calibration .bar").count() == sum(n > 0 for n in held["calibration"]["rows"])
 
 
 def test_what_is_not_recorded_is_not_made_up(opened: Opened) -> None:
@@ -63,3 +64,34 @@ def test_what_is_not_recorded_is_not_made_up(opened: Opened) -> None:
     expect(page.locator("#sentence")).to_have_text(
         "wide tells field, forest, town and water apart, from 300 values."
     )
+
+
+def test_the_curve_of_its_probabilities_has_a_point_a_tenth_with_its_rows_and_says_how_far_it_is_off(
+    opened: Opened,
+) -> None:
+    held = json.loads(document("fraud"))["training"]["held_out"]
+    found = held["calibration"]
+    tenths = [
+        tenth for tenth in zip(found["probability"], found["right"], found["rows"], strict=True) if tenth[2]
+    ]
+    page = opened("fraud")
+    page.get_by_text("Where it errs").click()
+    points = page.locator(".curve circle").all()
+    assert len(points) == len(tenths) > 2
+    places = [
+        (float(point.get_attribute("cx") or 0), float(point.get_attribute("cy") or 0)) for point in points
+    ]
+    expected = [(100 * said, 100 - 100 * right / rows) for said, right, rows in tenths]
+    assert np.array(places) == pytest.approx(np.array(expected))
+    sizes = [float(point.get_attribute("r") or 0) for point in points]
+    assert np.argmax(sizes) == np.argmax([rows for *_, rows in tenths])
+    shown = [text.split("\t") for text in page.locator(".curve tbody").inner_text().split("\n")]
+    assert [row[2].strip() for row in shown] == [str(rows) for *_, rows in tenths]
+    error = sum(abs(said * rows - right) for said, right, rows in tenths) / held["rows"]
+    expect(page.locator(".calibration > .small")).to_contain_text(f"off by {100 * error:.1f}\xa0% on average")
+    expect(page.locator(".calibration > .small")).to_contain_text(f"over {held['rows']} rows")
+
+
+def test_without_rows_that_it_has_not_seen_there_is_no_curve(opened: Opened) -> None:
+    page = opened("penguins")
+    assert page.locator(".calibration").count() == 0

@@ -12,6 +12,14 @@ export function bar(label, { marks = [], around = false, title } = {}) {
   return { item, fill, set }
 }
 
+/** How often what was said came true, by what was said: a circle for some rows, as large as they are many. */
+export function reliability(points) {
+  const most = Math.max(...points.map(({ rows }) => rows))
+  const dots = points.map(({ rows, said, right }) => svg('circle', { cx: 100 * said, cy: 100 - 100 * right / rows, r: (1.25 + 3.25 * Math.sqrt(rows / most)).toFixed(2) }))
+  const line = points.map(({ rows, said, right }, k) => `${k ? 'L' : 'M'}${(100 * said).toFixed(2)},${(100 - 100 * right / rows).toFixed(2)}`).join('')
+  return svg('svg', { viewBox: '-5 -5 110 110', 'aria-hidden': 'true' }, svg('path', { class: 'frame', d: 'M0,0V100H100' }), svg('path', { class: 'just', d: 'M0,100L100,0' }), svg('path', { class: 'line', d: line }), ...dots)
+}
+
 /** The training data of a number as one shape: as tall as there were many rows for the width. */
 export function histogram({ bars, low, high }) {
   const span = high - low

@@ -1,7 +1,7 @@
 // The model in words: what it tells apart, how well, what for.
 import { $, el, inWords, name } from './dom.js'
-import { bar } from './charts.js'
-import { lines, percent, plural, short, visible, whole } from './text.js'
+import { reliability } from './charts.js'
+import { counted, lines, percent, plural, short, visible, whole } from './text.js'
 
 const FEW_CLASSES = 5
 const LONG = 60 // characters of class names that a headline takes
@@ -73,16 +73,20 @@ function confused({ texts, title }, { confusion }) {
     el('tbody', {}, ...confusion.map((row, t) => el('tr', {}, el('th', { scope: 'row' }, name(texts[t])), ...row.map((n, a) => cell(n, t, a)))))))]
 }
 
+/** What it said and how often that was right: a curve, and beside it the numbers, which are all that some read. */
 function calibrated({ title }, { calibration }) {
   if (!calibration) return []
-  const parts = calibration.rows.map((rows, k) => ({ rows, said: calibration.probability[k], right: calibration.right[k] })).filter(({ rows }) => rows)
-  const bars = parts.map(({ rows, said, right }) => {
-    const made = bar(`says ${percent(said)}`, { marks: [{ at: said, kind: 'said' }] })
-    made.set(right / rows, percent(right / rows))
-    return made.item
-  })
-  return [el('div', { className: 'calibration' }, el('h2', { className: 'sub' }, title ? name(title) : 'How far its probabilities can be trusted'), el('ul', { className: 'bars' }, ...bars),
-    el('p', { className: 'small' }, 'The bar: how often it was right. The line: the probability that it gave.'))]
+  const points = calibration.rows.map((rows, k) => ({ rows, said: calibration.probability[k], right: calibration.right[k] })).filter(({ rows }) => rows)
+  const rows = points.reduce((sum, point) => sum + point.rows, 0)
+  if (!rows) return []
+  const off = points.reduce((sum, { rows: n, said, right }) => sum + Math.abs(n * said - right), 0) / rows
+  const head = ['it said', 'it was right', 'rows'].map((text) => el('th', { scope: 'col', className: 'n' }, text))
+  const body = points.map(({ rows: n, said, right }) => el('tr', {}, ...[percent(said), percent(right / n), whole(n)].map((text) => el('td', { className: 'n' }, text))))
+  return [el('div', { className: 'calibration' }, el('h2', { className: 'sub' }, title ? name(title) : 'How far its probabilities can be trusted'),
+    el('div', { className: 'curve' },
+      el('div', {}, el('span', { className: 'small up', 'aria-hidden': 'true' }, '↑ right'), reliability(points), el('p', { className: 'ends', 'aria-hidden': 'true' }, el('span', {}, '0\u00a0%'), el('span', {}, 'said →'), el('span', {}, '100\u00a0%'))),
+      el('table', {}, el('thead', {}, el('tr', {}, ...head)), el('tbody', {}, ...body))),
+    el('p', { className: 'small' }, `Its probabilities were off by ${percent(off)} on average (the expected calibration error), over ${counted(rows, 'row')}. On the line across they would be exact; below it the model is too sure of itself.`))]
 }
 
 function version({ digest, training, serving }) {
