@@ -79,6 +79,23 @@ def test_a_parameter_is_known_there_once_and_not_empty(query: str, sentence: str
     assert (answer["statusCode"], json.loads(answer["body"])) == (400, {"error": sentence})
 
 
+@pytest.mark.parametrize(
+    "top", ["2", "02", "0" * 20 + "2", "99999999999999999999", "9" * 5000, "0" * 30 + "9" * 30]
+)
+def test_more_classes_than_there_are_is_all(top: str) -> None:
+    found = told(post(f"/classify?top={top}", {"instances": [ROW]}))
+    assert len(found["predictions"][0]["probabilities"]) == (2 if len(top.strip("0")) == 1 else 3)
+
+
+@pytest.mark.parametrize("top", ["0", "-1", "+1", "1.0", "1e1", "\u0663", "x", "0" * 5000])
+def test_no_number_of_classes_is_refused(top: str) -> None:
+    sentence = "top is how many classes to answer with: a whole number from 1"
+    assert (
+        refusal(iris(Request("POST", "/classify", query={"top": top}, body=b'{"instances": [[1, 2, 3, 4]]}')))
+        == sentence
+    )
+
+
 def test_a_parameter_of_a_url_that_is_signed_in_advance_is_the_gateway_s() -> None:
     signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&model=iris"
     assert post(f"/classify?{signed}", BODIES["/classify"]).status == 200

@@ -226,6 +226,7 @@ def test_the_folder_names_the_model_and_the_version_that_is_asked_for(app: App) 
         ({"name": "a.csv", "bytes": True}, 400, "bytes is the size of the file"),
         ({"name": "a.csv", "bytes": 1.5}, 400, "bytes is the size of the file"),
         ({"name": "a.csv", "bytes": 1_000_001}, 413, "the file has 1000001 bytes; the most is 1000000"),
+        ({"name": "a.csv", "bytes": 10**20}, 413, f"the file has {10**20} bytes; the most is 1000000"),
         ({"name": "../a.csv", "bytes": 1}, 400, "the name is a path"),
         ({"name": "a\n.csv", "bytes": 1}, 400, "the name is a path or has control characters"),
         ({"name": "a" * 600 + ".csv", "bytes": 1}, 400, "the name has 604 bytes"),

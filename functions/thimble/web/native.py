@@ -60,9 +60,10 @@ def _top(request: Request, of_a_table: bool) -> int:
 
 
 def _count(top: str) -> int:
-    if not (top.isascii() and top.isdecimal() and 0 < int(top[:9]) == int(top)):
+    count = options.whole_in_text(top)
+    if not count:
         raise InvalidInput("top is how many classes to answer with: a whole number from 1")
-    return int(top)
+    return count
 
 
 def health(service: Service, request: Request) -> Response:

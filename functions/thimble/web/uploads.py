@@ -154,11 +154,12 @@ def _packed(formats: tuple[str, ...]) -> list[str]:
 
 
 def _size(size: Any, most: int) -> int:
-    if type(size) is not int or size < 1:
+    found = options.whole(size)
+    if not found:
         raise InvalidInput(f"bytes is the size of the file, a whole number from 1; send {EXAMPLE}")
-    if size > most:
-        raise TooLarge(f"the file has {size} bytes; the most is {most}: send it in parts")
-    return size
+    if found > most:
+        raise TooLarge(f"the file has {found} bytes; the most is {most}: send it in parts")
+    return found
 
 
 def _token() -> str:

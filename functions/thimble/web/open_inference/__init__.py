@@ -144,9 +144,9 @@ def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
         return media.envelope(media.utf8(request.body, sent), inputs.EXAMPLE), memoryview(b"")
-    if not (length.isascii() and length.isdecimal() and int(length[:12]) <= len(request.body)):
+    at = options.whole_in_text(length)
+    if not 0 < at <= len(request.body):
         raise MalformedBody(f"{HEADER_LENGTH} is no length within the body's {len(request.body)} bytes")
-    at = int(length)
     return media.envelope(request.body[:at], inputs.EXAMPLE), memoryview(request.body)[at:]
 
 

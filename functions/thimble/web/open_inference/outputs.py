@@ -43,10 +43,11 @@ class RequestedOutput(NamedTuple):
         """Of each row the k first classes as score:index:label."""
         if self.labels:
             raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
-        if type(k) is not int or k < 1:
+        count = options.whole(k)
+        if not count:
             raise InvalidInput("classification is how many classes to answer with: a whole number from 1")
         p = self.scores.probabilities.T
-        first = np.argsort(-p, axis=1, kind="stable")[:, :k]
+        first = np.argsort(-p, axis=1, kind="stable")[:, :count]
         texts = [
             [f"{row[c]!r}:{c}:{self.head.texts[c]}" for c in order]
             for row, order in zip(p.tolist(), first.tolist(), strict=True)
