@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from tests.test_csv import HEADER, IRIS, NAMES, UNNAMED, classified, reasons
+from tests.test_workflow import Bench
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable
 from thimble.files.jobs import FileOptions
 from thimble.inference.classifier import Classifier
@@ -209,6 +210,20 @@ def assert_alike(classifier: Classifier, data: bytes, said: Given) -> None:
         kept = np.ones(one.rows, np.bool_)
         kept[[*one.faults, *one.blank]] = False
         assert_array_equal(one.numbers[:, kept], other.numbers[:, kept])
+
+
+@pytest.mark.parametrize("preface", ["", "sep=;\n"])
+@pytest.mark.parametrize("range_bytes", [50, 400])
+def test_a_file_in_ranges_is_the_file_in_one(preface: str, range_bytes: int) -> None:
+    """A range has the mark of the whole file, though its own records may tell of another."""
+    plain = [f"{k};5,1;3;1,4;0,2\n" for k in range(dialect.LOOKED_AT)]
+    odd = [f"{k};{cell};1,234;3;2\n" for k, cell in enumerate(["1,234", "1.5", "x", "5,", ",5", "3"] * 20)]
+    data = "".join([preface, HEAD, "\n", *plain, *odd]).encode()
+    bench = Bench(range_bytes)
+    found = bench.check(data, "file.csv")
+    assert bench.calls > 3
+    assert (found["predictions"], found["rejections"]) == (len(plain) + 80, 40)
+    assert bench.outcome("file.csv")[0] == classified(data)[0]
 
 
 def test_over_http_the_type_says_so() -> None:

@@ -12,6 +12,8 @@ import orjson
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -21,6 +23,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tests.door import IRIS, post, refusal, served, told
 from tests.test_workflow import Bench
 from tests.text_corpora import WORDS, labels, texts
+from thimble.errors import InvalidFile
+from thimble.inference import classifier
+from thimble.tables import csv as csv_format
+from thimble.tables import dialect, fast
+from thimble.tables.blocks import Block
+from thimble.tables.dialect import Given
 from thimble.web.app import Response
 from thimble_model import export, load
 
@@ -217,6 +225,50 @@ def test_texts_alone_are_no_rows_of_another_model() -> None:
 def test_what_is_no_text_is_refused_with_its_place(instance: Any, sentence: str) -> None:
     app = served(DOCUMENTS["one text"])
     assert refusal(post("/classify", {"instances": ["good", instance]}, app), 422) == sentence
+
+
+def test_a_csv_without_a_header_is_told_how_to_say_so() -> None:
+    app = served(DOCUMENTS["one text"])
+    wanted = 'the header lacks "note"; if the first record is data, say so by '
+    for body in (b"good\nbad\n", b'"good, very"\n', b"12 good\n"):
+        found = refusal(post("/classify", body, app, content_type="text/csv"), 422)
+        assert found == wanted + csv_format.SAYING
+        assert post("/classify", body, app, content_type="text/csv; header=absent").status == 200
+    for body, said in ((b"good,\n", ""), (b"good\n", "; header=present")):  # two columns, or said already
+        found = refusal(post("/classify", body, app, content_type=f"text/csv{said}"), 422)
+        assert found == 'the header lacks "note"'
+    with pytest.raises(InvalidFile) as error:
+        dialect.find(b"good\nbad\n", True, classifier.load(DOCUMENTS["one text"]).schema, Given(), (",",))
+    assert str(error.value) == f'{wanted}{dialect.SAYING}; it has "good"'
+
+
+QUOTED = st.text("ab \"',;\\\n\r\t\ufeffß\u0301🎉NA", max_size=9).map(
+    lambda text: '"' + text.replace('"', '""') + '"'
+)
+BARE_CELLS = ["", " ", "NA", "null", " a ", "5", "x y", "\udcff", '"open', '"x"y', '""""', "é"]
+CELLS = st.one_of(QUOTED, st.sampled_from(BARE_CELLS))
+LINES = st.tuples(CELLS, CELLS, st.sampled_from(["1", "2.5", "x"]), CELLS)
+
+
+@given(st.lists(LINES, min_size=9, max_size=30), st.booleans())
+def test_free_texts_are_the_same_read_fast_and_read_plainly(
+    rows: list[tuple[str, ...]], returns: bool
+) -> None:
+    schema, newline = classifier.load(DOCUMENTS["texts beside numbers"]).schema, "\r\n" if returns else "\n"
+    lines = [COLUMNS["texts beside numbers"], *rows]
+    data = "".join(",".join(line) + newline for line in lines).encode("utf-8", "surrogateescape")
+    layout = dialect.find(data, True, schema, Given(delimiter=",", quote='"'), (",",))
+    body = layout.plain(data)[layout.body :]
+    block = Block(body, layout.dialect.ends(body, True), layout.first_line)
+    fast_, plain = (
+        csv_format.read(schema, layout, block, columns)
+        for columns in (fast.csv_columns, csv_format.plain_columns)
+    )
+    assert (fast_.faults, fast_.blank) == (plain.faults, plain.blank)
+    good = fast_.readable
+    np.testing.assert_array_equal(fast_.numbers[:, good], plain.numbers[:, good])
+    for k, column in fast_.texts.items():
+        assert column[good].tolist() == plain.texts[k][good].tolist()
 
 
 def as_parquet(kind: str) -> bytes:

@@ -18,6 +18,7 @@ from thimble.inference.features import Schema
 from thimble.tables import header
 from thimble.tables.blocks import BOM, MAX_RECORD_BYTES
 from thimble.tables.cells import BLANKS, COMMA, POINT, Unfit, mark_of
+from thimble.tables.header import NoFeatures
 from thimble.tables.tokens import Dialect, check_quotes
 
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
@@ -254,10 +255,21 @@ def _laid_out(first: First, head: bytes, schema: Schema, given: Given, way: str)
         except Unfit as error:
             raise BrokenHeader(error.fault.quoting) from None
         line = first.line + head.count(b"\n", first.start, first.end)
-        features = header.features(names, schema)
+        features = _features(names, schema, "" if given.header else way)
         return Layout(first.dialect, tuple(names), features, first.raw, first.end, line)
     features = header.positions(names, schema)
     names = [f"column {k + 1}" for k in range(len(names))]
     for k, column in features.items():
         names[column] = schema.features[k].name or names[column]
     return Layout(first.dialect, tuple(names), features, None, first.start, first.line)
+
+
+def _features(names: list[str], schema: Schema, way: str) -> dict[int, int]:
+    """Return the column of each feature; of texts alone a header may be data, which the `way` says."""
+    try:
+        return header.features(names, schema)
+    except NoFeatures as error:
+        texts = len(names) == len(schema.features) and not any(f.numeric for f in schema.features)
+        if not (way and texts and set(names).isdisjoint(schema.names or ())):
+            raise
+        raise NoFeatures(f"{error.problem}; if the first record is data, say so by {way}", names) from None
