@@ -30,7 +30,7 @@ LAYERS = (
         for name in (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
             *("batch", "predictions", "conformal", "head", "forest", "forest_keys", "outputs"),
-            *("reference", "steps", "preprocessing", "document"),
+            *("reference", "steps", "preprocessing", "document", "explain"),
             *("straight", "classifier", "sets"),
         )
     ),
@@ -83,6 +83,7 @@ HEAVY = {
 SPOKEN_LATER = {
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(
+        "thimble.inference.explain",
         "thimble.inference.preprocessing",
         "thimble.inference.conformal",
         "thimble.inference.sets",

@@ -16,7 +16,7 @@ from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
 from thimble.inference.steps.text import Text
-from thimble_model import boosters, histograms, sets, text
+from thimble_model import boosters, histograms, means, sets, text
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import heads_of, history, require_fitted
 from thimble_model.forms import absent, dates_in, type_of
@@ -115,6 +115,7 @@ def export(
     counted = None
     if table is not None:
         counted = histograms.answered(classifier, as_batch(classifier.features, table))
+        document |= means.document_keys(document, classifier, counted[0])
     if calibration is not None:
         document = _with_answers(document, _calibrated(estimator, classifier, calibration, table, y))
         held_out = held_out or calibration

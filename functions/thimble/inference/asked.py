@@ -22,7 +22,9 @@ class Asked(NamedTuple):
     of: str = ""  # the text of the class whose score is explained; empty: of the one that is answered
     coverage: float | None = None  # how often a set of labels holds the truth
     by_class: bool = False  # ... for each class
-    abstain_below: float | None = None  # no label where its probability, or score, is below; None: the model's
+    abstain_below: float | None = (
+        None  # no label where its probability, or score, is below; None: the model's
+    )
     what_if: bool = False  # the smallest change of one feature that gives another label
 
 

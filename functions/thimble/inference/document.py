@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import orjson
 
 from thimble.errors import InvalidModel
@@ -50,7 +51,7 @@ HISTORY = (
 KEYS = frozenset(
     (
         *("format", "format_version", "name", "feature_names_in", "n_features_in"),
-        *("preprocessing", "outputs", "examples", "reference", "training"),
+        *("preprocessing", "outputs", "means", "examples", "reference", "training"),
         *outputs.KEYS,
         *HISTORY,
     )
@@ -69,6 +70,7 @@ class Document(NamedTuple):
     schema: Schema
     preprocessing: Preprocessing | None
     outputs: tuple[Output, ...]  # one, or in a multi-output model several
+    means: FloatArray | None  # (columns,) over the training rows, NaN where none is kept
     examples: Examples | None
     reference: Reference | None  # what the model was trained on, to measure drift against
     history: Mapping[str, Any]
@@ -113,6 +115,7 @@ def parse(data: bytes) -> Document:
         schema=Schema.of(known, answers=[name for head in heads for name in head.columns]),
         preprocessing=program,
         outputs=found,
+        means=_means(fields, len(known) if program is None else program.width),
         examples=_examples(fields.nested("examples"), known, sum(len(head.classes) for head in heads)),
         reference=None
         if counts is None
@@ -178,6 +181,10 @@ def _cost(n_features: int, program: Preprocessing | None, found: Sequence[Output
     price = cost.in_turn((before, own, cost.beside(scorers, own.numbers)))
     cost.check(price, "The model")
     return price
+
+
+def _means(fields: Fields, n_columns: int) -> FloatArray | None:
+    return np.array(fields.numbers("means", n_columns)) if "means" in fields else None
 
 
 def _examples(fields: Fields | None, known: tuple[Feature, ...], n_classes: int) -> Examples | None:

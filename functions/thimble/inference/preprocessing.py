@@ -43,6 +43,14 @@ class Preprocessing(NamedTuple):
         """(outputs, rows in whole blocks), the rows that get no answer, each with the reason, and of free
         texts the shares of unknown terms. What is not finite in the end is rejected: the caller has numpy
         keep silent."""
+        table = self.table(batch)
+        outputs = table.numbers[self.outputs]
+        if any_infinite(table.numbers) or not (self.takes_missing or all_finite(outputs)):
+            self._reject(table)
+        return outputs, table.rejected, table.unknown
+
+    def table(self, batch: Batch) -> Table:
+        """All columns, and the rows that a step rejects."""
         n_features, rows = batch.numbers.shape
         numbers = np.empty((self.width, rows + -rows % BLOCK))
         numbers[:n_features, :rows] = batch.numbers
@@ -50,10 +58,7 @@ class Preprocessing(NamedTuple):
         table = Table(numbers, batch.texts, rows, {}, {})
         for step, filled in self.steps:
             step.fill(table, numbers[filled])
-        outputs = numbers[self.outputs]
-        if any_infinite(numbers) or not (self.takes_missing or all_finite(outputs)):
-            self._reject(table)
-        return outputs, table.rejected, table.unknown
+        return table
 
     @property
     def vocabularies(self) -> frozenset[int]:

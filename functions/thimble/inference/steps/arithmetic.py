@@ -36,6 +36,10 @@ class Scale(Step):
         self.reads = selection(columns)
         self._declare([columns], n, elementwise(n, n, cost.COLUMN * len(self.operations)))
 
+    @property
+    def bounded(self) -> bool:
+        return any(key in ("minimum", "maximum") for key, _ in self.operations)
+
     def fill(self, table: Table, out: FloatArray) -> None:
         x = table.numbers[self.reads]
         for key, values in self.operations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import repeat
 from typing import cast
@@ -15,7 +15,7 @@ from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import FUNCTION, Cost, elementwise
 from thimble.inference.fields import is_finite
-from thimble.inference.steps.columns import Step, StepFields, Table, selection
+from thimble.inference.steps.columns import Step, StepFields, Table, listed, selection
 
 MOST_SHOWN, LONGEST_SHOWN = 10, 40  # categories in a sentence, and characters of one
 
@@ -159,6 +159,11 @@ class OneHot(Step):
         width = len(self.codes)
         self._declare([columns], width, elementwise(len(columns) + width, width))
 
+    @property
+    def each(self) -> list[int]:
+        """Of each column that is appended, the column that it is of."""
+        return listed(self.reads)
+
     def fill(self, table: Table, out: FloatArray) -> None:
         np.equal(table.numbers[self.reads], self.codes, out=out)
         if not all_finite(table.numbers[self.once]):
@@ -169,7 +174,7 @@ class Embed(Step):
     """Add up the rows that the codes name, each of its column's table: as `one_hot` and `linear`, without a
     column a category. A code that has no row adds nothing. NaN makes the sums NaN."""
 
-    KEYS = ("columns", "tables")
+    KEYS = ("columns", "tables", "means")
 
     def __init__(self, fields: StepFields) -> None:
         columns = fields.columns()
@@ -178,15 +183,23 @@ class Embed(Step):
         self.sizes = [len(table) for table in tables]
         self.starts = np.cumsum([0, *self.sizes])
         self.rows = np.vstack([*tables, np.zeros((1, width))])
+        self.means = fields.matrix("means", len(columns)) if "means" in fields else None
+        if self.means is not None:  # of what each column adds, over the training rows
+            fields.check_length("means[0]", self.means.shape[1], width)
         self.reads = selection(columns)
         self._declare([columns], width, elementwise(len(columns) * width, width))
 
     def fill(self, table: Table, out: FloatArray) -> None:
         codes = table.numbers[self.reads]
         total = np.zeros((codes.shape[1], len(out)))
-        for code, start, size in zip(codes, self.starts, self.sizes, strict=False):
-            named = (code >= 0) & (code < size) & (code == np.floor(code))
-            total += self.rows.take(np.where(named, code + start, -1).astype(np.intp), axis=0)
+        for added in self.added(codes):
+            total += added
         out[:] = total.T
         if not all_finite(codes):
             out[:, np.isnan(codes).any(axis=0)] = np.nan
+
+    def added(self, codes: FloatArray) -> Iterator[FloatArray]:
+        """What each column adds, (rows, width)."""
+        for code, start, size in zip(codes, self.starts, self.sizes, strict=False):
+            named = (code >= 0) & (code < size) & (code == np.floor(code))
+            yield self.rows.take(np.where(named, code + start, -1).astype(np.intp), axis=0)

@@ -14,16 +14,18 @@ class Forest(Step):
         from thimble.inference import forest_keys  # few pipelines need it
 
         columns = fields.columns()
-        self._forest = forest_keys.parse(fields.value("forest"), fields.at("forest"))
-        fields.check_length("columns", len(columns), self._forest.n_inputs)
-        self.card = self._forest.card
+        self.scorer = forest_keys.parse(fields.value("forest"), fields.at("forest"))
+        fields.check_length("columns", len(columns), self.scorer.n_inputs)
+        self.card = self.scorer.card
         self._reads = selection(columns)
-        self._activate = OUT_ACTIVATIONS[fields.choice("out_activation", OUT_ACTIVATIONS)]
+        activation = fields.choice("out_activation", OUT_ACTIVATIONS)
+        self._activate = OUT_ACTIVATIONS[activation]
+        self.adds_up = activation == "identity" and "temperature" not in fields
         self._temperature = fields.finite("temperature") or 1.0
-        self._declare([columns], self._forest.n_outputs, self._forest.cost)
+        self._declare([columns], self.scorer.n_outputs, self.scorer.cost)
 
     def fill(self, table: Table, out: FloatArray) -> None:
-        out[:] = self._forest.scores(table.numbers[self._reads])
+        out[:] = self.scorer.scores(table.numbers[self._reads])
         if self._temperature != 1.0:
             out /= self._temperature
         self._activate(out)

@@ -1,0 +1,171 @@
+"""What each feature contributes to a score: the base, a number a feature, and their sum, which is the score.
+
+The score is the number that gave the probability, before its activation: log-odds of a logistic model, a
+class's own number of a softmax. Of two classes that one number tells apart, the first one's is its negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.inference import network
+from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch
+from thimble.inference.document import Document
+from thimble.inference.explain import back, linear, text
+from thimble.inference.explain.back import Owners, Plan
+from thimble.inference.explain.text import Token
+from thimble.inference.head import Head
+from thimble.inference.outputs import Output
+from thimble.inference.predictions import Predictions, Scores
+
+NO_MEANS = "the document has no means of the training data: export the model again, with its training data"
+
+
+class Contributions(NamedTuple):
+    """Of one output. Those of rejected rows mean nothing."""
+
+    classes: NDArray[np.intp]  # (rows,) whose score is explained
+    base: FloatArray  # (rows,)
+    score: FloatArray  # (rows,) base plus the sum over the features
+    features: FloatArray  # (features, rows)
+    tokens: Mapping[int, Sequence[Sequence[Token]]]  # of free texts, by row
+
+
+def refusal(document: Document, of: str = "") -> str:
+    """Why there are no contributions, as a sentence; "" where there are some."""
+    if of and not any(of in head.texts for head in document.heads):
+        return f"class is {of!r}, which is none of the model's classes"
+    for output in document.outputs:
+        if told := _refusal(document, output):
+            return f"{output.head.name}: {told}" if len(document.outputs) > 1 else told
+    return ""
+
+
+def needs(document: Document) -> tuple[NDArray[np.intp], list[int]]:
+    """The columns whose means explain the model, and the places of steps `embed` that need their own."""
+    plans = [back.plan(document, output) for output in document.outputs]
+    found = [plan for plan in plans if not plan.refusal]
+    columns = {column for plan in found for column in plan.columns.at.tolist()}
+    embedded = {id(part.step) for plan in found for part in plan.embedded}
+    steps = document.preprocessing.steps if document.preprocessing else ()
+    return np.array(sorted(columns), np.intp), [
+        i for i, (step, _) in enumerate(steps) if id(step) in embedded
+    ]
+
+
+def of(document: Document, batch: Batch, predictions: Predictions, of: str = "") -> tuple[Contributions, ...]:
+    """One an output: of the class named `of`, where the output has it, else of the answered one."""
+    return tuple(
+        _of_output(document, output, batch, _classes(output.head, scores, of))
+        for output, scores in zip(document.outputs, predictions.outputs, strict=True)
+    )
+
+
+def _refusal(document: Document, output: Output) -> str:
+    plan = back.plan(document, output)
+    if plan.refusal:
+        return plan.refusal
+    if plan.grown:
+        return "trees are not explained"
+    means, needed = document.means, plan.columns.at
+    if len(needed) and (means is None or np.isnan(means[needed]).any()):
+        return NO_MEANS
+    return NO_MEANS if any(part.step.means is None for part in plan.embedded) else ""
+
+
+def _classes(head: Head, scores: Scores, of: str) -> NDArray[np.intp]:
+    n = len(scores.labels)
+    if of in head.texts:
+        return np.full(n, head.texts.index(of), np.intp)
+    return scores.probabilities.argmax(axis=0) if head.multilabel else scores.labels
+
+
+def _of_output(document: Document, output: Output, batch: Batch, classes: NDArray[np.intp]) -> Contributions:
+    plan = back.plan(document, output)
+    wide = len(plan.columns.at) + sum(part.scorer.n_inputs * part.scorer.n_outputs for part in plan.grown)
+    step = network.rows_at_once(document.cost.numbers + 4 * wide + batch.numbers.shape[0])
+    parts = []
+    for start in range(0, batch.rows, step):
+        rows = slice(start, start + step)
+        parts.append(_part(document, output, plan, batch.take(rows), classes[rows]))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Contributions]) -> Contributions:
+    if len(parts) == 1:
+        return parts[0]
+    classes, base, score, features, _ = zip(*parts, strict=True)
+    tokens = {k: [row for part in parts for row in part.tokens[k]] for k in parts[0].tokens}
+    return Contributions(
+        np.concatenate(classes),
+        np.concatenate(base),
+        np.concatenate(score),
+        np.concatenate(features, axis=1),
+        tokens,
+    )
+
+
+def _part(
+    document: Document, output: Output, plan: Plan, batch: Batch, classes: NDArray[np.intp]
+) -> Contributions:
+    with np.errstate(all="ignore"):
+        return _of_rows(document, output, plan, batch, classes)
+
+
+def _of_rows(
+    document: Document, output: Output, plan: Plan, batch: Batch, classes: NDArray[np.intp]
+) -> Contributions:
+    head, n = output.head, batch.rows
+    numbers, X = _numbers(document, batch)
+    chosen = np.zeros(numbers.shape[1], np.intp)
+    factor = np.full(numbers.shape[1], 1.0 / head.temperature)
+    if head.binary:
+        factor[:n][classes == 0] *= -1.0
+    else:
+        chosen[:n] = classes
+    score = np.take_along_axis(output.scorer.scores(X), chosen[np.newaxis], axis=0)[0] * factor
+    base = plan.constant.copy()
+    features = np.zeros((len(document.schema.features), numbers.shape[1]))
+    if len(plan.columns.at) and document.means is not None:
+        base += linear.base(plan.columns, document.means)
+        found = linear.contributions(plan.columns, document.means, numbers, chosen)
+        _share(found, [plan.owners[i] for i in plan.columns.at.tolist()], features)
+    for part in plan.embedded:
+        base += linear.embedded_base(part)
+        found = linear.embedded_contributions(part, numbers, chosen)
+        _share(found, [plan.owners[i] for i in part.step.columns], features)
+    features *= factor
+    return Contributions(
+        classes,
+        (base.take(chosen) * factor)[:n],
+        score[:n],
+        np.ascontiguousarray(features[:, :n]),
+        text.tokens(document, plan, batch, chosen, factor),
+    )
+
+
+def _numbers(document: Document, batch: Batch) -> tuple[FloatArray, FloatArray]:
+    """All columns of the program, and those among them that the scorers take; rows in whole blocks."""
+    preprocessing = document.preprocessing
+    if preprocessing is None:
+        X = network.padded(batch.numbers)
+        return X, X
+    numbers = preprocessing.table(batch).numbers
+    return numbers, numbers[preprocessing.outputs]
+
+
+def _share(found: FloatArray, owners: Sequence[Owners], features: FloatArray) -> None:
+    """Add what columns contribute, (columns, rows), to their features, in equal parts."""
+    places: dict[int, list[int]] = {}
+    for i, own in enumerate(owners):
+        for feature in own:
+            places.setdefault(feature, []).append(i)
+    parts = np.array([max(1, len(own)) for own in owners], np.float64)[:, np.newaxis]
+    found /= parts
+    for feature, at in places.items():
+        features[feature] += np.add.reduce(found[at], axis=0)
