@@ -29,9 +29,10 @@ LAYERS = (
         f"inference.{name}"
         for name in (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
+            "asked",
             *("batch", "predictions", "conformal", "head", "forest", "forest_keys", "outputs"),
-            *("reference", "steps", "preprocessing", "document", "explain"),
-            *("straight", "classifier", "sets"),
+            *("reference", "steps", "preprocessing", "document", "explain", "sets", "further"),
+            *("straight", "classifier"),
         )
     ),
     *("drift.counting", "drift.recent", "drift.report", "drift.drawing"),
@@ -49,7 +50,7 @@ LAYERS = (
         )
     ),
     "tables.each",
-    *("web.options", "web.codings", "web.media"),
+    *("web.asking", "web.options", "web.codings", "web.media"),
     *("settings", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(
@@ -81,6 +82,7 @@ HEAVY = {
     *("base64", "csv", "decimal", "glob", "hashlib", "ipaddress", "pathlib", "queue", "tempfile", "urllib"),
 }
 SPOKEN_LATER = {
+    *("thimble.inference.asked", "thimble.inference.further", "thimble.web.asking"),
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(
         "thimble.inference.explain",

@@ -60,7 +60,7 @@ def test_no_route_leaves_an_unknown_parameter_out(path: str, method: str) -> Non
         ("tpo=2", 'there is no parameter "tpo" here; did you mean "top"?'),
         (
             "debug=1",
-            'there is no parameter "debug" here; this path takes model, version, top, rejected, threshold',
+            f'there is no parameter "debug" here; this path takes {", ".join(routes.CLASSIFY)}',
         ),
         ("model=", "the parameter model is empty: give it a value, or leave it out"),
         ("model", "the parameter model is empty: give it a value, or leave it out"),
@@ -425,5 +425,5 @@ def test_a_long_name_leaves_the_sentence_around_it_whole() -> None:
     answer = post("/classify", {"x" * 100_000: 1})
     assert refusal(answer) == f'the body has an unknown key "{"x" * 60}..."; it takes instances, instance'
     answer = post(f"/classify?{'y' * 9000}=1", BODIES["/classify"])
-    takes = "this path takes model, version, top, rejected, threshold"
+    takes = f"this path takes {', '.join(routes.CLASSIFY)}"
     assert refusal(answer) == f'there is no parameter "{"y" * 60}..." here; {takes}'

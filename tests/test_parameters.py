@@ -114,6 +114,7 @@ WORKS = {
     "ModelVersion": ["", "0a1b2c", "f" * 64],
     "MaxRejectedShare": ["0", "0.05", ".5", "1", "1.0"],
     "Threshold": ["", "0", "0.3", "-1.25", "1"],
+    "AbstainBelow": ["", "0", "0.8", "-1.25", "1"],
     "JwtIssuer": ["", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_aB3", "https://a.eu.auth0.com/"],
     "JwtAudience": ["", "thimble", "https://api.example.com,6f1a", "api://default"],
     "DomainName": ["", "example.com", "a-b.models.example.co.uk", "xn--bcher-kva.example", "a.xn--p1ai"],
@@ -143,6 +144,7 @@ FAILS = {
     "ModelVersion": ["latest", "0a1b2", "sha256:" + "f" * 64, "F" * 64],
     "MaxRejectedShare": ["-0.1", "1.01", "5", "5 %", "nan", ""],
     "Threshold": ["a half", "nan", "inf", "1e3", ".5", "0,5"],
+    "AbstainBelow": ["a half", "nan", "inf", "1e3", ".5", "0,5"],
     "JwtIssuer": [
         "http://issuer.example.com",
         "issuer.example.com",

@@ -88,7 +88,7 @@ def together(classifier: Classifier, values: Sequence[float]) -> Predictions:
 def bits(predictions: Predictions) -> list[tuple[bytes, list[int], bytes]]:
     return [
         (np.ascontiguousarray(p).tobytes(), labels.tolist(), np.ascontiguousarray(mask).tobytes())
-        for p, labels, mask in predictions.outputs
+        for p, labels, mask, _ in predictions.outputs
     ]
 
 

@@ -16,6 +16,7 @@ from thimble import store
 from thimble.errors import InvalidModel
 from thimble.files import pipeline
 from thimble.files.jobs import FileOptions, Job, result_paths
+from thimble.inference.asked import Asked
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 from thimble_model import export
@@ -31,7 +32,7 @@ OWN = orjson.dumps(orjson.loads(PLAIN) | {"decision": "probabilities", "threshol
 
 
 def labels(document: bytes, threshold: float | None = None) -> list[Any]:
-    found = load(document) if threshold is None else load(document).at(threshold)
+    found = load(document) if threshold is None else load(document).asking(Asked(threshold))
     (scores,) = found.predict(Batch.of(found.features, np.array(ROWS).T)).outputs
     return [found.heads[0].classes[k] for k in scores.labels]
 

@@ -37,6 +37,7 @@ CHOICES: list[list[Choice]] = [
     [{"Header": "present"}, {"Header": "absent"}],
     [{"Decimal": "comma"}, {"Decimal": "point"}],
     [{"Threshold": "0.25"}],
+    [{"AbstainBelow": "0.8"}],
     [{"SplitBytes": "10000000"}],
     [{"RangeBytes": "999999999"}],
     [{"MapConcurrency": "1"}, {"MapConcurrency": "10000"}],

@@ -33,6 +33,7 @@ class Settings(NamedTuple):
     quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
     header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
     threshold: float | None  # THRESHOLD of files' labels, of two classes; empty: each model's own
+    abstain_below: float | None  # ABSTAIN_BELOW: of files' labels; empty: each model's own
     decimal: str  # DECIMAL of CSV and TSV: point or comma; empty: found in each file
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
@@ -82,6 +83,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         quote=environment.get("QUOTE", ""),
         header=environment.get("HEADER", ""),
         threshold=number("THRESHOLD"),
+        abstain_below=number("ABSTAIN_BELOW"),
         decimal=environment.get("DECIMAL", ""),
         unknown_folder=_value(
             "UNKNOWN_FOLDER",

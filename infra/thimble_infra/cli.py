@@ -370,6 +370,15 @@ def classify(
             show_default="the model's own",
         ),
     ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(
+            envvar="ABSTAIN_BELOW",
+            metavar="NUMBER",
+            help="Below which probability (or score) a row gets no label.",
+            show_default="the model's own",
+        ),
+    ] = None,
     decimal: Annotated[
         str,
         typer.Option(
@@ -406,7 +415,13 @@ def classify(
         raise typer.BadParameter("--json and -o - both want standard output: name a file for the result")
     try:
         options = FileOptions(
-            max_rejected_share, delimiter, quote, header, threshold=threshold, decimal=decimal
+            max_rejected_share,
+            delimiter,
+            quote,
+            header,
+            threshold=threshold,
+            decimal=decimal,
+            abstain_below=abstain_below,
         )
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None

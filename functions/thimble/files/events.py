@@ -138,8 +138,11 @@ def report(key: str, summary: Event | None) -> None:
         telemetry.logger.error("the file was refused; its summary says why", key=key)
         telemetry.count(FilesRefused=1)
     else:
-        counts = {name: summary[name] for name in ("rows", "predictions", "rejections")}
+        names = ("rows", "predictions", "rejections", "abstained")
+        counts = {name: summary[name] for name in names if name in summary}
         telemetry.logger.info("the file was classified", key=key, **counts)
+        if "abstained" in summary:
+            telemetry.count(RowsAbstained=summary["abstained"])
         if summary.get("drift"):
             about = summary["drift"], summary["classes"], summary["predictions"]
             telemetry.drift(*drift.observed(*about, **summary["model"]))

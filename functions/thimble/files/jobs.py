@@ -19,6 +19,7 @@ from thimble import store
 from thimble.drift import counting, report
 from thimble.errors import InvalidFile, InvalidInput, Overwritten
 from thimble.files.streams import Tally
+from thimble.inference.asked import Asked
 from thimble.inference.classifier import Classifier
 from thimble.settings import Settings
 from thimble.store import KEY_BYTES, ObjectVersion, fits
@@ -29,6 +30,7 @@ Summary = dict[str, Any]
 
 # Raise it when the same input, model and options give other bytes: then old results are made again.
 RESULTS_VERSION = 5
+ASKED = ("threshold", "abstain_below")  # options that are part of a result's identity only where they are set
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class FileOptions:
     header: str = ""  # of CSV and TSV: present or absent; empty: found
     threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
     decimal: str = ""  # of CSV and TSV: point or comma; empty: found
+    abstain_below: float | None = None  # no label where its probability is below; None: the model's
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""
@@ -53,18 +56,27 @@ class FileOptions:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The options as a summary names them. Results without a threshold are as before there was one."""
-        named = asdict(self)
-        return named if self.threshold is not None else {k: v for k, v in named.items() if k != "threshold"}
+        """The options as a summary names them. Results without what is asked for beside labels are as before
+        it could be."""
+        unasked = {name for name, value in self._asked.items() if value is None}
+        return {name: value for name, value in asdict(self).items() if name not in unasked}
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ASKED}
 
     def decided(self, classifier: Classifier) -> Classifier:
-        """The model with the threshold that was asked for; InvalidFile if it cannot have one."""
-        if self.threshold is None:
+        """The model with what is asked for beside labels; InvalidFile if it cannot do it."""
+        asked = {name: value for name, value in self._asked.items() if value is not None}
+        if not asked:
             return classifier
         try:
-            return classifier.at(self.threshold)
+            return classifier.asking(Asked(**asked))
         except InvalidInput as error:
-            raise InvalidFile(f"{error}; change THRESHOLD, or leave it out") from None
+            names = " and ".join(name.upper() for name in asked)
+            raise InvalidFile(
+                f"{error}; change {names}, or leave {'it' if len(asked) == 1 else 'them'} out"
+            ) from None
 
     @property
     def given(self) -> formats.Given:
@@ -188,6 +200,11 @@ class Job:
             "rows": tally.rows,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
+            **(
+                {"abstained": tally.abstained}
+                if answers.abstains(self.options.decided(self.classifier))
+                else {}
+            ),
             "classes": dict(zip(answers.class_names(self.classifier), tally.classes.tolist(), strict=True)),
             "drift": report.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,

@@ -24,6 +24,7 @@ class Tally:
 
     def __init__(self, n_classes: int, observed: Counts = NONE) -> None:
         self.records = self.lines = self.predictions = self.rejections = self.blank = 0
+        self.abstained = 0
         self.classes = np.zeros(n_classes, np.int64)
         self.observed = observed  # for drift
 
@@ -34,6 +35,7 @@ class Tally:
         self.predictions += answered.predictions
         self.rejections += answered.rejections
         self.blank += answered.blank
+        self.abstained += answered.abstained
         self.classes += answered.classes
         self.observed = self.observed + answered.observed
 

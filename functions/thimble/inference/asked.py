@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from thimble.inference.batch import Batch
-    from thimble.inference.classifier import Classifier
-    from thimble.inference.predictions import Predictions
+from typing import Any, NamedTuple
 
 ALL = -1  # of the contributions
 Cell = float | str | None
@@ -41,5 +36,5 @@ class Further(NamedTuple):
     key: str  # of JSON
     output: int
     columns: tuple[Column, ...]  # of a table
-    values: Callable[[Classifier, Batch, Predictions], Sequence[Any]]  # of JSON, one a row, or None
-    cells: Callable[[Any], Sequence[Cell]]  # of a value that is not None: one a column
+    values: Callable[[Any, Any, Any], Sequence[Any]]  # of a classifier, a batch and predictions: JSON a row
+    cells: Callable[[Any], Sequence[Cell]]  # of a value, unless it is None: one a column

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextvars import copy_context
 from math import isfinite
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thimble.errors import InvalidInput, InvalidModel
+from thimble.errors import InvalidModel
 from thimble.inference import network, straight
 from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch
@@ -19,6 +20,9 @@ from thimble.inference.head import Head
 from thimble.inference.predictions import Alone, Predictions, concatenate
 from thimble.inference.reference import Reference
 from thimble.inference.straight import Straight
+
+if TYPE_CHECKING:
+    from thimble.inference.asked import Asked, Further
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 with np.errstate(all="ignore"):
@@ -30,6 +34,7 @@ class Classifier(NamedTuple):
     digest: str
     chunk: int  # how many rows are evaluated at once
     straight: Straight | None  # decides a row that is alone, where it can
+    further: tuple[Further, ...] = ()  # what rows get beside their labels
 
     @property
     def name(self) -> str:
@@ -60,14 +65,13 @@ class Classifier(NamedTuple):
         """Of the outputs; most models have one."""
         return self.document.heads
 
-    def at(self, threshold: float) -> Classifier:
-        """The same with another threshold between its two classes; InvalidInput if it has none."""
-        if len(self.heads) > 1:
-            raise InvalidInput("a threshold chooses one of two classes; the model answers several questions")
-        (output,) = self.document.outputs
-        outputs = (output._replace(head=output.head.at(threshold)),)
-        document = self.document._replace(outputs=outputs)
-        return self._replace(document=document, straight=straight.of(outputs))
+    def asking(self, asked: Asked) -> Classifier:
+        """The same, asked for more than the labels; InvalidInput says what the model cannot do."""
+        from thimble.inference import further  # a plain request is spared it
+
+        document, found = further.asking(self.document, asked)
+        direct = None if found else straight.of(document.outputs)
+        return self._replace(document=document, straight=direct, further=found)
 
     def predict(self, batch: Batch) -> Predictions:
         """The answers to all rows; those of rows that could not be read mean nothing."""
@@ -101,7 +105,15 @@ class Classifier(NamedTuple):
             outputs.append(scores)
             for row, fault in too_large.items():
                 faults.setdefault(row, fault)  # of several the first is told
-        return Predictions(tuple(outputs), faults, unknown=unknown)
+        found = Predictions(tuple(outputs), faults, unknown=unknown)
+        return found._replace(further=self._further(batch, found)) if self.further else found
+
+    def _further(self, batch: Batch, found: Predictions) -> tuple[NDArray[np.object_], ...]:
+        """Of each question, a value a row."""
+        n = batch.rows
+        return tuple(
+            np.fromiter(one.values(self, batch, found) if n else (), np.object_, n) for one in self.further
+        )
 
     def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
         """Return what goes into the networks, (fan_in, rows in whole blocks), the rows that cannot go, and
@@ -118,6 +130,10 @@ def load(data: bytes) -> Classifier:
     chunk = network.rows_at_once(document.cost.numbers)
     classifier = Classifier(document, digest(data), chunk, straight.of(document.outputs))
     _prove(classifier)
+    if any(head.abstain_below is not None for head in classifier.heads):
+        from thimble.inference.asked import Asked  # which few models need
+
+        return classifier.asking(Asked())
     return classifier
 
 

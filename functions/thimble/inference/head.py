@@ -83,7 +83,10 @@ class Head(NamedTuple):
             labels = self._labels(compared)
         else:
             labels = self._labels_from(self.threshold, compared, numbers)
-        return Scores(numbers[:, :n], labels[:n], mask[:, :n]), _too_large(raw, n) | faults
+        found = Scores(numbers[:, :n], labels[:n], mask[:, :n])
+        if self.abstain_below is not None:
+            found = found._replace(abstained=found.winning < self.abstain_below)
+        return found, _too_large(raw, n) | faults
 
     def at(self, threshold: float) -> Head:
         """The same with this threshold: in the unit of the document's own, or else of what is shown.
@@ -93,6 +96,16 @@ class Head(NamedTuple):
         if self.threshold_is_probability and not 0.0 <= threshold <= 1.0:
             raise InvalidInput(f"the threshold is {threshold:g}; it is of a probability, from 0 to 1")
         return self._replace(threshold=threshold, of_shown=self.of_shown or self.threshold is None)
+
+    def abstaining(self, below: float) -> Head:
+        """The same without a label where its number is below; InvalidInput unless there is one label."""
+        if self.multilabel:
+            raise InvalidInput(
+                "abstain_below leaves out one label; the model answers with any number of labels"
+            )
+        if self.has_probabilities and not 0.0 <= below <= 1.0:
+            raise InvalidInput(f"abstain_below is {below:g}; it is of a probability, from 0 to 1")
+        return self._replace(abstain_below=below)
 
     @property
     def without_threshold(self) -> str:

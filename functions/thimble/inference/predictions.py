@@ -20,6 +20,17 @@ class Scores(NamedTuple):
     probabilities: FloatArray  # (n_classes, n); of a model without probabilities its scores
     labels: NDArray[np.intp]  # (n,) class indices; meaningless in a multilabel output
     mask: NDArray[np.bool_]  # (n_classes, n), the labels of a multilabel output; (0, n) of any other
+    abstained: NDArray[np.bool_] | None = None  # (n,) which labels are not answered; None: all are
+
+    @property
+    def answered(self) -> NDArray[np.intp]:
+        """(n,) the labels as they are answered: -1 where none is."""
+        return self.labels if self.abstained is None else np.where(self.abstained, -1, self.labels)
+
+    @property
+    def winning(self) -> FloatArray:
+        """(n,) the number of each label."""
+        return self.probabilities[self.labels, np.arange(len(self.labels))]
 
     def times(self, n_classes: int) -> NDArray[np.int64]:
         """(n_classes,) how often each was the label, or among the labels."""
@@ -31,7 +42,10 @@ class Scores(NamedTuple):
     def take(self, rows: Rows) -> Scores:
         """The scores of some rows, in C order."""
         return Scores(
-            np.ascontiguousarray(self.probabilities[:, rows]), self.labels[rows], self.mask[:, rows]
+            np.ascontiguousarray(self.probabilities[:, rows]),
+            self.labels[rows],
+            self.mask[:, rows],
+            None if self.abstained is None else self.abstained[rows],
         )
 
 
@@ -44,6 +58,7 @@ class Predictions(NamedTuple):
     unknown: Mapping[int, FloatArray] = MappingProxyType(
         {}
     )  # (n,) of a free text: its share of unknown terms
+    further: tuple[NDArray[np.object_], ...] = ()  # (n,) what each of the classifier's `further` found
 
     @property
     def n_rows(self) -> int:
@@ -54,7 +69,8 @@ class Predictions(NamedTuple):
         unknown = {k: shares[rows] for k, shares in self.unknown.items()}
         outputs = tuple(scores.take(rows) for scores in self.outputs)
         versions = tuple(np.array(self.versions, np.object_)[rows]) if self.versions else ()
-        return Predictions(outputs, versions=versions, unknown=unknown)
+        further = tuple(values[rows] for values in self.further)
+        return Predictions(outputs, versions=versions, unknown=unknown, further=further)
 
 
 class Alone(NamedTuple):
@@ -77,7 +93,8 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
         rejected.update((start + row, reason) for row, reason in part.rejected.items())
         start += part.n_rows
     outputs = zip(*(part.outputs for part in parts), strict=True)
-    return Predictions(tuple(map(_concatenate, outputs)), rejected, unknown=_unknown(parts))
+    further = tuple(map(np.concatenate, zip(*(part.further for part in parts), strict=True)))
+    return Predictions(tuple(map(_concatenate, outputs)), rejected, unknown=_unknown(parts), further=further)
 
 
 def _unknown(parts: Sequence[Predictions]) -> dict[int, FloatArray]:
@@ -90,8 +107,10 @@ def _unknown(parts: Sequence[Predictions]) -> dict[int, FloatArray]:
 
 
 def _concatenate(parts: Sequence[Scores]) -> Scores:
+    abstained = [part.abstained for part in parts if part.abstained is not None]
     return Scores(
         np.concatenate([part.probabilities for part in parts], axis=1),
         np.concatenate([part.labels for part in parts]),
         np.concatenate([part.mask for part in parts], axis=1),
+        np.concatenate(abstained) if abstained else None,
     )

@@ -38,7 +38,7 @@ def disagreements(one: Predictions, other: Predictions) -> int:
     """Count the rows with another label, and those that only one of the two answers."""
     differ = np.zeros(one.n_rows, np.bool_)
     for a, b in zip(one.outputs, other.outputs, strict=True):
-        differ |= (a.mask != b.mask).any(axis=0) if len(a.mask) else a.labels != b.labels
+        differ |= (a.mask != b.mask).any(axis=0) if len(a.mask) else a.answered != b.answered
     rejected = set(one.rejected) | set(other.rejected)
     differ[list(rejected)] = False
     return int(differ.sum()) + len(set(one.rejected) ^ set(other.rejected))
@@ -100,12 +100,21 @@ def check_alike(one: Classifier, other: Classifier) -> None:
         raise InvalidModel("its features are not those of the current version, in that order")
     if _meanings(one) != _meanings(other):
         raise InvalidModel("its classes are not those of the current version, in that order")
+    if _abstaining(one) != _abstaining(other):
+        raise InvalidModel(
+            "one of the two versions may answer without a label, and the other not: export the other with "
+            "--abstain-below too, with 0 for never"
+        )
 
 
 def _taken(classifier: Classifier) -> list[tuple[object, ...]]:
     return [
         (feature.name, feature.type, feature.missing, missing(feature)) for feature in classifier.features
     ]
+
+
+def _abstaining(classifier: Classifier) -> list[bool]:
+    return [head.abstain_below is not None for head in classifier.heads]
 
 
 def _meanings(classifier: Classifier) -> list[tuple[object, ...]]:

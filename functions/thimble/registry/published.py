@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from thimble import telemetry
 from thimble.errors import InvalidModel, NoDefaultModel, NotFound, ThimbleError, Unavailable
@@ -17,6 +17,9 @@ from thimble.registry.cache import Cache
 from thimble.registry.pointer import Pointer, Trial, no_such_model, no_such_version
 from thimble.registry.refresh import Refreshed
 from thimble.store import Folder, Found
+
+if TYPE_CHECKING:
+    from thimble.inference.asked import Asked
 
 EARLIER = 3  # versions that a cold start tries when the current one is refused
 MOST_FOLLOWED = 10_000  # names whose pointer is remembered
@@ -29,13 +32,12 @@ class Serving(NamedTuple):
     candidate: Classifier | None = None
     trial: Trial | None = None  # what the candidate is used for
 
-    def at(self, threshold: float | None) -> Serving:
-        """The same with another threshold between their two classes, if one is asked for; InvalidInput if
-        there can be none."""
-        if threshold is None:
+    def asking(self, asked: Asked | None) -> Serving:
+        """The same, both asked for more than labels, if anything is; InvalidInput says what one cannot do."""
+        if asked is None:
             return self
-        candidate = self.candidate.at(threshold) if self.candidate else None
-        return self._replace(classifier=self.classifier.at(threshold), candidate=candidate)
+        candidate = self.candidate.asking(asked) if self.candidate else None
+        return self._replace(classifier=self.classifier.asking(asked), candidate=candidate)
 
 
 class _Known(NamedTuple):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head, Label
 from thimble.inference.predictions import Predictions, Scores
+
+if TYPE_CHECKING:
+    from thimble.inference.asked import Cell
 
 
 def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
@@ -25,6 +29,9 @@ def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, 
 def _plain_answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
     heads = classifier.heads
     found = [_answers(head, scores) for head, scores in zip(heads, predictions.outputs, strict=True)]
+    for one, values in zip(classifier.further, predictions.further, strict=True):
+        for answer, value in zip(found[one.output], values.tolist(), strict=True):
+            answer[one.key] = value
     if len(heads) == 1:
         return found[0]
     names = [head.name for head in heads]
@@ -40,7 +47,10 @@ def _answers(head: Head, scores: Scores) -> list[dict[str, Any]]:
             {"labels": labels, all_: dict(zip(head.texts, p, strict=True))}
             for labels, p in zip(label_sets(head, scores), numbers, strict=True)
         ]
-    return [answer(head, k, p) for k, p in zip(scores.labels.tolist(), numbers, strict=True)]
+    found = [answer(head, k, p) for k, p in zip(scores.labels.tolist(), numbers, strict=True)]
+    for row in np.flatnonzero(scores.abstained).tolist() if scores.abstained is not None else ():
+        found[row]["label"] = None
+    return found
 
 
 def answer(head: Head, label: int, numbers: list[float]) -> dict[str, Any]:
@@ -55,16 +65,16 @@ def answer(head: Head, label: int, numbers: list[float]) -> dict[str, Any]:
 
 def most_likely(found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
     """The answers with the k most likely classes of each, the likeliest first."""
-    return [{key: _leading(value, k) for key, value in answer.items()} for answer in found]
+    return [{key: _leading(key, value, k) for key, value in answer.items()} for answer in found]
 
 
-def _leading(value: Any, k: int) -> Any:
+def _leading(key: str, value: Any, k: int) -> Any:
     """Of probabilities, scores, or outputs that have them."""
-    if not isinstance(value, dict):
-        return value
-    if any(isinstance(item, dict) for item in value.values()):
+    if key == "outputs":
         return dict(zip(value, most_likely(list(value.values()), k), strict=True))
-    return dict(sorted(value.items(), key=lambda item: -item[1])[:k])
+    if key in ("probabilities", "scores"):
+        return dict(sorted(value.items(), key=lambda item: -item[1])[:k])
+    return value
 
 
 def label_sets(head: Head, scores: Scores) -> list[list[Any]]:
@@ -88,10 +98,13 @@ def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[
         if head.multilabel:
             found[f"{prefix}labels"] = label_sets(head, scores)
         else:
-            found[f"{prefix}label"] = [head.classes[k] for k in scores.labels.tolist()]
+            labels = (*head.classes, None)
+            found[f"{prefix}label"] = [labels[k] for k in scores.answered.tolist()]
         numbers = "probabilities" if head.has_probabilities else "scores"
         found[prefix + numbers] = scores.probabilities.T.tolist()
         found[f"{prefix}classes"] = list(head.classes)
+    for one, values in zip(classifier.further, predictions.further, strict=True):
+        found[classifier.heads[one.output].prefix + one.key] = values.tolist()
     return found | ({"version": list(predictions.versions)} if predictions.versions else {})
 
 
@@ -101,11 +114,11 @@ def identity(classifier: Classifier) -> dict[str, str]:
 
 
 class LabelColumn(NamedTuple):
-    """The distinct labels, or sets of labels, and which of them each row got."""
+    """The distinct labels, or sets of labels, and which of them each row got; None is no label."""
 
     name: str
     head: Head
-    distinct: Sequence[Label | list[Label]]
+    distinct: Sequence[Label | list[Label] | None]
     which: NDArray[np.intp]
 
 
@@ -116,19 +129,64 @@ class NumberColumn(NamedTuple):
     values: FloatArray
 
 
-def added(classifier: Classifier, predictions: Predictions) -> Iterator[LabelColumn | NumberColumn]:
+class FurtherColumn(NamedTuple):
+    """What rows get beside their labels: numbers, or texts; None is nothing."""
+
+    name: str
+    numbers: bool
+    cells: Sequence[Cell]
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell of a table: numbers with the fewest digits that read back as the same bits."""
+    if cell is None:
+        return ""
+    return cell if isinstance(cell, str) else orjson.dumps(cell).decode()
+
+
+AddedColumn = LabelColumn | NumberColumn | FurtherColumn  # of a file's result
+
+
+def added(classifier: Classifier, predictions: Predictions) -> Iterator[AddedColumn]:
     """Yield the columns that a file's result adds to each record, in the order in which they are written."""
     for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
         names = iter(head.columns)
         yield LabelColumn(next(names), head, *_labels(head, scores))
         for name, values in zip(names, _numbers(head, scores), strict=True):
             yield NumberColumn(name, values)
+    yield from further_columns(classifier, predictions)
+
+
+def further_columns(classifier: Classifier, predictions: Predictions) -> Iterator[FurtherColumn]:
+    """Yield the columns of what rows get beside their labels."""
+    for one, found in zip(classifier.further, predictions.further, strict=True):
+        nothing = [None] * len(one.columns)
+        rows = [nothing if value is None else one.cells(value) for value in found.tolist()]
+        for k, column in enumerate(one.columns):
+            yield FurtherColumn(column.name, column.numbers, [cells[k] for cells in rows])
 
 
 def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
     """Count how often each class was the label, or among the labels, one output after the other."""
     parts = zip(classifier.heads, predictions.outputs, strict=True)
-    return np.concatenate([scores.times(len(head.classes)) for head, scores in parts])
+    return np.concatenate([_times(head, scores) for head, scores in parts])
+
+
+def _times(head: Head, scores: Scores) -> NDArray[np.int64]:
+    if scores.abstained is not None:
+        scores = scores.take(~scores.abstained)
+    return scores.times(len(head.classes))
+
+
+def abstained(predictions: Predictions) -> int:
+    """Count the rows without a label, or without one of several outputs."""
+    found = [scores.abstained for scores in predictions.outputs if scores.abstained is not None]
+    return int(np.any(found, axis=0).sum()) if found else 0
+
+
+def abstains(classifier: Classifier) -> bool:
+    """Whether a row may get no label."""
+    return any(head.abstain_below is not None for head in classifier.heads)
 
 
 def class_names(classifier: Classifier) -> list[str]:
@@ -145,7 +203,9 @@ def listed(heads: Sequence[Head], times: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label]], NDArray[np.intp]]:
+def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label] | None], NDArray[np.intp]]:
+    if scores.abstained is not None:
+        return (*head.classes, None), np.where(scores.abstained, len(head.classes), scores.labels)
     if not head.multilabel:
         return head.classes, scores.labels
     masks, which = np.unique(scores.mask, axis=1, return_inverse=True)

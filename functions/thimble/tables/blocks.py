@@ -23,7 +23,7 @@ from thimble.inference.batch import Batch, Fault, Flags
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts
-from thimble.tables.answers import counts
+from thimble.tables.answers import abstained, counts
 from thimble.threads import ahead
 
 Positions = NDArray[np.intp]
@@ -165,6 +165,7 @@ class Answered(NamedTuple):
     blank: int = 0  # lines with nothing on them, no records
     classes: Counts = NONE  # how often each class was the label
     observed: Counts = NONE  # the answered rows, for drift
+    abstained: int = 0  # of the predictions, those without a label
 
 
 def counted(
@@ -178,6 +179,7 @@ def counted(
         blank=blank,
         classes=counts(classifier, outcome.predictions),
         observed=outcome.observed,
+        abstained=abstained(outcome.predictions),
     )
 
 

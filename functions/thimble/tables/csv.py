@@ -25,7 +25,7 @@ from thimble.inference.features import Feature, Schema
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import dialect, header
-from thimble.tables.answers import column_names, label_sets
+from thimble.tables.answers import cell_text, column_names, further_columns, label_sets
 from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
 from thimble.tables.cells import BLANKS, POINT, Unfit, Value, cell_value, missing, with_point
 from thimble.tables.dialect import BrokenHeader, Given, Layout
@@ -386,6 +386,8 @@ def answer_names(classifier: Classifier, predictions: Predictions) -> list[str]:
 def _lines(classifier: Classifier, predictions: Predictions) -> list[str]:
     parts = zip(classifier.heads, predictions.outputs, strict=True)
     several = [_answers(head, scores) for head, scores in parts]
+    for column in further_columns(classifier, predictions):
+        several.append([PLAIN.cell(cell_text(cell)) for cell in column.cells])
     if predictions.versions:  # a canary's
         several.append(list(predictions.versions))
     return several[0] if len(several) == 1 else list(map(",".join, zip(*several, strict=True)))
@@ -398,4 +400,7 @@ def _answers(head: Head, scores: Scores) -> list[str]:
         labels = [PLAIN.cell(orjson.dumps(found).decode()) for found in label_sets(head, scores)]
         return [f"{label},{p}" for label, p in zip(labels, numbers, strict=True)]
     texts, indices = list(map(PLAIN.cell, head.texts)), scores.labels.tolist()
-    return [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]
+    found = [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]
+    for row in np.flatnonzero(scores.abstained).tolist() if scores.abstained is not None else ():
+        found[row] = found[row][len(texts[indices[row]]) :]
+    return found

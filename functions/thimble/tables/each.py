@@ -17,7 +17,7 @@ from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Label, label_text
 from thimble.tables import csv, jsonlines, rows
-from thimble.tables.answers import LabelColumn, added
+from thimble.tables.answers import FurtherColumn, LabelColumn, added
 from thimble.tables.blocks import BOM, Settled
 from thimble.tables.cells import Unfit
 from thimble.tables.csv import PLAIN, VERSION
@@ -163,7 +163,9 @@ def _fits(layout: Layout, record: bytes) -> bool:
 def _cells(asked: Each, found: Settled, dialect: Dialect) -> Iterator[list[str]]:
     """Of each row the answer's cells, and the last one's reason."""
 
-    def label(value: Label | list[Label]) -> str:
+    def label(value: Label | list[Label] | None) -> str:
+        if value is None:
+            return ""
         return dialect.cell(orjson.dumps(value).decode() if isinstance(value, list) else label_text(value))
 
     answers = zip(*(column for _, column in _columns(found, label, str)), strict=True)
@@ -175,7 +177,7 @@ def _cells(asked: Each, found: Settled, dialect: Dialect) -> Iterator[list[str]]
 def as_lines(asked: Each, found: Settled) -> bytes:
     """An object for each row: its own keys, or its number; then the answer's."""
 
-    def label(value: Label | list[Label]) -> str:
+    def label(value: Label | list[Label] | None) -> str:
         return orjson.dumps(value).decode()
 
     columns = [
@@ -208,6 +210,8 @@ def _columns(found: Settled, label: Any, text: Any) -> Iterator[tuple[str, Seque
         if isinstance(column, LabelColumn):
             texts = list(map(label, column.distinct))
             yield column.name, [texts[k] for k in column.which.tolist()]
+        elif isinstance(column, FurtherColumn):
+            yield column.name, list(map(label, column.cells))
         else:
             yield column.name, _numbers(column.values.tolist())
     if found.predictions.versions:

@@ -24,7 +24,7 @@ from thimble.inference.features import Feature, Schema, normal
 from thimble.inference.head import Label, label_text
 from thimble.inference.predictions import Predictions
 from thimble.tables import answers
-from thimble.tables.answers import LabelColumn
+from thimble.tables.answers import FurtherColumn, LabelColumn, cell_text
 from thimble.tables.blocks import BOM, Block, is_utf8
 from thimble.tables.cells import BOOLEANS, COMMA, POINT, missing
 from thimble.tables.dialect import Layout
@@ -191,12 +191,17 @@ def append_cells(block: Block, classifier: Classifier, predictions: Predictions,
         if isinstance(column, LabelColumn):
             texts = [appending.text(dialect.cell(_label_text(label))) for label in column.distinct]
             columns.append(pl.Series(texts).gather(column.which))
+        elif isinstance(column, FurtherColumn):
+            texts = [appending.text(dialect.cell(cell_text(cell))) for cell in column.cells]
+            columns.append(pl.Series(texts, dtype=pl.String))
         else:
             columns.append(pl.Series(column.values))
     return appending.written([appending.records, *columns], dialect.delimiter.decode())
 
 
-def _label_text(label: Label | list[Label]) -> str:
+def _label_text(label: Label | list[Label] | None) -> str:
+    if label is None:
+        return ""
     return orjson.dumps(label).decode() if isinstance(label, list) else label_text(label)
 
 
@@ -210,12 +215,15 @@ def append_keys(block: Block, classifier: Classifier, predictions: Predictions) 
         key = f",{_json(column.name)}:"
         if isinstance(column, LabelColumn):
             parts.append(pl.Series([key + _json(label) for label in column.distinct]).gather(column.which))
+        elif isinstance(column, FurtherColumn):
+            texts = [appending.text(key + _json(cell)) for cell in column.cells]
+            parts.append(pl.Series(texts, dtype=pl.String))
         else:
             parts += [pl.lit(key), pl.Series(column.values)]
     return appending.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
 
 
-def _json(value: Label | list[Label]) -> str:
+def _json(value: Label | list[Label] | None) -> str:
     return orjson.dumps(value).decode()
 
 

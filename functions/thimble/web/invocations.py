@@ -38,18 +38,18 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
     wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
     name = request.headers.get("x-amzn-sagemaker-target-model", model)
     version = request.headers.get("x-amzn-sagemaker-target-variant", "")
-    threshold = options.threshold(request.query.get("threshold", _attribute(request, "threshold")))
-    answered = service.classify(_table(request.body, sent), name, version, threshold)
+    asked = options.asked({**_attributes(request), **request.query})
+    answered = service.classify(_table(request.body, sent), name, version, asked)
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
     return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
 
 
-def _attribute(request: Request, name: str) -> str:
-    """A value among SageMaker's custom attributes, the only option that its clients can send: name=value,
-    between commas. Others' attributes are let be."""
-    sent = request.headers.get("x-amzn-sagemaker-custom-attributes", "").split(",")
-    found = (part.partition("=") for part in sent)
-    return next((value.strip() for key, _, value in found if key.strip() == name), "")
+def _attributes(request: Request) -> dict[str, str]:
+    """The options among SageMaker's custom attributes, the only ones that its clients can send: name=value,
+    between commas; the first of a name counts. Others' attributes are let be."""
+    sent = request.headers.get("x-amzn-sagemaker-custom-attributes", "")
+    found = [part.partition("=") for part in reversed(sent.split(","))] if sent else []
+    return {key.strip(): value.strip() for key, _, value in found if key.strip() in options.ASKED}
 
 
 def _table(body: bytes, sent: Media) -> Table:

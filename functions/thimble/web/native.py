@@ -29,8 +29,7 @@ def classify(service: Service, request: Request) -> Response:
         table: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
     else:
         table = media.table(request.body, sent)
-    threshold = options.threshold(request.query.get("threshold"))
-    answered = service.classify(table, *request.named, threshold)
+    answered = service.classify(table, *request.named, options.asked(request.query))
     return _response(answered, wanted, request.query.get("top", ""))
 
 

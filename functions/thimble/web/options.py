@@ -6,15 +6,17 @@ a wrong answer.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.tables.cells import is_decimal, json_kind
+from thimble.tables.cells import json_kind
+
+if TYPE_CHECKING:
+    from thimble.inference.asked import Asked
 
 LONGEST = 60  # characters of a name that a sentence repeats
-MOST = sys.float_info.max
+ASKED = ("threshold", "abstain_below")  # how the rows are answered
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
 
 
@@ -86,17 +88,13 @@ def whole_in_text(text: str) -> int:
     return int(text.lstrip("0")[:18] or 0) if text.isascii() and text.isdecimal() else 0
 
 
-def threshold(value: Any) -> float | None:
-    """Return the threshold that a request asks for, as text or as a number; None if it asks for none."""
-    if value is None or value == "":
+def asked(found: Mapping[str, Any]) -> Asked | None:
+    """Return what is asked for beside the rows, as text or in JSON's types; None if nothing is."""
+    if found.keys().isdisjoint(ASKED):
         return None
-    if isinstance(value, str) and is_decimal(value):
-        value = float(value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= MOST:
-        raise InvalidInput(
-            "threshold is a number, such as 0.3: the least at which the positive class applies"
-        )
-    return float(value)
+    from thimble.web import asking  # a plain request is spared it
+
+    return asking.asked(found)
 
 
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:

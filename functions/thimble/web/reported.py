@@ -13,13 +13,13 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
 from thimble.registry.published import Serving
 from thimble.tables import csv, each
-from thimble.tables.answers import answers, counts, identity, listed, most_likely
+from thimble.tables.answers import abstained, abstains, answers, counts, identity, listed, most_likely
 from thimble.tables.blocks import Settled, settle
 from thimble.tables.each import Each
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
-from thimble.web.service import Service, predicted
+from thimble.web.service import Service, note_abstained, predicted
 
 WORD = "report"
 
@@ -31,13 +31,14 @@ def classify(
     if request.query["rejected"] != WORD:
         raise InvalidInput(f"rejected is {WORD}, or left out")
     asked = _asked(request.body, sent, wanted, elsewhere)
-    serving = service.models.serving(*request.named).at(options.threshold(request.query.get("threshold")))
+    serving = service.models.serving(*request.named).asking(options.asked(request.query))
     batch = asked.batch(serving.classifier, service.settings.max_rows)
     found = settle(batch, partial(_predicted, serving), each.reason)
     telemetry.note(rejected_rows=len(found.rejected))
     rows = found.batch.rows
     if rows:
         service.recent.add(found.classifier, found.batch, found.predictions)
+        note_abstained(found.classifier, found.predictions)
     if wanted.name == media.CSV:
         return Response(200, each.as_csv(asked, found, wanted.parameters), wanted.name, rows=rows)
     if wanted.name == media.LINES:
@@ -69,6 +70,7 @@ def _told(asked: Each, found: Settled, top: int) -> dict[str, Any]:
         "predictions": [next(answered) if one else None for one in found.answered.tolist()],
         "rejected": [_rejection(asked, row, reason) for row, reason in found.rejected.items()],
         "classes": listed(classifier.heads, counts(classifier, found.predictions).tolist()),
+        **({"abstained": abstained(found.predictions)} if abstains(classifier) else {}),
         "drift": drifting(classifier, found.batch, found.predictions),
     }
 

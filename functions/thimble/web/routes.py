@@ -14,6 +14,7 @@ from typing import NamedTuple
 from thimble.registry.lookup import Models
 from thimble.settings import Settings
 from thimble.web.app import App, Operation, Resource, Response
+from thimble.web.options import ASKED
 from thimble.web.service import Service
 
 PATHS = 256  # whose route is remembered: callers ask the same ones again
@@ -29,8 +30,7 @@ class Route(NamedTuple):
 
 
 MODEL = ("model", "version")
-DECIDED = ("threshold",)
-CLASSIFY = (*MODEL, "top", "rejected", *DECIDED)
+CLASSIFY = (*MODEL, "top", "rejected", *ASKED)
 LENGTH = ("inference-header-content-length",)
 TARGET = (  # SageMaker's others choose another container or component, a session or an explanation
     "x-amzn-sagemaker-target-model",
@@ -55,9 +55,9 @@ ROUTES = (
     Route("/docs", "GET", "pages:docs"),
     # TensorFlow Serving, KServe's V1, Vertex AI
     Route("/v1/models", "GET", "v1:models"),
-    Route("/v1/models/{model}:predict", "POST", "v1:predict", DECIDED),
+    Route("/v1/models/{model}:predict", "POST", "v1:predict", ASKED),
     Route("/v1/models/{model}", "GET", "v1:status"),
-    Route("/v1/models/{model}/versions/{version}:predict", "POST", "v1:predict", DECIDED),
+    Route("/v1/models/{model}/versions/{version}:predict", "POST", "v1:predict", ASKED),
     Route("/v1/models/{model}/versions/{version}", "GET", "v1:status"),
     # Open Inference: KServe's V2, Triton
     Route("/v2", "GET", "open_inference:server"),
@@ -67,20 +67,20 @@ ROUTES = (
     Route("/v2/repository/index", "POST", "open_inference:index"),
     Route("/v2/models/{model}", "GET", "open_inference:metadata"),
     Route("/v2/models/{model}/ready", "GET", "open_inference:model_ready"),
-    Route("/v2/models/{model}/infer", "POST", "open_inference:infer", DECIDED, headers=LENGTH),
+    Route("/v2/models/{model}/infer", "POST", "open_inference:infer", ASKED, headers=LENGTH),
     Route("/v2/models/{model}/versions/{version}", "GET", "open_inference:metadata"),
     Route("/v2/models/{model}/versions/{version}/ready", "GET", "open_inference:model_ready"),
     Route(
-        "/v2/models/{model}/versions/{version}/infer", "POST", "open_inference:infer", DECIDED, headers=LENGTH
+        "/v2/models/{model}/versions/{version}/infer", "POST", "open_inference:infer", ASKED, headers=LENGTH
     ),
     # SageMaker and MLflow
     Route("/ping", "GET", "invocations:ping", failure=SAGEMAKER),
-    Route("/invocations", "POST", "invocations:classify", DECIDED, headers=TARGET, failure=SAGEMAKER),
+    Route("/invocations", "POST", "invocations:classify", ASKED, headers=TARGET, failure=SAGEMAKER),
     Route(
         "/endpoints/{model}/invocations",
         "POST",
         "invocations:classify",
-        DECIDED,
+        ASKED,
         headers=TARGET,
         failure=SAGEMAKER,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thimble import telemetry
 from thimble.drift.recent import Recent, Watched
@@ -14,8 +14,11 @@ from thimble.registry import canary
 from thimble.registry.lookup import Models
 from thimble.registry.published import Serving
 from thimble.settings import Settings
-from thimble.tables.answers import answer, answers
+from thimble.tables.answers import abstained, abstains, answer, answers
 from thimble.tables.rows import Rows, Table, alone, read, refuse
+
+if TYPE_CHECKING:
+    from thimble.inference.asked import Asked
 
 
 class Classified(NamedTuple):
@@ -42,10 +45,10 @@ class Service:
         self.recent = Recent(log_minute)
 
     def classify(
-        self, table: Table, name: str = "", version: str = "", threshold: float | None = None
+        self, table: Table, name: str = "", version: str = "", asked: Asked | None = None
     ) -> Classified:
         """Answer every row, or raise an error that names the first that cannot be answered."""
-        serving = self.models.serving(name, version).at(threshold)
+        serving = self.models.serving(name, version).asking(asked)
         return self._alone(serving, table) or self._together(serving, table)
 
     def _alone(self, serving: Serving, table: Table) -> Classified | None:
@@ -66,6 +69,7 @@ class Service:
         classifier, predictions = predicted(serving, batch)
         refuse(table, predictions)
         self.recent.add(classifier, batch, predictions)
+        note_abstained(classifier, predictions)
         return Classified(classifier, predictions, batch.rows)
 
 
@@ -82,6 +86,14 @@ def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
     tried = predictions.versions.count(candidate.digest)
     telemetry.note(canary_rows=tried)
     return candidate if tried == len(predictions.versions) else classifier, predictions
+
+
+def note_abstained(classifier: Classifier, predictions: Predictions) -> None:
+    """Count the rows that got no label, of a model that may give none."""
+    if classifier.further and abstains(classifier):
+        rows = abstained(predictions)
+        telemetry.note(abstained_rows=rows)
+        telemetry.count(RowsAbstained=rows)
 
 
 def _compare(candidate: Classifier, batch: Batch, predictions: Predictions) -> None:

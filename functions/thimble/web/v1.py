@@ -41,12 +41,12 @@ def predict(service: Service, request: Request, model: str, version: str = "") -
     options.check_one_source(asked)
     options.check_keys(asked, KEYS)
     options.check_none(asked, "parameters")
-    threshold = options.threshold(request.query.get("threshold"))
+    wanted = options.asked(request.query)
     if "inputs" not in asked:
-        answered = service.classify(media.instances(asked), model, version, threshold)
+        answered = service.classify(media.instances(asked), model, version, wanted)
         found: Any = {"predictions": answered.answers}
     else:
-        answered = service.classify(_inputs(asked), model, version, threshold)
+        answered = service.classify(_inputs(asked), model, version, wanted)
         found = {"outputs": columns(answered.classifier, answered.predictions)}
     return json_response(200, found | {"model": identity(answered.classifier)}, rows=answered.rows)
 

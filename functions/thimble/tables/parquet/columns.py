@@ -12,8 +12,9 @@ import polars as pl
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Flags
+from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
-from thimble.tables.answers import LabelColumn, NumberColumn
+from thimble.tables.answers import AddedColumn, FurtherColumn, LabelColumn, NumberColumn
 
 WIDE = pl.Decimal(38, 0)
 NUMBER_BYTES = 8
@@ -31,11 +32,13 @@ def dtype(head: Head) -> pl.DataType:
     return pl.List(found) if head.multilabel else found
 
 
-def schema(heads: Iterable[Head]) -> pl.Schema:
+def schema(classifier: Classifier) -> pl.Schema:
     found: dict[str, pl.DataType] = {}
-    for head in heads:
+    for head in classifier.heads:
         label, *numbers = head.columns
         found |= {label: dtype(head), **dict.fromkeys(numbers, pl.Float64())}
+    for one in classifier.further:
+        found |= {column.name: pl.Float64() if column.numbers else pl.String() for column in one.columns}
     return pl.Schema(found)
 
 
@@ -43,7 +46,8 @@ def labels(column: LabelColumn, answered: Flags) -> pl.Series:
     """A label, or null, for each row. Text goes by its number: the file has it in a dictionary anyway."""
     wanted = dtype(column.head)
     if wanted in (pl.UInt64, WIDE):
-        distinct = pl.Series([*map(str, column.distinct), None]).cast(wanted)
+        texts = [None if label is None else str(label) for label in column.distinct]
+        distinct = pl.Series([*texts, None]).cast(wanted)
     else:
         stored = pl.Enum(column.head.texts) if wanted == pl.String else wanted
         distinct = pl.Series([*column.distinct, None], dtype=stored)
@@ -52,21 +56,31 @@ def labels(column: LabelColumn, answered: Flags) -> pl.Series:
     return distinct[places].alias(column.name)
 
 
+def further(column: FurtherColumn, answered: Flags) -> pl.Series:
+    """A number or a text, or null, for each row."""
+    cells = pl.Series([*column.cells, None], dtype=pl.Float64 if column.numbers else pl.String)
+    places = np.full(len(answered), len(column.cells))
+    places[answered] = np.arange(len(column.cells))
+    return cells[places].alias(column.name)
+
+
 class Waiting:
     """The answers to a row group's rows, block by block, until all are there."""
 
-    def __init__(self, rows: int, heads: Sequence[Head]) -> None:
+    def __init__(self, rows: int, names: Sequence[str]) -> None:
         self.answered = np.zeros(rows, np.bool_)
-        self._names = [name for head in heads for name in head.columns]
+        self._names = names
         self._labels: dict[str, list[pl.Series]] = defaultdict(list)
         self._numbers = _room(len(self._names), rows)
         self._rows = self._kept = 0
 
-    def add(self, columns: Iterable[LabelColumn | NumberColumn], answered: Flags) -> None:
+    def add(self, columns: Iterable[AddedColumn], answered: Flags) -> None:
         end, kept = self._rows + len(answered), self._kept + int(np.count_nonzero(answered))
         for k, column in enumerate(columns):
             if isinstance(column, NumberColumn):
                 self._numbers[k, self._kept : kept] = column.values
+            elif isinstance(column, FurtherColumn):
+                self._labels[column.name].append(further(column, answered))
             else:
                 self._labels[column.name].append(labels(column, answered))
         self.answered[self._rows : end] = answered

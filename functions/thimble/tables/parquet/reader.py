@@ -10,7 +10,7 @@ from itertools import groupby
 
 from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
-from thimble.tables.answers import added
+from thimble.tables.answers import added, column_names
 from thimble.tables.blocks import MOST_RANGES, Answered, Outcome, Part, answer, counted
 from thimble.tables.parquet import columns, features
 from thimble.tables.parquet.columns import NUMBER_BYTES, Waiting
@@ -82,7 +82,7 @@ class Parquet:
         )
         groups = self.features.footer.groups
         for k, blocks in groupby(ahead(calls, workers), lambda found: found[0].group):
-            waiting = Waiting(groups[k][GROUP_ROWS].value, self.classifier.heads)
+            waiting = Waiting(groups[k][GROUP_ROWS].value, column_names(self.classifier))
             for rows, outcome in blocks:
                 waiting.add(added(self.classifier, outcome.predictions), outcome.answered)
                 yield self._counted(rows, outcome)
@@ -118,5 +118,5 @@ def opened(size: int, read: Read, classifier: Classifier, on_read: Callable[[int
                 f"the file has a row group of {rows:,} rows, and the most that are read are {MOST_ROWS:,}: "
                 "write smaller ones"
             )
-    answers = Answers(found, columns.schema(classifier.heads))
+    answers = Answers(found, columns.schema(classifier))
     return Parquet(classifier, features.find(found, read, classifier), answers, size, on_read)

@@ -7,7 +7,7 @@ tensors of predictions; `wire` is a tensor's JSON and bytes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -21,10 +21,13 @@ from thimble.web.open_inference import inputs, outputs, wire
 from thimble.web.open_inference.wire import PLAIN, Tensor, content_type, objects, parameters
 from thimble.web.service import Classified, Service
 
+if TYPE_CHECKING:
+    from thimble.inference.asked import Asked
+
 EXTENSIONS = ["binary_tensor_data", "classification"]
 ACCEPTED_TYPES = (media.JSON, media.BINARY)
 KEYS = ("id", "inputs", "outputs", "parameters", "model_name", "model_version")  # the last two are KServe's
-PARAMETERS = ("binary_data_output", "content_type", "headers", "priority", "threshold", "timeout")
+PARAMETERS = ("binary_data_output", "content_type", "headers", "priority", *options.ASKED, "timeout")
 HEADER_LENGTH = "inference-header-content-length"  # of the JSON before binary data
 
 
@@ -91,7 +94,7 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
     identifier = _identifier(asked.get("id", ""))
     wanted = objects(asked, "outputs") if asked.get("outputs") else None
     binary = _binary(asked)
-    answered = service.classify(inputs.table(asked, data), model, version, _threshold(request, asked))
+    answered = service.classify(inputs.table(asked, data), model, version, _asked(request, asked))
     head = {"model_name": model, "model_version": answered.classifier.digest}
     if identifier:
         head["id"] = identifier
@@ -109,12 +112,13 @@ def _binary(asked: dict[str, Any]) -> bool:
     return options.flag(found, "binary_data_output", "the body") or False
 
 
-def _threshold(request: Request, asked: dict[str, Any]) -> float | None:
-    """As a parameter of the URL, or of the body."""
-    own = parameters(asked, PARAMETERS, "the body").get("threshold")
-    if own is not None and "threshold" in request.query:
-        raise InvalidInput("threshold is in the URL and among the parameters of the body: send one")
-    return options.threshold(request.query.get("threshold", own))
+def _asked(request: Request, asked: dict[str, Any]) -> Asked | None:
+    """As parameters of the URL, or of the body."""
+    own = {k: v for k, v in parameters(asked, PARAMETERS, "the body").items() if v is not None}
+    for name in options.ASKED:
+        if name in own and name in request.query:
+            raise InvalidInput(f"{name} is in the URL and among the parameters of the body: send one")
+    return options.asked({**own, **request.query})
 
 
 def _identifier(value: Any) -> str:

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from thimble import spelling
 from thimble.errors import InvalidInput
@@ -36,8 +38,8 @@ class RequestedOutput(NamedTuple):
             return Tensor(name, "FP64", self.scores.probabilities.T)
         if self.head.multilabel:
             return Tensor(name, "BOOL", self.scores.mask.T)
-        datatype, labels = _labels(self.head.classes, self.head.texts)
-        return Tensor(name, datatype, labels[self.scores.labels])
+        datatype, labels = _labels(self.head)
+        return Tensor(name, datatype, labels[self.scores.answered])
 
     def ranking(self, name: str, k: Any) -> Tensor:
         """Of each row the k first classes as score:index:label."""
@@ -55,6 +57,27 @@ class RequestedOutput(NamedTuple):
         return Tensor(name, "BYTES", np.array(texts, object))
 
 
+class FurtherOutput(NamedTuple):
+    """What rows get beside their labels, as text or JSON; nothing is empty."""
+
+    values: NDArray[np.object_]
+
+    def tensor(self, name: str) -> Tensor:
+        return Tensor(name, "BYTES", np.fromiter(map(_text, self.values), np.object_, len(self.values)))
+
+    def ranking(self, name: str, k: Any) -> Tensor:
+        raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+AvailableOutput = RequestedOutput | FurtherOutput
+
+
 def chosen(
     answered: Classified, wanted: Sequence[dict[str, Any]] | None, binary: bool
 ) -> list[tuple[Tensor, bool]]:
@@ -65,17 +88,20 @@ def chosen(
     return [_asked_for(known, raw, f"outputs[{i}]", binary) for i, raw in enumerate(wanted)]
 
 
-def _available_outputs(answered: Classified) -> dict[str, RequestedOutput]:
-    known = {}
+def _available_outputs(answered: Classified) -> dict[str, AvailableOutput]:
+    known: dict[str, AvailableOutput] = {}
     for head, scores in zip(answered.classifier.heads, answered.predictions.outputs, strict=True):
         labels, numbers = _names(head)
         known[labels] = RequestedOutput(head, scores, True)
         known[numbers] = RequestedOutput(head, scores, False)
+    classifier = answered.classifier
+    for one, values in zip(classifier.further, answered.predictions.further, strict=True):
+        known[classifier.heads[one.output].prefix + one.key] = FurtherOutput(values)
     return known
 
 
 def _asked_for(
-    known: Mapping[str, RequestedOutput], raw: dict[str, Any], path: str, binary: bool
+    known: Mapping[str, AvailableOutput], raw: dict[str, Any], path: str, binary: bool
 ) -> tuple[Tensor, bool]:
     options.check_close(raw, KEYS, path)
     name, asked = raw.get("name"), parameters(raw, PARAMETERS, path)
@@ -94,8 +120,16 @@ def _names(head: Head) -> tuple[str, str]:
     return head.prefix + labels, head.prefix + ("probabilities" if head.has_probabilities else "scores")
 
 
+def _labels(head: Head) -> tuple[str, Values]:
+    """The labels, and their datatype. No datatype has a null: where a label may be left out they are texts,
+    and the last, which is none of a class, is empty."""
+    if head.abstain_below is None:
+        return _of_classes(head.classes, head.texts)
+    return "BYTES", np.array((*head.texts, ""), np.object_)
+
+
 @lru_cache(maxsize=64)
-def _labels(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Values]:
+def _of_classes(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Values]:
     """The labels, and their datatype: their own, BYTES for strings and for what no datatype holds. The texts,
     which say 1 and true, keep apart what is equal."""
     types = set(map(type, classes))
@@ -107,7 +141,9 @@ def _labels(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Valu
 
 def metadata(classifier: Classifier) -> list[dict[str, Any]]:
     """What can be asked for, before anything is."""
-    return [tensor for head in classifier.heads for tensor in _described(head)]
+    found = [tensor for head in classifier.heads for tensor in _described(head)]
+    names = (classifier.heads[one.output].prefix + one.key for one in classifier.further)
+    return [*found, *(described(name, "BYTES", -1) for name in names)]
 
 
 def _described(head: Head) -> list[dict[str, Any]]:
@@ -115,7 +151,7 @@ def _described(head: Head) -> list[dict[str, Any]]:
     width, labels = len(head.classes), {"parameters": {"labels": list(head.classes)}}
     if head.multilabel:
         return [described(first, "BOOL", -1, width) | labels, described(numbers, "FP64", -1, width) | labels]
-    datatype, _ = _labels(head.classes, head.texts)
+    datatype, _ = _labels(head)
     return [described(first, datatype, -1), described(numbers, "FP64", -1, width) | labels]
 
 

@@ -1,0 +1,64 @@
+"""What is asked for beside labels: it is refused before any work begins, or is something to find for rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from thimble.errors import InvalidInput
+from thimble.inference.asked import Asked, Cell, Column, Further
+from thimble.inference.batch import Batch
+from thimble.inference.document import Document
+from thimble.inference.head import Head
+from thimble.inference.outputs import Output
+from thimble.inference.predictions import Predictions
+
+
+def asking(document: Document, asked: Asked) -> tuple[Document, tuple[Further, ...]]:
+    """The document with the rules that are asked for, and what rows get beside their labels; InvalidInput
+    says what it cannot do."""
+    document = document._replace(outputs=_decided(document.outputs, asked))
+    found = tuple(_questions(document, asked))
+    answers = [name for head in document.heads for name in head.columns]
+    answers += [column.name for one in found for column in one.columns]
+    return document._replace(schema=document.schema._replace(answer_columns=tuple(answers))), found
+
+
+def _decided(outputs: tuple[Output, ...], asked: Asked) -> tuple[Output, ...]:
+    """The outputs with the rules that are asked for."""
+    threshold, below = asked.threshold, asked.abstain_below
+    if threshold is not None:
+        if len(outputs) > 1:
+            raise InvalidInput("a threshold chooses one of two classes; the model answers several questions")
+        outputs = tuple(output._replace(head=output.head.at(threshold)) for output in outputs)
+    if below is not None:
+        outputs = tuple(output._replace(head=output.head.abstaining(below)) for output in outputs)
+    return outputs
+
+
+def _questions(document: Document, asked: Asked) -> Iterator[Further]:
+    yield from _abstentions(document)
+
+
+def _abstentions(document: Document) -> Iterator[Further]:
+    """Of each output that abstains, why there is no label."""
+    for k, head in enumerate(document.heads):
+        if head.abstain_below is not None:
+            columns = (Column(f"{head.prefix}abstained", numbers=False),)
+            yield Further("abstained", k, columns, partial(_reasons, k, head), _itself)
+
+
+def _reasons(k: int, head: Head, classifier: Any, batch: Batch, predictions: Predictions) -> list[str | None]:
+    scores = predictions.outputs[k]
+    found: list[str | None] = [None] * len(scores.labels)
+    numbers, what = scores.winning.tolist(), "probability" if head.has_probabilities else "score"
+    for row in np.flatnonzero(scores.answered < 0).tolist():
+        found[row] = f"the {what} {numbers[row]!r} is below {head.abstain_below!r}"
+    return found
+
+
+def _itself(value: Any) -> Sequence[Cell]:
+    return (value,)
