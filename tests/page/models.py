@@ -133,11 +133,22 @@ def mail() -> bytes:
     return export(make_pipeline(columns, LogisticRegression()).fit(X, y), X, y, name="mail")
 
 
+def sure() -> bytes:
+    """Three classes that overlap: sets of labels, and no label where it is not sure enough."""
+    X = pd.DataFrame(random(900, 2).round(2), columns=["east", "north"])
+    y = np.array(["hill", "plain", "valley"])[
+        (X.east + X.north + random(900) * 0.8 + 1.5).clip(0, 2).astype(int)
+    ]
+    model = LogisticRegression().fit(X[:500], y[:500])
+    rows = (X[:500], y[:500])
+    return export(model, *rows, name="sure", calibration=(X[500:], y[500:]), abstain_below=0.6)
+
+
 DOCUMENTS: dict[str, Callable[[], bytes]] = {
     **{name: bundled(name) for name in ("penguins", "iris", "digits")},
     **{
         made.__name__: made
-        for made in (fraud, before, hostile, tags, scores, several, wide, thousand, worded, mail)
+        for made in (fraud, before, hostile, tags, scores, several, wide, thousand, worded, mail, sure)
     },
 }
 

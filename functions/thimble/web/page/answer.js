@@ -1,7 +1,7 @@
 // The answer to what is on the screen: asked as it changes, one request at a time, shown where nothing jumps.
 import { $, el, inWords, name, say } from './dom.js'
 import { bar } from './charts.js'
-import { percent, plural, short, visible } from './text.js'
+import { capital, percent, plural, sentence, short, visible } from './text.js'
 
 const MOST = 12 // classes that are shown in their own order; of more, the likeliest
 const LIKELIEST = 10
@@ -28,9 +28,9 @@ const own = (object, key) => Object.hasOwn(object, key) ? object[key] : undefine
 
 function block(output, many) {
   const { title, texts, multilabel, probabilities, threshold, shares } = output
-  const far = el('p', { className: 'far', 'aria-hidden': 'true' }), label = el('span', { className: 'label' }), sure = el('span', { className: 'sure' }), problem = el('p', { className: 'problem' })
+  const far = el('p', { className: 'far', 'aria-hidden': 'true' }), label = el('span', { className: 'label' }), sure = el('span', { className: 'sure' }), problem = el('p', { className: 'problem' }), unsure = el('p', { className: 'unsure' })
   const verdict = el('div', { className: `verdict${multilabel ? ' several' : ''}${many === 1 ? ' only' : ''}` },
-    title ? el('p', { className: 'small' }, name(title)) : null, el('p', { className: 'found' }, label, ' ', sure), far, problem)
+    title ? el('p', { className: 'small' }, name(title)) : null, el('p', { className: 'found' }, label, ' ', sure), unsure, far, problem)
   verdict.style.setProperty('--longest', multilabel ? 14 : Math.min(40, Math.max(...texts.map((text) => text.length), 6)))
   const all = texts.length <= MOST
   const lines = (all ? texts : texts.slice(0, LIKELIEST)).map((text, k) => line(all ? text : null, all ? marks(output, k) : [], probabilities))
@@ -40,9 +40,11 @@ function block(output, many) {
     problem.textContent = trouble
     verdict.classList.toggle('off', Boolean(trouble)); list.classList.toggle('stale', Boolean(trouble))
     if (!found) return
-    const given = found.probabilities ?? found.scores, won = (found.labels ?? [found.label]).map(String)
-    label.replaceChildren(...(won.length ? inWords(won.map(name)) : ['none of them']))
-    sure.textContent = found.probability != null ? percent(found.probability) : found.score != null ? short(found.score) : ''
+    const given = found.probabilities ?? found.scores, won = found.abstained ? [] : (found.labels ?? [found.label]).map(String)
+    label.replaceChildren(...(found.abstained ? ['no answer'] : won.length ? inWords(won.map(name)) : ['none of them']))
+    verdict.classList.toggle('abstains', Boolean(found.abstained))
+    unsure.textContent = found.abstained ? capital(sentence(found.abstained)) : ''
+    sure.textContent = found.abstained ? '' : found.probability != null ? percent(found.probability) : found.score != null ? short(found.score) : ''
     const numbers = (all ? texts : Object.keys(given).sort((a, b) => given[b] - given[a])).map((text) => [text, own(given, text) ?? 0])
     const most = probabilities ? 1 : Math.max(...numbers.map(([, n]) => Math.abs(n))) || 1
     lines.forEach((l, k) => { if (numbers[k]) l.show(...numbers[k], most, won.some((w) => w === numbers[k][0])) })

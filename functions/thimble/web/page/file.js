@@ -82,9 +82,10 @@ function finished(found) {
 
 function answered(file, kind, { predictions, rejected, classes, drift, rows }, text) {
   const table = kind.answer === 'text/csv' ? records(text) : objects(text), answers = rows - rejected.length
+  const silent = predictions.filter((found) => found && (found.outputs ? Object.values(found.outputs) : [found]).some((one) => one.abstained)).length
   const result = { name: file.name.replace(/\.\w+$/, '') + `-answers${kind.ending}`, text, table, kind }
   $('result').replaceChildren(
-    el('p', { className: 'lead' }, name(file.name), ': ', el('b', {}, whole(answers)), ` ${answers === 1 ? 'row' : 'rows'} answered`, ...(rejected.length ? [', ', el('b', {}, whole(rejected.length)), ' rejected.'] : ['.'])),
+    el('p', { className: 'lead' }, name(file.name), ': ', el('b', {}, whole(answers)), ` ${answers === 1 ? 'row' : 'rows'} answered`, ...(silent ? [', ', el('b', {}, whole(silent)), ' of them without a label'] : []), ...(rejected.length ? [', ', el('b', {}, whole(rejected.length)), ' rejected'] : []), '.'),
     ...reasons(rejected), answers ? counts(classes) : null ?? '', ...(answers ? [preview(table, predictions)] : []), ...download(result, answers), ...moved(drift))
   say(`${whole(answers)} answered, ${whole(rejected.length)} rejected`, 0)
 }
@@ -136,7 +137,7 @@ function preview({ header, rows }, predictions) {
   const answer = (prediction) => model.outputs.flatMap((o) => {
     const found = o.title ? prediction.outputs[o.title] : prediction
     if (o.multilabel) return [el('td', {}, ...(found.labels.length ? found.labels.flatMap((label, i) => [i ? ', ' : '', dot(colour(o.title, String(label))), name(label)]) : ['none']))]
-    return [el('td', {}, dot(colour(o.title, String(found.label))), name(found.label)), el('td', { className: 'n' }, found.probability != null ? percent(found.probability) : short(found.score))]
+    return [el('td', {}, ...(found.abstained ? ['no answer'] : [dot(colour(o.title, String(found.label))), name(found.label)])), el('td', { className: 'n' }, found.probability != null ? percent(found.probability) : short(found.score))]
   })
   return el('div', { className: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'The first rows' }, el('table', {},
     el('caption', { className: 'sr' }, 'The first rows and their answers'),
