@@ -119,6 +119,33 @@ def plan(document: Document, output: Output) -> Plan:
     return Plan(walk.constant, columns, tuple(walk.embedded), tuple(walk.grown), tuple(owners), told)
 
 
+class OfText(NamedTuple):
+    """A step that reads a text, with a weight for each of its sums."""
+
+    step: text.Text
+    weights: FloatArray  # (width, outputs)
+
+
+def of_texts(document: Document, plan: Plan) -> list[OfText]:
+    """The sums of terms that free texts contribute by; nothing of what is made of them otherwise."""
+    program = document.preprocessing
+    free = {i for i, feature in enumerate(document.schema.features) if feature.type == "free_text"}
+    if program is None or not free:
+        return []
+    walk, found = _Walk(program.width, plan.columns.weights.shape[1]), []
+    for column, weights in zip(plan.columns.at.tolist(), plan.columns.weights, strict=True):
+        if len(plan.owners[column]) == 1 and plan.owners[column] <= free:
+            walk.weights[column] = weights
+    for step, filled in reversed(program.steps):
+        weights = walk.weights[filled]
+        way = through(step)
+        if isinstance(step, text.Text) and weights.any():
+            found.append(OfText(step, weights))
+        elif way is not None and weights.any():
+            way(walk, step, weights)
+    return found
+
+
 def _of_scorer(scorer: Scorer) -> str:
     """Why a scorer's numbers are no sum; "" if they are one."""
     if isinstance(scorer, Network) and len(scorer.weights) > 1:

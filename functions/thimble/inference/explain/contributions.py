@@ -87,48 +87,46 @@ def _classes(head: Head, scores: Scores, of: str) -> NDArray[np.intp]:
 
 def _of_output(document: Document, output: Output, batch: Batch, classes: NDArray[np.intp]) -> Contributions:
     plan = back.plan(document, output)
+    explained = _explained(output.head, classes)
     wide = len(plan.columns.at) + sum(part.scorer.n_inputs * part.scorer.n_outputs for part in plan.grown)
     step = network.rows_at_once(document.cost.numbers + 4 * wide + batch.numbers.shape[0])
     parts = []
-    for start in range(0, batch.rows, step):
-        rows = slice(start, start + step)
-        parts.append(_part(document, output, plan, batch.take(rows), classes[rows]))
-    return _joined(parts)
-
-
-def _joined(parts: Sequence[Contributions]) -> Contributions:
-    if len(parts) == 1:
-        return parts[0]
-    classes, base, score, features, _ = zip(*parts, strict=True)
-    tokens = {k: [row for part in parts for row in part.tokens[k]] for k in parts[0].tokens}
+    with np.errstate(all="ignore"):
+        for start in range(0, batch.rows, step):
+            rows = slice(start, start + step)
+            own = Explained(explained.chosen[rows], explained.factor[rows])
+            parts.append(_of_rows(document, output, plan, batch.take(rows), own))
+    base, score, features = zip(*parts, strict=True)
     return Contributions(
-        np.concatenate(classes),
+        classes,
         np.concatenate(base),
         np.concatenate(score),
         np.concatenate(features, axis=1),
-        tokens,
+        text.tokens(document, plan, batch, *explained),
     )
 
 
-def _part(
-    document: Document, output: Output, plan: Plan, batch: Batch, classes: NDArray[np.intp]
-) -> Contributions:
-    with np.errstate(all="ignore"):
-        return _of_rows(document, output, plan, batch, classes)
+class Explained(NamedTuple):
+    """Which number of the scorer is explained of each row, and what it is multiplied by."""
+
+    chosen: NDArray[np.intp]
+    factor: FloatArray
+
+
+def _explained(head: Head, classes: NDArray[np.intp]) -> Explained:
+    factor = np.full(len(classes), 1.0 / head.temperature)
+    if not head.binary:
+        return Explained(classes, factor)
+    return Explained(np.zeros_like(classes), np.where(classes == 0, -factor, factor))
 
 
 def _of_rows(
-    document: Document, output: Output, plan: Plan, batch: Batch, classes: NDArray[np.intp]
-) -> Contributions:
-    head, n = output.head, batch.rows
+    document: Document, output: Output, plan: Plan, batch: Batch, explained: Explained
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The bases and the scores of rows, and what their features contribute."""
+    n = batch.rows
     numbers, X = _numbers(document, batch)
-    chosen = np.zeros(numbers.shape[1], np.intp)
-    factor = np.full(numbers.shape[1], 1.0 / head.temperature)
-    if head.binary:
-        factor[:n][classes == 0] *= -1.0
-    else:
-        chosen[:n] = classes
-    score = np.take_along_axis(output.scorer.scores(X), chosen[np.newaxis], axis=0)[0] * factor
+    chosen = np.pad(explained.chosen, (0, numbers.shape[1] - n))
     base = plan.constant.copy()
     features = np.zeros((len(document.schema.features), numbers.shape[1]))
     if len(plan.columns.at) and document.means is not None:
@@ -139,14 +137,9 @@ def _of_rows(
         base += linear.embedded_base(part)
         found = linear.embedded_contributions(part, numbers, chosen)
         _share(found, [plan.owners[i] for i in part.step.columns], features)
-    features *= factor
-    return Contributions(
-        classes,
-        (base.take(chosen) * factor)[:n],
-        score[:n],
-        np.ascontiguousarray(features[:, :n]),
-        text.tokens(document, plan, batch, chosen, factor),
-    )
+    score = np.take_along_axis(output.scorer.scores(X), chosen[np.newaxis], axis=0)[0]
+    factor = explained.factor
+    return base.take(chosen)[:n] * factor, score[:n] * factor, features[:, :n] * factor
 
 
 def _numbers(document: Document, batch: Batch) -> tuple[FloatArray, FloatArray]:

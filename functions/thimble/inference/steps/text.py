@@ -81,6 +81,17 @@ class Text(Step):
             return [], 0
         return self.vocabulary.ids(self.analyzer.terms(prepared))
 
+    def adding(self, ids: list[int], weights: FloatArray) -> dict[int, float]:
+        """What each term of a text adds to a sum of the step's columns, by its id."""
+        counted = self._counted([ids], self.vocabulary)
+        found = self._counting.of(counted, self.vocabulary, 1)
+        places = found._replace(values=np.arange(len(found.ids), dtype=np.float64))
+        weighted = self.vocabulary.weighted(places, self._n_weighted)
+        kept = weighted.values.astype(np.intp)
+        own = self._weights.T if self._by_term else self._weights  # (width, terms)
+        sums = (own.take(weighted.ids, axis=1) * weights[:, np.newaxis]).sum(axis=0)
+        return dict(zip(found.ids[kept].tolist(), (sums * found.values[kept]).tolist(), strict=True))
+
     def _add_up(self, ids: Sequence[list[int]], out: FloatArray) -> None:
         """The sums of some rows into `out`, (width, rows)."""
         n = len(ids)

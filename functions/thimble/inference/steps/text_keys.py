@@ -5,7 +5,6 @@ All is bounded, and InvalidModel says what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.fields import Fields, check_distinct, finite_numbers, shown
 from thimble.inference.steps import text_patterns
 from thimble.inference.steps.text_sums import NORMS, Buckets, Counting, Indices, Known, Vocabulary
-from thimble.inference.steps.text_terms import ACCENTS, KINDS, Analyzer
+from thimble.inference.steps.text_terms import ACCENTS, KINDS, WORDS, Analyzer
 
 MAX_TERMS = 1_000_000
 MAX_BUCKETS = 2**31 - 1
@@ -26,19 +25,19 @@ MAX_SIZE = 20  # of an n-gram
 def analyzer(fields: Fields) -> Analyzer:
     kind = fields.choice("analyzer", KINDS)
     shortest, longest = _ngram_range(fields)
-    tokens: Callable[[str], list[str]] = str.split
+    compiled = WORDS
     for key in ("token_pattern", "stop_words"):
         if key in fields and kind != "word":
             raise InvalidModel(f"{fields.at(key)} is of words alone; analyzer is {kind}")
     if kind == "word":
         fields.value("token_pattern")
         pattern = fields.text("token_pattern", "")
-        tokens = text_patterns.compiled(pattern, fields.at("token_pattern")).findall
+        compiled = text_patterns.compiled(pattern, fields.at("token_pattern"))
     return Analyzer(
         kind=kind,
         lowercase=fields.flag("lowercase", False),
         accents=ACCENTS[fields.choice("strip_accents", ACCENTS)] if "strip_accents" in fields else None,
-        tokens=tokens,
+        pattern=compiled,
         stop_words=frozenset(_strings(fields, "stop_words")) if "stop_words" in fields else frozenset(),
         shortest=shortest,
         longest=longest,

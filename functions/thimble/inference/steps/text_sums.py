@@ -41,6 +41,9 @@ class Known:
         known = [i for i in found if i is not None]
         return known, len(found) - len(known)
 
+    def id(self, term: str) -> int | None:
+        return self._id(term)
+
     def signs(self, ids: Indices) -> tuple[Indices, FloatArray | None]:
         return ids, None
 
@@ -66,6 +69,9 @@ class Buckets:
 
     def ids(self, terms: Iterable[str]) -> tuple[list[int], int]:
         return list(map(self._id, terms)), 0
+
+    def id(self, term: str) -> int | None:
+        return self._id(term)
 
     def signs(self, ids: Indices) -> tuple[Indices, FloatArray | None]:
         negative = ids < 0

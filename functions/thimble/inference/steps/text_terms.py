@@ -12,6 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 SPACES = re.compile(r"\s\s+")
+WORDS = re.compile(r"\S+")
 FEWEST_BYTES = 4  # at once of a hash
 REMEMBERED, LONGEST_REMEMBERED = 2**16, 64  # hashed terms, and characters of one
 
@@ -38,7 +39,7 @@ class Analyzer(NamedTuple):
     kind: str  # of KINDS
     lowercase: bool
     accents: Callable[[str], str] | None
-    tokens: Callable[[str], list[str]]  # of words alone
+    pattern: re.Pattern[str]  # of words alone
     stop_words: frozenset[str]
     shortest: int  # of n-grams
     longest: int
@@ -53,7 +54,7 @@ class Analyzer(NamedTuple):
 
 
 def _words(analyzer: Analyzer, text: str) -> Iterable[str]:
-    words = analyzer.tokens(text)
+    words: list[str] = analyzer.pattern.findall(text)
     if analyzer.stop_words:
         stopped = analyzer.stop_words
         words = [word for word in words if word not in stopped]
