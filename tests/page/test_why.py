@@ -17,7 +17,7 @@ def said(opened: Opened, **more: str) -> dict[str, Any]:
     response = page.request.post(
         address, data=request.post_data, headers={"content-type": "application/json"}
     )
-    [prediction] = response.json()["predictions"]
+    prediction: dict[str, Any] = response.json()["predictions"][0]
     return prediction
 
 
