@@ -62,7 +62,7 @@ test-wide: .venv/dev  ## the tests that take long, and more examples of the gene
 test-sklearn-older: $(SKLEARN:%=.venv/sklearn-%/done)  ## export and parity over the scikit-learn and the boosters before the newest, and the oldest admitted
 	$(foreach version,$(SKLEARN),PYTHONPATH=functions:model:infra:. .venv/sklearn-$(version)/bin/python -m pytest \
 	  -p no:cacheprovider -m "" $(PARITY) $(PARITY-$(version)) $(ARGS) &&) true
-PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py)
+PARITY = $(addprefix tests/test_,export.py parity.py preprocessing.py preprocessing_parity.py text_export.py)
 PARITY-older = $(addprefix tests/test_,boosters.py forests.py)
 
 test-clients: $(CLIENTS)/done  ## the protocols' own clients against the running stack, and schemathesis

@@ -114,7 +114,11 @@ def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any
     try:
         scores = {"accuracy": float(estimator.score(X, y))}
         if y.ndim == 1 and classifier.heads[0].has_probabilities and len(estimator.classes_) > 1:
-            scores["log_loss"] = float(log_loss(y, estimator.predict_proba(X), labels=estimator.classes_))
+            p = estimator.predict_proba(X)
+            if np.isfinite(
+                p
+            ).all():  # older scikit-learn divides 0 by 0 where no class of one-vs-rest applies
+                scores["log_loss"] = float(log_loss(y, p, labels=estimator.classes_))
     except (TypeError, ValueError) as error:
         raise InvalidInput(
             f"the labels are none that the estimator can answer: {first_line(error)}; pass those that it was "

@@ -16,7 +16,7 @@ import numpy as np
 from sklearn import feature_selection
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.impute._iterative import IterativeImputer
 from sklearn.pipeline import FeatureUnion
@@ -54,6 +54,7 @@ from thimble_model.wrappers import through
 
 Columns = list[Column]
 Transformer = Callable[[Program, Any, Columns], Columns]
+STATELESS = (HashingVectorizer,)  # scikit-learn 1.6.0 says of it that it has to be fitted
 
 
 def transform(program: Program, estimator: Any, columns: Columns, place: tuple[str, ...] = ()) -> Columns:
@@ -97,7 +98,8 @@ def _located(
     make: Transformer, program: Program, estimator: Any, columns: Columns, place: tuple[str, ...]
 ) -> Columns:
     try:
-        check_is_fitted(estimator)
+        if type(estimator) not in STATELESS:
+            check_is_fitted(estimator)
         return make(program, estimator, columns)
     except NotFittedError:
         raise Unsupported(f"{located(estimator, place)} is not fitted") from None
