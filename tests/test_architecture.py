@@ -31,7 +31,7 @@ LAYERS = (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
             "asked",
             *("batch", "predictions", "conformal", "head", "forest", "forest_keys", "outputs"),
-            *("reference", "steps", "preprocessing", "document", "explain", "sets", "further"),
+            *("reference", "steps", "preprocessing", "document", "explain", "sets", "explained", "further"),
             *("straight", "classifier"),
         )
     ),
@@ -50,7 +50,7 @@ LAYERS = (
         )
     ),
     "tables.each",
-    *("web.asking", "web.options", "web.codings", "web.media"),
+    *("web.options", "web.asking", "web.codings", "web.media"),
     *("settings", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(
@@ -82,7 +82,8 @@ HEAVY = {
     *("base64", "csv", "decimal", "glob", "hashlib", "ipaddress", "pathlib", "queue", "tempfile", "urllib"),
 }
 SPOKEN_LATER = {
-    *("thimble.inference.asked", "thimble.inference.further", "thimble.web.asking"),
+    *("thimble.inference.asked", "thimble.inference.explained", "thimble.inference.further"),
+    "thimble.web.asking",
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(
         "thimble.inference.explain",

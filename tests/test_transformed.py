@@ -38,6 +38,8 @@ CHOICES: list[list[Choice]] = [
     [{"Decimal": "comma"}, {"Decimal": "point"}],
     [{"Threshold": "0.25"}],
     [{"AbstainBelow": "0.8"}],
+    [{"Explain": "all"}, {"Explain": "3"}],
+    [{"Coverage": "0.95", "ByClass": "true"}],
     [{"SplitBytes": "10000000"}],
     [{"RangeBytes": "999999999"}],
     [{"MapConcurrency": "1"}, {"MapConcurrency": "10000"}],

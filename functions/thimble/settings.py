@@ -11,6 +11,8 @@ from thimble.errors import Unavailable
 
 LONGEST_PAUSE = 12 * 3600  # seconds for which SQS hides a message
 
+CONTRIBUTIONS = "all, or how many contributions to show: a whole number from 1"
+
 T = TypeVar("T")
 
 
@@ -34,6 +36,9 @@ class Settings(NamedTuple):
     header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
     threshold: float | None  # THRESHOLD of files' labels, of two classes; empty: each model's own
     abstain_below: float | None  # ABSTAIN_BELOW: of files' labels; empty: each model's own
+    explain: int  # EXPLAIN: contributions in files, all or how many of the largest; empty: none
+    coverage: float | None  # COVERAGE of sets of labels in files; empty: none
+    by_class: bool  # BY_CLASS: true where a set covers each class so
     decimal: str  # DECIMAL of CSV and TSV: point or comma; empty: found in each file
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
@@ -60,6 +65,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         text = environment.get(name, "")
         return _value(name, text, float, "a number", lambda x: math.isfinite(x)) if text else None
 
+    def flag(name: str) -> bool:
+        words = ("", "false", "true")
+        return _value(name, environment.get(name, ""), str, "true or false", words.__contains__) == "true"
+
     def pauses(name: str, default: str) -> tuple[int, ...]:
         text = environment.get(name, default)
         return _value(name, text, _pauses, "whole seconds from 0 to 43200, separated by commas", _are_pauses)
@@ -84,6 +93,11 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         header=environment.get("HEADER", ""),
         threshold=number("THRESHOLD"),
         abstain_below=number("ABSTAIN_BELOW"),
+        explain=_value(
+            "EXPLAIN", environment.get("EXPLAIN", ""), contributions, CONTRIBUTIONS, lambda n: n >= -1
+        ),
+        coverage=number("COVERAGE"),
+        by_class=flag("BY_CLASS"),
         decimal=environment.get("DECIMAL", ""),
         unknown_folder=_value(
             "UNKNOWN_FOLDER",
@@ -110,6 +124,19 @@ def _value(name: str, text: str, parse: Callable[[str], T], meaning: str, fits: 
     if not fitting:
         raise Unavailable(f"{name} is {text!r}: it has to be {meaning}")
     return value
+
+
+def contributions(text: str) -> int:
+    """How many of the largest contributions: all, a whole number from 1, or none if nothing is said."""
+    if not text:
+        return 0
+    if text == "all":
+        from thimble.inference.asked import ALL  # the function of requests is spared it
+
+        return ALL
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) == int(text[:10])):
+        raise ValueError
+    return int(text)
 
 
 def _pauses(text: str) -> tuple[int, ...]:

@@ -379,6 +379,27 @@ def classify(
             show_default="the model's own",
         ),
     ] = None,
+    explain: Annotated[
+        str,
+        typer.Option(
+            envvar="EXPLAIN",
+            metavar="all|NUMBER",
+            help="Add what features contribute to the answer: of all, or of so many.",
+            show_default="none",
+        ),
+    ] = "",
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            envvar="COVERAGE",
+            metavar="NUMBER",
+            help="Add the set of labels that holds the true one so often.",
+            show_default="none",
+        ),
+    ] = None,
+    by_class: Annotated[
+        bool, typer.Option("--by-class", envvar="BY_CLASS", help="... for each class by itself.")
+    ] = False,
     decimal: Annotated[
         str,
         typer.Option(
@@ -408,6 +429,7 @@ def classify(
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
     from thimble.files.jobs import FileOptions
+    from thimble.settings import CONTRIBUTIONS, contributions
     from thimble_infra import classifying
     from thimble_infra.stacks import registry
 
@@ -422,9 +444,14 @@ def classify(
             threshold=threshold,
             decimal=decimal,
             abstain_below=abstain_below,
+            explain=contributions(explain),
+            coverage=coverage,
+            by_class=by_class,
         )
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None
+    except ValueError:
+        raise typer.BadParameter(f"--explain is {CONTRIBUTIONS}") from None
     if not classifying.classify(
         files,
         output=output,

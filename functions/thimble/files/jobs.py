@@ -30,7 +30,8 @@ Summary = dict[str, Any]
 
 # Raise it when the same input, model and options give other bytes: then old results are made again.
 RESULTS_VERSION = 5
-ASKED = ("threshold", "abstain_below")  # options that are part of a result's identity only where they are set
+# Options that are part of a result's identity only where they are set.
+ASKED = ("threshold", "abstain_below", "explain", "coverage", "by_class")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class FileOptions:
     threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
     decimal: str = ""  # of CSV and TSV: point or comma; empty: found
     abstain_below: float | None = None  # no label where its probability is below; None: the model's
+    explain: int = 0  # so many of the largest contributions, or ALL
+    coverage: float | None = None  # how often a set of labels holds the truth
+    by_class: bool = False  # ... for each class
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""
@@ -58,16 +62,18 @@ class FileOptions:
     def named(self) -> dict[str, Any]:
         """The options as a summary names them. Results without what is asked for beside labels are as before
         it could be."""
-        unasked = {name for name, value in self._asked.items() if value is None}
-        return {name: value for name, value in asdict(self).items() if name not in unasked}
+        asked = self._asked
+        return {name: value for name, value in asdict(self).items() if name not in ASKED or name in asked}
 
     @property
     def _asked(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ASKED}
+        """What is asked for beside labels: whatever is not as if nothing was."""
+        values = {name: getattr(self, name) for name in ASKED}
+        return {name: value for name, value in values.items() if value != getattr(Asked(), name)}
 
     def decided(self, classifier: Classifier) -> Classifier:
         """The model with what is asked for beside labels; InvalidFile if it cannot do it."""
-        asked = {name: value for name, value in self._asked.items() if value is not None}
+        asked = self._asked
         if not asked:
             return classifier
         try:

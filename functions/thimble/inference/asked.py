@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 ALL = -1  # of the contributions
-Cell = float | str | None
+Cell = float | str | bool | list[Any] | None
 
 
 class Asked(NamedTuple):

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from thimble.errors import InvalidInput
+from thimble.inference import sets
 from thimble.inference.asked import Asked, Cell, Column, Further
 from thimble.inference.batch import Batch
 from thimble.inference.document import Document
-from thimble.inference.head import Head
+from thimble.inference.head import Head, Label
 from thimble.inference.outputs import Output
 from thimble.inference.predictions import Predictions
 
@@ -24,6 +25,11 @@ def asking(document: Document, asked: Asked) -> tuple[Document, tuple[Further, .
     found = tuple(_questions(document, asked))
     answers = [name for head in document.heads for name in head.columns]
     answers += [column.name for one in found for column in one.columns]
+    if doubled := {name for name in answers if answers.count(name) > 1}:
+        raise InvalidInput(
+            f"two columns of the result would be called {min(doubled)}: rename a feature or a class, or ask "
+            "for a number of contributions"
+        )
     return document._replace(schema=document.schema._replace(answer_columns=tuple(answers))), found
 
 
@@ -40,7 +46,41 @@ def _decided(outputs: tuple[Output, ...], asked: Asked) -> tuple[Output, ...]:
 
 
 def _questions(document: Document, asked: Asked) -> Iterator[Further]:
+    if asked.explain:
+        from thimble.inference import explained
+        from thimble.inference.explain import contributions
+
+        _require(contributions.refusal(document, asked.of))
+        yield from explained.questions(document, asked)
+    if asked.coverage is not None:
+        _require(sets.refusal(document, asked.coverage, asked.by_class))
+        yield from _sets(document, asked.coverage, asked.by_class)
     yield from _abstentions(document)
+
+
+def _require(refusal: str) -> None:
+    if refusal:
+        raise InvalidInput(refusal)
+
+
+def _sets(document: Document, coverage: float, by_class: bool) -> Iterator[Further]:
+    """Of each output, the labels among which is the true one."""
+    for k, head in enumerate(document.heads):
+        columns = (Column(f"{head.prefix}set", numbers=False),)
+        yield Further("set", k, columns, partial(_labels, k, head, coverage, by_class), _itself)
+
+
+def _labels(
+    k: int,
+    head: Head,
+    coverage: float,
+    by_class: bool,
+    classifier: Any,
+    batch: Batch,
+    predictions: Predictions,
+) -> list[list[Label]]:
+    found = sets.of(head, predictions.outputs[k], coverage, by_class).T.tolist()
+    return [[label for label, within in zip(head.classes, row, strict=True) if within] for row in found]
 
 
 def _abstentions(document: Document) -> Iterator[Further]:

@@ -15,7 +15,7 @@ from thimble.tables.rows import RowOrRows, Rows, Table, columnar, unwrapped
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
-from thimble.web.service import Classified, Service
+from thimble.web.service import Classified, Service, rules
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES, media.NPY)
 KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs")
@@ -38,7 +38,7 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
     wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
     name = request.headers.get("x-amzn-sagemaker-target-model", model)
     version = request.headers.get("x-amzn-sagemaker-target-variant", "")
-    asked = options.asked({**_attributes(request), **request.query})
+    asked = rules({**_attributes(request), **request.query})
     answered = service.classify(_table(request.body, sent), name, version, asked)
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
     return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)

@@ -12,7 +12,7 @@ from thimble.tables.answers import identity, most_likely
 from thimble.tables.rows import Table
 from thimble.web import media, options, routes
 from thimble.web.app import Request, Response, json_response
-from thimble.web.service import Classified, Service
+from thimble.web.service import Classified, Service, rules
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES)
 
@@ -29,7 +29,7 @@ def classify(service: Service, request: Request) -> Response:
         table: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
     else:
         table = media.table(request.body, sent)
-    answered = service.classify(table, *request.named, options.asked(request.query))
+    answered = service.classify(table, *request.named, rules(request.query))
     return _response(answered, wanted, request.query.get("top", ""))
 
 

@@ -7,16 +7,20 @@ a wrong answer.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.tables.cells import json_kind
 
-if TYPE_CHECKING:
-    from thimble.inference.asked import Asked
-
 LONGEST = 60  # characters of a name that a sentence repeats
-ASKED = ("threshold", "abstain_below")  # how the rows are answered
+ASKED = (
+    "threshold",
+    "explain",
+    "class",
+    "coverage",
+    "by_class",
+    "abstain_below",
+)  # how the rows are answered
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
 
 
@@ -86,15 +90,6 @@ def whole_in_text(text: str) -> int:
     """Return the whole number from 1 that a text is; 0 for anything else. What has more than 18 digits is
     more than there is of anything, as 18 of them are."""
     return int(text.lstrip("0")[:18] or 0) if text.isascii() and text.isdecimal() else 0
-
-
-def asked(found: Mapping[str, Any]) -> Asked | None:
-    """Return what is asked for beside the rows, as text or in JSON's types; None if nothing is."""
-    if found.keys().isdisjoint(ASKED):
-        return None
-    from thimble.web import asking  # a plain request is spared it
-
-    return asking.asked(found)
 
 
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:

@@ -16,10 +16,10 @@ from thimble.tables import csv, each
 from thimble.tables.answers import abstained, abstains, answers, counts, identity, listed, most_likely
 from thimble.tables.blocks import Settled, settle
 from thimble.tables.each import Each
-from thimble.web import media, options
+from thimble.web import media
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
-from thimble.web.service import Service, note_abstained, predicted
+from thimble.web.service import Service, note_abstained, predicted, rules
 
 WORD = "report"
 
@@ -31,7 +31,7 @@ def classify(
     if request.query["rejected"] != WORD:
         raise InvalidInput(f"rejected is {WORD}, or left out")
     asked = _asked(request.body, sent, wanted, elsewhere)
-    serving = service.models.serving(*request.named).asking(options.asked(request.query))
+    serving = service.models.serving(*request.named).asking(rules(request.query))
     batch = asked.batch(serving.classifier, service.settings.max_rows)
     found = settle(batch, partial(_predicted, serving), each.reason)
     telemetry.note(rejected_rows=len(found.rejected))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thimble import telemetry
@@ -16,6 +17,7 @@ from thimble.registry.published import Serving
 from thimble.settings import Settings
 from thimble.tables.answers import abstained, abstains, answer, answers
 from thimble.tables.rows import Rows, Table, alone, read, refuse
+from thimble.web.options import ASKED
 
 if TYPE_CHECKING:
     from thimble.inference.asked import Asked
@@ -36,6 +38,15 @@ class Classified(NamedTuple):
             return answers(self.classifier, self.predictions)
         [head] = self.classifier.heads
         return [answer(head, *self.alone)]
+
+
+def rules(options: Mapping[str, Any]) -> Asked | None:
+    """Return how rows are to be answered, by options as text or in JSON's types; None if nothing is said."""
+    if options.keys().isdisjoint(ASKED):
+        return None
+    from thimble.web import asking  # a plain request is spared it
+
+    return asking.asked(options)
 
 
 class Service:

@@ -11,7 +11,7 @@ from thimble.tables.answers import columns, identity
 from thimble.tables.rows import Rows, columnar
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
-from thimble.web.service import Service
+from thimble.web.service import Service, rules
 
 ACCEPTED_TYPES = (media.JSON,)
 KEYS = ("instances", "instance", "inputs", "signature_name", "parameters")
@@ -41,7 +41,7 @@ def predict(service: Service, request: Request, model: str, version: str = "") -
     options.check_one_source(asked)
     options.check_keys(asked, KEYS)
     options.check_none(asked, "parameters")
-    wanted = options.asked(request.query)
+    wanted = rules(request.query)
     if "inputs" not in asked:
         answered = service.classify(media.instances(asked), model, version, wanted)
         found: Any = {"predictions": answered.answers}

@@ -14,7 +14,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Flags
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
-from thimble.tables.answers import AddedColumn, FurtherColumn, LabelColumn, NumberColumn
+from thimble.tables.answers import AddedColumn, FurtherColumn, LabelColumn, NumberColumn, cell_text
 
 WIDE = pl.Decimal(38, 0)
 NUMBER_BYTES = 8
@@ -58,7 +58,11 @@ def labels(column: LabelColumn, answered: Flags) -> pl.Series:
 
 def further(column: FurtherColumn, answered: Flags) -> pl.Series:
     """A number or a text, or null, for each row."""
-    cells = pl.Series([*column.cells, None], dtype=pl.Float64 if column.numbers else pl.String)
+    if column.numbers:
+        cells = pl.Series([*column.cells, None], dtype=pl.Float64)
+    else:
+        texts = [None if cell is None else cell_text(cell) for cell in column.cells]
+        cells = pl.Series([*texts, None], dtype=pl.String)
     places = np.full(len(answered), len(column.cells))
     places[answered] = np.arange(len(column.cells))
     return cells[places].alias(column.name)

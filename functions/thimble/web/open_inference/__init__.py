@@ -19,7 +19,7 @@ from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.open_inference import inputs, outputs, wire
 from thimble.web.open_inference.wire import PLAIN, Tensor, content_type, objects, parameters
-from thimble.web.service import Classified, Service
+from thimble.web.service import Classified, Service, rules
 
 if TYPE_CHECKING:
     from thimble.inference.asked import Asked
@@ -118,7 +118,7 @@ def _asked(request: Request, asked: dict[str, Any]) -> Asked | None:
     for name in options.ASKED:
         if name in own and name in request.query:
             raise InvalidInput(f"{name} is in the URL and among the parameters of the body: send one")
-    return options.asked({**own, **request.query})
+    return rules({**own, **request.query})
 
 
 def _identifier(value: Any) -> str:

@@ -1,0 +1,108 @@
+"""Explanations as people get them: of each row the largest contributions first, and as columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from thimble.inference.asked import ALL, Asked, Cell, Column, Further
+from thimble.inference.batch import Batch
+from thimble.inference.document import Document
+from thimble.inference.explain import contributions
+from thimble.inference.explain.contributions import Contributions
+from thimble.inference.features import Feature
+from thimble.inference.predictions import Predictions
+
+
+def questions(document: Document, asked: Asked) -> Iterator[Further]:
+    """Of each output, why it answers as it does."""
+    used = [i for i, feature in enumerate(document.schema.features) if feature.type != "unused"]
+    names = [_name(i, document.schema.features[i]) for i in used]
+    for k, head in enumerate(document.heads):
+        values = partial(_explanations, k, used, asked)
+        prefix = f"{head.prefix}why"
+        base = Column(f"{prefix}_base", numbers=True)
+        if asked.explain == ALL:
+            columns = [Column(f"{prefix}_{name}", numbers=True) for name in names]
+            yield Further("explanation", k, (base, *columns), values, partial(_each, names))
+        else:
+            n = min(asked.explain, len(used))
+            places = (column for i in range(1, n + 1) for column in _place(f"{prefix}_{i}"))
+            yield Further("explanation", k, (base, *places), values, _largest)
+
+
+def _place(name: str) -> Iterator[Column]:
+    yield Column(name, numbers=False)
+    yield Column(f"{name}_value", numbers=False)
+    yield Column(f"{name}_contribution", numbers=True)
+
+
+def _name(i: int, feature: Feature) -> str | int:
+    return feature.name or i
+
+
+def _each(names: Sequence[str | int], value: Any) -> list[Cell]:
+    found = {part["feature"]: part["contribution"] for part in value["contributions"]}
+    return [value["base"], *(found[name] for name in names)]
+
+
+def _largest(value: Any) -> list[Cell]:
+    cells: list[Cell] = [value["base"]]
+    for part in value["contributions"]:
+        cells += [str(part["feature"]), part["value"], part["contribution"]]
+    return cells
+
+
+def _explanations(
+    k: int, used: Sequence[int], asked: Asked, classifier: Any, batch: Batch, predictions: Predictions
+) -> list[dict[str, Any]]:
+    """An explanation a row; those of rejected rows mean nothing."""
+    document: Document = classifier.document
+    output, scores = document.outputs[k], predictions.outputs[k]
+    alone = document._replace(outputs=(output,)), batch, predictions._replace(outputs=(scores,))
+    [found] = contributions.of(*alone, asked.of)
+    phi = found.features[used]  # (features that are used, rows)
+    order = np.argsort(-np.abs(phi), axis=0, kind="stable").T.tolist()
+    columns = [_column(document.schema.features[i], i, batch) for i in used]
+    told = []
+    for row, (values, places) in enumerate(zip(phi.T.tolist(), order, strict=True)):
+        most = places if asked.explain == ALL else places[: asked.explain]
+        one = {
+            "class": output.head.classes[found.classes[row]],
+            "score": float(found.score[row]),
+            "base": float(found.base[row]),
+            "contributions": [
+                {
+                    "feature": _name(used[j], document.schema.features[used[j]]),
+                    "value": columns[j][row],
+                    "contribution": values[j],
+                    **_tokens(found, used[j], row),
+                }
+                for j in most
+            ],
+        }
+        if asked.explain != ALL:
+            one["rest"] = float(sum(values[j] for j in places[asked.explain :]))
+        told.append(one)
+    return told
+
+
+def _column(feature: Feature, i: int, batch: Batch) -> list[Any]:
+    """The values of a feature as they were sent; None is missing."""
+    if feature.textual:
+        texts: list[Any] = batch.texts[i].tolist()
+        return texts
+    values = batch.numbers[i].tolist()
+    if feature.type == "boolean":
+        return [None if value != value else bool(value) for value in values]
+    return [None if value != value else value for value in values]
+
+
+def _tokens(found: Contributions, feature: int, row: int) -> dict[str, Any]:
+    """Of free text, its words."""
+    if feature not in found.tokens:
+        return {}
+    return {"tokens": [token._asdict() for token in found.tokens[feature][row]]}

@@ -1,0 +1,229 @@
+"""What each door says of a row beside its label: one explanation and one set, whatever the format."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import orjson
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier
+
+from tests.door import post, refusal, served, told
+from tests.test_abstentions import FILES, NAMES, ROWS, TABLE, V2, X, Y, classified, in_csv, in_lines
+from thimble_model import export
+
+RNG = np.random.default_rng(7)
+MORE = pl.DataFrame(RNG.normal(size=(200, 3)), schema=NAMES, orient="row").to_pandas()
+TRUE = np.where(MORE["a"] + RNG.normal(size=200) > 0, "yes", "no")
+MODEL = export(LogisticRegression().fit(TABLE, Y), TABLE, Y, name="plain", calibration=(MORE, TRUE))
+QUERY = "explain=true&coverage=0.9"
+BODIES: dict[str, Any] = {
+    "/classify": {"instances": ROWS},
+    "/v1/models/plain:predict": {"instances": ROWS},
+    "/v2/models/plain/infer": V2,
+    "/invocations": {"instances": ROWS},
+    "/endpoints/plain/invocations": {"inputs": ROWS},
+}
+
+
+def answers(query: str = QUERY) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = told(post(f"/classify?{query}", BODIES["/classify"], served(MODEL)))[
+        "predictions"
+    ]
+    return found
+
+
+def test_an_explanation_adds_up_to_the_score_of_the_probability() -> None:
+    for answer, row in zip(answers(), ROWS, strict=True):
+        why = answer["explanation"]
+        parts = why["contributions"]
+        assert why["class"] == answer["label"]
+        assert why["base"] + sum(part["contribution"] for part in parts) == pytest.approx(
+            why["score"], abs=1e-9
+        )
+        assert 1 / (1 + np.exp(-why["score"])) == pytest.approx(answer["probability"], abs=1e-9)
+        assert {part["feature"]: part["value"] for part in parts} == dict(zip(NAMES, row, strict=True))
+        sizes = [abs(part["contribution"]) for part in parts]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_largest_are_the_first_of_all() -> None:
+    for few, all_ in zip(answers("explain=2"), answers(), strict=True):
+        why, whole = few["explanation"], all_["explanation"]
+        assert why["contributions"] == whole["contributions"][:2]
+        assert why["rest"] == pytest.approx(whole["contributions"][2]["contribution"])
+        assert "rest" not in whole
+        assert "set" not in few
+
+
+def test_a_class_can_be_named() -> None:
+    for of_no, answer in zip(answers("explain=true&class=no"), answers(), strict=True):
+        ours, theirs = of_no["explanation"], answer["explanation"]
+        assert ours["class"] == "no"
+        assert abs(ours["score"]) == abs(theirs["score"])
+        assert (ours == theirs) == (answer["label"] == "no")
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_every_protocol_says_the_same(path: str) -> None:
+    found = told(post(f"{path}?{QUERY}", BODIES[path], served(MODEL)))
+    if "outputs" in found:
+        data = {one["name"]: one["data"] for one in found["outputs"]}
+        assert list(map(orjson.loads, data["explanation"])) == [answer["explanation"] for answer in answers()]
+        assert list(map(orjson.loads, data["set"])) == [answer["set"] for answer in answers()]
+    else:
+        assert found["predictions"] == answers()
+
+
+def test_options_go_where_a_protocol_has_them() -> None:
+    parameters = {"explain": True, "coverage": 0.9}
+    found = told(post("/v2/models/plain/infer", V2 | {"parameters": parameters}, served(MODEL)))
+    assert found == told(post(f"/v2/models/plain/infer?{QUERY}", V2, served(MODEL)))
+    header = {"x-amzn-sagemaker-custom-attributes": "explain=true,coverage=0.9"}
+    sagemaker = told(post("/invocations", BODIES["/invocations"], served(MODEL), **header))
+    assert sagemaker["predictions"] == answers()
+
+
+def test_a_row_alone_gets_what_it_gets_among_others() -> None:
+    for row, answer in zip(ROWS, answers(), strict=True):
+        found = told(post(f"/classify?{QUERY}", {"instance": row}, served(MODEL)))["predictions"]
+        assert found == [answer]
+
+
+def test_a_set_is_of_labels_and_grows_with_its_coverage() -> None:
+    for some, most in zip(answers("coverage=0.9"), answers("coverage=0.99"), strict=True):
+        assert some["label"] in some["set"]
+        assert set(some["set"]) <= set(most["set"]) <= {"yes", "no"}
+    by_class = answers("coverage=0.9&by_class=true")
+    assert [one["set"] for one in by_class] != [one["set"] for one in answers("coverage=0.9")]
+
+
+def cells(answer: dict[str, Any], explain: str) -> dict[str, Any]:
+    """The columns of a row."""
+    why = answer["explanation"]
+    found = {"why_base": why["base"]}
+    if explain == "true":
+        return found | {f"why_{part['feature']}": part["contribution"] for part in why["contributions"]}
+    for k, part in enumerate(why["contributions"], 1):
+        found[f"why_{k}"] = part["feature"]
+        found |= {f"why_{k}_value": part["value"], f"why_{k}_contribution": part["contribution"]}
+    return found
+
+
+def of_csv(row: dict[str, str], wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] if isinstance(value, str) else float(row[name]) for name, value in wanted.items()}
+
+
+@pytest.mark.parametrize("explain", ["true", "2"])
+@pytest.mark.parametrize("more", ["", "&rejected=report"])
+def test_tables_of_a_request_have_columns_for_it(explain: str, more: str) -> None:
+    query = f"explain={explain}&coverage=0.9"
+    found = post(f"/classify?{query}{more}", in_csv(), served(MODEL), **{"content-type": "text/csv"})
+    rows = list(csv.DictReader(io.StringIO(found.body.decode())))
+    for row, answer in zip(rows, answers(query), strict=True):
+        wanted = cells(answer, explain)
+        assert of_csv(row, wanted) == wanted
+        assert orjson.loads(row["set"]) == answer["set"]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("explain", ["true", "2"])
+def test_files_have_columns_for_it(name: str, explain: str) -> None:
+    options = {"explain": -1 if explain == "true" else int(explain), "coverage": 0.9}
+    summary, result = classified(FILES[name], name, MODEL, **options)
+    assert summary["options"] | options == summary["options"]
+    for row, answer in zip(read(name, result), answers(f"explain={explain}&coverage=0.9"), strict=True):
+        wanted = cells(answer, explain)
+        if name.endswith("csv"):
+            row = of_csv(row, wanted) | {"set": orjson.loads(row["set"])}
+        elif name.endswith("parquet"):
+            numbers = {key for key in wanted if key.endswith("_value")}
+            row = row | {key: float(row[key]) for key in numbers} | {"set": orjson.loads(row["set"])}
+        assert {key: row[key] for key in wanted} == wanted
+        assert row["set"] == answer["set"]
+
+
+def read(name: str, result: bytes) -> list[dict[str, Any]]:
+    if name.endswith("csv"):
+        return list(csv.DictReader(io.StringIO(result.decode())))
+    if name.endswith("parquet"):
+        return pl.read_parquet(io.BytesIO(result)).to_dicts()
+    return (
+        list(orjson.loads(result)) if name.endswith("json") else list(map(orjson.loads, result.splitlines()))
+    )
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_options_that_ask_for_nothing_change_no_result(name: str) -> None:
+    plain, result = classified(FILES[name], name, MODEL)
+    summary, same = classified(FILES[name], name, MODEL, explain=0, coverage=None, by_class=False)
+    assert summary["options"] == plain["options"]
+    assert {"explain", "coverage", "by_class", "abstain_below"}.isdisjoint(summary["options"])
+    assert result == same
+    assert b"why_base" not in result
+
+
+def test_lines_of_a_request_say_what_objects_of_json_do() -> None:
+    found = post(f"/classify?{QUERY}", in_lines(), served(MODEL), **{"content-type": "application/jsonlines"})
+    assert list(map(orjson.loads, found.body.splitlines())) == answers()
+
+
+def test_an_abstention_is_explained_too() -> None:
+    for answer, why in zip(answers("explain=true&abstain_below=1"), answers("explain=true"), strict=True):
+        assert answer["label"] is None
+        assert answer["explanation"] == why["explanation"]
+
+
+def test_each_of_several_outputs_is_explained() -> None:
+    several = np.column_stack((X[:, 0] > 0, X[:, 1] > 0))
+    model = export(MultiOutputClassifier(LogisticRegression()).fit(TABLE, several), TABLE, several)
+    found = told(post("/classify?explain=1", {"instances": ROWS}, served(model)))["predictions"]
+    for one, feature in zip(found[0]["outputs"].values(), "ab", strict=True):
+        assert one["explanation"]["class"] == one["label"]
+        assert len(one["explanation"]["contributions"]) == 1
+        assert feature in NAMES
+
+
+NETWORK = export(MLPClassifier((3,), solver="lbfgs", max_iter=5000, random_state=0).fit(X, Y), X, Y)
+
+
+@pytest.mark.parametrize(
+    ("document", "query", "why"),
+    [
+        (MODEL, "explain=0", "explain is true, false, or how many"),
+        (MODEL, "explain=-1", "explain is true, false, or how many"),
+        (MODEL, "explain=some", "explain is true, false, or how many"),
+        (MODEL, "class=yes", "class says whose score is explained: send explain with it"),
+        (MODEL, "explain=true&class=maybe", "class is 'maybe', which is none of the model's classes"),
+        (MODEL, "by_class=true", "by_class is of sets of labels: send coverage with it"),
+        (MODEL, "coverage=0.9&by_class=1", "by_class is true or false"),
+        (MODEL, "coverage=0.8", "the coverage is 0.8; the model has thresholds for 0.9, 0.95, 0.99"),
+        (MODEL, "coverage=most", "coverage is a number, such as 0.95"),
+        (NETWORK, "coverage=0.9", "the model has no thresholds for sets"),
+        (NETWORK, "explain=true", ""),
+    ],
+)
+def test_what_cannot_be_is_refused_before_rows_are_read(document: bytes, query: str, why: str) -> None:
+    body = {"instances": [["no", "row", "at all"]]}
+    told_ = refusal(post(f"/classify?{query}", body, served(document)))
+    assert told_.startswith(why)
+    assert "instances" not in told_
+
+
+def test_a_file_is_refused_with_the_option_s_name() -> None:
+    summary, _ = classified(in_csv(), "a.csv", MODEL, coverage=0.8)
+    assert summary["error"] == (
+        "the coverage is 0.8; the model has thresholds for 0.9, 0.95, 0.99; change COVERAGE, or leave it out"
+    )
+
+
+def test_top_leaves_an_explanation_whole() -> None:
+    for answer, whole in zip(answers(f"{QUERY}&top=1"), answers(), strict=True):
+        assert answer["explanation"] == whole["explanation"]
+        assert len(answer["probabilities"]) == 1
