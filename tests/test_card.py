@@ -102,6 +102,7 @@ def test_labels_that_may_all_apply_are_counted_each_and_have_no_commonest() -> N
     estimator = OneVsRestClassifier(LogisticRegression()).fit(X, y)
     found = shown(export(estimator, X, y, held_out=(X, y)))
     [held_out] = found["scores"]["held_out"]["outputs"]
+    assert len(held_out.pop("calibration_by_class")) == 3
     assert held_out == {
         "labels": y.sum(axis=0).tolist(),
         "commonest": None,

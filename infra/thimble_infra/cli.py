@@ -627,6 +627,18 @@ def export(
         Path | None,
         typer.Option(metavar="FILE", help="Rows with labels that were not trained on, scored apart."),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Rows with labels that were not trained on: how far probabilities can be trusted, and the "
+            "thresholds of sets of labels.",
+        ),
+    ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", help="No label where its probability, or score, is lower."),
+    ] = None,
     card: Annotated[
         Path | None,
         typer.Option(
@@ -652,6 +664,7 @@ def export(
     Examples:
       thimble export iris.joblib --data iris.csv -o iris.json
       thimble export churn.joblib --data train.csv --holdout test.csv --target churned -o churn.json
+      thimble export churn.joblib --data train.csv --calibration rest.csv --abstain-below 0.8 -o churn.json
       thimble export booster.ubj --classes no,yes -o churn.json
       thimble export churn.joblib --data train.csv --target churned --card churn.toml -o churn.json
     """
@@ -661,7 +674,16 @@ def export(
         publishing.checked_name(name)
     labels = None if classes is None else modelling.labels(classes)
     modelling.export(
-        estimator, data, target or [], holdout, labels, output, name or _stem(output), card_path=card
+        estimator,
+        data,
+        target or [],
+        holdout,
+        calibration,
+        abstain_below,
+        labels,
+        output,
+        name or _stem(output),
+        card_path=card,
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from thimble_model.examples import EXAMPLES
 from thimble_model.exporter import export as export_document
 from thimble_model.frames import require_free_names
 from thimble_model.reading import Training
+from thimble_model.sets import Seen
 from thimble_model.sheets import STANDARD_INPUT
 from thimble_model.unsupported import Unsupported, located_in, names, refusing
 from thimble_model.wrappers import plain
@@ -48,14 +51,16 @@ def export(
     data_path: Path | None,
     targets: Sequence[str],
     holdout: Path | None,
+    calibration: Path | None,
+    abstain_below: float | None,
     classes: Sequence[Any] | None,
     output: Path,
     name: str,
     card_path: Path | None = None,
 ) -> None:
     outputs.check_files(output)
-    _require_one_standard_input(estimator_path, data_path, holdout)
-    _require_files(estimator_path, data_path, holdout)
+    _require_one_standard_input(estimator_path, data_path, holdout, calibration)
+    _require_files(estimator_path, data_path, holdout, calibration)
     about = cards.read(card_path) if card_path else None
     if holdout and not data_path:
         raise InvalidInput("--holdout needs --data: the rows that the estimator was trained on")
@@ -65,11 +70,12 @@ def export(
         found = reading.read(data_path, estimator, targets)
         _say_what_is_not_scored(found, data_path)
         X, y, target = found.rows, found.labels, found.targets
-    held_out = _held_out(holdout, estimator, target) if holdout else None
+    held_out = _labelled(holdout, estimator, target) if holdout else None
+    unseen = _labelled(calibration, estimator, target) if calibration else None
     trained = None
     if not is_standard(estimator_path):
         trained = datetime.fromtimestamp(estimator_path.stat().st_mtime, UTC)
-    with located_in(data_path):
+    with located_in(data_path), _saying_warnings():
         data = export_document(
             estimator,
             X,
@@ -79,6 +85,8 @@ def export(
             trainer=version,
             target=target,
             held_out=held_out,
+            calibration=unseen,
+            abstain_below=abstain_below,
             card=about,
         )
     _write(output, data, estimator, X)
@@ -95,7 +103,17 @@ def labels(text: str) -> list[Any]:
     return plain if kinds == {bool} or kinds <= {int, float} else found
 
 
-def _held_out(path: Path, estimator: Any, target: Sequence[str]) -> tuple[Any, Any]:
+@contextmanager
+def _saying_warnings() -> Iterator[None]:
+    """Say warnings as sentences, without the line of code that they come from."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", Seen)
+        yield
+    for one in told:
+        _say(str(one.message))
+
+
+def _labelled(path: Path, estimator: Any, target: Sequence[str]) -> tuple[Any, Any]:
     """Rows that were not trained on, and their labels."""
     found = reading.read(path, estimator, target)
     if found.labels is None:

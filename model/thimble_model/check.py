@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,12 @@ from thimble.inference.head import Head, label_text
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output
 from thimble.inference.steps.columns import listed
+from thimble.tables.card import measured
 from thimble_model import wrappers
 from thimble_model.describe import described, quoted
 from thimble_model.frames import Table, as_table, called
 from thimble_model.parity import Parity, parity
+from thimble_model.sets import LEVELS, fewest
 from thimble_model.unsupported import Unsupported
 
 if TYPE_CHECKING:
@@ -127,11 +129,14 @@ def facts(found: Check) -> list[tuple[str, str]]:
         *(_of(output.head, "Gain", _shares(gain_shares(document, output))) for output in document.outputs),
         *(_of(head, "Labels", _labels(head)) for head in classifier.heads),
         *(_of(head, "Threshold", _threshold(head)) for head in classifier.heads),
+        *(_of(head, "Abstains", _abstention(head)) for head in classifier.heads),
+        *(_of(head, "Sets", _sets(head)) for head in classifier.heads),
         ("Label column", ", ".join(map(quoted, document.training.get("target", [])))),
         ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
         ("Trained", _trained(document)),
         ("Scores", _scores(classifier, document.training, "on the rows that it was trained on")),
         ("Held out", _held_out(classifier)),
+        *(_of(head, "Calibration", _error(curve)) for head, curve in _calibrations(classifier)),
         ("Loss", _loss(document)),
         ("Examples", _examples(document)),
         ("Parity", _parity(found)),
@@ -153,6 +158,10 @@ def card_as_json(found: Check) -> dict[str, Any]:
             {"name": head.name, "classes": list(head.classes), **head.card} for head in classifier.heads
         ],
         "training": dict(document.training),
+        "calibration": [
+            {"output": head.name, "rows": sum(curve["rows"]), "error": curve["error"]}
+            for head, curve in _calibrations(classifier)
+        ],
         "baseline": _baselines(classifier),
         "splits": [split_shares(document, output) for output in document.outputs],
         "gain": [gain_shares(document, output) for output in document.outputs],
@@ -243,6 +252,48 @@ def _threshold(head: Head) -> str:
     """yes from a probability of 0.3 on."""
     own = head.card.get("own_threshold")
     return f"{quoted(label_text(own['positive']))} from a {own['of']} of {own['value']:g} on" if own else ""
+
+
+def _abstention(head: Head) -> str:
+    """no label below a probability of 0.8."""
+    of = "probability" if head.has_probabilities else "score"
+    return "" if head.abstain_below is None else f"no label below a {of} of {head.abstain_below:g}"
+
+
+def _sets(head: Head) -> str:
+    """hold the truth 90 % or 95 % of the time, by 60 rows (99 % takes 99); each class's too."""
+    known = head.conformal
+    if known is None:
+        return ""
+    levels = [_percent(level) for level in known.levels]
+    more = [f"{_percent(level)} takes {fewest(level)}" for level in LEVELS if level not in known.levels]
+    always = [
+        f"{', '.join(quoted(head.texts[k]) for k in classes)} at {level}"
+        for level, classes in zip(levels, known.card["always"], strict=True)
+        if classes
+    ]
+    rows = f"{known.rows:,} rows" + (f" ({', '.join(more)})" if more else "")
+    but = f", but in every such set, of too few rows: {'; '.join(always)}" if always else ""
+    return f"hold the truth {' or '.join(levels)} of the time, by {rows}; each class's too{but}"
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"
+
+
+def _calibrations(classifier: Classifier) -> Iterator[tuple[Head, Mapping[str, Any]]]:
+    """The curve of each output that has one, of rows that it has not seen."""
+    document = classifier.document
+    found = measured(document, document.training.get("held_out"))
+    for head, judged in zip(document.heads, found["outputs"] if found else (), strict=False):
+        curve = judged["calibration"]
+        if curve and curve["error"] is not None:
+            yield head, curve
+
+
+def _error(curve: Mapping[str, Any]) -> str:
+    """expected error 0.021, on 500 rows that it has not seen."""
+    return f"expected error {curve['error']:.2g}, on {sum(curve['rows']):,} rows that it has not seen"
 
 
 def _layers(output: Output) -> str:

@@ -78,7 +78,8 @@ def export(
     `contact`, `licence`, `link`. `target` names the labels' columns, `trainer` is the version of
     scikit-learn that trained, if it is another than this one. `classes` are those of a bare booster
     (XGBoost's, LightGBM's, CatBoost's), in the order of the codes that it was trained on. Raises
-    Unsupported where the estimator has no exact document, and InvalidInput where it refuses the rows.
+    Unsupported where the estimator has no exact document, or `calibration` too few rows, and InvalidInput
+    where it refuses the rows.
     """
     estimator = plain(boosters.classifier(estimator, classes))
     require_estimator(estimator)

@@ -11,20 +11,21 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from thimble.errors import InvalidInput
 from thimble.inference.arrays import FloatArray
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble_model.frames import Table, as_batch
 from thimble_model.scoring import answered, places
+from thimble_model.unsupported import Unsupported
 
-LEVELS = (Fraction(90, 100), Fraction(95, 100), Fraction(99, 100))
+LEVELS = (0.9, 0.95, 0.99)
 ROUNDING = 1e-9  # of a number on another processor, beside itself: it drops no class from a set
 
 
@@ -46,22 +47,30 @@ def _conformal(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, An
     found = {level: _threshold(own, level) for level in LEVELS}
     levels = [level for level in LEVELS if np.isfinite(found[level])]
     if not levels:
-        raise InvalidInput(
-            f"calibration has {len(own)} rows that can be used; sets of labels take 9 for a coverage of "
-            "0.9, 19 for 0.95 and 99 for 0.99"
-        )
+        needed = ", ".join(f"{fewest(level)} for a coverage of {level:g}" for level in LEVELS)
+        raise Unsupported(f"calibration has {len(own)} rows that can be used; sets of labels take {needed}")
     each = [own[true == k] for k in range(len(head.classes))]
     return {
         "rows": len(own),
-        "levels": list(map(float, levels)),
+        "levels": levels,
         "thresholds": [found[level] for level in levels],
         "by_class": [[_or_none(_threshold(rows, level)) for rows in each] for level in levels],
     }
 
 
-def _threshold(own: FloatArray, level: Fraction) -> float:
+def fewest(level: float) -> int:
+    """How many rows a level takes."""
+    return ceil(1 / _share_outside(level)) - 1
+
+
+def _share_outside(level: float) -> Fraction:
+    """Exact: 1 - 0.9 in floats is less than a tenth."""
+    return 1 - Fraction(str(level))
+
+
+def _threshold(own: FloatArray, level: float) -> float:
     """-inf where there are too few rows for this level."""
-    below = int((len(own) + 1) * (1 - level))
+    below = int((len(own) + 1) * _share_outside(level))
     if not below:
         return -np.inf
     found = float(np.partition(own, below - 1)[below - 1])

@@ -257,13 +257,13 @@ def _check_measured(fields: Fields, heads: Sequence[Head]) -> None:
             _check_confusion(part, head)
         calibration = part.nested("calibration")
         if calibration is not None:
-            _check_calibration(calibration)
+            check_calibration(calibration)
         if "calibration_by_class" in part:
             part.check_length(
                 "calibration_by_class", len(part.items("calibration_by_class")), len(head.classes)
             )
             for one in part.nested_each("calibration_by_class"):
-                _check_calibration(one)
+                check_calibration(one)
 
 
 def _check_confusion(fields: Fields, head: Head) -> None:
@@ -274,8 +274,9 @@ def _check_confusion(fields: Fields, head: Head) -> None:
         counts(row, f"{path}[{i}]", n, "classes")
 
 
-def _check_calibration(fields: Fields) -> None:
+def check_calibration(fields: Fields) -> None:
     fields.require_known(("rows", "probability", "right"), "a calibration")
     fields.counts("rows", TENTHS, "tenths")
     fields.counts("right", TENTHS, "tenths")
+    fields.value("probability")
     fields.numbers("probability", TENTHS)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from thimble.errors import InvalidModel
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.document import Document
-from thimble.inference.fields import is_finite
+from thimble.inference.fields import Fields, is_finite
 from thimble.inference.head import Head
 from thimble.inference.network import OUT_ACTIVATIONS
 from thimble.inference.outputs import Output
-from thimble.inference.reference import Categories, Numbers, Reference
+from thimble.inference.reference import Categories, Numbers, Reference, check_calibration
 from thimble.tables.answers import answers, identity
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def card(classifier: Classifier) -> Entry:
         "reference": _answered(document.reference),
         "examples": list(_examples(classifier)),
         "scores": {
-            "training": _measured(document, document.training),
-            "held_out": _measured(document, document.training.get("held_out")),
+            "training": measured(document, document.training),
+            "held_out": measured(document, document.training.get("held_out")),
         },
         "about": document.training.get("card", {}),
         "training": {
@@ -196,19 +197,19 @@ def _examples(classifier: Classifier) -> Iterator[Entry]:
         yield entry
 
 
-def _measured(document: Document, measured: Any) -> Entry | None:
+def measured(document: Document, said: Any) -> Entry | None:
     """How well the model did on some rows. Of what the document says for people, what can be no count and no
     score is left out."""
-    if not isinstance(measured, dict):
+    if not isinstance(said, dict):
         return None
-    several, scores = len(document.heads) > 1, measured.get("scores")
-    parts = measured.get("outputs") if several else [measured]
+    several, scores = len(document.heads) > 1, said.get("scores")
+    parts = said.get("outputs") if several else [said]
     if not isinstance(parts, list) or len(parts) != len(document.heads):
         parts = [{} for _ in document.heads]
     outputs = [_judged(head, part) for head, part in zip(document.heads, parts, strict=True)]
     numbers = scores if isinstance(scores, dict) else {}
     found = {
-        "rows": measured["rows"] if _are_counts([measured.get("rows")], 1) else None,
+        "rows": said["rows"] if _are_counts([said.get("rows")], 1) else None,
         "scores": {key: value for key, value in numbers.items() if is_finite(value)},
         "outputs": outputs,
     }
@@ -229,8 +230,25 @@ def _judged(head: Head, part: Any) -> Entry:
         "labels": labels,
         "commonest": commonest,
         "confusion": part.get("confusion"),
-        "calibration": part.get("calibration"),
+        "calibration": _curve(part.get("calibration")),
+        "calibration_by_class": _curves(part.get("calibration_by_class")),
     }
+
+
+def _curves(found: Any) -> list[Entry | None] | None:
+    return list(map(_curve, found)) if isinstance(found, list) else None
+
+
+def _curve(found: Any) -> Entry | None:
+    """A calibration with its expected error: how far, in the mean of the rows, a probability is from the
+    share that is right in its tenth."""
+    try:
+        check_calibration(Fields(found))
+    except InvalidModel:
+        return None
+    parts = zip(found["rows"], found["probability"], found["right"], strict=True)
+    gaps = [abs(rows * p - right) for rows, p, right in parts if rows and p is not None]
+    return {**found, "error": sum(gaps) / sum(found["rows"]) if gaps else None}
 
 
 def _are_counts(found: Any, n: int) -> bool:
