@@ -1,6 +1,8 @@
 """The model's card: what a page draws it from, and what a document may not put there."""
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from typer.testing import CliRunner
 
 from tests.door import IRIS, PENGUINS, get, iris, served
 from tests.examples import EXAMPLES
-from thimble.errors import InvalidModel, Unavailable
+from thimble.errors import InvalidInput, InvalidModel, Unavailable
+from thimble.inference.asked import ALL, Asked
 from thimble.inference.classifier import load
 from thimble.registry.lookup import OneModel
 from thimble.registry.published import Serving
@@ -225,6 +228,32 @@ def test_the_threshold_is_in_the_unit_of_the_answer(estimator: Any, threshold: f
     rows = Y < 2
     assert exported(estimator, X[rows], Y[rows])["threshold"] == threshold
     assert exported(estimator, X, Y)["threshold"] is None  # the largest of three wins
+
+
+QUESTIONS: dict[str, Callable[[Any], list[Asked]]] = {
+    "explain": lambda _: [Asked(explain=ALL)],
+    "coverage": lambda levels: [Asked(coverage=level) for level in levels or [0.9]],
+}
+
+
+@pytest.mark.parametrize("kind", ["of before", "linear", "calibrated", "network"])
+@pytest.mark.filterwarnings("ignore")
+def test_what_a_card_says_can_be_asked_is_answered_and_the_rest_refused_in_its_words(kind: str) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    estimator = MLPClassifier((3,), max_iter=5) if kind == "network" else LogisticRegression(max_iter=500)
+    held_out = {"calibration": (X, y)} if kind == "calibrated" else {}
+    model = load(IRIS if kind == "of before" else export(estimator.fit(X, y), X, y, **held_out))
+    found = card.card(model)
+    assert {*found["can"], *found["cannot"]} == {*QUESTIONS}
+    assert not {*found["can"]} & {*found["cannot"]}
+    assert (len(found["can"]) == len(QUESTIONS)) == (kind == "calibrated")
+    for key, questions in QUESTIONS.items():
+        for asked in questions(found["can"].get(key)):
+            if key in found["can"]:
+                assert model.asking(asked).further
+            else:
+                with pytest.raises(InvalidInput, match=re.escape(found["cannot"][key])):
+                    model.asking(asked)
 
 
 def test_the_loss_curve_is_apart() -> None:

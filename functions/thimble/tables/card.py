@@ -66,7 +66,7 @@ def history(classifier: Classifier) -> Entry:
 
 def _outputs(document: Document) -> Entry:
     """The labels and layers of a model of one output, of others those of each."""
-    cards = [_output(output) for output in document.outputs]
+    cards = [{**_output(output), **_abilities(document, output)} for output in document.outputs]
     if len(cards) == 1:
         return cards[0]
     return {"outputs": {head.name: card for head, card in zip(document.heads, cards, strict=True)}}
@@ -83,6 +83,23 @@ def _output(output: Output) -> Entry:
         **output.scorer.card,
         "out_activation": head.out_activation,
         **head.card,
+    }
+
+
+def _abilities(document: Document, output: Output) -> Entry:
+    """What can be asked for beside an output's labels, and the sentences that say why the rest cannot."""
+    from thimble.inference import sets  # which requests without them are spared
+    from thimble.inference.explain import contributions
+
+    alone, levels = document._replace(outputs=(output,)), list(sets.levels(output.head))
+    refusals = {
+        "explain": contributions.refusal(alone),
+        "coverage": sets.refusal(alone, levels[0] if levels else 1.0, by_class=False),
+    }
+    able = {"explain": True, "coverage": levels}
+    return {
+        "can": {key: able[key] for key, refusal in refusals.items() if not refusal},
+        "cannot": {key: refusal for key, refusal in refusals.items() if refusal},
     }
 
 
