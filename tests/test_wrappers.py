@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
@@ -131,6 +132,20 @@ def test_outputs_may_each_have_found_another_kind() -> None:
     assert_answers(estimator)
 
 
+@pytest.mark.parametrize("y", [Y, np.where(Y[0] == Y, 7, 3), np.where(Y[0] == Y, "x", "y")])
+@pytest.mark.parametrize("strategy", ["prior", "most_frequent", "constant"])
+def test_a_baseline_answers_every_row_alike(strategy: str, y: Any) -> None:
+    constant = {"constant": y[0]} if strategy == "constant" else {}
+    assert_answers(DummyClassifier(strategy=strategy, **constant).fit(X, y))
+    assert_answers(make_pipeline(StandardScaler(), DummyClassifier(strategy=strategy, **constant)).fit(X, y))
+
+
+@pytest.mark.parametrize("strategy", ["stratified", "uniform"])
+def test_a_baseline_that_draws_its_labels_is_refused(strategy: str) -> None:
+    with pytest.raises(Unsupported, match="drawn at random; supported are 'prior'"):
+        export(DummyClassifier(strategy=strategy).fit(X, Y))
+
+
 class TestImbalancedLearn:
     """Its pipelines are scikit-learn's without their samplers."""
 
@@ -171,6 +186,38 @@ class TestImbalancedLearn:
         ):
             several = pd.DataFrame({"kind": Y, "high": np.where(X["b"] > 0.3, "high", "low")})
             assert_answers(estimator.fit(X, several if isinstance(estimator, MultiOutputClassifier) else Y))
+
+    @pytest.mark.parametrize("classes", [2, 3])
+    @pytest.mark.parametrize(
+        ("name", "options"),
+        [
+            ("BalancedRandomForestClassifier", {"n_estimators": 5}),
+            ("BalancedBaggingClassifier", {"n_estimators": 3}),
+            ("BalancedBaggingClassifier", {"n_estimators": 3, "estimator": LogisticRegression()}),
+            ("BalancedBaggingClassifier", {"n_estimators": 3, "estimator": LinearSVC(), "max_features": 0.7}),
+            ("EasyEnsembleClassifier", {"n_estimators": 2}),
+            ("RUSBoostClassifier", {"n_estimators": 4}),
+            ("RUSBoostClassifier", {"n_estimators": 3, "estimator": LogisticRegression()}),
+        ],
+    )
+    def test_its_ensembles_answer_as_those_of_scikit_learn(
+        self, name: str, options: dict[str, Any], classes: int
+    ) -> None:
+        from imblearn import ensemble
+
+        y = Y if classes == 3 else np.where(X["b"] > 0.3, "high", "low")
+        estimator = getattr(ensemble, name)(random_state=0, **options)
+        assert_answers(estimator.fit(X, y))
+        assert_answers(CalibratedClassifierCV(estimator, cv=2).fit(X, y))
+
+    def test_a_subclass_of_its_ensembles_is_refused(self) -> None:
+        from imblearn.ensemble import RUSBoostClassifier
+
+        class Own(RUSBoostClassifier):  # type: ignore[misc]
+            pass
+
+        with pytest.raises(Unsupported, match=r"^Own is not supported"):
+            export(Own(n_estimators=2).fit(X, Y))
 
     def test_refusals_name_the_step(self) -> None:
         from imblearn.over_sampling import SMOTE

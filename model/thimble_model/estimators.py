@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     AdaBoostClassifier,
     BaggingClassifier,
@@ -42,7 +43,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from thimble.inference.head import Label
 from thimble_model import bayes, catalogue, ensembles, forests, members, wrappers
-from thimble_model.forests import ForestHead, is_forest
+from thimble_model.forests import ForestHead, is_forest, kind
 from thimble_model.labels import labels
 from thimble_model.networks import AnyHead, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
@@ -94,7 +95,7 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
     """Unsupported unless it is a fitted classifier of ours: asked before it is asked anything itself."""
     if found := through(estimator):
         require_fitted(found.last, found.place(place))
-    elif type(estimator) not in (*CLASSIFIERS, *ENSEMBLES, MultiOutputClassifier) and not is_forest(
+    elif kind(estimator) not in (*CLASSIFIERS, *ENSEMBLES, MultiOutputClassifier) and not is_forest(
         estimator
     ):
         raise _refused(estimator, place)
@@ -109,16 +110,14 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
     """One network or forest; Unsupported names the step that has no exact form, and what is supported."""
     if found := through(estimator):
         return classify(program, *_behind(program, found, columns, place))
-    if type(estimator) not in (*CLASSIFIERS, *ENSEMBLES) and not is_forest(
-        estimator
-    ):  # a subclass may predict in its own way
+    if kind(estimator) not in (*CLASSIFIERS, *ENSEMBLES) and not is_forest(estimator):
         raise _refused(estimator, place)
     require_fitted(estimator, place)
     try:
-        if type(estimator) in ENSEMBLES and not _is_one_forest(estimator):
+        if kind(estimator) in ENSEMBLES and not _is_one_forest(estimator):
             if not isinstance(estimator.classes_, list) and len(estimator.classes_) < 2:
                 raise Unsupported("it was fitted on one class only, and tells nothing apart")
-            return ENSEMBLES[type(estimator)](program, estimator, columns, place, classify)
+            return ENSEMBLES[kind(estimator)](program, estimator, columns, place, classify)
         if len(estimator.classes_) < 2 and not is_forest(estimator):
             raise Unsupported("it was fitted on one class only, and tells nothing apart")
         if not columns:
@@ -129,7 +128,7 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
         if type(estimator) in LEAVES:
             program.forbid_missing(columns)  # any other that is missing makes the answer no number
             program.numbers(columns)
-        return CLASSIFIERS[type(estimator)](program, estimator, columns, place)
+        return CLASSIFIERS[kind(estimator)](program, estimator, columns, place)
     except Refusal:
         raise
     except Unsupported as error:
@@ -180,6 +179,21 @@ def sgd(program: Program, estimator: SGDClassifier, columns: Columns, place: Pla
         return scores(program, estimator, columns, place)
     several = len(estimator.classes_) > 2
     return linear(estimator, columns, activation, normalize="uniform" if several else None)
+
+
+def dummy(program: Program, estimator: DummyClassifier, columns: Columns, place: Place) -> Head:
+    """The same probabilities for every row."""
+    if isinstance(estimator.classes_, list):
+        raise Unsupported("it has several outputs; fit it inside a MultiOutputClassifier")
+    if estimator.strategy in ("stratified", "uniform"):
+        raise Unsupported(
+            f"strategy={estimator.strategy!r}, whose labels are drawn at random; supported are 'prior', "
+            "'most_frequent' and 'constant'"
+        )
+    (always,) = estimator.predict_proba(np.zeros((1, 1)))
+    given, n = [column.index for column in columns], len(always)
+    made = program.add("linear", given, width=n, coefs=np.zeros((len(given), n)), intercepts=always)
+    return identity_head([column.index for column in made], classes=labels(estimator.classes_))
 
 
 def scores(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
@@ -360,6 +374,7 @@ LEAVES: dict[type, Callable[[Program, Any, Columns, Place], Head]] = {
     BernoulliNB: bayes.bernoulli,
     CategoricalNB: bayes.categorical,
     ComplementNB: bayes.complement,
+    DummyClassifier: dummy,
     GaussianNB: bayes.gaussian,
     LinearDiscriminantAnalysis: discriminant_analysis,
     LinearSVC: scores,
@@ -397,6 +412,7 @@ SUPPORTED = tuple(
             *(kind.__name__ for kind in (*CLASSIFIERS, *ENSEMBLES, MultiOutputClassifier)),
             *wrappers.NAMES,
             *forests.NAMES,
+            *forests.BALANCED,
         )
     )
 )

@@ -101,16 +101,28 @@ TRAINERS: Mapping[str, Trainer] = {  # by the package of the estimator's class
     "thimble_model": Trainer("boosters", ("Booster",), categorical=True),
 }
 NAMES = tuple(name for trainer in TRAINERS.values() for name in trainer.names)
+BALANCED = (  # of imbalanced-learn: fitted on rows of its own choice, they predict as their parents
+    *("BalancedBaggingClassifier", "BalancedRandomForestClassifier", "EasyEnsembleClassifier"),
+    "RUSBoostClassifier",
+)
+
+
+def kind(estimator: Any) -> type:
+    """The class whose way of predicting it has: its own, as a subclass may predict in its own way."""
+    own = type(estimator)
+    if own.__name__ in BALANCED and own.__module__.startswith("imblearn."):
+        return next(one for one in own.__mro__ if one.__module__.startswith("sklearn."))
+    return own
 
 
 def is_forest(estimator: Any) -> bool:
-    """Whether it is of one of these classes itself: a subclass may predict in its own way."""
+    """Whether it predicts as one of these classes."""
     trainer = TRAINERS.get(_package(estimator))
-    return trainer is not None and class_name(estimator) in trainer.names
+    return trainer is not None and kind(estimator).__name__ in trainer.names
 
 
 def _package(estimator: Any) -> str:
-    return type(estimator).__module__.partition(".")[0]
+    return kind(estimator).__module__.partition(".")[0]
 
 
 def _imported(trainer: Trainer) -> Any:
@@ -124,7 +136,7 @@ def require_one_output(estimator: Any) -> None:
 
 def grown(program: Program, estimator: Any, columns: list[Column], classes: list[Label]) -> ForestHead:
     grow: Mapping[str, Grow] = _imported(TRAINERS[_package(estimator)]).GROW
-    made = grow[class_name(estimator)](program, estimator, columns)
+    made = grow[kind(estimator).__name__](program, estimator, columns)
     keys = {"classes": classes, **made.keys}
     return ForestHead(tuple(column.index for column in made.columns), made.forest, keys)
 
