@@ -1,8 +1,8 @@
 """Which words of a text contribute, and where they stand.
 
 A term contributes its weight times what it counts, in equal parts for each time that it is there. Runs
-of characters overlap: they are shared in equal parts among their characters, and told by word. What is left of
-the text's contribution is of the terms that are not there: their means.
+of characters overlap: they are shared in equal parts among their characters, and told by word. What is left
+of the text's contribution is of the terms that are not there: their means.
 """
 
 from __future__ import annotations

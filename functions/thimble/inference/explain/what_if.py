@@ -1,0 +1,404 @@
+"""What would change an answer: the smallest change of one feature that gives another label.
+
+A number may become any other within the range of the training data, a category any that the model knows; a
+missing value stays one, and none becomes missing. The size of a change is told in ranges of the feature; to
+another category it is one whole range. A forest's thresholds say where its label may change; a linear model's
+label changes but once in each direction; else the range is looked at in steps, the kinks of the preprocessing
+among them. From there the change is halved to the last digit of a number, and each one told was answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thimble.errors import InvalidInput
+from thimble.inference import cost
+from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Batch
+from thimble.inference.document import Document
+from thimble.inference.explain import back
+from thimble.inference.features import Feature
+from thimble.inference.forest import Forest, Nodes, Oblivious
+from thimble.inference.outputs import Scorer
+from thimble.inference.predictions import Predictions
+from thimble.inference.reference import Categories, Numbers
+from thimble.inference.steps import arithmetic, categories, curves, splines
+from thimble.inference.steps.columns import Step
+
+STEPS = 64  # that a range is looked at in, where nothing says more
+MOST_POINTS = 8_000  # at which a row is answered
+MOST_CATEGORIES = 100  # of a feature
+HALVINGS = 100
+AT_ONCE = 1_000_000  # numbers
+MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # for all rows
+
+NO_RANGE = "the document has no ranges of the training data: export the model again, with its training data"
+
+Labels = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+
+class Change(NamedTuple):
+    feature: int
+    value: float | bool | str  # what was sent
+    to: float | bool | str
+    label: int  # the class's index, of the row with this change
+
+
+class Model(Protocol):
+    """A classifier."""
+
+    @property
+    def document(self) -> Document: ...
+
+    def predict(self, batch: Batch) -> Predictions: ...
+
+
+class Points(NamedTuple):
+    """At what values of a feature rows are answered."""
+
+    feature: int
+    values: FloatArray  # ascending, of a number
+    texts: tuple[str, ...]  # or of a text
+    span: float  # the range of the feature; 0 where each value is a category
+
+    @property
+    def n(self) -> int:
+        return len(self.texts) or len(self.values)
+
+
+def refusal(document: Document) -> str:
+    """Why no change can be told, as a sentence; "" where one can."""
+    for output in document.outputs:
+        if output.head.multilabel:
+            return "the model answers with any number of labels; what would change one label cannot be told"
+        plan = back.plan(document, output)
+        if plan.refusal:
+            return plan.refusal
+        if any(len(plan.owners[column]) > 1 for part in plan.grown for column in part.reads):
+            return (
+                "the trees read mixtures of several features: where the label may change cannot be told of "
+                "one feature"
+            )
+    return "" if any(one.n for one in points(document)) else NO_RANGE
+
+
+def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change | None]]:
+    """Of each output, of each row, the smallest change that gives another label; None where none does.
+    InvalidInput if so many rows would take too long."""
+    document = model.document
+    grid = [one for one in points(document) if one.n]
+    width = sum(one.n for one in grid)
+    work = batch.rows * (width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT)
+    if work > MOST:
+        most = MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT))
+        raise InvalidInput(
+            f"what_if is asked of {batch.rows:,} rows; of this model the most at once is {max(1, most):,}"
+        )
+    found: list[list[Change | None]] = [[None] * batch.rows for _ in document.outputs]
+    readable = [i for i in np.flatnonzero(batch.readable).tolist() if i not in predictions.rejected]
+    step = max(1, AT_ONCE // max(1, width * (document.cost.numbers + batch.numbers.shape[0])))
+    for start in range(0, len(readable), step):
+        rows = np.array(readable[start : start + step], np.intp)
+        mask = np.zeros(batch.rows, np.bool_)
+        mask[rows] = True
+        labels = [scores.labels[rows] for scores in predictions.outputs]
+        for k, changes in enumerate(_of_rows(model, batch.take(mask), labels, grid)):
+            for row, change in zip(rows.tolist(), changes, strict=True):
+                found[k][row] = change if change is None else _typed(document, change)
+    return found
+
+
+def _typed(document: Document, change: Change) -> Change:
+    if document.schema.features[change.feature].type != "boolean":
+        return change
+    return change._replace(value=bool(change.value), to=bool(change.to))
+
+
+def _of_rows(
+    model: Model, batch: Batch, own: Sequence[Labels], grid: Sequence[Points]
+) -> list[list[Change | None]]:
+    answered, valid = _at_points(model, batch, grid)
+    found = []
+    for k, labels in enumerate(own):
+        flips = valid & (answered[k] != labels[:, np.newaxis])
+        best: list[_Best | None] = [None] * batch.rows
+        brackets: list[_Bracket] = []
+        for points, at in _places(grid):
+            for row in np.flatnonzero(flips[:, at].any(axis=1)).tolist():
+                flipped = np.flatnonzero(flips[row, at])
+                if not points.span:
+                    _nearer(best, row, _category(batch, row, points, int(flipped[0]), answered[k][row, at]))
+                    continue
+                brackets += _brackets(points, row, batch.numbers[points.feature, row], flipped)
+        _halve(model, batch, k, labels, brackets, best)
+        found.append([None if one is None else one.change for one in best])
+    return found
+
+
+class _Best(NamedTuple):
+    size: float
+    change: Change
+
+
+class _Bracket(NamedTuple):
+    """A number between two values, of which the further one gives another label."""
+
+    row: int
+    points: Points
+    value: float
+    near: float
+    far: float
+
+    def size(self, to: float) -> float:
+        return abs(to - self.value) / self.points.span
+
+
+def _nearer(best: list[_Best | None], row: int, found: _Best) -> None:
+    known = best[row]
+    key = (found.size, found.change.feature)
+    if known is None or key < (known.size, known.change.feature):
+        best[row] = found
+
+
+def _category(batch: Batch, row: int, points: Points, place: int, labels: Labels) -> _Best:
+    k = points.feature
+    if points.texts:
+        change = Change(k, batch.texts[k][row], points.texts[place], int(labels[place]))
+    else:
+        change = Change(k, float(batch.numbers[k, row]), float(points.values[place]), int(labels[place]))
+    return _Best(1.0, change)
+
+
+def _brackets(points: Points, row: int, value: float, flipped: NDArray[np.intp]) -> Iterator[_Bracket]:
+    values = points.values
+    above = flipped[values[flipped] > value]
+    if len(above):
+        i = int(above[0])
+        near = max(value, float(values[i - 1])) if i else value
+        yield _Bracket(row, points, value, near, float(values[i]))
+    below = flipped[values[flipped] < value]
+    if len(below):
+        i = int(below[-1])
+        near = min(value, float(values[i + 1])) if i + 1 < len(values) else value
+        yield _Bracket(row, points, value, near, float(values[i]))
+
+
+def _halve(
+    model: Model, batch: Batch, output: int, own: Labels, brackets: list[_Bracket], best: list[_Best | None]
+) -> None:
+    """Move each bracket's further end as near as it gives another label."""
+    bound = [np.inf if one is None else one.size for one in best]
+    for bracket in brackets:
+        bound[bracket.row] = min(bound[bracket.row], bracket.size(bracket.far))
+    kept = [one for one in brackets if one.size(one.near) <= bound[one.row]]
+    if not kept:
+        return
+    near, far = (np.array([getattr(one, key) for one in kept]) for key in ("near", "far"))
+    rows = np.array([one.row for one in kept])
+    features = np.array([one.points.feature for one in kept])
+    for _ in range(HALVINGS):
+        middle = near + (far - near) / 2.0
+        open_ = np.flatnonzero((middle != near) & (middle != far))
+        if not len(open_):
+            break
+        labels, valid = _with(model, batch, output, rows[open_], features[open_], middle[open_])
+        flips = valid & (labels != own[rows[open_]])
+        far[open_[flips]] = middle[open_[flips]]
+        near[open_[~flips]] = middle[open_[~flips]]
+    labels, _ = _with(model, batch, output, rows, features, far)
+    for bracket, to, label in zip(kept, far.tolist(), labels.tolist(), strict=True):
+        change = Change(bracket.points.feature, bracket.value, to, label)
+        _nearer(best, bracket.row, _Best(bracket.size(to), change))
+
+
+def _with(
+    model: Model, batch: Batch, output: int, rows: Labels, features: Labels, values: FloatArray
+) -> tuple[Labels, Flags]:
+    """The labels of rows of which each has another value of a feature, and which of them are answered."""
+    changed = _repeated(batch, rows)
+    changed.numbers[features, np.arange(len(rows))] = values
+    found = model.predict(changed)
+    valid = np.ones(len(rows), np.bool_)
+    valid[[*found.rejected]] = False
+    return found.outputs[output].labels, valid
+
+
+def _repeated(batch: Batch, rows: Labels) -> Batch:
+    texts = {k: column[rows] for k, column in batch.texts.items()}
+    return Batch(np.ascontiguousarray(batch.numbers[:, rows]), texts)
+
+
+def _places(grid: Sequence[Points]) -> Iterator[tuple[Points, slice]]:
+    start = 0
+    for points in grid:
+        yield points, slice(start, start + points.n)
+        start += points.n
+
+
+def _at_points(model: Model, batch: Batch, grid: Sequence[Points]) -> tuple[list[Labels], Flags]:
+    """The labels of each row at each point, (rows, points) of each output, and which are answered."""
+    width = sum(one.n for one in grid)
+    changed = _repeated(batch, np.repeat(np.arange(batch.rows), width))
+    numbers = changed.numbers.reshape(-1, batch.rows, width)
+    there = np.ones((batch.rows, width), np.bool_)
+    for points, at in _places(grid):
+        k = points.feature
+        if points.texts:
+            column = changed.texts[k].reshape(batch.rows, width)
+            there[:, at] = np.array([[text is not None] for text in batch.texts[k]])
+            column[:, at] = np.array(points.texts, np.object_)
+        else:
+            there[:, at] = ~np.isnan(batch.numbers[k])[:, np.newaxis]
+            numbers[k, :, at] = points.values
+    found = model.predict(changed)
+    there.reshape(-1)[[*found.rejected]] = False
+    return [scores.labels.reshape(batch.rows, width) for scores in found.outputs], there
+
+
+def points(document: Document) -> list[Points]:
+    """At what values each feature is looked at; at none of those that never change a label alone."""
+    kinks = _kinks(document)
+    known = _numeric_categories(document)
+    most = MOST_POINTS // max(1, len(document.schema.features))
+    return [
+        _of_feature(document, k, feature, kinks.get(k), known.get(k), most)
+        for k, feature in enumerate(document.schema.features)
+    ]
+
+
+def _of_feature(
+    document: Document,
+    k: int,
+    feature: Feature,
+    kinks: FloatArray | None,
+    known: FloatArray | None,
+    most: int,
+) -> Points:
+    nothing = Points(k, np.empty(0), (), 0.0)
+    if feature.type == "text":
+        return nothing._replace(texts=_texts(document, k, feature, most))
+    if feature.type == "boolean":
+        return nothing._replace(values=np.array([0.0, 1.0]))
+    found = _range(document, k) if feature.type == "number" else None
+    if found is None or not found[0] < found[1]:
+        return nothing
+    low, high = found
+    if known is not None:
+        inside = known[(known >= low) & (known <= high)]
+        return nothing._replace(values=inside[:MOST_CATEGORIES])
+    values = np.array([low, high]) if kinks is None else np.concatenate([[low, high], kinks])
+    values = np.unique(values[(values >= low) & (values <= high)])
+    if len(values) > max(3, most):
+        values = values[np.linspace(0, len(values) - 1, max(3, most)).round().astype(np.intp)]
+    return Points(k, values, (), high - low)
+
+
+def _range(document: Document, k: int) -> tuple[float, float] | None:
+    """The least and the largest value in training."""
+    drawn = document.training.get("features")
+    if drawn and drawn[k]:
+        return float(drawn[k]["low"]), float(drawn[k]["high"])
+    counted = document.reference.features[k] if document.reference else None
+    return (float(counted.edges[0]), float(counted.edges[-1])) if isinstance(counted, Numbers) else None
+
+
+def _texts(document: Document, k: int, feature: Feature, most: int) -> tuple[str, ...]:
+    """The categories, those that were frequent in training first."""
+    counted = document.reference.features[k] if document.reference else None
+    frequent = counted.names if isinstance(counted, Categories) else ()
+    first = [name for name in frequent if name in feature.categories]
+    listed = dict.fromkeys([*first, *sorted(feature.categories)])
+    return tuple(listed)[: max(2, min(MOST_CATEGORIES, most))]
+
+
+def _numeric_categories(document: Document) -> dict[int, FloatArray]:
+    program, found = document.preprocessing, dict[int, FloatArray]()
+    for output in document.outputs:
+        for part in back.plan(document, output).grown:
+            sets = part.scorer.inputs.sets if isinstance(part.scorer, Forest) else ()
+            for one in sets:
+                if part.reads[one.column] in _direct(document):
+                    found[part.reads[one.column]] = np.arange(len(one.table) - 2.0)
+    for step, _ in program.steps if program else ():
+        if isinstance(step, categories.Encode) and not step.is_text and step.columns[0] in _direct(document):
+            numbers = sorted(x for x in step.codes if isinstance(x, float | int))
+            found[step.columns[0]] = np.array(numbers, np.float64)
+    return found
+
+
+def _direct(document: Document) -> range:
+    return range(len(document.schema.features))
+
+
+def _kinks(document: Document) -> dict[int, FloatArray]:
+    """Where the label may change, or the way to it has a kink, by feature. Nothing of a feature that goes
+    into a linear model as it is: its label changes but once in each direction."""
+    found: dict[int, list[FloatArray]] = {}
+    curved: set[int] = set()
+    for output in document.outputs:
+        plan = back.plan(document, output)
+        for column in plan.columns.at.tolist():
+            if column not in _direct(document):
+                curved |= plan.owners[column]
+        for part in plan.grown:
+            for place, column in enumerate(part.reads):
+                for k in plan.owners[column]:
+                    found.setdefault(k, [])
+                    if _as_it_is(document, column, k):
+                        found[k].append(_thresholds(part.scorer, place))
+                    else:
+                        curved.add(k)
+    for k in curved:
+        span = _range(document, k)
+        if span:
+            found.setdefault(k, []).append(np.linspace(*span, STEPS + 1))
+        found.setdefault(k, []).extend(_of_steps(document, k))
+    return {k: np.concatenate(parts) if parts else np.empty(0) for k, parts in found.items()}
+
+
+def _as_it_is(document: Document, column: int, feature: int) -> bool:
+    """Whether a column holds the feature's numbers, but for missing ones."""
+    if column < len(document.schema.features):
+        return column == feature
+    for step, filled in document.preprocessing.steps if document.preprocessing else ():
+        if filled.start <= column < filled.stop:
+            if not isinstance(step, arithmetic.Impute) or step.missing is not None:
+                return False
+            return _as_it_is(document, step.columns[column - filled.start], feature)
+    return False
+
+
+def _of_steps(document: Document, feature: int) -> list[FloatArray]:
+    """The kinks of steps that read the feature itself."""
+    found = []
+    for step, _ in document.preprocessing.steps if document.preprocessing else ():
+        for place, column in enumerate(step.columns):
+            if column == feature:
+                found += _of_step(step, place)
+    return found
+
+
+def _of_step(step: Step, place: int) -> list[FloatArray]:
+    if isinstance(step, splines.Spline):
+        return [step.knots[place]]
+    if isinstance(step, curves.Bins):
+        return [step.edges[place]]
+    if isinstance(step, curves.Interpolate):
+        return [step.points[place][0]]
+    return [step.quantiles[place]] if isinstance(step, curves.Quantiles) else []
+
+
+def _thresholds(scorer: Scorer, place: int) -> FloatArray:
+    """What a forest compares its column with."""
+    assert isinstance(scorer, Forest)
+    leaves = scorer.leaves
+    assert isinstance(leaves, Nodes | Oblivious)
+    asked = np.broadcast_to(leaves.inputs.reshape(leaves.thresholds.shape), leaves.thresholds.shape)
+    own = (asked == place) | (asked == place + scorer.n_inputs if scorer.inputs.twice else False)
+    found = leaves.thresholds[own].astype(np.float64)
+    return np.unique(found[np.isfinite(found)])
