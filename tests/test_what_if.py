@@ -205,5 +205,5 @@ def test_what_cannot_be_told_is_refused_in_a_sentence() -> None:
 def test_more_rows_than_can_be_looked_at_are_refused() -> None:
     classifier = exported(RandomForestClassifier(50, random_state=0))
     batch = batch_of(np.tile(X, (200, 1)))
-    with pytest.raises(InvalidInput, match="the most at once is"):
+    with pytest.raises(InvalidInput, match="rows can be asked at once"):
         what_if.of(classifier, batch, classifier.predict(batch))

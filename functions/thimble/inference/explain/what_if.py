@@ -93,11 +93,11 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
     document = model.document
     grid = [one for one in points(document) if one.n]
     width = sum(one.n for one in grid)
-    work = batch.rows * (width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT)
-    if work > MOST:
-        most = MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT))
+    most = MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT))
+    if batch.rows > max(1, most):
         raise InvalidInput(
-            f"what_if is asked of {batch.rows:,} rows; of this model the most at once is {max(1, most):,}"
+            f"what_if looks at {width:,} changes of a row of this model: at most {max(1, most):,} rows can be "
+            "asked at once"
         )
     found: list[list[Change | None]] = [[None] * batch.rows for _ in document.outputs]
     readable = [i for i in np.flatnonzero(batch.readable).tolist() if i not in predictions.rejected]
