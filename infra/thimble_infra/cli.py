@@ -653,6 +653,10 @@ def export(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The model's name.", show_default="the output's")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain/--no-explain", help="Keep what a forest needs to say why it answers so."),
+    ] = True,
 ) -> None:
     """Turn a fitted estimator into a model document.
 
@@ -684,6 +688,7 @@ def export(
         output,
         name or _stem(output),
         card_path=card,
+        explain=explain,
     )
 
 

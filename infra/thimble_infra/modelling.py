@@ -57,6 +57,7 @@ def export(
     output: Path,
     name: str,
     card_path: Path | None = None,
+    explain: bool = True,
 ) -> None:
     outputs.check_files(output)
     _require_one_standard_input(estimator_path, data_path, holdout, calibration)
@@ -88,6 +89,7 @@ def export(
             calibration=unseen,
             abstain_below=abstain_below,
             card=about,
+            explain=explain,
         )
     _write(output, data, estimator, X)
 

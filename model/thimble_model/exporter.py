@@ -19,6 +19,7 @@ from thimble.inference.steps.text import Text
 from thimble_model import boosters, histograms, means, sets, text
 from thimble_model.arguments import require_estimator, require_rows
 from thimble_model.estimators import heads_of, history, require_fitted
+from thimble_model.forests import without_counts
 from thimble_model.forms import absent, dates_in, type_of
 from thimble_model.frames import (
     TEXT,
@@ -66,6 +67,7 @@ def export(
     abstain_below: float | None = None,
     card: Mapping[str, str] | None = None,
     with_history: bool = True,
+    explain: bool = True,
 ) -> bytes:
     """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
 
@@ -77,9 +79,10 @@ def export(
     `abstain_below`. `card` has texts for people: `summary`, `use`, `not_for`, `limits`, `data`, `owner`,
     `contact`, `licence`, `link`. `target` names the labels' columns, `trainer` is the version of
     scikit-learn that trained, if it is another than this one. `classes` are those of a bare booster
-    (XGBoost's, LightGBM's, CatBoost's), in the order of the codes that it was trained on. Raises
-    Unsupported where the estimator has no exact document, or `calibration` too few rows, and InvalidInput
-    where it refuses the rows.
+    (XGBoost's, LightGBM's, CatBoost's), in the order of the codes that it was trained on. Without
+    `explain` a forest gets no counts of the training rows, without which it cannot say why it answers.
+    Raises Unsupported where the estimator has no exact document, or `calibration` too few rows, and
+    InvalidInput where it refuses the rows.
     """
     estimator = plain(boosters.classifier(estimator, classes))
     require_estimator(estimator)
@@ -104,6 +107,8 @@ def export(
         **({"preprocessing": preprocessing} if preprocessing else {}),
         **_head_keys(heads),
     }
+    if not explain:
+        document = without_counts(document)
     if abstain_below is not None:
         document = _with_answers(document, [{"abstain_below": abstain_below}] * len(heads))
     try:

@@ -74,6 +74,18 @@ class Grown:
     keys: Keys  # the head's, but for the classes
 
 
+def without_counts(document: Any) -> Any:
+    """The same but for the counts of its forests, wherever they are."""
+    if isinstance(document, list) and document and isinstance(document[0], dict):
+        return [without_counts(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    found = {key: without_counts(value) for key, value in document.items()}
+    if "forest" in found:
+        found["forest"].pop("counts", None)
+    return found
+
+
 Grow = Callable[[Program, Any, list[Column]], Grown]
 
 

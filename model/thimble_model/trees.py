@@ -30,6 +30,7 @@ class Tree:
     right: Integers  # (nodes,)
     values: Floats  # (nodes, 1), or (nodes, outputs)
     gains: Floats | None = None  # (nodes,): what each question did for the training, if the trainer says it
+    counts: NDArray[Any] | None = None  # (nodes,): the weight of the training rows that came to each
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Oblivious:
     thresholds: Floats  # (levels,)
     missing_left: NDArray[np.bool_]  # (levels,)
     values: Floats  # (leaves, 1), or (leaves, outputs)
+    counts: NDArray[Any] | None = None  # (leaves,): the weight of the training rows in each
 
 
 @dataclass
@@ -69,9 +71,9 @@ def forest(
 ) -> dict[str, Any]:
     """The document's keys. With `single`, rows are rounded to float32 before they are compared."""
     if isinstance(trees[0], Oblivious):
-        splits, values, shape = _side_by_side([tree for tree in trees if isinstance(tree, Oblivious)])
+        splits, leaves, shape = _side_by_side([tree for tree in trees if isinstance(tree, Oblivious)])
     else:
-        splits, values, shape = _level_order([tree for tree in trees if isinstance(tree, Tree)])
+        splits, leaves, shape = _level_order([tree for tree in trees if isinstance(tree, Tree)])
     letters = np.where(splits.missing_left, "l", "r") if takes_missing else np.full(len(splits.columns), "n")
     used = sorted(set(categorical) & set(splits.columns.tolist()))
     several = tree_outputs is not None and len(base) > 1
@@ -84,13 +86,22 @@ def forest(
         **shape(letters),
         "columns": splits.columns.tolist(),
         "thresholds": _spelled(splits.thresholds, single),
-        **_leaves(values, single_sums),
+        **_leaves(leaves.values, single_sums),
         **({"tree_outputs": list(tree_outputs or ())} if several else {}),
         "base": [float(number) for number in base],
         **({"divide": float(divide)} if divide != 1.0 else {}),
         **({"sum_type": "float32"} if single_sums else {}),
         **_gain([tree for tree in trees if isinstance(tree, Tree)], n_inputs),
+        **({} if leaves.counts is None else {"counts": _counts(leaves.counts)}),
     }
+
+
+def _counts(counts: NDArray[Any]) -> list[int] | list[float]:
+    """As integers where all are; else in as many digits as tell them apart."""
+    if (counts == np.rint(counts)).all():
+        whole: list[int] = counts.astype(np.int64).tolist()
+        return whole
+    return _spelled(counts.astype(np.float64), counts.dtype == np.float32)
 
 
 def _gain(trees: Sequence[Tree], n_inputs: int) -> dict[str, Any]:
@@ -112,10 +123,17 @@ class Splits(NamedTuple):
     missing_left: NDArray[np.bool_]
 
 
+class Leaves(NamedTuple):
+    """Those of a whole forest, in the document's order."""
+
+    values: Floats
+    counts: NDArray[Any] | None  # if all trees have them
+
+
 Shape = Callable[[NDArray[np.str_]], dict[str, Any]]  # from a letter a split to the keys that say the shape
 
 
-def _level_order(trees: Sequence[Tree]) -> tuple[Splits, Floats, Shape]:
+def _level_order(trees: Sequence[Tree]) -> tuple[Splits, Leaves, Shape]:
     """All nodes, level by level over all trees; of the leaves their values."""
     ends = np.cumsum([len(tree.columns) for tree in trees])
     starts = ends - [len(tree.columns) for tree in trees]
@@ -133,24 +151,33 @@ def _level_order(trees: Sequence[Tree]) -> tuple[Splits, Floats, Shape]:
         levels.append(np.column_stack([left[inner], right[inner]]).ravel())
     order = np.concatenate(levels)
     is_leaf = columns[order] < 0
-    values = np.concatenate([tree.values for tree in trees])[order[is_leaf]]
+    counts = _counted(trees)
+    leaves = Leaves(
+        np.concatenate([tree.values for tree in trees])[order[is_leaf]],
+        None if counts is None else counts[order[is_leaf]],
+    )
 
     def shape(letters: NDArray[np.str_]) -> dict[str, Any]:
         nodes = np.full(len(order), ".")
         nodes[~is_leaf] = letters
         return {"trees": len(trees), "nodes": "".join(nodes.tolist())}
 
-    return Splits(*(part[order[~is_leaf]] for part in splits)), values, shape
+    return Splits(*(part[order[~is_leaf]] for part in splits)), leaves, shape
 
 
-def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Floats, Shape]:
+def _counted(trees: Sequence[Tree] | Sequence[Oblivious]) -> NDArray[Any] | None:
+    counts = [tree.counts for tree in trees if tree.counts is not None]
+    return np.concatenate(counts) if len(counts) == len(trees) else None
+
+
+def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Leaves, Shape]:
     """The levels and the leaves, tree by tree."""
     splits = Splits(*(np.concatenate([getattr(tree, name) for tree in trees]) for name in Splits._fields))
 
     def shape(letters: NDArray[np.str_]) -> dict[str, Any]:
         return {"depths": [len(tree.columns) for tree in trees], "nodes": "".join(letters.tolist())}
 
-    return splits, np.concatenate([tree.values for tree in trees]), shape
+    return splits, Leaves(np.concatenate([tree.values for tree in trees]), _counted(trees)), shape
 
 
 def _spelled(numbers: Floats, single: bool) -> list[float]:

@@ -85,7 +85,7 @@ def _objective(raw: Keys) -> str:
 
 def forest(model: Model) -> Keys:
     """The sum of the leaves, then the bias: a last tree that is one leaf."""
-    bias = {"leaf_values": model.bias, "value": model.bias}
+    bias = {"leaf_values": model.bias, "leaf_weights": [0.0], "value": model.bias, "weight": 0.0}
     found = [*model.trees, *([bias] if any(model.bias) else [])]
     oblivious, other = (
         ([_oblivious(tree, model) for tree in found], [])
@@ -109,6 +109,7 @@ def _oblivious(tree: Keys, model: Model) -> Oblivious:
         thresholds=np.array([split["border"] for split in splits], np.float32).astype(np.float64),
         missing_left=np.array(model.missing_left, np.bool_)[columns],
         values=np.array(tree["leaf_values"], np.float64).reshape(1 << len(splits), -1),
+        counts=np.array(tree["leaf_weights"], np.float64) if tree.get("leaf_weights") else None,
     )
 
 
@@ -134,6 +135,7 @@ def _tree(tree: Keys, model: Model) -> Tree:
         left=left,
         right=right,
         values=np.array([np.broadcast_to(node.get("value", 0.0), n_outputs) for node in nodes]),
+        counts=np.array([node.get("weight", 0.0) for node in nodes], np.float64),
     )
 
 

@@ -117,7 +117,14 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
         right=np.concatenate([right, of_leaves]),
         values=np.concatenate([np.zeros(n), values])[:, np.newaxis],
         gains=np.concatenate([_array(tree, "split_gain", np.float64), np.zeros(leaves)]),
+        counts=np.concatenate([np.zeros(n), _leaf_counts(tree, leaves)]),
     )
+
+
+def _leaf_counts(tree: Keys, leaves: int) -> NDArray[np.float64]:
+    """Of a tree that is one leaf it says none."""
+    counts: NDArray[np.float64] = _array(tree, "leaf_count", np.float64)
+    return counts if len(counts) else np.zeros(leaves)
 
 
 def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:

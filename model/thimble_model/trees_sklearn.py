@@ -32,6 +32,7 @@ def tree_of(estimator: Any, values: NDArray[np.float64], columns: Sequence[int] 
         left=fitted.children_left.astype(np.int64),
         right=fitted.children_right.astype(np.int64),
         values=values,
+        counts=fitted.weighted_n_node_samples,
     )
 
 
@@ -129,6 +130,7 @@ def _histogram_tree(member: Any, sets: Sets) -> Tree:
         left=nodes["left"].astype(np.int64),
         right=nodes["right"].astype(np.int64),
         values=nodes["value"].astype(np.float64)[:, np.newaxis],
+        counts=nodes["count"],
     )
 
 

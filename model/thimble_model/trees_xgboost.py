@@ -134,6 +134,7 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
         right=right,
         values=numbers.astype(np.float64)[:, np.newaxis],
         gains=np.array(tree["loss_changes"], np.float64),
+        counts=np.array(tree["sum_hessian"], np.float32),
     )
 
 

@@ -192,6 +192,7 @@ class Forest(NamedTuple):
     card: Mapping[str, Any]
     splits: Indices  # of each input, how many questions it is asked
     gain: FloatArray | None  # of each input, what these did for the training, as far as the trainer says it
+    counts: FloatArray | None  # of each leaf, in the document's order, the weight of the training rows in it
 
     @property
     def n_outputs(self) -> int:

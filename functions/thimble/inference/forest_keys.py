@@ -28,7 +28,7 @@ KEYS = (
     *("inputs", "input_type", "zero", "absent", "categorical", "sets"),
     *("trees", "depths", "nodes", "columns", "thresholds"),
     *("leaves", "values", "tree_outputs", "base", "divide", "sum_type"),
-    "gain",
+    *("gain", "counts"),
 )
 TYPES: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32}
 LEAF, LEFT, RIGHT, NEVER = b".lrn"
@@ -124,7 +124,16 @@ def parse(value: Any, path: str) -> Forest:
         card={"trees": n_trees, "nodes": n_nodes, "depth": leaves.depth},
         splits=np.bincount(splits.columns, minlength=n_inputs),
         gain=keys.floats("gain", n_inputs, MAX_INPUTS) if "gain" in keys else None,
+        counts=_counts(keys, int(np.count_nonzero(is_leaf))) if "counts" in keys else None,
     )
+
+
+def _counts(keys: ForestFields, n_leaves: int) -> NDArray[np.float64]:
+    found = keys.floats("counts", n_leaves)
+    if found.size and found.min() < 0:
+        i = int(found.argmin())
+        raise InvalidModel(f"{keys.at('counts')}[{i}] is {found[i]:g}; a count is 0 or more")
+    return found
 
 
 def _cast(numbers: NDArray[np.float64], dtype: type[np.floating[Any]], path: str) -> Floats:
