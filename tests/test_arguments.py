@@ -56,6 +56,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: export(PLAIN, X, [np.nan] * 20), "y has the label nan in row 1"),
     (lambda: export(PLAIN, X, np.eye(2)[Y]), "pass those that it was fitted on"),
     (lambda: export(PLAIN, X, Y, held_out=(X, Y[:9])), "y of held_out has 9 labels for 20 rows"),
+    (lambda: export(PLAIN, X, Y, calibration=(X, Y[:9])), "y of calibration has 9 labels for 20 rows"),
     (lambda: export(PLAIN, X, Y, held_out=(X[:, :1], Y)), "held_out has 1 column, and the estimator"),
 ]
 

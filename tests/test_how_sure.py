@@ -172,7 +172,9 @@ def test_of_a_score_any_number_may_be_asked(below: float) -> None:
 def test_labels_that_may_all_apply_are_never_withheld() -> None:
     X, y = make_multilabel_classification(60, n_classes=3, random_state=0)
     estimator = OneVsRestClassifier(LogisticRegression()).fit(X, y)
-    with pytest.raises(Unsupported, match="abstain_below is of models that choose one class, not any number"):
+    with pytest.raises(
+        Unsupported, match="abstain_below leaves out one label; the model answers with any number"
+    ):
         export(estimator, X, y, abstain_below=0.5)
 
 

@@ -243,20 +243,20 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
 
 def _with_answers(fields: Fields, head: Head) -> Head:
     """The head with what an abstention and a set of labels need."""
-    for key in ANSWERED:
-        if head.multilabel and key in fields:
-            raise InvalidModel(
-                f"{fields.at(key)} is of models that choose one class, not any number of labels"
-            )
     below = fields.finite("abstain_below")
-    if below is not None and head.has_probabilities and not 0.0 <= below <= 1.0:
-        raise InvalidModel(f"{fields.at('abstain_below')} is {below:g}; it is of a probability, from 0 to 1")
+    if below is not None:
+        try:
+            head = head.abstaining(below)
+        except InvalidInput as error:
+            raise InvalidModel(f"{fields.at('abstain_below')}: {error}") from None
     if "conformal" not in fields:
-        return head._replace(abstain_below=below)
+        return head
+    if head.multilabel:
+        raise InvalidModel(f"{fields.at('conformal')} is of models that choose one of their classes")
     from thimble.inference import conformal  # only here: a cold start of a model without is spared it
 
     kept = Fields(fields.value("conformal"), fields.at("conformal"))
-    return head._replace(abstain_below=below, conformal=conformal.parse(kept, len(head.classes)))
+    return head._replace(conformal=conformal.parse(kept, len(head.classes)))
 
 
 def _halved(fields: Fields, n_outputs: int) -> int:
