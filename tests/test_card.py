@@ -241,8 +241,8 @@ QUESTIONS: dict[str, Callable[[Any], list[Asked]]] = {
 def test_what_a_card_says_can_be_asked_is_answered_and_the_rest_refused_in_its_words(kind: str) -> None:
     X, y = load_iris(return_X_y=True, as_frame=True)
     estimator = MLPClassifier((3,), max_iter=5) if kind == "network" else LogisticRegression(max_iter=500)
-    held_out = {"calibration": (X, y)} if kind == "calibrated" else {}
-    model = load(IRIS if kind == "of before" else export(estimator.fit(X, y), X, y, **held_out))
+    rows = (X, y) if kind == "calibrated" else None
+    model = load(IRIS if kind == "of before" else export(estimator.fit(X, y), X, y, calibration=rows))
     found = card.card(model)
     assert {*found["can"], *found["cannot"]} == {*QUESTIONS}
     assert not {*found["can"]} & {*found["cannot"]}
