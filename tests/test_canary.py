@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from thimble import telemetry
+from thimble.errors import InvalidModel
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.features import Feature
@@ -279,3 +280,25 @@ def test_a_csv_answer_has_the_version_as_its_last_column() -> None:
     header, *lines = handle(event, None)["body"].splitlines()
     assert header.endswith(",version")
     assert {line.rpartition(",")[2] for line in lines} == {CURRENT.digest, CANDIDATE.digest}
+
+
+def test_both_versions_are_asked_for_what_a_request_asks_beside_labels() -> None:
+    call = door(Trial(CANDIDATE.digest, 30))
+    plain, found = (
+        call("/classify", {"instances": ROWS}, **query)["predictions"]
+        for query in ({}, {"abstain_below": "0.9"})
+    )
+    versions = {(answer["version"], answer["label"] is None) for answer in found}
+    assert len(versions) == 4  # each gave labels, and withheld some
+    for before, answer in zip(plain, found, strict=True):
+        withheld = before["probability"] < 0.9
+        assert answer["label"] == (None if withheld else before["label"])
+        assert (answer["abstained"] is not None) == withheld
+        assert answer["version"] == before["version"]
+
+
+def test_versions_of_which_only_one_may_withhold_a_label_are_not_tried_together() -> None:
+    withholding = another(IRIS | {"abstain_below": 0.5})
+    with pytest.raises(InvalidModel, match="may answer without a label"):
+        canary.check_alike(CURRENT, withholding)
+    canary.check_alike(another(IRIS | {"abstain_below": 0.0}), withholding)

@@ -16,6 +16,7 @@ from sklearn.neural_network import MLPClassifier
 
 from tests.door import post, refusal, served, told
 from tests.test_abstentions import FILES, NAMES, ROWS, TABLE, V2, X, Y, classified, in_csv, in_lines
+from thimble.inference import explained
 from thimble_model import export
 
 RNG = np.random.default_rng(7)
@@ -227,3 +228,30 @@ def test_top_leaves_an_explanation_whole() -> None:
     for answer, whole in zip(answers(f"{QUERY}&top=1"), answers(), strict=True):
         assert answer["explanation"] == whole["explanation"]
         assert len(answer["probabilities"]) == 1
+
+
+def test_an_array_has_no_room_for_it() -> None:
+    body, header = BODIES["/invocations"], {"accept": "application/x-npy"}
+    found = post(f"/invocations?{QUERY}", body, served(MODEL), **header)
+    assert refusal(found).startswith("an array holds the probabilities alone")
+    assert post("/invocations?threshold=0.3", body, served(MODEL), **header).status == 200
+
+
+def test_more_rows_than_are_explained_at_once_are_refused_in_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(explained, "PARTS", 21)
+    for query in ("", "&rejected=report"):
+        found = post(f"/classify?explain=true{query}", BODIES["/classify"], served(MODEL))
+        assert refusal(found, 413) == (
+            "there are 20 rows; the most that get explanation in one request are 7 of this model: send fewer "
+            "at a time, or drop a file"
+        )
+    assert post("/classify", BODIES["/classify"], served(MODEL)).status == 200
+
+
+def test_a_file_is_explained_in_parts_as_it_is_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, whole = classified(FILES["a.csv"], "a.csv", MODEL, explain=-1, coverage=0.9)
+    monkeypatch.setattr(explained, "PARTS", 21)
+    _, parts = classified(FILES["a.csv"], "a.csv", MODEL, explain=-1, coverage=0.9)
+    assert parts == whole

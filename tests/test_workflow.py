@@ -21,6 +21,9 @@ from obstore.store import MemoryStore
 from sklearn.linear_model import LogisticRegression
 
 from tests import states
+from tests.test_abstentions import NAMES as COLUMNS
+from tests.test_abstentions import X
+from tests.test_explained import MODEL
 from thimble import store
 from thimble.errors import MalformedBody, Unavailable
 from thimble.files import jobs
@@ -465,3 +468,24 @@ def _decided(document: bytes, options: FileOptions, X: NDArray[np.float64]) -> I
     model = options.decided(load(document))
     for k in model.predict(Batch.of(model.features, X.T)).outputs[0].labels:
         yield model.heads[0].classes[k]
+
+
+@pytest.mark.parametrize("key", ["a.csv", "a.jsonl", "a.parquet"])
+def test_what_is_asked_beside_labels_is_asked_of_every_range(key: str) -> None:
+    options = FileOptions(explain=-1, coverage=0.9, by_class=True, abstain_below=0.8)
+    bench = Bench(400, document=MODEL, options=options)
+    if key.endswith("parquet"):
+        out = io.BytesIO()
+        frame = pl.DataFrame(X, schema=COLUMNS, orient="row")
+        frame.write_parquet(out, row_group_size=10)
+        data = out.getvalue()
+    elif key.endswith("csv"):
+        lines = [",".join(COLUMNS), *(",".join(map(repr, row)) for row in X.tolist())]
+        data = "".join(f"{line}\n" for line in lines).encode()
+    else:
+        rows = (dict(zip(COLUMNS, row, strict=True)) for row in X.tolist())
+        data = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    summary = bench.check(data, key)
+    assert bench.calls > 3
+    assert summary["abstained"] + sum(summary["classes"].values()) == summary["rows"] == len(X)
+    assert 0 < summary["abstained"] < len(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -38,3 +39,4 @@ class Further(NamedTuple):
     columns: tuple[Column, ...]  # of a table
     values: Callable[[Any, Any, Any], Sequence[Any]]  # of a classifier, a batch and predictions: JSON a row
     cells: Callable[[Any], Sequence[Cell]]  # of a value, unless it is None: one a column
+    most_rows: int = sys.maxsize  # that are asked at once: it may cost more than the answer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import copy_context
 from math import isfinite
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,10 +110,20 @@ class Classifier(NamedTuple):
 
     def _further(self, batch: Batch, found: Predictions) -> tuple[NDArray[np.object_], ...]:
         """Of each question, a value a row."""
-        n = batch.rows
         return tuple(
-            np.fromiter(one.values(self, batch, found) if n else (), np.object_, n) for one in self.further
+            np.fromiter(self._values(one, batch, found), np.object_, batch.rows) for one in self.further
         )
+
+    def _values(self, one: Further, batch: Batch, found: Predictions) -> Iterator[Any]:
+        """Yield the values of rows, of as many at once as the question takes."""
+        if batch.rows <= one.most_rows:
+            yield from one.values(self, batch, found) if batch.rows else ()
+            return
+        for start in range(0, batch.rows, one.most_rows):
+            rows = slice(start, start + one.most_rows)
+            rejected = {row - start: why for row, why in found.rejected.items() if row >= start}
+            part = found.take(rows)._replace(rejected=rejected)
+            yield from one.values(self, batch.take(rows), part)
 
     def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
         """Return what goes into the networks, (fan_in, rows in whole blocks), the rows that cannot go, and

@@ -16,22 +16,25 @@ from thimble.inference.explain.contributions import Contributions
 from thimble.inference.features import Feature
 from thimble.inference.predictions import Predictions
 
+PARTS = 2_000_000  # contributions that are told at once
+
 
 def questions(document: Document, asked: Asked) -> Iterator[Further]:
     """Of each output, why it answers as it does."""
     used = [i for i, feature in enumerate(document.schema.features) if feature.type != "unused"]
     names = [_name(i, document.schema.features[i]) for i in used]
+    most = max(1, PARTS // max(1, len(used)))
     for k, head in enumerate(document.heads):
         values = partial(_explanations, k, used, asked)
         prefix = f"{head.prefix}why"
         base = Column(f"{prefix}_base", numbers=True)
         if asked.explain == ALL:
             columns = [Column(f"{prefix}_{name}", numbers=True) for name in names]
-            yield Further("explanation", k, (base, *columns), values, partial(_each, names))
+            yield Further("explanation", k, (base, *columns), values, partial(_each, names), most)
         else:
             n = min(asked.explain, len(used))
             places = (column for i in range(1, n + 1) for column in _place(f"{prefix}_{i}"))
-            yield Further("explanation", k, (base, *places), values, _largest)
+            yield Further("explanation", k, (base, *places), values, _largest, most)
 
 
 def _place(name: str) -> Iterator[Column]:

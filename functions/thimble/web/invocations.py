@@ -5,10 +5,10 @@ SageMaker's runtime has /endpoints/{name}/invocations too, and MLflow's scoring 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from thimble import __version__, spelling
-from thimble.errors import MalformedBody
+from thimble.errors import InvalidInput, MalformedBody
 from thimble.tables.answers import identity
 from thimble.tables.cells import json_kind
 from thimble.tables.rows import RowOrRows, Rows, Table, columnar, unwrapped
@@ -16,6 +16,9 @@ from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
 from thimble.web.service import Classified, Service, rules
+
+if TYPE_CHECKING:
+    from thimble.inference.asked import Asked
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES, media.NPY)
 KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs")
@@ -39,9 +42,20 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
     name = request.headers.get("x-amzn-sagemaker-target-model", model)
     version = request.headers.get("x-amzn-sagemaker-target-variant", "")
     asked = rules({**_attributes(request), **request.query})
+    if asked and wanted.name == media.NPY:
+        _require_no_more(asked)
     answered = service.classify(_table(request.body, sent), name, version, asked)
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
     return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
+
+
+def _require_no_more(asked: Asked) -> None:
+    """InvalidInput for what an array cannot hold: it has the probabilities alone."""
+    if any(value for name, value in asked._asdict().items() if name != "threshold"):
+        raise InvalidInput(
+            "an array holds the probabilities alone: accept application/json or text/csv for what is asked "
+            "beside them"
+        )
 
 
 def _attributes(request: Request) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from thimble import telemetry
 from thimble.drift.recent import Recent, Watched
+from thimble.errors import TooLarge
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Alone, Predictions
@@ -87,6 +88,7 @@ class Service:
 def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
     """Return the rows' answers and the model that gave them; the current one if a canary gave some."""
     classifier, candidate, trial = serving.classifier, serving.candidate, serving.trial
+    _check_work(classifier, batch.rows)
     if candidate is None or trial is None:
         return classifier, classifier.predict(batch)
     if trial.shadow:
@@ -97,6 +99,16 @@ def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
     tried = predictions.versions.count(candidate.digest)
     telemetry.note(canary_rows=tried)
     return candidate if tried == len(predictions.versions) else classifier, predictions
+
+
+def _check_work(classifier: Classifier, rows: int) -> None:
+    """TooLarge for more rows than can be asked in a request for what costs more than an answer."""
+    for one in classifier.further:
+        if rows > one.most_rows:
+            raise TooLarge(
+                f"there are {rows} rows; the most that get {one.key} in one request are {one.most_rows} of "
+                "this model: send fewer at a time, or drop a file"
+            )
 
 
 def note_abstained(classifier: Classifier, predictions: Predictions) -> None:
