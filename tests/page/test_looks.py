@@ -26,6 +26,8 @@ def everything(page: Page) -> None:
     """Open and fill whatever the page can show."""
     for summary in page.locator("#whole summary").all():
         summary.click()
+    for ask in page.get_by_role("button", name="What would change").all():
+        ask.click()
     if page.locator("#kinds button").count():
         page.locator("#kinds button").click()
         page.locator("#result .lead").wait_for()

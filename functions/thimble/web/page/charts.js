@@ -8,7 +8,7 @@ export function bar(label, { marks = [], around = false, title } = {}) {
   const rail = el('span', { className: around ? 'rail around' : 'rail' }, fill, ...marks.map(({ at, kind }) => el('s', { className: kind ?? '', style: { left: `${100 * at}%` } })))
   const item = el('li', { className: 'bar', title: title ?? '' }, el('span', { className: 'what' }, label), rail, value)
   fill.style.transform = 'scaleX(0)'
-  const set = (share, text) => { fill.style.transform = `scaleX(${share})`; value.textContent = text }
+  const set = (share, text) => { fill.style.transform = `scaleX(${share})`; value.replaceChildren(text) }
   return { item, fill, set }
 }
 

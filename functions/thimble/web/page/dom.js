@@ -34,7 +34,7 @@ export const name = (text) => el('bdi', {}, visible(text))
 export const inWords = (nodes, last = 'and') =>
   nodes.flatMap((node, i) => [i === 0 ? '' : i === nodes.length - 1 ? ` ${last} ` : ', ', node])
 
-export const button = (text, onclick, properties = {}) => el('button', { type: 'button', onclick, ...properties }, text)
+export const button = (text, onclick, properties = {}) => el('button', { type: 'button', onclick, ...properties }, ...[text].flat())
 
 let spoken
 /** Say something to a screen reader, once nothing newer came for a moment. */

@@ -29,6 +29,8 @@ function outputs(card) {
       probabilities: output.has_probabilities,
       threshold: output.threshold ?? null,
       shares: counts?.map((n) => n / card.reference.rows) ?? null,
+      can: output.can,
+      cannot: Object.values(output.cannot),
     }
   })
 }
@@ -78,10 +80,14 @@ function middle(bars, low) {
 export function rowOf(model, example) {
   return model.features.map((f, i) => {
     const value = example ? example.row[i] : f.choices ? f.choices[0].value : f.type === 'text' ? '' : f.middle ?? 0
-    if (f.type === 'unused' || (value === null)) return null
-    if (f.type === 'boolean') return Boolean(value)
-    return f.choices || f.type === 'text' ? value : asTyped(f, value)
+    return valueOf(f, value)
   })
+}
+/** A value of JSON as the form keeps it. */
+export function valueOf(f, value) {
+  if (f.type === 'unused' || value === null) return null
+  if (f.type === 'boolean') return Boolean(value)
+  return f.choices || f.type === 'text' ? value : asTyped(f, value)
 }
 /** A number with the decimals that the training data have. An example's own digits are kept. */
 export const asTyped = (f, x) => String(Number.isInteger(x) || f.decimals == null ? x : Number(x.toFixed(Math.max(f.decimals, 4))))

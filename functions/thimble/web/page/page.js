@@ -5,6 +5,7 @@ import { read, rowOf } from './model.js'
 import { introduce } from './words.js'
 import * as form from './form.js'
 import * as answer from './answer.js'
+import * as why from './why.js'
 import * as call from './call.js'
 import * as file from './file.js'
 import * as seen from './seen.js'
@@ -43,21 +44,23 @@ async function show() {
   const values = form.build(model, () => { asker.changed(); clearTimeout(later); later = setTimeout(settled, 300) })
   const place = answer.build(model)
   const code = call.build(model, values.values)
+  const reasons = why.build(model, asker.changed, values)
   function settled() {
     if (shown !== model) return
     history.replaceState(null, '', toAddress({ model: named, version, row: values.values.map(cellOf).join(',') }))
     code()
   }
+  const tell = (prediction, problem, beyond) => { place.show(prediction, problem, beyond); reasons.show(prediction, problem) }
   async function send() {
     const problem = values.problem()
-    if (problem) return place.show(null, problem)
+    if (problem) return tell(null, problem)
     const beyond = values.outside()
     try {
-      const found = await json(call.path(model, { top: answer.top(model) }), { method: 'POST', headers: { 'content-type': 'application/json' }, body: call.body(model, values.values) })
-      if (shown === model) place.show(found.predictions[0], '', beyond)
+      const found = await json(call.path(model, { top: answer.top(model), ...reasons.asked() }), { method: 'POST', headers: { 'content-type': 'application/json' }, body: call.body(model, values.values) })
+      if (shown === model) tell(found.predictions[0], '', beyond)
     } catch (error) {
       if (error.status === 401 || error.status === 403) return refused(error)
-      place.show(null, sentence(error.message))
+      tell(null, sentence(error.message))
     }
   }
   shown = model

@@ -32,7 +32,8 @@ export function short(x) {
   if (Number.isInteger(x) && size < 1e7) return minus(String(x))
   return minus(String(Number(x.toPrecision(4)))).replace('e+', 'e')
 }
-export const fixed = (x, decimals) => Math.abs(x) < 1e7 ? minus(x.toFixed(decimals)) : short(x)
+export const fixed = (x, decimals) => Math.abs(x) < 1e7 ? minus(x.toFixed(decimals).replace(/^-(?=[0.]*$)/, '')) : short(x)
+export const signed = (x, decimals) => (Number(x.toFixed(decimals)) > 0 ? '+' : '') + fixed(x, decimals)
 
 export function bytes(n) {
   const unit = n < 1e6 ? ['kB', 1e3] : n < 1e9 ? ['MB', 1e6] : ['GB', 1e9]
@@ -51,3 +52,11 @@ export const sentence = (text) => {
   return said + (/[.!?]$/.test(said) ? '' : '.')
 }
 export const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1)
+
+/** A text cut where tokens begin and end, each piece with the sum of those that cover it. Places count code points. */
+export function pieces(text, tokens) {
+  const points = [...text], cuts = [...new Set([0, points.length, ...tokens.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b)
+  const sums = new Map(cuts.map((cut) => [cut, 0]))
+  for (const { start, end, contribution } of tokens) for (const cut of cuts.slice(cuts.indexOf(start), cuts.indexOf(end))) sums.set(cut, sums.get(cut) + contribution)
+  return cuts.slice(0, -1).map((cut, k) => ({ piece: points.slice(cut, cuts[k + 1]).join(''), sum: sums.get(cut) }))
+}

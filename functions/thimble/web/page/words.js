@@ -74,19 +74,22 @@ function confused({ texts, title }, { confusion }) {
 }
 
 /** What it said and how often that was right: a curve, and beside it the numbers, which are all that some read. */
-function calibrated({ title }, { calibration }) {
+function calibrated({ title, texts, multilabel }, { calibration, calibration_by_class: each }) {
+  if (multilabel) return (each ?? []).flatMap((found, k) => curve(found, texts[k]))
+  return curve(calibration, title)
+}
+function curve(calibration, title) {
   if (!calibration) return []
   const points = calibration.rows.map((rows, k) => ({ rows, said: calibration.probability[k], right: calibration.right[k] })).filter(({ rows }) => rows)
   const rows = points.reduce((sum, point) => sum + point.rows, 0)
   if (!rows) return []
-  const off = points.reduce((sum, { rows: n, said, right }) => sum + Math.abs(n * said - right), 0) / rows
   const head = ['it said', 'it was right', 'rows'].map((text) => el('th', { scope: 'col', className: 'n' }, text))
   const body = points.map(({ rows: n, said, right }) => el('tr', {}, ...[percent(said), percent(right / n), whole(n)].map((text) => el('td', { className: 'n' }, text))))
   return [el('div', { className: 'calibration' }, el('h2', { className: 'sub' }, title ? name(title) : 'How far its probabilities can be trusted'),
     el('div', { className: 'curve' },
       el('div', {}, el('span', { className: 'small up', 'aria-hidden': 'true' }, '↑ right'), reliability(points), el('p', { className: 'ends', 'aria-hidden': 'true' }, el('span', {}, '0\u00a0%'), el('span', {}, 'said →'), el('span', {}, '100\u00a0%'))),
       el('table', {}, el('thead', {}, el('tr', {}, ...head)), el('tbody', {}, ...body))),
-    el('p', { className: 'small' }, `Its probabilities were off by ${percent(off)} on average (the expected calibration error), over ${counted(rows, 'row')}. On the line across they would be exact; below it the model is too sure of itself.`))]
+    el('p', { className: 'small' }, `Its probabilities were off by ${percent(calibration.error)} on average (the expected calibration error), over ${counted(rows, 'row')}. On the line across they would be exact; below it the model is too sure of itself.`))]
 }
 
 function version({ digest, training, serving }) {
