@@ -17,6 +17,13 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
@@ -290,3 +297,58 @@ def test_means_that_do_not_fit_are_refused(means: Any, told: str) -> None:
 def test_networks_with_hidden_layers_keep_no_means() -> None:
     model = MLPClassifier((3,), max_iter=2000, random_state=0, tol=1e-2).fit(X, Y)
     assert b'"means"' not in export(model, X)
+
+
+GROWN: list[Any] = [
+    RandomForestClassifier(10, random_state=0),
+    GradientBoostingClassifier(n_estimators=10, random_state=0),
+    HistGradientBoostingClassifier(max_iter=10),
+    make_pipeline(StandardScaler(), ExtraTreesClassifier(10, random_state=0)),
+    make_pipeline(PCA(3), RandomForestClassifier(10, random_state=0)),
+    VotingClassifier(
+        [
+            ("a", RandomForestClassifier(5, random_state=0)),
+            ("b", ExtraTreesClassifier(5, random_state=0)),
+        ],
+        voting="soft",
+        weights=[2, 1],
+    ),
+]
+
+
+@pytest.mark.parametrize("estimator", GROWN, ids=str)
+@pytest.mark.parametrize("y", [Y, TWO], ids=["three", "two"])
+def test_trees_add_up_in_the_features_too(estimator: Any, y: Any) -> None:
+    classifier = exported(estimator, X, y)
+    assert contributions.refusal(classifier.document) == ""
+    batch = batch_of(X)
+    for of in ("", *classifier.heads[0].texts):
+        found = explained(classifier, batch, of)
+        require_sum(found)
+        np.testing.assert_array_equal(found.score, raw(classifier, batch, found.classes))
+    alone = explained(classifier, batch.take(slice(77, 78)))
+    assert alone.features[:, 0].tobytes() == explained(classifier, batch).features[:, 77].tobytes()
+
+
+def test_trees_over_categories_are_explained_as_shap_does() -> None:
+    """One-hot columns go back to their category, as the sum of shap's."""
+    table, y = people()
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    prepared = make_column_transformer((OneHotEncoder(), ["island", "sex"]), (numbers, ["mass"]))
+    forest = RandomForestClassifier(10, random_state=0)
+    estimator = make_pipeline(prepared, forest)
+    classifier = exported(estimator, table, y)
+    batch = Batch.of(classifier.features, [table[name].tolist() for name in table])
+    values = shap.TreeExplainer(forest)(estimator[0].transform(table), check_additivity=False).values
+    for k, of in enumerate(classifier.heads[0].texts):
+        found = explained(classifier, batch, of)
+        require_sum(found)
+        expected = [values[:, :3, k].sum(axis=1), values[:, 5, k], values[:, 3:5, k].sum(axis=1)]
+        np.testing.assert_allclose(found.features[:3], expected, atol=1e-9)
+
+
+def test_principal_components_before_trees_are_shared_in_equal_parts() -> None:
+    estimator = make_pipeline(PCA(2), RandomForestClassifier(5, random_state=0))
+    classifier = exported(estimator, X, Y)
+    found = explained(classifier, batch_of(X))
+    assert all((found.features == found.features[0]).all(axis=0))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.document import Document
+from thimble.inference.forest import Forest
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output, Scorer
 from thimble.inference.preprocessing import Preprocessing
@@ -60,6 +61,11 @@ class Grown(NamedTuple):
     scorer: Scorer
     reads: list[int]
     weights: FloatArray  # (outputs of the forest, outputs)
+
+    @property
+    def forest(self) -> Forest:
+        assert isinstance(self.scorer, Forest)  # a network is taken through
+        return self.scorer
 
 
 class Plan(NamedTuple):

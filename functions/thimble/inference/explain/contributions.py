@@ -17,9 +17,10 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch
 from thimble.inference.document import Document
 from thimble.inference.explain import back, linear, text
-from thimble.inference.explain.back import Owners, Plan
+from thimble.inference.explain.back import Grown, Owners, Plan
 from thimble.inference.explain.text import Token
 from thimble.inference.head import Head
+from thimble.inference.network import BLOCK
 from thimble.inference.outputs import Output
 from thimble.inference.predictions import Predictions, Scores
 
@@ -70,12 +71,20 @@ def _refusal(document: Document, output: Output) -> str:
     plan = back.plan(document, output)
     if plan.refusal:
         return plan.refusal
-    if plan.grown:
-        return "trees are not explained"
+    if told := _of_trees(plan):
+        return told
     means, needed = document.means, plan.columns.at
     if len(needed) and (means is None or np.isnan(means[needed]).any()):
         return NO_MEANS
     return NO_MEANS if any(part.step.means is None for part in plan.embedded) else ""
+
+
+def _of_trees(plan: Plan) -> str:
+    if not plan.grown:
+        return ""
+    from thimble.inference.explain import trees  # the others are spared it
+
+    return next(filter(None, (trees.refusal(part.forest) for part in plan.grown)), "")
 
 
 def _classes(head: Head, scores: Scores, of: str) -> NDArray[np.intp]:
@@ -88,8 +97,7 @@ def _classes(head: Head, scores: Scores, of: str) -> NDArray[np.intp]:
 def _of_output(document: Document, output: Output, batch: Batch, classes: NDArray[np.intp]) -> Contributions:
     plan = back.plan(document, output)
     explained = _explained(output.head, classes)
-    wide = len(plan.columns.at) + sum(part.scorer.n_inputs * part.scorer.n_outputs for part in plan.grown)
-    step = network.rows_at_once(document.cost.numbers + 4 * wide + batch.numbers.shape[0])
+    step = _rows_at_once(document, plan)
     parts = []
     with np.errstate(all="ignore"):
         for start in range(0, batch.rows, step):
@@ -104,6 +112,17 @@ def _of_output(document: Document, output: Output, batch: Batch, classes: NDArra
         np.concatenate(features, axis=1),
         text.tokens(document, plan, batch, *explained),
     )
+
+
+def _rows_at_once(document: Document, plan: Plan) -> int:
+    kept = sum(part.forest.n_inputs * part.forest.n_outputs for part in plan.grown)
+    wide = document.cost.numbers + 4 * (len(plan.columns.at) + kept) + len(document.schema.features)
+    most = network.rows_at_once(wide)
+    if plan.grown:
+        from thimble.inference.explain import trees
+
+        most = min(most, *(trees.most_rows(part.forest) // BLOCK * BLOCK for part in plan.grown))
+    return max(BLOCK, most)
 
 
 class Explained(NamedTuple):
@@ -137,9 +156,24 @@ def _of_rows(
         base += linear.embedded_base(part)
         found = linear.embedded_contributions(part, numbers, chosen)
         _share(found, [plan.owners[i] for i in part.step.columns], features)
+    for grown in plan.grown:
+        base += _add_trees(grown, plan, numbers, chosen, features)
     score = np.take_along_axis(output.scorer.scores(X), chosen[np.newaxis], axis=0)[0]
     factor = explained.factor
     return base.take(chosen)[:n] * factor, score[:n] * factor, features[:, :n] * factor
+
+
+def _add_trees(
+    grown: Grown, plan: Plan, numbers: FloatArray, chosen: NDArray[np.intp], features: FloatArray
+) -> FloatArray:
+    """Add what the columns of a forest contribute to their features; give what it adds to the base."""
+    from thimble.inference.explain import trees
+
+    base, phi = trees.contributions(grown.forest, numbers[grown.reads])
+    phi *= grown.weights.take(chosen, axis=1)[:, np.newaxis]  # (outputs of the forest, 1, rows)
+    _share(np.add.reduce(phi, axis=0), [plan.owners[i] for i in grown.reads], features)
+    total: FloatArray = base @ grown.weights
+    return total
 
 
 def _numbers(document: Document, batch: Batch) -> tuple[FloatArray, FloatArray]:

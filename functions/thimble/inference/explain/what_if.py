@@ -23,7 +23,6 @@ from thimble.inference.document import Document
 from thimble.inference.explain import back
 from thimble.inference.features import Feature
 from thimble.inference.forest import Forest, Nodes, Oblivious
-from thimble.inference.outputs import Scorer
 from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Categories, Numbers
 from thimble.inference.steps import arithmetic, categories, curves, splines
@@ -96,8 +95,8 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
     most = MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT))
     if batch.rows > max(1, most):
         raise InvalidInput(
-            f"what_if looks at {width:,} changes of a row of this model: at most {max(1, most):,} rows can be "
-            "asked at once"
+            f"what_if looks at {width:,} changes of a row of this model: at most {max(1, most):,} rows can "
+            "be asked at once"
         )
     found: list[list[Change | None]] = [[None] * batch.rows for _ in document.outputs]
     readable = [i for i in np.flatnonzero(batch.readable).tolist() if i not in predictions.rejected]
@@ -320,8 +319,7 @@ def _numeric_categories(document: Document) -> dict[int, FloatArray]:
     program, found = document.preprocessing, dict[int, FloatArray]()
     for output in document.outputs:
         for part in back.plan(document, output).grown:
-            sets = part.scorer.inputs.sets if isinstance(part.scorer, Forest) else ()
-            for one in sets:
+            for one in part.forest.inputs.sets:
                 if part.reads[one.column] in _direct(document):
                     found[part.reads[one.column]] = np.arange(len(one.table) - 2.0)
     for step, _ in program.steps if program else ():
@@ -350,7 +348,7 @@ def _kinks(document: Document) -> dict[int, FloatArray]:
                 for k in plan.owners[column]:
                     found.setdefault(k, [])
                     if _as_it_is(document, column, k):
-                        found[k].append(_thresholds(part.scorer, place))
+                        found[k].append(_thresholds(part.forest, place))
                     else:
                         curved.add(k)
     for k in curved:
@@ -393,12 +391,11 @@ def _of_step(step: Step, place: int) -> list[FloatArray]:
     return [step.quantiles[place]] if isinstance(step, curves.Quantiles) else []
 
 
-def _thresholds(scorer: Scorer, place: int) -> FloatArray:
+def _thresholds(forest: Forest, place: int) -> FloatArray:
     """What a forest compares its column with."""
-    assert isinstance(scorer, Forest)
-    leaves = scorer.leaves
+    leaves = forest.leaves
     assert isinstance(leaves, Nodes | Oblivious)
     asked = np.broadcast_to(leaves.inputs.reshape(leaves.thresholds.shape), leaves.thresholds.shape)
-    own = (asked == place) | (asked == place + scorer.n_inputs if scorer.inputs.twice else False)
+    own = (asked == place) | (asked == place + forest.n_inputs if forest.inputs.twice else False)
     found = leaves.thresholds[own].astype(np.float64)
     return np.unique(found[np.isfinite(found)])
