@@ -395,3 +395,24 @@ def test_a_file_in_another_encoding_is_told_with_the_command_that_converts_it(
     subprocess.run(command, shell=True, check=True, cwd=tmp_path)
     converted = path.with_name(f"{path.stem}.utf8{path.suffix}")
     assert reading.read(converted, fitted).rows["city"].tolist() == table["city"].tolist()
+
+
+def test_the_mark_of_decimals_is_found_or_said(tmp_path: Path) -> None:
+    """1,234 in every row may be thousands: then it is said, of all files that are read."""
+    X = pd.DataFrame({"a": [1.234, 2.345, 3.456, 4.567] * 3, "b": [5.678, 1.234, 2.345, 9.876] * 3})
+    y = np.array(["no", "yes"] * 6)
+    fitted = LogisticRegression().fit(X, y)
+    joblib.dump(fitted, tmp_path / "e.joblib")
+    X.assign(label=y).to_csv(tmp_path / "t.csv", index=False, sep=";", decimal=",")
+    X.assign(label=y, a=X["a"].round(1)).to_csv(tmp_path / "found.csv", index=False, sep=";", decimal=",")
+    files = ["--data", tmp_path / "t.csv", "--holdout", tmp_path / "t.csv"]
+    call = ["export", tmp_path / "e.joblib", *files, "-o", tmp_path / "m.json"]
+    assert thimble(*call).exit_code > 0
+    assert "neither point nor comma" in thimble(*call, "--decimal", "dot").stderr
+    done = thimble(*call, "--decimal", "comma")
+    assert done.exit_code == 0, done.stderr
+    told, wanted = (
+        json.loads(data)["reference"] for data in ((tmp_path / "m.json").read_bytes(), export(fitted, X, y))
+    )
+    assert told == wanted
+    assert reading.read(tmp_path / "found.csv", fitted).rows["b"].tolist() == X["b"].tolist()

@@ -649,6 +649,10 @@ def export(
         str | None,
         typer.Option(metavar="A,B,...", help="A bare booster's classes, in the order of its codes."),
     ] = None,
+    decimal: Annotated[
+        str,
+        typer.Option(metavar="point|comma", help="What decimals in CSV and TSV take.", show_default="found"),
+    ] = "",
     output: Output = Path("model.json"),
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The model's name.", show_default="the output's")
@@ -689,6 +693,7 @@ def export(
         name or _stem(output),
         card_path=card,
         explain=explain,
+        decimal=decimal,
     )
 
 

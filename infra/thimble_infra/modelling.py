@@ -58,6 +58,7 @@ def export(
     name: str,
     card_path: Path | None = None,
     explain: bool = True,
+    decimal: str = "",
 ) -> None:
     outputs.check_files(output)
     _require_one_standard_input(estimator_path, data_path, holdout, calibration)
@@ -68,11 +69,11 @@ def export(
     estimator, version = _read(estimator_path, classes)
     X, y, target = None, None, targets
     if data_path:
-        found = reading.read(data_path, estimator, targets)
+        found = reading.read(data_path, estimator, targets, decimal)
         _say_what_is_not_scored(found, data_path)
         X, y, target = found.rows, found.labels, found.targets
-    held_out = _labelled(holdout, estimator, target) if holdout else None
-    unseen = _labelled(calibration, estimator, target) if calibration else None
+    held_out = _labelled(holdout, estimator, target, decimal) if holdout else None
+    unseen = _labelled(calibration, estimator, target, decimal) if calibration else None
     trained = None
     if not is_standard(estimator_path):
         trained = datetime.fromtimestamp(estimator_path.stat().st_mtime, UTC)
@@ -115,9 +116,9 @@ def _saying_warnings() -> Iterator[None]:
         _say(str(one.message))
 
 
-def _labelled(path: Path, estimator: Any, target: Sequence[str]) -> tuple[Any, Any]:
+def _labelled(path: Path, estimator: Any, target: Sequence[str], decimal: str) -> tuple[Any, Any]:
     """Rows that were not trained on, and their labels."""
-    found = reading.read(path, estimator, target)
+    found = reading.read(path, estimator, target, decimal)
     if found.labels is None:
         raise InvalidInput(f"{path} has no column of labels to score: --target names it")
     return found.rows, found.labels

@@ -38,9 +38,9 @@ class Training(NamedTuple):
     targets: Sequence[str] = ()  # those that were
 
 
-def read(path: Path, estimator: Any, targets: Sequence[str] = ()) -> Training:
+def read(path: Path, estimator: Any, targets: Sequence[str] = (), decimal: str = "") -> Training:
     """The features, and the labels if the file has them: the `targets`, or the one column left over."""
-    sheet, known = opened(path), known_names(estimator)
+    sheet, known = opened(path, decimal), known_names(estimator)
     columns = sheet.columns(known or ())
     names = called(estimator, columns) or _by_position(path, columns, n_columns(estimator), targets)
     features, nulls = _schema(estimator, names, sheet.looks)

@@ -33,7 +33,6 @@ from thimble.tables.csv import Csv
 from thimble.tables.jsonlines import JsonLines
 
 STANDARD_INPUT = "-"
-HEADER = formats.Given(header="present")
 SAMPLE = 1000  # records that tell what a column looks like
 SIGNATURES = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
 
@@ -56,14 +55,14 @@ def _model(features: Sequence[Feature]) -> Classifier:
     return NOTHING._replace(document=NOTHING.document._replace(schema=schema))
 
 
-def opened(path: Path) -> Sheet:
+def opened(path: Path, decimal: str = "") -> Sheet:
     """InvalidFile where neither the name nor the first bytes say what the file is."""
     if str(path) == STANDARD_INPUT:
         data, shown = sys.stdin.buffer.read(), "standard input"
     else:
         data, shown = path.read_bytes(), str(path)
-    name = formats.named(path.name)
-    return Sheet(data, name if name.format else formats.named(f"x{extension_of(data)}"), shown)
+    name, given = formats.named(path.name), formats.Given(header="present", decimal=decimal)
+    return Sheet(data, name if name.format else formats.named(f"x{extension_of(data)}"), shown, given)
 
 
 def extension_of(data: bytes) -> str:
@@ -88,6 +87,7 @@ class Sheet:
     data: bytes
     name: formats.Name
     shown: str
+    given: formats.Given
 
     def columns(self, known: Sequence[str]) -> list[str]:
         """The columns' names, as the estimator spells those that it knows."""
@@ -185,7 +185,7 @@ class Sheet:
         if self.name.compression is not None:
             pieces = self.name.compression.decompress(pieces)
         source = Once(pieces)
-        form = formats.find(self.name, *source.head(formats.HEAD_BYTES), model, HEADER)
+        form = formats.find(self.name, *source.head(formats.HEAD_BYTES), model, self.given)
         body = source.stream(form.body, sys.maxsize)
         return form, in_blocks(form, body, form.body, sys.maxsize, form.first_line)
 
