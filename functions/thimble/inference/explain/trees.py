@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidInput
-from thimble.inference import cost
+from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
 from thimble.inference.forest import Forest, Indices, Inputs, Nodes, Oblivious
 
-NODES = 12_000  # worked on together, but for a larger tree
-NUMBERS = 300_000  # of a part, its points and its rows, at once
+NODES = 8_000  # worked on together, but for a larger tree
+NUMBERS = 800_000  # of a part, its points and its rows, at once
 MOST_NUMBERS = 20_000_000  # of the parts of a forest, as they are kept
 MOST_A_ROW = 100 * cost.MAX_MULTIPLICATIONS  # 0.14 seconds
 MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # of all rows at once: 14 seconds
@@ -103,7 +103,8 @@ def row_cost(forest: Forest) -> Cost:
 
 def contributions(forest: Forest, X: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Of each output the base, (outputs,), and what each input adds to it, (outputs, inputs, rows). Their sum
-    is `forest.scores(X)`. InvalidInput where `refusal` says why, or for too many rows at once."""
+    is `forest.scores(X)`. The rows need not fill a block: those that do it alone are better left out.
+    InvalidInput where `refusal` says why, or for too many rows at once."""
     n_rows = X.shape[1]
     if told := refusal(forest) or _too_many(forest, n_rows):
         raise InvalidInput(told)
@@ -120,7 +121,8 @@ def contributions(forest: Forest, X: FloatArray) -> tuple[FloatArray, FloatArray
         phi /= forest.divide
         base = base / forest.divide
     if forest.base.dtype != np.float64:
-        _share(phi, forest.scores(X) - base[:, np.newaxis] - _summed(phi))
+        scores = forest.scores(network.padded(X))[:, :n_rows]
+        _share(phi, scores - base[:, np.newaxis] - _summed(phi))
     return base, phi
 
 
