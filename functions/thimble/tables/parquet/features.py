@@ -148,9 +148,10 @@ class Features:
         return [chunk for column in self._columns for chunk in chunks[column.leaves]]
 
     def _schema(self) -> pl.Schema:
+        places = {column.leaves.start: k for k, column in enumerate(self.footer.columns)}
         try:
             notes = [
-                arrow_schema.only(note, [self.footer.columns.index(column) for column in self._columns])
+                arrow_schema.only(note, [places[column.leaves.start] for column in self._columns])
                 for key, note in self.footer.notes.items()
                 if key == ARROW_SCHEMA
             ]
