@@ -151,6 +151,10 @@ def test_an_answer_that_the_model_withholds_is_said_with_its_reason(opened: Open
         if reason := answer.get("abstained"):
             expect(page.locator(".verdict .label")).to_have_text("no answer")
             expect(page.locator(".unsure")).to_have_text(f"T{reason[1:]}.")
+            assert example.inner_text() == "no answer"
+            expect(page.locator(".why h3 option").first).to_have_text(
+                re.compile("^(hill|plain|valley), the likeliest$")
+            )
         else:
             expect(page.locator(".verdict .label")).to_have_text(answer["label"])
             expect(page.locator(".unsure")).to_be_hidden()

@@ -143,9 +143,9 @@ export function examples(model, pressed) {
   const seen = new Map()
   const title = ({ answer }, i) => {
     if (model.outputs.length > 1 || model.outputs[0].multilabel) return `example ${i + 1}`
-    const n = (seen.get(String(answer.label)) ?? 0) + 1
-    seen.set(String(answer.label), n)
-    return visible(answer.label) + (n > 1 ? ` ${n}` : '')
+    const called = visible(answer.abstained ? 'no answer' : answer.label), n = (seen.get(called) ?? 0) + 1
+    seen.set(called, n)
+    return called + (n > 1 ? ` ${n}` : '')
   }
   const some = model.examples.slice(0, 6)
   $('examples').replaceChildren(...(some.length ? [el('span', { className: 'small' }, 'start from'), ...some.map((example, i) => button(el('bdi', {}, title(example, i)), () => pressed(example), { className: 'small' }))] : []))

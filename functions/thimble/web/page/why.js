@@ -44,13 +44,13 @@ function contributions(model, output, values, choose) {
   const node = el('div', {}, el('h3', {}, 'Why ', pick || chosen, title ? [' for ', name(title)] : null),
     el('p', { className: 'sides small', 'aria-hidden': 'true' }, el('span', {}, '← against'), el('span', {}, 'for →')),
     el('ul', { className: 'bars parts', 'aria-label': 'What speaks for it and against it, the largest first' }, ...lines.map((line) => line.item)), sum, read)
-  function show({ explanation }) {
+  function show({ explanation, abstained }) {
     if (!explanation) return
     const { contributions: found, base, score, rest } = explanation, called = visible(explanation.class)
     const most = Math.max(...found.map((one) => Math.abs(one.contribution)), Math.abs(rest ?? 0)) || 1
     const decimals = Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(most))))
     chosen.textContent = called
-    if (pick) pick.answered(called)
+    if (pick) pick.answered(called, abstained || multilabel ? 'the likeliest' : 'the answer')
     lines.forEach((line, k) => line.show(k < shown ? found[k] && { ...found[k], f: featureOf(model, found[k].feature) } : { feature: `the other ${whole(model.used.length - shown)}`, contribution: rest ?? 0 }, most, decimals))
     sum.textContent = `From ${fixed(base, decimals)}, where every row starts, to ${fixed(score, decimals)}, the score of ${called}.`
     read.replaceChildren(...found.filter((one) => one.tokens?.length).flatMap((one) => marked(one, textOf(model, one, values), found.length > 1, decimals)))
@@ -64,7 +64,7 @@ function classes(texts, choose) {
   const answered = el('option', { value: '' }, 'this answer')
   const select = el('select', { 'aria-label': 'The class that is explained' }, answered, ...texts.map((text, k) => el('option', { value: k }, visible(text))))
   select.onchange = () => choose(select.value === '' ? '' : texts[Number(select.value)])
-  return Object.assign(select, { answered: (called) => { if (select.value === '') answered.textContent = `${called}, the answer` } })
+  return Object.assign(select, { answered: (called, as) => { if (select.value === '') answered.textContent = `${called}, ${as}` } })
 }
 
 function part() {
