@@ -31,7 +31,17 @@ LAYERS = (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
             "asked",
             *("batch", "predictions", "conformal", "head", "forest", "forest_keys", "outputs"),
-            *("reference", "steps", "preprocessing", "document", "explain", "sets", "explained", "further"),
+            *(
+                "reference",
+                "steps",
+                "preprocessing",
+                "document",
+                "explain",
+                "sets",
+                "explained",
+                "changes",
+                "further",
+            ),
             *("straight", "classifier"),
         )
     ),
@@ -82,7 +92,12 @@ HEAVY = {
     *("base64", "csv", "decimal", "glob", "hashlib", "ipaddress", "pathlib", "queue", "tempfile", "urllib"),
 }
 SPOKEN_LATER = {
-    *("thimble.inference.asked", "thimble.inference.explained", "thimble.inference.further"),
+    *(
+        "thimble.inference.asked",
+        "thimble.inference.changes",
+        "thimble.inference.explained",
+        "thimble.inference.further",
+    ),
     "thimble.web.asking",
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(

@@ -23,7 +23,7 @@ RNG = np.random.default_rng(7)
 MORE = pl.DataFrame(RNG.normal(size=(200, 3)), schema=NAMES, orient="row").to_pandas()
 TRUE = np.where(MORE["a"] + RNG.normal(size=200) > 0, "yes", "no")
 MODEL = export(LogisticRegression().fit(TABLE, Y), TABLE, Y, name="plain", calibration=(MORE, TRUE))
-QUERY = "explain=true&coverage=0.9"
+QUERY = "explain=true&coverage=0.9&what_if=true"
 BODIES: dict[str, Any] = {
     "/classify": {"instances": ROWS},
     "/v1/models/plain:predict": {"instances": ROWS},
@@ -78,15 +78,17 @@ def test_every_protocol_says_the_same(path: str) -> None:
         data = {one["name"]: one["data"] for one in found["outputs"]}
         assert list(map(orjson.loads, data["explanation"])) == [answer["explanation"] for answer in answers()]
         assert list(map(orjson.loads, data["set"])) == [answer["set"] for answer in answers()]
+        changes = [orjson.loads(text) if text else None for text in data["what_if"]]
+        assert changes == [answer["what_if"] for answer in answers()]
     else:
         assert found["predictions"] == answers()
 
 
 def test_options_go_where_a_protocol_has_them() -> None:
-    parameters = {"explain": True, "coverage": 0.9}
+    parameters = {"explain": True, "coverage": 0.9, "what_if": True}
     found = told(post("/v2/models/plain/infer", V2 | {"parameters": parameters}, served(MODEL)))
     assert found == told(post(f"/v2/models/plain/infer?{QUERY}", V2, served(MODEL)))
-    header = {"x-amzn-sagemaker-custom-attributes": "explain=true,coverage=0.9"}
+    header = {"x-amzn-sagemaker-custom-attributes": "explain=true,coverage=0.9,what_if=true"}
     sagemaker = told(post("/invocations", BODIES["/invocations"], served(MODEL), **header))
     assert sagemaker["predictions"] == answers()
 
@@ -105,6 +107,18 @@ def test_a_set_is_of_labels_and_grows_with_its_coverage() -> None:
     assert [one["set"] for one in by_class] != [one["set"] for one in answers("coverage=0.9")]
 
 
+def test_a_change_gives_the_label_that_it_says() -> None:
+    told_ = [answer["what_if"] for answer in answers()]
+    assert any(told_)
+    for one, answer, row in zip(told_, answers(), ROWS, strict=True):
+        if one is not None:
+            at = NAMES.index(one["feature"])
+            assert one["from"] == row[at]
+            other = [*row[:at], one["to"], *row[at + 1 :]]
+            [found] = told(post("/classify", {"instance": other}, served(MODEL)))["predictions"]
+            assert found["label"] == one["label"] != answer["label"]
+
+
 def cells(answer: dict[str, Any], explain: str) -> dict[str, Any]:
     """The columns of a row."""
     why = answer["explanation"]
@@ -117,6 +131,17 @@ def cells(answer: dict[str, Any], explain: str) -> dict[str, Any]:
     return found
 
 
+def change(answer: dict[str, Any]) -> list[Any]:
+    """The cells of what would change it, as text."""
+    one = answer["what_if"]
+    return ["", "", ""] if one is None else [one["feature"], repr(one["to"]), one["label"]]
+
+
+def changed(row: dict[str, Any]) -> list[str]:
+    cells = (row[f"what_if_{name}"] for name in ("feature", "value", "label"))
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
 def of_csv(row: dict[str, str], wanted: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] if isinstance(value, str) else float(row[name]) for name, value in wanted.items()}
 
@@ -124,30 +149,33 @@ def of_csv(row: dict[str, str], wanted: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("explain", ["true", "2"])
 @pytest.mark.parametrize("more", ["", "&rejected=report"])
 def test_tables_of_a_request_have_columns_for_it(explain: str, more: str) -> None:
-    query = f"explain={explain}&coverage=0.9"
+    query = f"explain={explain}&coverage=0.9&what_if=true"
     found = post(f"/classify?{query}{more}", in_csv(), served(MODEL), **{"content-type": "text/csv"})
     rows = list(csv.DictReader(io.StringIO(found.body.decode())))
     for row, answer in zip(rows, answers(query), strict=True):
         wanted = cells(answer, explain)
         assert of_csv(row, wanted) == wanted
         assert orjson.loads(row["set"]) == answer["set"]
+        assert changed(row) == change(answer)
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("explain", ["true", "2"])
 def test_files_have_columns_for_it(name: str, explain: str) -> None:
-    options = {"explain": -1 if explain == "true" else int(explain), "coverage": 0.9}
+    options = {"explain": -1 if explain == "true" else int(explain), "coverage": 0.9, "what_if": True}
     summary, result = classified(FILES[name], name, MODEL, **options)
     assert summary["options"] | options == summary["options"]
-    for row, answer in zip(read(name, result), answers(f"explain={explain}&coverage=0.9"), strict=True):
+    query = f"explain={explain}&coverage=0.9&what_if=true"
+    for row, answer in zip(read(name, result), answers(query), strict=True):
         wanted = cells(answer, explain)
         if name.endswith("csv"):
-            row = of_csv(row, wanted) | {"set": orjson.loads(row["set"])}
+            row = row | of_csv(row, wanted) | {"set": orjson.loads(row["set"])}
         elif name.endswith("parquet"):
             numbers = {key for key in wanted if key.endswith("_value")}
             row = row | {key: float(row[key]) for key in numbers} | {"set": orjson.loads(row["set"])}
         assert {key: row[key] for key in wanted} == wanted
         assert row["set"] == answer["set"]
+        assert changed(row) == change(answer)
 
 
 def read(name: str, result: bytes) -> list[dict[str, Any]]:
@@ -165,7 +193,7 @@ def test_options_that_ask_for_nothing_change_no_result(name: str) -> None:
     plain, result = classified(FILES[name], name, MODEL)
     summary, same = classified(FILES[name], name, MODEL, explain=0, coverage=None, by_class=False)
     assert summary["options"] == plain["options"]
-    assert {"explain", "coverage", "by_class", "abstain_below"}.isdisjoint(summary["options"])
+    assert {"explain", "coverage", "by_class", "abstain_below", "what_if"}.isdisjoint(summary["options"])
     assert result == same
     assert b"why_base" not in result
 
@@ -206,6 +234,7 @@ NETWORK = export(MLPClassifier((3,), solver="lbfgs", max_iter=5000, random_state
         (MODEL, "coverage=0.9&by_class=1", "by_class is true or false"),
         (MODEL, "coverage=0.8", "the coverage is 0.8; the model has thresholds for 0.9, 0.95, 0.99"),
         (MODEL, "coverage=most", "coverage is a number, such as 0.95"),
+        (MODEL, "what_if=3", "what_if is true or false"),
         (NETWORK, "coverage=0.9", "the model has no thresholds for sets"),
         (NETWORK, "explain=true", ""),
     ],

@@ -118,6 +118,7 @@ WORKS = {
     "Explain": ["", "all", "1", "9999"],
     "Coverage": ["", "0.95", ".9"],
     "ByClass": ["true", "false"],
+    "WhatIf": ["true", "false"],
     "JwtIssuer": ["", "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_aB3", "https://a.eu.auth0.com/"],
     "JwtAudience": ["", "thimble", "https://api.example.com,6f1a", "api://default"],
     "DomainName": ["", "example.com", "a-b.models.example.co.uk", "xn--bcher-kva.example", "a.xn--p1ai"],
@@ -151,6 +152,7 @@ FAILS = {
     "Explain": ["0", "some", "-1", "true"],
     "Coverage": ["1", "95", "a half", "0,95"],
     "ByClass": ["", "yes", "TRUE"],
+    "WhatIf": ["", "yes", "TRUE"],
     "JwtIssuer": [
         "http://issuer.example.com",
         "issuer.example.com",

@@ -40,6 +40,7 @@ CHOICES: list[list[Choice]] = [
     [{"AbstainBelow": "0.8"}],
     [{"Explain": "all"}, {"Explain": "3"}],
     [{"Coverage": "0.95", "ByClass": "true"}],
+    [{"WhatIf": "true"}],
     [{"SplitBytes": "10000000"}],
     [{"RangeBytes": "999999999"}],
     [{"MapConcurrency": "1"}, {"MapConcurrency": "10000"}],

@@ -472,7 +472,7 @@ def _decided(document: bytes, options: FileOptions, X: NDArray[np.float64]) -> I
 
 @pytest.mark.parametrize("key", ["a.csv", "a.jsonl", "a.parquet"])
 def test_what_is_asked_beside_labels_is_asked_of_every_range(key: str) -> None:
-    options = FileOptions(explain=-1, coverage=0.9, by_class=True, abstain_below=0.8)
+    options = FileOptions(explain=-1, coverage=0.9, by_class=True, abstain_below=0.8, what_if=True)
     bench = Bench(400, document=MODEL, options=options)
     if key.endswith("parquet"):
         out = io.BytesIO()

@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     explain: int  # EXPLAIN: contributions in files, all or how many of the largest; empty: none
     coverage: float | None  # COVERAGE of sets of labels in files; empty: none
     by_class: bool  # BY_CLASS: true where a set covers each class so
+    what_if: bool  # WHAT_IF: true where files get the smallest change that gives another label
     decimal: str  # DECIMAL of CSV and TSV: point or comma; empty: found in each file
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
@@ -98,6 +99,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         ),
         coverage=number("COVERAGE"),
         by_class=flag("BY_CLASS"),
+        what_if=flag("WHAT_IF"),
         decimal=environment.get("DECIMAL", ""),
         unknown_folder=_value(
             "UNKNOWN_FOLDER",

@@ -400,6 +400,10 @@ def classify(
     by_class: Annotated[
         bool, typer.Option("--by-class", envvar="BY_CLASS", help="... for each class by itself.")
     ] = False,
+    what_if: Annotated[
+        bool,
+        typer.Option("--what-if", envvar="WHAT_IF", help="Add the smallest change that gives another label."),
+    ] = False,
     decimal: Annotated[
         str,
         typer.Option(
@@ -447,6 +451,7 @@ def classify(
             explain=contributions(explain),
             coverage=coverage,
             by_class=by_class,
+            what_if=what_if,
         )
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None

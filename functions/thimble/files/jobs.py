@@ -31,7 +31,7 @@ Summary = dict[str, Any]
 # Raise it when the same input, model and options give other bytes: then old results are made again.
 RESULTS_VERSION = 5
 # Options that are part of a result's identity only where they are set.
-ASKED = ("threshold", "abstain_below", "explain", "coverage", "by_class")
+ASKED = ("threshold", "abstain_below", "explain", "coverage", "by_class", "what_if")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class FileOptions:
     explain: int = 0  # so many of the largest contributions, or ALL
     coverage: float | None = None  # how often a set of labels holds the truth
     by_class: bool = False  # ... for each class
+    what_if: bool = False  # the smallest change of one feature that gives another label
 
     def __post_init__(self) -> None:
         """Raise InvalidInput for an impossible delimiter, quote or header."""

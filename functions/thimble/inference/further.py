@@ -52,6 +52,12 @@ def _questions(document: Document, asked: Asked) -> Iterator[Further]:
 
         _require(contributions.refusal(document, asked.of))
         yield from explained.questions(document, asked)
+    if asked.what_if:
+        from thimble.inference import changes
+        from thimble.inference.explain import what_if
+
+        _require(what_if.refusal(document))
+        yield from changes.questions(document)
     if asked.coverage is not None:
         _require(sets.refusal(document, asked.coverage, asked.by_class))
         yield from _sets(document, asked.coverage, asked.by_class)

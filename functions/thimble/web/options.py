@@ -13,14 +13,8 @@ from thimble.errors import InvalidInput, MalformedBody
 from thimble.tables.cells import json_kind
 
 LONGEST = 60  # characters of a name that a sentence repeats
-ASKED = (
-    "threshold",
-    "explain",
-    "class",
-    "coverage",
-    "by_class",
-    "abstain_below",
-)  # how the rows are answered
+# How the rows are answered.
+ASKED = ("threshold", "explain", "class", "coverage", "by_class", "abstain_below", "what_if")
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
 
 

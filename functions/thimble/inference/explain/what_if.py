@@ -91,11 +91,10 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
     InvalidInput if so many rows would take too long."""
     document = model.document
     grid = [one for one in points(document) if one.n]
-    width = sum(one.n for one in grid)
-    most = MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT))
-    if batch.rows > max(1, most):
+    width, most = sum(one.n for one in grid), most_rows(document)
+    if batch.rows > most:
         raise InvalidInput(
-            f"what_if looks at {width:,} changes of a row of this model: at most {max(1, most):,} rows can "
+            f"what_if looks at {width:,} changes of a row of this model: at most {most:,} rows can "
             "be asked at once"
         )
     found: list[list[Change | None]] = [[None] * batch.rows for _ in document.outputs]
@@ -110,6 +109,12 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
             for row, change in zip(rows.tolist(), changes, strict=True):
                 found[k][row] = change if change is None else _typed(document, change)
     return found
+
+
+def most_rows(document: Document) -> int:
+    """How many rows can be asked at once."""
+    width = sum(one.n for one in points(document))
+    return max(1, MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT)))
 
 
 def _typed(document: Document, change: Change) -> Change:
