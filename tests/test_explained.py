@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import polars as pl
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
@@ -17,6 +18,8 @@ from sklearn.neural_network import MLPClassifier
 from tests.door import post, refusal, served, told
 from tests.test_abstentions import FILES, NAMES, ROWS, TABLE, V2, X, Y, classified, in_csv, in_lines
 from thimble.inference import explained
+from thimble.inference.classifier import load
+from thimble.inference.explain import trees
 from thimble_model import export
 
 RNG = np.random.default_rng(7)
@@ -284,3 +287,17 @@ def test_a_file_is_explained_in_parts_as_it_is_at_once(monkeypatch: pytest.Monke
     monkeypatch.setattr(explained, "PARTS", 21)
     _, parts = classified(FILES["a.csv"], "a.csv", MODEL, explain=-1, coverage=0.9)
     assert parts == whole
+
+
+def test_a_forest_says_how_many_rows_it_explains_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = export(RandomForestClassifier(5, max_depth=3, random_state=0).fit(TABLE, Y), TABLE, Y)
+    found = told(post("/classify?explain=true", BODIES["/classify"], served(forest)))["predictions"]
+    for answer in found:
+        why = answer["explanation"]
+        parts = sum(part["contribution"] for part in why["contributions"])
+        assert why["base"] + parts == pytest.approx(why["score"], abs=1e-9)
+        assert why["score"] == pytest.approx(answer["probability"], abs=1e-9)
+    scorer: Any = load(forest).document.outputs[0].scorer
+    monkeypatch.setattr(trees, "MOST", 3 * trees.row_cost(scorer).multiplications)
+    refused = post("/classify?explain=true", BODIES["/classify"], served(forest))
+    assert "are 3 of this model" in refusal(refused, 413)

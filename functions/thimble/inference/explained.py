@@ -11,7 +11,7 @@ import numpy as np
 from thimble.inference.asked import ALL, Asked, Cell, Column, Further
 from thimble.inference.batch import Batch
 from thimble.inference.document import Document
-from thimble.inference.explain import contributions
+from thimble.inference.explain import back, contributions
 from thimble.inference.explain.contributions import Contributions
 from thimble.inference.features import Feature
 from thimble.inference.predictions import Predictions
@@ -23,7 +23,7 @@ def questions(document: Document, asked: Asked) -> Iterator[Further]:
     """Of each output, why it answers as it does."""
     used = [i for i, feature in enumerate(document.schema.features) if feature.type != "unused"]
     names = [_name(i, document.schema.features[i]) for i in used]
-    most = max(1, PARTS // max(1, len(used)))
+    most = _most_rows(document, len(used))
     for k, head in enumerate(document.heads):
         values = partial(_explanations, k, used, asked)
         prefix = f"{head.prefix}why"
@@ -35,6 +35,18 @@ def questions(document: Document, asked: Asked) -> Iterator[Further]:
             n = min(asked.explain, len(used))
             places = (column for i in range(1, n + 1) for column in _place(f"{prefix}_{i}"))
             yield Further("explanation", k, (base, *places), values, _largest, most)
+
+
+def _most_rows(document: Document, parts: int) -> int:
+    """How many rows are explained at once: of so many parts, or as forests say."""
+    plans = (back.plan(document, output) for output in document.outputs)
+    forests = [part.forest for plan in plans for part in plan.grown]
+    most = PARTS // max(1, parts)
+    if forests:
+        from thimble.inference.explain import trees  # other models are spared it
+
+        most = min(most, *map(trees.most_rows, forests))
+    return max(1, most)
 
 
 def _place(name: str) -> Iterator[Column]:
