@@ -43,6 +43,20 @@ def test_a_slow_service_is_asked_once_at_a_time_and_for_what_is_newest(opened: O
     assert 2 <= total < 30
 
 
+def test_a_model_that_is_picked_right_after_a_change_stays_in_the_address(opened: Opened) -> None:
+    page = opened("penguins")
+    page.wait_for_timeout(500)
+    slow = page.context.new_cdp_session(page)
+    slow.send("Network.enable")
+    rates = {"downloadThroughput": -1, "uploadThroughput": -1}
+    slow.send("Network.emulateNetworkConditions", {"offline": False, "latency": 900, **rates})
+    page.get_by_label("body_mass_g").fill("5000")
+    page.evaluate("location.hash = 'model=fraud'")
+    page.wait_for_timeout(600)  # past what a change takes to reach the address
+    assert page.evaluate("location.hash") == "#model=fraud"
+    expect(page.locator("#sentence")).to_contain_text("fraud tells")
+
+
 def test_a_network_that_fails_is_said_and_what_was_typed_stays(opened: Opened) -> None:
     opened.forgiven += ("Failed to load resource",)
     page = opened("penguins")

@@ -46,7 +46,8 @@ async function show() {
   const code = call.build(model, values.values)
   const reasons = why.build(model, asker.changed, values)
   function settled() {
-    if (shown !== model) return
+    const at = fromAddress()
+    if (shown !== model || at.model !== named || at.version !== version) return // another is on its way
     history.replaceState(null, '', toAddress({ model: named, version, row: values.values.map(cellOf).join(',') }))
     code()
   }
