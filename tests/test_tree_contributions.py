@@ -35,7 +35,9 @@ from tests.test_forests import (
 )
 from tests.test_forests import NO_MISSING as TAKE_NONE
 from thimble.errors import InvalidInput
+from thimble.inference import explained as explained_answers
 from thimble.inference import forest_keys
+from thimble.inference.asked import ALL, Asked
 from thimble.inference.classifier import load
 from thimble.inference.explain import trees
 from thimble.inference.forest import Forest
@@ -372,6 +374,17 @@ def test_too_much_work_is_refused_before_it_begins() -> None:
         "counts": [1] * 60 * (n + 1),
     }
     assert "limit" in trees.refusal(forest_keys.parse(chain | many_trees, "forest"))
+
+
+def test_a_request_of_more_rows_than_can_be_explained_is_told_how_many_can() -> None:
+    X, y = many(2, False)
+    document = load(export(RandomForestClassifier(250, random_state=0).fit(X, y))).document
+    forest = document.outputs[0].scorer
+    assert isinstance(forest, Forest)
+    most = trees.most_rows(forest)
+    assert most < 10_000
+    (asked,) = explained_answers.questions(document, Asked(explain=ALL))
+    assert asked.most_rows == most
 
 
 def test_a_forest_of_leaves_alone_adds_nothing() -> None:

@@ -157,7 +157,7 @@ def _of_rows(
         found = linear.embedded_contributions(part, numbers, chosen)
         _share(found, [plan.owners[i] for i in part.step.columns], features)
     for grown in plan.grown:
-        base += _add_trees(grown, plan, numbers, chosen, features)
+        base += _add_trees(grown, plan, numbers[:, :n], chosen, features)
     score = np.take_along_axis(output.scorer.scores(X), chosen[np.newaxis], axis=0)[0]
     factor = explained.factor
     return base.take(chosen)[:n] * factor, score[:n] * factor, features[:, :n] * factor
@@ -166,10 +166,13 @@ def _of_rows(
 def _add_trees(
     grown: Grown, plan: Plan, numbers: FloatArray, chosen: NDArray[np.intp], features: FloatArray
 ) -> FloatArray:
-    """Add what the columns of a forest contribute to their features; give what it adds to the base."""
+    """Add what the columns of a forest contribute to their features; give what it adds to the base. The rows
+    of `numbers` do not fill a block, which here costs as much as they do."""
     from thimble.inference.explain import trees
 
-    base, phi = trees.contributions(grown.forest, numbers[grown.reads])
+    base, found = trees.contributions(grown.forest, numbers[grown.reads])
+    phi = np.zeros((*found.shape[:2], len(chosen)))
+    phi[..., : found.shape[2]] = found
     phi *= grown.weights.take(chosen, axis=1)[:, np.newaxis]  # (outputs of the forest, 1, rows)
     _share(np.add.reduce(phi, axis=0), [plan.owners[i] for i in grown.reads], features)
     total: FloatArray = base @ grown.weights
