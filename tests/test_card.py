@@ -233,6 +233,7 @@ def test_the_threshold_is_in_the_unit_of_the_answer(estimator: Any, threshold: f
 QUESTIONS: dict[str, Callable[[Any], list[Asked]]] = {
     "explain": lambda _: [Asked(explain=ALL)],
     "coverage": lambda levels: [Asked(coverage=level) for level in levels or [0.9]],
+    "what_if": lambda _: [Asked(what_if=True)],
 }
 
 

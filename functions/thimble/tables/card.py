@@ -89,14 +89,15 @@ def _output(output: Output) -> Entry:
 def _abilities(document: Document, output: Output) -> Entry:
     """What can be asked for beside an output's labels, and the sentences that say why the rest cannot."""
     from thimble.inference import sets  # which requests without them are spared
-    from thimble.inference.explain import contributions
+    from thimble.inference.explain import contributions, what_if
 
     alone, levels = document._replace(outputs=(output,)), list(sets.levels(output.head))
     refusals = {
         "explain": contributions.refusal(alone),
         "coverage": sets.refusal(alone, levels[0] if levels else 1.0, by_class=False),
+        "what_if": what_if.refusal(alone),
     }
-    able = {"explain": True, "coverage": levels}
+    able = {"explain": True, "coverage": levels, "what_if": True}
     return {
         "can": {key: able[key] for key, refusal in refusals.items() if not refusal},
         "cannot": {key: refusal for key, refusal in refusals.items() if refusal},
