@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
@@ -250,6 +250,7 @@ CELLS = st.one_of(QUOTED, st.sampled_from(BARE_CELLS))
 LINES = st.tuples(CELLS, CELLS, st.sampled_from(["1", "2.5", "x"]), CELLS)
 
 
+@example([('"a"', '"x\r"', "1", '"b"')] * 9, False)
 @given(st.lists(LINES, min_size=9, max_size=30), st.booleans())
 def test_free_texts_are_the_same_read_fast_and_read_plainly(
     rows: list[tuple[str, ...]], returns: bool

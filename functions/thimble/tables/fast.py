@@ -53,7 +53,7 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
     )
     if frame.height != n:
         return batch, np.ones(n, np.bool_)
-    doubtful = np.zeros(n, np.bool_)
+    doubtful = _with_returns(plain.data, layout.dialect.delimiter, n)
     for k, column in used.items():
         feature, series = schema.features[k], frame[str(column)]
         if feature.textual:
@@ -61,6 +61,16 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
         else:
             doubtful |= _fill_numbers(batch, k, feature, series, layout.mark)
     return batch, doubtful
+
+
+def _with_returns(data: bytes, delimiter: bytes, n: int) -> Flags:
+    """Return which rows have a cell that ends with \\r, which polars drops."""
+    found = np.zeros(n, np.bool_)
+    if b"\r" + delimiter in data:
+        buffer = np.frombuffer(data, np.uint8)
+        at = np.flatnonzero((buffer[:-1] == ord("\r")) & (buffer[1:] == ord(delimiter)))
+        found[np.searchsorted(np.flatnonzero(buffer == ord("\n")), at)] = True
+    return found
 
 
 def _cell_type(feature: Feature, mark: str) -> type[pl.Float64] | type[pl.String]:
