@@ -142,6 +142,20 @@ def test_the_set_of_labels_holds_the_truth_as_often_as_is_chosen(opened: Opened)
     assert sizes[-1] > 1
 
 
+def test_what_would_change_the_answer_is_made_by_a_press(opened: Opened) -> None:
+    page = opened("fraud")
+    settled(page)
+    assert not any("what_if" in request.url for request in opened.asked)
+    page.get_by_role("button", name="What would change the answer?").click()
+    settled(page)
+    found = said(opened)["what_if"]
+    expect(page.locator(".change")).to_contain_text(f"would make it {found['label']}.")
+    page.locator(".change button").click()
+    settled(page)
+    expect(page.locator(".verdict .label")).to_have_text(found["label"])
+    assert page.get_by_label(found["feature"]).input_value() == str(found["to"])
+
+
 def test_an_answer_that_the_model_withholds_is_said_with_its_reason(opened: Opened) -> None:
     page = opened("sure")
     for example in page.locator("#examples button").all():

@@ -121,7 +121,7 @@ function change(model, { title }, ask, apply) {
     if (found === undefined) return
     if (!found) return place.replaceChildren('No change of a single value, within what it was trained on, gives another answer', ...(title ? [' to ', name(title)] : []), '.')
     const { feature, from, to, label } = found, f = featureOf(model, feature)
-    place.replaceChildren(button([name(f.label), ' from ', name(told(from)), ' to ', name(told(to))], () => apply(f.i, valueOf(f, to)), { title: 'Make this change in the form' }), ' would make ', title ? name(title) : 'it', ' ', el('b', {}, name(label)), '.')
+    place.replaceChildren(button([name(f.label), ' from ', name(told(from)), ' to ', name(told(to))], () => apply(f.i, typeof to === 'number' && !f.choices ? String(to) : valueOf(f, to)) /* to its last digit: a rounded one may change nothing */, { title: 'Make this change in the form' }), ' would make ', title ? name(title) : 'it', ' ', el('b', {}, name(label)), '.')
   }
   const told = (value) => value === null ? 'missing' : typeof value === 'number' ? short(value) : String(value)
   return { node: place, show }
