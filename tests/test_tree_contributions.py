@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import orjson
 import pandas as pd
@@ -20,6 +22,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier
 
 from tests.test_another_reader import goes_right, rounded
+from tests.test_boosters import thimble
 from tests.test_forests import (
     BINARY,
     CASES,
@@ -341,6 +344,15 @@ def test_without_counts_the_document_says_so_and_answers_the_same() -> None:
     rows = np.ascontiguousarray(X.T)
     assert forest.scores(rows).tobytes() == forest_of(full).scores(rows).tobytes()
     assert trees.refusal(forest_of(full)) == ""
+
+
+def test_export_leaves_counts_out_where_it_is_told_to(tmp_path: Path) -> None:
+    X, y = many(2, False)
+    joblib.dump(RandomForestClassifier(3).fit(X, y), tmp_path / "forest.joblib")
+    for option, kept in (("--no-explain", False), ("--explain", True)):
+        output = tmp_path / f"{kept}.json"
+        assert thimble("export", str(tmp_path / "forest.joblib"), "-o", str(output), option).exit_code == 0
+        assert ("counts" in orjson.loads(output.read_bytes())["forest"]) is kept
 
 
 def test_a_forest_inside_another_keeps_its_counts_or_none() -> None:
