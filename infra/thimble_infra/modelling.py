@@ -22,7 +22,7 @@ from thimble_model import boosters, cards, reading, saving
 from thimble_model.check import Check, card, card_as_json
 from thimble_model.check import check as check_document
 from thimble_model.estimators import require_fitted
-from thimble_model.examples import EXAMPLES
+from thimble_model.examples import EXAMPLES, UNSEEN
 from thimble_model.exporter import export as export_document
 from thimble_model.frames import require_free_names
 from thimble_model.reading import Training
@@ -43,7 +43,9 @@ def train(example: str, output: Path, estimator_path: Path | None, data_path: Pa
             joblib.dump(estimator, beside)
     if data_path and save:
         outputs.write(data_path, save(X.join(y)))
-    _write(output, export_document(estimator, X, y, name=example, target=[str(y.name)]), estimator, X)
+    unseen = UNSEEN[example]() if example in UNSEEN else None
+    document = export_document(estimator, X, y, name=example, target=[str(y.name)], calibration=unseen)
+    _write(output, document, estimator, X)
 
 
 def export(

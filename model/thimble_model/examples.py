@@ -18,6 +18,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from thimble_model import messages as made_up
 
+Table = tuple[pd.DataFrame, "pd.Series[Any]"]
 Example = tuple[pd.DataFrame, "pd.Series[Any]", Any]
 
 
@@ -57,11 +58,15 @@ def digits() -> Example:
 
 def messages() -> Example:
     """800 messages to a shop, made up: words, and pairs of words; a logistic regression of four topics."""
-    texts, topics = made_up.messages()
-    X, y = pd.DataFrame({"message": texts}), pd.Series(topics, name="topic")
+    X, y = _messages(800, seed=0)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=8, stop_words=["the", "and"], sublinear_tf=True)
     words = ColumnTransformer([("words", vectorizer, "message")])
     return X, y, make_pipeline(words, LogisticRegression(max_iter=1000)).fit(X, y)
+
+
+def _messages(n: int, seed: int) -> Table:
+    texts, topics = made_up.messages(n, seed)
+    return pd.DataFrame({"message": texts}), pd.Series(topics, name="topic")
 
 
 def sexes() -> Example:
@@ -94,3 +99,6 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
     "messages": messages,
     "sexes": sexes,
 }
+
+# Rows that the estimators have not seen, where there are any: for sets of labels.
+UNSEEN: dict[str, Callable[[], Table]] = {"messages": lambda: _messages(400, seed=1)}

@@ -68,7 +68,7 @@ BESIDE = (
 )
 
 
-def messages(n: int = 800, seed: int = 0) -> tuple[list[str], list[str]]:
+def messages(n: int, seed: int) -> tuple[list[str], list[str]]:
     """Texts, and the topic of each."""
     rng = random.Random(seed)
     topics = [rng.choice(list(TOPICS)) for _ in range(n)]
