@@ -312,7 +312,9 @@ def test_base_and_contributions_add_up_to_the_score(
 
 
 @pytest.mark.parametrize(
-    "make", [EXACT["a forest"], EXACT["xgboost"], cat, BINARY["catboost, a bias"], lgb], ids=str
+    "make",
+    [EXACT["a forest"], EXACT["xgboost"], cat, BINARY["catboost, a bias"], lgb],
+    ids=["a forest", "xgboost", "catboost", "catboost, a bias", "lightgbm"],
 )
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), n=st.integers(1, 600))

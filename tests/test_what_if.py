@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,8 @@ def test_what_cannot_be_told_is_refused_in_a_sentence() -> None:
     bare = load(export(LogisticRegression(max_iter=500).fit(X, Y)))
     assert what_if.refusal(bare.document) == what_if.NO_RANGE
     assert what_if.refusal(exported(LogisticRegression(max_iter=500)).document) == ""
+    texts = load(Path(__file__).parents[1].joinpath("model", "messages.json").read_bytes())
+    assert what_if.refusal(texts.document) == what_if.TEXTS_ALONE
 
 
 def test_more_rows_than_can_be_looked_at_are_refused() -> None:

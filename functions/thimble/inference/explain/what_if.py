@@ -35,6 +35,7 @@ HALVINGS = 100
 AT_ONCE = 1_000_000  # numbers
 MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # for all rows
 
+TEXTS_ALONE = "the model reads free text alone: what_if changes a number or a category"
 NO_RANGE = "the document has no ranges of the training data: export the model again, with its training data"
 
 Labels = NDArray[np.intp]
@@ -83,7 +84,10 @@ def refusal(document: Document) -> str:
                 "the trees read mixtures of several features: where the label may change cannot be told of "
                 "one feature"
             )
-    return "" if any(one.n for one in points(document)) else NO_RANGE
+    if any(one.n for one in points(document)):
+        return ""
+    features = [feature for feature in document.schema.features if feature.type != "unused"]
+    return TEXTS_ALONE if all(feature.type == "free_text" for feature in features) else NO_RANGE
 
 
 def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change | None]]:

@@ -4,7 +4,8 @@ import { bar } from './charts.js'
 import { capital, fixed, percent, pieces, sentence, short, signed, visible, whole } from './text.js'
 import { valueOf } from './model.js'
 
-const MOST = 8 // values whose part in the answer is shown one by one
+const MOST = 8 // values whose part in the answer is shown one by one; one more rather than "the other 1"
+const shownOf = ({ used }) => used.length > MOST + 1 ? MOST : Math.max(1, used.length)
 const TOLD = 3 // words of a text that are named, of each side
 
 /** Build the place below the answer. `again` asks for the answer anew; the form's `values` are read, and set by `start`. */
@@ -24,7 +25,7 @@ export function build(model, again, { values, start }) {
   $('answer').append(place)
   return {
     /** What the service is asked for beside the answer. */
-    asked: () => ({ explain: can('explain') ? MOST : '', class: wanted.of, coverage: wanted.level, what_if: wanted.change ? 'true' : '' }),
+    asked: () => ({ explain: can('explain') ? shownOf(model) : '', class: wanted.of, coverage: wanted.level, what_if: wanted.change ? 'true' : '' }),
     show(prediction, problem) {
       place.classList.toggle('stale', Boolean(problem))
       if (prediction) parts.forEach((some, k) => { for (const part of some) part.show(model.outputs[k].title ? prediction.outputs[model.outputs[k].title] : prediction) })
@@ -37,7 +38,7 @@ const plain = (value) => value == null ? 'missing' : typeof value === 'number' ?
 
 /** What each value adds to the score of a class, the largest first: to the right for it, to the left against. */
 function contributions(model, output, values, choose) {
-  const { title, texts, multilabel } = output, shown = Math.min(MOST, model.used.length), more = model.used.length > shown
+  const { title, texts, multilabel } = output, shown = shownOf(model), more = model.used.length > shown
   const lines = Array.from({ length: shown + more }, part)
   const chosen = el('b'), pick = model.outputs.length === 1 && texts.length > 1 && classes(texts, choose)
   const sum = el('p', { className: 'small sum' }), read = el('div', { className: 'read' })
