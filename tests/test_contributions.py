@@ -46,9 +46,10 @@ from sklearn.preprocessing import (
 from sklearn.svm import LinearSVC
 
 from thimble.errors import InvalidModel
+from thimble.inference.asked import Asked
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
-from thimble.inference.explain import contributions
+from thimble.inference.explain import back, contributions
 from thimble.inference.explain.contributions import Contributions
 from thimble_model.exporter import export
 
@@ -352,3 +353,31 @@ def test_principal_components_before_trees_are_shared_in_equal_parts() -> None:
     classifier = exported(estimator, X, Y)
     found = explained(classifier, batch_of(X))
     assert all((found.features == found.features[0]).all(axis=0))
+
+
+def test_how_a_model_is_explained_is_found_once_and_of_each_model_by_itself() -> None:
+    def plan(classifier: Classifier) -> back.Plan:
+        return back.plan(classifier.document, classifier.document.outputs[0])
+
+    one, *others = (
+        exported(make_pipeline(StandardScaler(), LogisticRegression(C=0.1 * k)), X, Y) for k in range(1, 7)
+    )
+    first = plan(one)
+    assert plan(one.asking(Asked(abstain_below=0.9, explain=1))) is first
+    assert plan(others[0]).columns.weights.tobytes() != first.columns.weights.tobytes()
+    assert len({id(found) for found in [first, *map(plan, others)]}) == 6
+    assert plan(one) is not first, "more models are kept than a function has memory for"
+
+
+@pytest.mark.parametrize(
+    "scorer", [LogisticRegression(max_iter=500), RandomForestClassifier(5, random_state=0)]
+)
+def test_an_explanation_leaves_the_next_one_as_it_is(scorer: Any) -> None:
+    table, y = people()
+    estimator = make_pipeline(of_people()[0], scorer)
+    batch = Batch.of(exported(estimator, table, y).features, [table[name].tolist() for name in table])
+    asked, fresh = exported(estimator, table, y), exported(estimator, table, y)
+    for of in ("", *asked.heads[0].texts):
+        explained(asked, batch, of)
+    for one, other in zip(explained(asked, batch)[:4], explained(fresh, batch)[:4], strict=True):
+        assert one.tobytes() == other.tobytes()

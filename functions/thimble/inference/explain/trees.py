@@ -24,6 +24,7 @@ from thimble.errors import InvalidInput
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
+from thimble.inference.explain.itself import MODELS, Itself
 from thimble.inference.forest import Forest, Indices, Inputs, Nodes, Oblivious
 
 NODES = 8_000  # worked on together, but for a larger tree
@@ -32,7 +33,6 @@ MOST_NUMBERS = 20_000_000  # of the parts of a forest, as they are kept
 MOST_A_ROW = 100 * cost.MAX_MULTIPLICATIONS  # 0.14 seconds
 MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # of all rows at once: 14 seconds
 WORK = 24  # of a node at a point, in multiplications: see `cost`
-FORESTS = 4  # whose parts are kept
 
 WITHOUT = "the document has no counts of the training rows at the leaves: export the model again"
 
@@ -204,26 +204,13 @@ def _share(phi: FloatArray, rest: FloatArray) -> None:
 # What depends on the forest alone
 
 
-class _Key:
-    """A forest as itself: its arrays have no hash."""
-
-    def __init__(self, forest: Forest) -> None:
-        self.forest = forest
-
-    def __hash__(self) -> int:
-        return id(self.forest)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.forest is self.forest
-
-
 def _of(forest: Forest) -> Parts:
-    return _made(_Key(forest))
+    return _made(Itself(forest))
 
 
-@lru_cache(FORESTS)
-def _made(key: _Key) -> Parts:
-    forest = key.forest
+@lru_cache(MODELS)
+def _made(key: Itself[Forest]) -> Parts:
+    forest = key.it
     trees, counts = _trees(forest), np.asarray(forest.counts, np.float64)
     columns, values = trees.columns, _values(forest, trees)
     ratios = _ratios(trees, counts)
