@@ -11,12 +11,16 @@ import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from xgboost import XGBClassifier
 
-from tests.benchmarks import bench, file_job, files, generated, pages, report
+from tests.benchmarks import bench, explanations, file_job, files, generated, pages, report
 from tests.benchmarks.machine import Conditions
 from tests.benchmarks.report import AtLeast, AtMost, Bounds, Case, Contender, Figure, Goal
+from thimble.inference.batch import Batch
+from thimble.inference.classifier import load
 from thimble_infra import page_blocks
 from thimble_infra.figures import FIGURES, PRICES_FILE
+from thimble_model import export
 
 ROWS = 2000  # of a file
 EXACT = {
@@ -277,6 +281,17 @@ def answered(folder: Path, name: str, contender: str) -> pl.DataFrame:
     if suffix == "csv":
         return pl.read_csv(found)
     return pl.read_ndjson(found) if suffix == "jsonl" else pl.read_parquet(found)
+
+
+def test_whoever_is_timed_explains_the_same_score() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 4)).astype(np.float32).astype(np.float64)
+    estimator = XGBClassifier(n_estimators=20, max_depth=3, n_jobs=1).fit(X, X[:, 0] * X[:, 1] > 0)
+    classifier = load(export(estimator, X))
+    [ours] = explanations.explained(classifier, Batch.of(classifier.features, X.T))
+    theirs = explanations.by_xgboost(estimator, X)  # of the second class
+    signs = np.where(ours.classes == 0, -1, 1)
+    np.testing.assert_allclose((signs * ours.features).T, theirs[:, :-1], rtol=0, atol=1e-5)
 
 
 RESULTS, README = pages.RESULTS.read_text(), pages.README.read_text()

@@ -11,6 +11,7 @@ make bench ARGS="text"                     texts beside the pipeline that they w
 make bench ARGS="watching"                 what counting for drift costs
 make bench ARGS="models"                   a thousand published models beside one
 make bench ARGS="forests"                  forests beside their trainers
+make bench ARGS="explanations"             why a row gets its answer, beside the trainer's contributions
 make bench ARGS="files --mb 200"           files alone, of 200 MB: an hour and more
 make bench ARGS="files --only 'CSV, 4'"    the cases whose names hold this
 """
@@ -31,6 +32,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from tests.benchmarks import (
+    explanations,
     files,
     forests,
     models,
@@ -57,6 +59,7 @@ PARTS: dict[str, Callable[[Path, float], Iterable[Case]]] = {
     "watching": lambda *_: watching.cases(),
     "models": lambda *_: models.cases(),
     "forests": forests.cases,
+    "explanations": lambda *_: explanations.cases(),
     "files": files.cases,
 }
 

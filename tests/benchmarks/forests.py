@@ -57,7 +57,7 @@ def _histograms() -> Any:
     return HistGradientBoostingClassifier(max_iter=100, early_stopping=False, random_state=0)
 
 
-def _xgboost() -> Any:
+def xgboost() -> Any:
     from xgboost import XGBClassifier
 
     return XGBClassifier(n_estimators=300, max_depth=6, n_jobs=1, random_state=0)
@@ -95,7 +95,7 @@ FORESTS = (
     Forest("HistGradientBoosting 100 x 31", _histograms, 0.25, 0.9),
     Forest(
         "XGBoost 300 x 6",
-        _xgboost,
+        xgboost,
         0.35,
         1.2,
         lambda model, X: model.get_booster().inplace_predict(X),
@@ -133,7 +133,7 @@ def data(features: int = FEATURES) -> tuple[pd.DataFrame, Any]:
 def cold_document() -> bytes:
     """Of XGBoost, on as many features as the event of a cold start brings."""
     X, y = data(4)
-    return export(_xgboost().fit(X.to_numpy(), y), X.to_numpy())
+    return export(xgboost().fit(X.to_numpy(), y), X.to_numpy())
 
 
 def cases(path: Path, megabytes: float) -> Iterator[Case]:
@@ -142,13 +142,14 @@ def cases(path: Path, megabytes: float) -> Iterator[Case]:
         estimator = forest.make().fit(X, y)
         document = export(estimator, X, y)
         yield from _of(forest, estimator, load(document), X)
-        yield _sizes(forest, estimator, document)
+        without = export(estimator, X, y, explain=False)
+        yield _sizes(forest, estimator, document, without)
         if forest.in_files:
             yield from _files(forest, estimator, document, Folder(path, int(megabytes * 1e6)))
 
 
 def _of(forest: Forest, estimator: Any, classifier: Classifier, X: pd.DataFrame) -> Iterator[Case]:
-    for n, bound, work in ((1, forest.one_row, timed), (ROWS, forest.many_rows, _once)):
+    for n, bound, work in ((1, forest.one_row, timed), (ROWS, forest.many_rows, once)):
         matrix = np.ascontiguousarray(X.to_numpy()[:n])
         batch = Batch.of(classifier.features, matrix.T)
         ours = (
@@ -177,7 +178,9 @@ def _of(forest: Forest, estimator: Any, classifier: Classifier, X: pd.DataFrame)
         )
 
 
-def _once(work: Callable[[], Any]) -> Callable[[], Figure]:
+def once(work: Callable[[], Any]) -> Callable[[], Figure]:
+    """A figure of doing it once."""
+
     def figure() -> Figure:
         start = perf_counter()
         work()
@@ -199,11 +202,14 @@ def _onnx(estimator: Any, matrix: Any) -> Callable[[], Any]:
     return lambda: session.run(None, {name: matrix.astype(np.float32)})
 
 
-def _sizes(forest: Forest, estimator: Any, document: bytes) -> Case:
+def _sizes(forest: Forest, estimator: Any, document: bytes, without: bytes) -> Case:
     def sized(name: str, size: int, goal: AtMost | None = None) -> Contender:
         return Contender(name, lambda: Figure(size, f"{size / 1e3:,.0f} KB"), goal)
 
-    rivals = [sized("its pickle", len(pickle.dumps(estimator)), AtMost(1, PICKLE))]
+    rivals = [
+        sized("the document without counts (--no-explain)", len(without)),
+        sized("its pickle", len(pickle.dumps(estimator)), AtMost(1, PICKLE)),
+    ]
     if forest.save:
         with tempfile.TemporaryDirectory() as folder:
             own = Path(folder, "model.json" if forest.make is not _lightgbm else "model.txt")

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
@@ -50,8 +50,8 @@ def cases() -> Iterator[Case]:
             body = json.dumps({"instances": json_rows(watched.features, table[:rows])})
             yield Case(
                 f"{name}: a request of {rows}, event to response",
-                Contender("Thimble", partial(_requests, watched, body, times)),
-                [Contender("no reference", partial(_requests, bare, body, times), goal=GOAL)],
+                Contender("Thimble", partial(requests, watched, body, times)),
+                [Contender("no reference", partial(requests, bare, body, times), goal=GOAL)],
             )
         data = table.to_csv(index=False).encode()[:BYTES]
         yield Case(
@@ -73,11 +73,19 @@ class Alone(OneModel):
         return Serving(self._alone)
 
 
-def _requests(classifier: Classifier, body: str, times: int) -> Figure:
+def requests(classifier: Classifier, body: str, times: int, query: Mapping[str, str] | None = None) -> Figure:
+    """What one of so many takes, event to response."""
     service = Service(Alone(classifier), settings.from_environment({}))
     handle = gateway.handler(App(cache(partial(routes.find, service)), 10**7))
     request = {"http": {"method": "POST", "path": "/classify"}, "requestId": "id", "stage": "$default"}
-    event = {"version": "2.0", "rawPath": "/classify", "headers": {}, "body": body, "requestContext": request}
+    event = {
+        "version": "2.0",
+        "rawPath": "/classify",
+        "queryStringParameters": query,
+        "headers": {},
+        "body": body,
+        "requestContext": request,
+    }
     with _silent():
         assert handle(event, None)["statusCode"] == 200
 
