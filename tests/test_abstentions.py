@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,20 @@ def plain() -> list[dict[str, Any]]:
     return found
 
 
+def shortened(number: float, below: float) -> str:
+    """In four significant digits, or in more where these would not be below the bar."""
+    decimal, digits = Decimal(number), 4
+    while True:
+        text = Context(prec=digits).create_decimal(decimal)
+        if float(text) < below:
+            return f"{float(text):.{digits}g}"
+        digits += 1
+
+
 def expected(below: float = BELOW) -> list[tuple[str | None, str | None]]:
     """The labels and the reasons."""
     return [
-        (None, f"the probability {answer['probability']!r} is below {below!r}")
+        (None, f"the probability {shortened(answer['probability'], below)} is below {below!r}")
         if answer["probability"] < below
         else (answer["label"], None)
         for answer in plain()
@@ -65,6 +76,25 @@ def answered(found: Any) -> list[tuple[Any, Any]]:
         data = {one["name"]: [text or None for text in one["data"]] for one in found["outputs"]}
         return list(zip(data["label"], data["abstained"], strict=True))
     return [(answer["label"], answer["abstained"]) for answer in found["predictions"]]
+
+
+@pytest.mark.parametrize(
+    ("number", "below", "said"),
+    [
+        (0.5588573431945136, 0.8, "0.5589"),
+        (0.79996, 0.8, "0.79996"),
+        (0.799949, 0.8, "0.7999"),
+        (0.5, 0.8, "0.5"),
+        (0.99999, 1.0, "0.99999"),
+        (float(np.nextafter(0.8, 0.0)), 0.8, "0.7999999999999999"),
+        (float(np.nextafter(1e-7, 0.0)), 1e-7, "9.999999999999998e-08"),
+        (-0.30000000000000004, -0.3, "-0.30000000000000004"),
+    ],
+)
+def test_a_reason_is_short_and_never_untrue(number: float, below: float, said: str) -> None:
+    from thimble.inference.further import _shortened
+
+    assert _shortened(number, below) == said
 
 
 def test_some_rows_are_answered_and_some_are_not() -> None:

@@ -101,9 +101,17 @@ def _reasons(k: int, head: Head, classifier: Any, batch: Batch, predictions: Pre
     scores = predictions.outputs[k]
     found: list[str | None] = [None] * len(scores.labels)
     numbers, what = scores.winning.tolist(), "probability" if head.has_probabilities else "score"
+    below = head.abstain_below
+    assert below is not None
     for row in np.flatnonzero(scores.answered < 0).tolist():
-        found[row] = f"the {what} {numbers[row]!r} is below {head.abstain_below!r}"
+        found[row] = f"the {what} {_shortened(numbers[row], below)} is below {below!r}"
     return found
+
+
+def _shortened(number: float, below: float) -> str:
+    """A number in four digits, or in as many as tell it from the one that it is below."""
+    texts = (f"{number:.{digits}g}" for digits in range(4, 18))
+    return next(text for text in texts if float(text) < below)
 
 
 def _itself(value: Any) -> Sequence[Cell]:
