@@ -301,3 +301,32 @@ def test_a_forest_says_how_many_rows_it_explains_at_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(trees, "MOST", 3 * trees.row_cost(scorer).multiplications)
     refused = post("/classify?explain=true", BODIES["/classify"], served(forest))
     assert "are 3 of this model" in refusal(refused, 413)
+
+
+BASED = export(
+    LogisticRegression().fit(TABLE.rename(columns={"a": "base"}), Y),
+    TABLE.rename(columns={"a": "base"}),
+    Y,
+    name="plain",
+)
+DOUBLED = (
+    "two columns of the result would be called why_base: rename a feature or a class, or ask for a number of "
+    "contributions"
+)
+
+
+@pytest.mark.parametrize("rejected", ["", "&rejected=report"])
+def test_a_feature_called_base_is_explained_where_no_columns_are_written(rejected: str) -> None:
+    found = told(post(f"/classify?explain=true{rejected}", {"instances": ROWS}, served(BASED)))
+    for answer, same in zip(found["predictions"], answers("explain=true"), strict=True):
+        ours, theirs = answer["explanation"], same["explanation"]
+        assert ours["base"] == theirs["base"]
+        named = [part["feature"].replace("base", "a") for part in ours["contributions"]]
+        assert named == [part["feature"] for part in theirs["contributions"]]
+
+
+@pytest.mark.parametrize("query", ["explain=true", "explain=true&rejected=report"])
+def test_a_feature_called_base_is_refused_its_column(query: str) -> None:
+    body = {"instances": ROWS}
+    assert refusal(post(f"/classify?{query}", body, served(BASED), accept="text/csv")) == DOUBLED
+    assert told(post("/classify?explain=2", body, served(BASED)))["predictions"]

@@ -78,12 +78,14 @@ class FileOptions:
         if not asked:
             return classifier
         try:
-            return classifier.asking(Asked(**asked))
+            found = classifier.asking(Asked(**asked))
+            answers.column_names(found)  # which a result can have
         except InvalidInput as error:
             names = " and ".join(name.upper() for name in asked)
             raise InvalidFile(
                 f"{error}; change {names}, or leave {'it' if len(asked) == 1 else 'them'} out"
             ) from None
+        return found
 
     @property
     def given(self) -> formats.Given:

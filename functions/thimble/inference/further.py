@@ -25,11 +25,6 @@ def asking(document: Document, asked: Asked) -> tuple[Document, tuple[Further, .
     found = tuple(_questions(document, asked))
     answers = [name for head in document.heads for name in head.columns]
     answers += [column.name for one in found for column in one.columns]
-    if doubled := {name for name in answers if answers.count(name) > 1}:
-        raise InvalidInput(
-            f"two columns of the result would be called {min(doubled)}: rename a feature or a class, or ask "
-            "for a number of contributions"
-        )
     return document._replace(schema=document.schema._replace(answer_columns=tuple(answers))), found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from thimble.errors import InvalidInput
 from thimble.inference.arrays import FloatArray
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head, Label
@@ -86,8 +87,16 @@ def label_sets(head: Head, scores: Scores) -> list[list[Any]]:
 
 
 def column_names(classifier: Classifier) -> tuple[str, ...]:
-    """What a file's result calls the answer: no feature may have one of these names."""
-    return classifier.document.schema.answer_columns
+    """What a file's result calls the answer: no feature may have one of these names. InvalidInput if two
+    columns would share one."""
+    names = classifier.schema.answer_columns
+    if len(set(names)) < len(names):
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise InvalidInput(
+            f"two columns of the result would be called {doubled}: rename a feature or a class, or ask "
+            "for a number of contributions"
+        )
+    return names
 
 
 def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[Any]]:

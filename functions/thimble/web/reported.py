@@ -13,7 +13,16 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.predictions import Predictions
 from thimble.registry.published import Serving
 from thimble.tables import csv, each
-from thimble.tables.answers import abstained, abstains, answers, counts, identity, listed, most_likely
+from thimble.tables.answers import (
+    abstained,
+    abstains,
+    answers,
+    column_names,
+    counts,
+    identity,
+    listed,
+    most_likely,
+)
 from thimble.tables.blocks import Settled, settle
 from thimble.tables.each import Each
 from thimble.web import media
@@ -32,6 +41,8 @@ def classify(
         raise InvalidInput(f"rejected is {WORD}, or left out")
     asked = _asked(request.body, sent, wanted, elsewhere)
     serving = service.models.serving(*request.named).asking(rules(request.query))
+    if wanted.name != media.JSON:
+        column_names(serving.classifier)  # which a table can have
     batch = asked.batch(serving.classifier, service.settings.max_rows)
     found = settle(batch, partial(_predicted, serving), each.reason)
     telemetry.note(rejected_rows=len(found.rejected))
