@@ -232,7 +232,11 @@ NETWORK = export(MLPClassifier((3,), solver="lbfgs", max_iter=5000, random_state
         (MODEL, "explain=-1", "explain is true, false, or how many"),
         (MODEL, "explain=some", "explain is true, false, or how many"),
         (MODEL, "class=yes", "class says whose score is explained: send explain with it"),
-        (MODEL, "explain=true&class=maybe", "class is 'maybe', which is none of the model's classes"),
+        (
+            MODEL,
+            "explain=true&class=maybe",
+            "class is 'maybe', which is none of the model's classes: no, yes",
+        ),
         (MODEL, "by_class=true", "by_class is of sets of labels: send coverage with it"),
         (MODEL, "coverage=0.9&by_class=1", "by_class is true or false"),
         (MODEL, "coverage=0.8", "the coverage is 0.8; the model has thresholds for 0.9, 0.95, 0.99"),

@@ -187,7 +187,7 @@ def _back(walk: _Walk, step: Step, filled: slice, owners: list[Owners], mixed: N
 
 def _not_additive(step: Step) -> str:
     return (
-        f"the preprocessing computes with a mixture of several features (step {OP[type(step)]!r}): "
+        f"the model computes with a mixture of several features (step {OP[type(step)]!r}): "
         "the score is not a sum over the features"
     )
 

@@ -24,6 +24,7 @@ from thimble.inference.network import BLOCK
 from thimble.inference.outputs import Output
 from thimble.inference.predictions import Predictions, Scores
 
+MOST_TOLD = 20  # classes, in a sentence
 NO_MEANS = "the document has no means of the training data: export the model again, with its training data"
 
 
@@ -39,8 +40,10 @@ class Contributions(NamedTuple):
 
 def refusal(document: Document, of: str = "") -> str:
     """Why there are no contributions, as a sentence; "" where there are some."""
-    if of and not any(of in head.texts for head in document.heads):
-        return f"class is {of!r}, which is none of the model's classes"
+    known = dict.fromkeys(text for head in document.heads for text in head.texts)
+    if of and of not in known:
+        told = f": {', '.join(known)}" if len(known) <= MOST_TOLD else ""
+        return f"class is {of!r}, which is none of the model's classes{told}"
     for output in document.outputs:
         if told := _refusal(document, output):
             return f"{output.head.name}: {told}" if len(document.outputs) > 1 else told
