@@ -96,6 +96,30 @@ def test_the_session_of_the_readme_gives_what_it_shows(local_stack: Any, tmp_pat
     assert (tmp_path / "answers.csv").read_bytes() == dropped.read_bytes()
 
 
+def test_the_examples_of_why_and_how_sure_give_what_they_show(local_stack: Any, tmp_path: Path) -> None:
+    """Typed as written; `...` stands for what is left out, and last digits are the processor's."""
+    page = TEXTS[ROOT / "functions" / "README.md"]
+    part = page.partition("### Why this answer, and how sure\n")[2].partition("\n### ")[0]
+    for command, shown in typed_and_shown("".join(CONSOLE.findall(part))):
+        typed = command.replace("http://127.0.0.1:8000", local_stack.url)
+        done = subprocess.run(
+            ["bash", "-c", typed],
+            cwd=tmp_path,
+            env=at_home(local_stack),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        pieces = [re.escape(rounded(piece)) for piece in shown.rstrip().split("...")]
+        assert re.fullmatch(".*".join(pieces), rounded(done.stdout.rstrip())), (done.stdout, done.stderr)
+
+
+def rounded(text: str) -> str:
+    """With ten significant digits of each number."""
+    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.10g}", text)
+
+
 HOURS = TEXTS[ROOT / "infra" / "README.md"].partition("### The first hour")[2].partition("\n## ")[0]
 PEOPLE = ("scientist", "developer", "engineer", "operator")
 
