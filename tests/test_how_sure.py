@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from typer.testing import CliRunner
 
-from tests.door import get, served
+from tests.door import IRIS, get, served
 from tests.examples import EXAMPLES
 from thimble.errors import InvalidModel
 from thimble.inference.batch import Batch
@@ -123,6 +123,11 @@ def test_a_curve_that_cannot_be_drawn_is_refused_with_its_path(held_out: Any, se
         load(orjson.dumps(raw))
 
 
+def test_the_card_of_a_network_says_why_it_is_not_explained() -> None:
+    assert "Can tell" not in dict(facts(check(IRIS)))
+    assert "hidden layers" in card_as_json(check(IRIS))["outputs"][0]["cannot"]["explain"]
+
+
 def test_the_check_and_the_card_say_how_sure_a_model_is() -> None:
     data = document(abstain_below=0.8)
     lines, told = dict(facts(check(data))), card_as_json(check(data))
@@ -135,6 +140,8 @@ def test_the_check_and_the_card_say_how_sure_a_model_is() -> None:
     )
     assert lines["Calibration"] == f"expected error {error:.2g}, on 300 rows that it has not seen"
     assert told["calibration"] == [{"output": "", "rows": 300, "error": error}]
+    assert lines["Can tell"] == "why it answers so (explain), what would change it (what_if)"
+    assert told["outputs"][0]["can"] == {"explain": True, "coverage": [0.9, 0.95, 0.99], "what_if": True}
     assert (told["outputs"][0]["abstain_below"], told["outputs"][0]["sets"]["rows"]) == (0.8, 300)
     card = json.loads(get("/model", served(data)).body)
     assert card["abstain_below"] == 0.8

@@ -18,7 +18,7 @@ from thimble.inference.head import Head, label_text
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output
 from thimble.inference.steps.columns import listed
-from thimble.tables.card import measured
+from thimble.tables.card import abilities, measured
 from thimble_model import wrappers
 from thimble_model.describe import described, quoted
 from thimble_model.frames import Table, as_table, called
@@ -33,6 +33,7 @@ BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 40
 MOST_FEATURES = 20
 MOST_SPLITS = 8
+TOLD = {"explain": "why it answers so", "what_if": "what would change it"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ def facts(found: Check) -> list[tuple[str, str]]:
         *(_of(head, "Threshold", _threshold(head)) for head in classifier.heads),
         *(_of(head, "Abstains", _abstention(head)) for head in classifier.heads),
         *(_of(head, "Sets", _sets(head)) for head in classifier.heads),
+        *(_of(output.head, "Can tell", _tells(document, output)) for output in document.outputs),
         ("Label column", ", ".join(map(quoted, document.training.get("target", [])))),
         ("Cost", f"{price.multiplications:,} multiplications and {price.numbers:,} numbers a row"),
         ("Trained", _trained(document)),
@@ -155,7 +157,13 @@ def card_as_json(found: Check) -> dict[str, Any]:
             feature._asdict() | {"categories": sorted(feature.categories)} for feature in classifier.features
         ],
         "outputs": [
-            {"name": head.name, "classes": list(head.classes), **head.card} for head in classifier.heads
+            {
+                "name": output.head.name,
+                "classes": list(output.head.classes),
+                **output.head.card,
+                **abilities(document, output),
+            }
+            for output in document.outputs
         ],
         "training": dict(document.training),
         "calibration": [
@@ -275,6 +283,12 @@ def _sets(head: Head) -> str:
     rows = f"{known.rows:,} rows" + (f" ({', '.join(more)})" if more else "")
     but = f", but in every such set, of too few rows: {'; '.join(always)}" if always else ""
     return f"hold the truth {' or '.join(levels)} of the time, by {rows}; each class's too{but}"
+
+
+def _tells(document: Document, output: Output) -> str:
+    """why it answers so (explain), what would change it (what_if)."""
+    can = abilities(document, output)["can"]
+    return ", ".join(f"{what} ({key})" for key, what in TOLD.items() if key in can)
 
 
 def _percent(level: float) -> str:

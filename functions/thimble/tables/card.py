@@ -66,7 +66,7 @@ def history(classifier: Classifier) -> Entry:
 
 def _outputs(document: Document) -> Entry:
     """The labels and layers of a model of one output, of others those of each."""
-    cards = [{**_output(output), **_abilities(document, output)} for output in document.outputs]
+    cards = [{**_output(output), **abilities(document, output)} for output in document.outputs]
     if len(cards) == 1:
         return cards[0]
     return {"outputs": {head.name: card for head, card in zip(document.heads, cards, strict=True)}}
@@ -86,7 +86,7 @@ def _output(output: Output) -> Entry:
     }
 
 
-def _abilities(document: Document, output: Output) -> Entry:
+def abilities(document: Document, output: Output) -> Entry:
     """What can be asked for beside an output's labels, and the sentences that say why the rest cannot."""
     from thimble.inference import sets  # which requests without them are spared
     from thimble.inference.explain import contributions, what_if
