@@ -320,7 +320,7 @@ def test_a_number_beyond_single_precision_rejects_its_row_alone() -> None:
 
 
 REFUSED = [
-    (lambda: xgb(booster="dart"), "dart"),
+    (lambda: xgb(booster="dart", rate_drop=0.5, n_estimators=20), "dart"),
     (lambda: xgb(booster="gblinear"), "gblinear"),
     (lambda: xgb(n_estimators=0), "no trees"),
     (lambda: xgb(objective="binary:hinge"), "binary:hinge"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 MIB = 1 << 20
-SIZE = 96 * MIB
+SIZE = 192 * MIB
 PART = 8 * MIB
 PROC = Path("/proc/self/status")
 

@@ -44,6 +44,8 @@ def read(booster: Any) -> Model:
         raise Unsupported(
             f"its booster is {gradient_booster['name']}; supported is gbtree: train it with that"
         )
+    if any(float(weight) != 1.0 for weight in gradient_booster["model"].get("weight_drop", ())):
+        raise Unsupported("its trees are weighted by dropout (dart); train it without rate_drop")
     if objective not in LINKS:
         raise Unsupported(
             f"its objective is {objective}; supported are {', '.join(LINKS)}: train it with one of these"
@@ -76,6 +78,7 @@ def _base(booster: Any, raw: Keys) -> tuple[float, ...]:
     if not model["trees"]:
         raise Unsupported("the booster has no trees: fit it with n_estimators of 1 or more")
     bare = model | {"trees": [_nothing(model["trees"][0])], "tree_info": [0], "iteration_indptr": [0, 1]}
+    bare.pop("weight_drop", None)  # since XGBoost 3.4: one a tree
     bare["gbtree_model_param"] = model["gbtree_model_param"] | {"num_trees": "1", "num_parallel_tree": "1"}
     learner = raw["learner"] | {"gradient_booster": raw["learner"]["gradient_booster"] | {"model": bare}}
     learner["feature_names"] = []  # XGBoost reads other letters than ASCII's only as it writes them itself
