@@ -187,6 +187,22 @@ def test_a_row_alone_and_in_a_file_gets_the_same_change() -> None:
         assert changes(classifier, batch.take(slice(row, row + 1))) == [together[row]]
 
 
+OUTSIDE = st.lists(st.floats(-40.0, 40.0), min_size=4, max_size=4)
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(max_iter=500), GaussianNB()], ids=str)
+@given(row=OUTSIDE)
+@settings(max_examples=40, deadline=None)
+def test_a_value_outside_the_range_is_changed_to_one_within(estimator: Any, row: list[float]) -> None:
+    classifier = exported(estimator)
+    batch = batch_of([row])
+    (change,) = changes(classifier, batch)
+    if change is not None:
+        low, high = X[:, change.feature].min(), X[:, change.feature].max()
+        assert low <= change.to <= high
+        assert sent(classifier, batch, 0, change) == change.label
+
+
 def test_each_output_has_a_change_of_its_own() -> None:
     classifier = exported(MultiOutputClassifier(LogisticRegression(max_iter=500)), X, np.c_[Y, Y > 0])
     batch = batch_of(X[:5])

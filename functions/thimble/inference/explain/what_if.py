@@ -187,12 +187,12 @@ def _brackets(points: Points, row: int, value: float, flipped: NDArray[np.intp])
     above = flipped[values[flipped] > value]
     if len(above):
         i = int(above[0])
-        near = max(value, float(values[i - 1])) if i else value
+        near = max(value, float(values[i - 1])) if i else float(values[0])  # a value below the range
         yield _Bracket(row, points, value, near, float(values[i]))
     below = flipped[values[flipped] < value]
     if len(below):
         i = int(below[-1])
-        near = min(value, float(values[i + 1])) if i + 1 < len(values) else value
+        near = min(value, float(values[i + 1])) if i + 1 < len(values) else float(values[-1])
         yield _Bracket(row, points, value, near, float(values[i]))
 
 
