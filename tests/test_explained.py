@@ -237,7 +237,7 @@ NETWORK = export(MLPClassifier((3,), solver="lbfgs", max_iter=5000, random_state
             "explain=true&class=maybe",
             "class is 'maybe', which is none of the model's classes: no, yes",
         ),
-        (MODEL, "by_class=true", "by_class is of sets of labels: send coverage with it"),
+        (MODEL, "by_class=true", "by_class is of sets of labels: ask for a coverage with it"),
         (MODEL, "coverage=0.9&by_class=1", "by_class is true or false"),
         (MODEL, "coverage=0.8", "the coverage is 0.8; the model has thresholds for 0.9, 0.95, 0.99"),
         (MODEL, "coverage=most", "coverage is a number, such as 0.95"),
@@ -257,6 +257,14 @@ def test_a_file_is_refused_with_the_option_s_name() -> None:
     summary, _ = classified(in_csv(), "a.csv", MODEL, coverage=0.8)
     assert summary["error"] == (
         "the coverage is 0.8; the model has thresholds for 0.9, 0.95, 0.99; change COVERAGE, or leave it out"
+    )
+
+
+def test_a_file_s_by_class_without_coverage_is_refused() -> None:
+    summary, _ = classified(in_csv(), "a.csv", MODEL, by_class=True)
+    assert summary["error"] == (
+        "by_class is of sets of labels: ask for a coverage with it, such as 0.95; change BY_CLASS, or leave it "
+        "out"
     )
 
 

@@ -53,6 +53,8 @@ def _questions(document: Document, asked: Asked) -> Iterator[Further]:
 
         _require(what_if.refusal(document))
         yield from changes.questions(document)
+    if asked.by_class and asked.coverage is None:
+        raise InvalidInput("by_class is of sets of labels: ask for a coverage with it, such as 0.95")
     if asked.coverage is not None:
         _require(sets.refusal(document, asked.coverage, asked.by_class))
         yield from _sets(document, asked.coverage, asked.by_class)

@@ -33,8 +33,6 @@ def asked(found: Mapping[str, Any]) -> Asked:
     )
     if told.of and not told.explain:
         raise InvalidInput("class says whose score is explained: send explain with it, such as explain=true")
-    if told.by_class and told.coverage is None:
-        raise InvalidInput("by_class is of sets of labels: send coverage with it, such as coverage=0.95")
     return told
 
 
