@@ -263,8 +263,8 @@ def test_a_file_is_refused_with_the_option_s_name() -> None:
 def test_a_file_s_by_class_without_coverage_is_refused() -> None:
     summary, _ = classified(in_csv(), "a.csv", MODEL, by_class=True)
     assert summary["error"] == (
-        "by_class is of sets of labels: ask for a coverage with it, such as 0.95; change BY_CLASS, or leave it "
-        "out"
+        "by_class is of sets of labels: ask for a coverage with it, such as 0.95; change BY_CLASS, or "
+        "leave it out"
     )
 
 
