@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import tracemalloc
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.text_corpora import WORDS, labels, texts
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.predictions import Predictions
-from thimble.inference.steps.text_terms import Hashed, murmur3
+from thimble.inference.steps.text_terms import USUAL, USUAL_OF_ASCII, Hashed, murmur3
 from thimble_model import export
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -172,3 +173,9 @@ def test_the_longest_texts_and_n_grams_stay_within_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 250e6
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=40))
+def test_a_text_of_ascii_has_the_words_that_the_usual_pattern_finds(text: str) -> None:
+    assert USUAL_OF_ASCII.findall(text) == re.findall(USUAL, text)
+    assert TfidfVectorizer().token_pattern == USUAL

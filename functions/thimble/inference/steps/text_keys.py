@@ -14,7 +14,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.fields import Fields, check_distinct, finite_numbers, shown
 from thimble.inference.steps import text_patterns
 from thimble.inference.steps.text_sums import NORMS, Buckets, Counting, Indices, Known, Vocabulary
-from thimble.inference.steps.text_terms import ACCENTS, KINDS, WORDS, Analyzer
+from thimble.inference.steps.text_terms import ACCENTS, KINDS, USUAL, USUAL_OF_ASCII, WORDS, Analyzer
 
 MAX_TERMS = 1_000_000
 MAX_BUCKETS = 2**31 - 1
@@ -25,7 +25,7 @@ MAX_SIZE = 20  # of an n-gram
 def analyzer(fields: Fields) -> Analyzer:
     kind = fields.choice("analyzer", KINDS)
     shortest, longest = _ngram_range(fields)
-    compiled = WORDS
+    compiled = of_ascii = WORDS
     for key in ("token_pattern", "stop_words"):
         if key in fields and kind != "word":
             raise InvalidModel(f"{fields.at(key)} is of words alone; analyzer is {kind}")
@@ -33,11 +33,13 @@ def analyzer(fields: Fields) -> Analyzer:
         fields.value("token_pattern")
         pattern = fields.text("token_pattern", "")
         compiled = text_patterns.compiled(pattern, fields.at("token_pattern"))
+        of_ascii = USUAL_OF_ASCII if pattern == USUAL else compiled
     return Analyzer(
         kind=kind,
         lowercase=fields.flag("lowercase", False),
         accents=ACCENTS[fields.choice("strip_accents", ACCENTS)] if "strip_accents" in fields else None,
         pattern=compiled,
+        of_ascii=of_ascii,
         stop_words=frozenset(_strings(fields, "stop_words")) if "stop_words" in fields else frozenset(),
         shortest=shortest,
         longest=longest,

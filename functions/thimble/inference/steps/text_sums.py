@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,10 @@ class Known:
     def ids(self, terms: Iterable[str]) -> tuple[list[int], int]:
         """Return the ids of the terms that are known, and how many are unknown."""
         found = list(map(self._id, terms))
-        known = [i for i in found if i is not None]
-        return known, len(found) - len(known)
+        if None in found:
+            known = [i for i in found if i is not None]
+            return known, len(found) - len(known)
+        return cast(list[int], found), 0
 
     def id(self, term: str) -> int | None:
         return self._id(term)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 SPACES = re.compile(r"\s\s+")
 WORDS = re.compile(r"\S+")
+USUAL = r"(?u)\b\w\w+\b"  # scikit-learn's own pattern: its matches are whole words, of two letters or more
+USUAL_OF_ASCII = re.compile(r"(?a)\w\w+")
 FEWEST_BYTES = 4  # at once of a hash
 REMEMBERED, LONGEST_REMEMBERED = 2**16, 64  # hashed terms, and characters of one
 
@@ -40,6 +42,7 @@ class Analyzer(NamedTuple):
     lowercase: bool
     accents: Callable[[str], str] | None
     pattern: re.Pattern[str]  # of words alone
+    of_ascii: re.Pattern[str]  # ... that gives a text of ASCII the same words, and may be quicker
     stop_words: frozenset[str]
     shortest: int  # of n-grams
     longest: int
@@ -54,7 +57,8 @@ class Analyzer(NamedTuple):
 
 
 def _words(analyzer: Analyzer, text: str) -> Iterable[str]:
-    words: list[str] = analyzer.pattern.findall(text)
+    pattern = analyzer.of_ascii if text.isascii() else analyzer.pattern
+    words: list[str] = pattern.findall(text)
     if analyzer.stop_words:
         stopped = analyzer.stop_words
         words = [word for word in words if word not in stopped]
