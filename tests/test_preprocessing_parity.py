@@ -401,7 +401,7 @@ def parts(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
         for item in value:
             yield from parts(item)
-    elif type(value).__module__.startswith("sklearn."):
+    elif type(value).__module__.startswith("sklearn.") and hasattr(value, "__dict__"):  # a loss has none
         yield value
         yield from parts(vars(value))
 
