@@ -16,7 +16,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 
 from tests.door import post, refusal, served, told
-from tests.test_abstentions import FILES, NAMES, ROWS, TABLE, V2, X, Y, classified, in_csv, in_lines
+from tests.test_abstentions import BODIES, FILES, NAMES, ROWS, TABLE, V2, X, Y, classified, in_csv, in_lines
 from thimble.inference import explained
 from thimble.inference.classifier import load
 from thimble.inference.explain import trees
@@ -27,13 +27,6 @@ MORE = pl.DataFrame(RNG.normal(size=(200, 3)), schema=NAMES, orient="row").to_pa
 TRUE = np.where(MORE["a"] + RNG.normal(size=200) > 0, "yes", "no")
 MODEL = export(LogisticRegression().fit(TABLE, Y), TABLE, Y, name="plain", calibration=(MORE, TRUE))
 QUERY = "explain=true&coverage=0.9&what_if=true"
-BODIES: dict[str, Any] = {
-    "/classify": {"instances": ROWS},
-    "/v1/models/plain:predict": {"instances": ROWS},
-    "/v2/models/plain/infer": V2,
-    "/invocations": {"instances": ROWS},
-    "/endpoints/plain/invocations": {"inputs": ROWS},
-}
 
 
 def answers(query: str = QUERY) -> list[dict[str, Any]]:

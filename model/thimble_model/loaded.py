@@ -164,5 +164,5 @@ def _columns(head: Head, scores: Scores) -> Iterator[Any]:
         yield label_sets(head, scores)
     else:
         yield np.array(head.classes)[scores.labels]
-        yield p[scores.labels, np.arange(p.shape[1])]
+        yield scores.winning
     yield from p

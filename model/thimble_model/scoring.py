@@ -84,8 +84,7 @@ def _spread(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
         pairs = true[known] * n + scores.labels[known]
         found["confusion"] = np.bincount(pairs, minlength=n * n).reshape(n, n).tolist()
     if head.has_probabilities:
-        winning = scores.probabilities[scores.labels, np.arange(len(true))]
-        found["calibration"] = _calibration(winning, true == scores.labels)
+        found["calibration"] = _calibration(scores.winning, true == scores.labels)
     return found
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 import obstore
@@ -185,8 +186,12 @@ class Job:
 
     def opened(self, source: Source, head: int = formats.HEAD_BYTES) -> Reader:
         """Return the input's reader; InvalidFile if its first `head` bytes are no table for the model."""
-        classifier = self.options.decided(self.classifier)
-        return formats.opened(self.name, source, classifier, self.options.given, head)
+        return formats.opened(self.name, source, self._decided, self.options.given, head)
+
+    @cached_property
+    def _decided(self) -> Classifier:
+        """The model with what is asked for beside labels."""
+        return self.options.decided(self.classifier)
 
     def tally(self) -> Tally:
         return Tally(len(answers.class_names(self.classifier)), counting.none(self.classifier.reference))
@@ -209,11 +214,7 @@ class Job:
             "rows": tally.rows,
             "predictions": tally.predictions,
             "rejections": tally.rejections,
-            **(
-                {"abstained": tally.abstained}
-                if answers.abstains(self.options.decided(self.classifier))
-                else {}
-            ),
+            **({"abstained": tally.abstained} if answers.abstains(self._decided) else {}),
             "classes": dict(zip(answers.class_names(self.classifier), tally.classes.tolist(), strict=True)),
             "drift": report.report(self.classifier, tally.observed),
             "rejected": self.paths.rejections,

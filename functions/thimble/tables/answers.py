@@ -224,5 +224,5 @@ def _labels(head: Head, scores: Scores) -> tuple[Sequence[Label | list[Label] | 
 def _numbers(head: Head, scores: Scores) -> Iterator[FloatArray]:
     p = scores.probabilities  # (n_classes, n)
     if not head.multilabel:
-        yield p[scores.labels, np.arange(p.shape[1])]
+        yield scores.winning
     yield from p

@@ -15,9 +15,9 @@ import orjson
 from thimble.inference import strict_json
 from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
-from thimble.inference.head import Label, label_text
+from thimble.inference.head import Label
 from thimble.tables import csv, jsonlines, rows
-from thimble.tables.answers import FurtherColumn, LabelColumn, added
+from thimble.tables.answers import FurtherColumn, LabelColumn, added, cell_text
 from thimble.tables.blocks import BOM, Settled
 from thimble.tables.cells import Unfit
 from thimble.tables.csv import PLAIN, VERSION
@@ -164,9 +164,7 @@ def _cells(asked: Each, found: Settled, dialect: Dialect) -> Iterator[list[str]]
     """Of each row the answer's cells, and the last one's reason."""
 
     def label(value: Label | list[Label] | None) -> str:
-        if value is None:
-            return ""
-        return dialect.cell(orjson.dumps(value).decode() if isinstance(value, list) else label_text(value))
+        return dialect.cell(cell_text(value))
 
     answers = zip(*(column for _, column in _columns(found, label, str)), strict=True)
     empty = [""] * len(_names(found))

@@ -21,7 +21,7 @@ from polars.exceptions import PolarsError
 from thimble.inference.batch import Batch, Flags
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema, normal
-from thimble.inference.head import Label, label_text
+from thimble.inference.head import Label
 from thimble.inference.predictions import Predictions
 from thimble.tables import answers
 from thimble.tables.answers import FurtherColumn, LabelColumn, cell_text
@@ -199,7 +199,7 @@ def append_cells(block: Block, classifier: Classifier, predictions: Predictions,
     appending, columns = Appending(block), []
     for column in answers.added(classifier, predictions):
         if isinstance(column, LabelColumn):
-            texts = [appending.text(dialect.cell(_label_text(label))) for label in column.distinct]
+            texts = [appending.text(dialect.cell(cell_text(label))) for label in column.distinct]
             columns.append(pl.Series(texts).gather(column.which))
         elif isinstance(column, FurtherColumn):
             texts = [appending.text(dialect.cell(cell_text(cell))) for cell in column.cells]
@@ -207,12 +207,6 @@ def append_cells(block: Block, classifier: Classifier, predictions: Predictions,
         else:
             columns.append(pl.Series(column.values))
     return appending.written([appending.records, *columns], dialect.delimiter.decode())
-
-
-def _label_text(label: Label | list[Label] | None) -> str:
-    if label is None:
-        return ""
-    return orjson.dumps(label).decode() if isinstance(label, list) else label_text(label)
 
 
 def append_keys(block: Block, classifier: Classifier, predictions: Predictions) -> bytes:

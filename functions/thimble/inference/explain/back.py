@@ -80,11 +80,6 @@ class Plan(NamedTuple):
     owners: tuple[Owners, ...]  # of every column of the program
     refusal: str  # "" if the parts add up
 
-    @property
-    def averaged(self) -> NDArray[np.intp]:
-        """The columns whose means are needed."""
-        return self.columns.at
-
 
 class _Walk:
     """Weights on their way back."""

@@ -95,7 +95,8 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
     InvalidInput if so many rows would take too long."""
     document = model.document
     grid = [one for one in points(document) if one.n]
-    width, most = sum(one.n for one in grid), most_rows(document)
+    width = sum(one.n for one in grid)
+    most = _most_rows(document, width)
     if batch.rows > most:
         raise InvalidInput(
             f"what_if looks at {width:,} changes of a row of this model: at most {most:,} rows can "
@@ -117,7 +118,10 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
 
 def most_rows(document: Document) -> int:
     """How many rows can be asked at once."""
-    width = sum(one.n for one in points(document))
+    return _most_rows(document, sum(one.n for one in points(document)))
+
+
+def _most_rows(document: Document, width: int) -> int:
     return max(1, MOST // ((width + HALVINGS) * (document.cost.multiplications + cost.OUTPUT)))
 
 

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from thimble import spelling
@@ -15,6 +14,7 @@ from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
+from thimble.tables.answers import cell_text
 from thimble.tables.tensors import Values
 from thimble.web import options
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
@@ -63,16 +63,10 @@ class FurtherOutput(NamedTuple):
     values: NDArray[np.object_]
 
     def tensor(self, name: str) -> Tensor:
-        return Tensor(name, "BYTES", np.fromiter(map(_text, self.values), np.object_, len(self.values)))
+        return Tensor(name, "BYTES", np.fromiter(map(cell_text, self.values), np.object_, len(self.values)))
 
     def ranking(self, name: str, k: Any) -> Tensor:
         raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 AvailableOutput = RequestedOutput | FurtherOutput
