@@ -98,6 +98,18 @@ def test_the_columns_are_those_that_a_file_gets(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(load(IRIS).predict(table), file, check_exact=True, check_dtype=False)
 
 
+def test_a_row_that_a_model_answers_without_a_label_has_none_and_the_reason() -> None:
+    document = json.dumps(json.loads(IRIS) | {"abstain_below": 0.99}).encode()
+    expected = served(document, ROWS.tolist())
+    withheld = [answer["label"] is None for answer in expected]
+    assert 0 < sum(withheld) < len(withheld)
+    found = load(document).predict(ROWS)
+    for name in ("label", "abstained"):
+        cells = [None if pd.isna(cell) else cell for cell in found[name]]
+        assert cells == [answer[name] for answer in expected]
+    assert found["probability"].tolist() == [answer["probability"] for answer in expected]
+
+
 def test_the_index_of_a_data_frame_is_kept() -> None:
     table = pd.DataFrame(ROWS[:3], columns=IRIS_NAMES, index=pd.Index(["x", "y", "x"], name="customer"))
     assert load(IRIS).predict(table).index.equals(table.index)

@@ -17,7 +17,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import header, rows
-from thimble.tables.answers import column_names, label_sets
+from thimble.tables.answers import column_names, further_columns, label_sets
 from thimble_model.forms import absent, is_missing
 from thimble_model.frames import is_frame, pandas
 from thimble_model.unsupported import refusing, require_document
@@ -155,6 +155,10 @@ def _answers(model: Classifier, predictions: Predictions) -> dict[str, Any]:
     """The columns by their names, in the order of a file's."""
     parts = zip(model.heads, predictions.outputs, strict=True)
     columns = [column for head, scores in parts for column in _columns(head, scores)]
+    columns += [
+        np.fromiter(column.cells, np.object_, len(column.cells))
+        for column in further_columns(model, predictions)
+    ]
     return dict(zip(column_names(model), columns, strict=True))
 
 
@@ -163,6 +167,12 @@ def _columns(head: Head, scores: Scores) -> Iterator[Any]:
     if head.multilabel:
         yield label_sets(head, scores)
     else:
-        yield np.array(head.classes)[scores.labels]
+        yield _labels(head, scores)
         yield scores.winning
     yield from p
+
+
+def _labels(head: Head, scores: Scores) -> NDArray[Any]:
+    if scores.abstained is None:
+        return np.array(head.classes)[scores.labels]
+    return np.array((*head.classes, None), np.object_)[scores.answered]
