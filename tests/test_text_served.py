@@ -21,12 +21,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.door import IRIS, post, refusal, served, told
+from tests.test_table_rules import assert_read_alike
 from tests.test_workflow import Bench
 from tests.text_corpora import WORDS, labels, texts
 from thimble.errors import InvalidFile
 from thimble.inference import classifier
 from thimble.tables import csv as csv_format
-from thimble.tables import dialect, fast
+from thimble.tables import dialect
 from thimble.tables.blocks import Block
 from thimble.tables.dialect import Given
 from thimble.web.app import Response
@@ -261,15 +262,7 @@ def test_free_texts_are_the_same_read_fast_and_read_plainly(
     layout = dialect.find(data, True, schema, Given(delimiter=",", quote='"'), (",",))
     body = layout.plain(data)[layout.body :]
     block = Block(body, layout.dialect.ends(body, True), layout.first_line)
-    fast_, plain = (
-        csv_format.read(schema, layout, block, columns)
-        for columns in (fast.csv_columns, csv_format.plain_columns)
-    )
-    assert (fast_.faults, fast_.blank) == (plain.faults, plain.blank)
-    good = fast_.readable
-    np.testing.assert_array_equal(fast_.numbers[:, good], plain.numbers[:, good])
-    for k, column in fast_.texts.items():
-        assert column[good].tolist() == plain.texts[k][good].tolist()
+    assert_read_alike(schema, layout, block)
 
 
 def as_parquet(kind: str) -> bytes:
