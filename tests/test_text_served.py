@@ -324,6 +324,19 @@ def test_a_file_of_texts_alone_is_one_of_objects(key: str, bare: bool) -> None:
     assert not bad or lines[0]["reason"] == "the record is a list, not an object or a string"
 
 
+def test_a_text_alone_that_is_rejected_is_shown_as_it_was_sent() -> None:
+    """And its columns are counted as they were sent."""
+    bench = Bench(700, DOCUMENTS["one text"])
+    lines = [b'"good"', b' "\\ud800" ', b'"tab\t"', b'"\xe9 \\ud800"', b'{"note": 3}', b'"bad"']
+    summary = bench.check(b"\r\n".join(lines), "notes.jsonl")
+    assert (summary["predictions"], summary["rejections"]) == (2, 4)
+    rejected = [orjson.loads(line) for line in (bench.outcome("notes.jsonl")[1] or b"").splitlines()]
+    assert [one["record"] for one in rejected] == [
+        line.decode("utf-8", "backslashreplace") for line in lines[1:5]
+    ]
+    assert rejected[1]["reason"] == "the line is not JSON: Invalid control character at in column 5"
+
+
 @pytest.mark.parametrize("key", ["notes.jsonl", "notes.json"])
 def test_a_text_alone_is_no_record_of_another_model(key: str) -> None:
     bench = Bench(700, DOCUMENTS["texts beside numbers"])

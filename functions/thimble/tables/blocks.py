@@ -68,6 +68,10 @@ class Block:
         """Record `i` without its line ending."""
         return self.data[self.starts[i] : self.ends[i]].removesuffix(b"\r")
 
+    def sent(self, i: int) -> bytes:
+        """Record `i` as the sender wrote it."""
+        return self.record(i)
+
     @cached_property
     def returns(self) -> Flags:
         """Which records end with \\r\\n."""
@@ -377,7 +381,7 @@ class TextReader:
 
 
 def _rejection(block: Block, row: int, reason: str) -> bytes:
-    return rejection(block.line(row), reason, block.record(row).decode("utf-8", "backslashreplace"))
+    return rejection(block.line(row), reason, block.sent(row).decode("utf-8", "backslashreplace"))
 
 
 def rejection(line: int, reason: str, record: str) -> bytes:

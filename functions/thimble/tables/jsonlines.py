@@ -82,7 +82,7 @@ class JsonLines(TextReader):
         batch, doubtful = self._columns(block)
         faults, blank = dict[int, Fault](), set[int]()
         for row in np.flatnonzero(doubtful).tolist():
-            line = block.record(row).strip(BLANKS)
+            line = block.sent(row).strip(BLANKS)
             if not line:
                 blank.add(row)
                 continue
@@ -163,6 +163,8 @@ class JsonLines(TextReader):
     def values(self, line: bytes) -> list[Value]:
         """Return one line's feature values; Unfit says what is wrong first."""
         found = self._object(line)
+        if isinstance(found, str) and self.schema.only_a_text:
+            found = Object([(self.schema.features[0].name, found)])
         if not isinstance(found, Object):
             problem = "is not an object or a string" if self.schema.only_a_text else "is not an object"
             raise Unfit(Fault(problem, "the record", json_kind(found)))
@@ -208,12 +210,15 @@ class JsonLines(TextReader):
 
 @dataclass(frozen=True)
 class Named(Block):
-    """Lines of which some are made objects. They know their place in the file."""
+    """Lines of which some are made objects. They know their place in the file, and what was sent."""
 
     given: Block
 
     def line(self, i: int) -> int:
         return self.given.line(i)
+
+    def sent(self, i: int) -> bytes:
+        return self.given.sent(i)
 
 
 def _texts_named(block: Block, key: bytes) -> Block:
