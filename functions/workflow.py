@@ -1,7 +1,7 @@
 """The entry for large files: the tasks that Step Functions asks for. Wiring only."""
 
 from thimble import settings
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.registry import lookup
 from thimble.split import tasks
@@ -11,7 +11,7 @@ _models = lookup.folders(_settings)
 _pipeline = Pipeline(
     models=_models.get,
     results_uri=_settings.results_uri,
-    options=FileOptions.of(_settings),
+    options=FileOptions.of(**_settings.files),
 )
 _workflow = tasks.Workflow(
     _pipeline,

@@ -20,7 +20,8 @@ from tests.door import post, refusal, served, told
 from thimble import store, telemetry
 from thimble.errors import InvalidInput
 from thimble.files import pipeline
-from thimble.files.jobs import FileOptions, Job, result_paths
+from thimble.files.jobs import Job, result_paths
+from thimble.files.options import FileOptions
 from thimble.inference.asked import Asked
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
@@ -275,7 +276,7 @@ def classified(
     inputs.put(name, data)
     source = store.current(inputs, name)
     paths = result_paths(name, name[name.index(".") :])
-    job = Job("inbox", source, load(document), results, paths, FileOptions(**options))
+    job = Job("inbox", source, load(document), results, paths, FileOptions.of(**options))
     summary = pipeline.run(job)
     return summary, bytes(results.get(paths.result).bytes()) if "result" in summary else b""
 

@@ -60,12 +60,13 @@ LAYERS = (
         )
     ),
     "tables.each",
-    *("web.options", "web.asking", "web.codings", "web.media"),
+    "asking",
+    *("web.options", "web.codings", "web.media"),
     *("settings", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(
         f"files.{name}"
-        for name in ("events", "streams", "uploads", "copies", "jobs", "multipart", "pipeline")
+        for name in ("events", "streams", "uploads", "copies", "options", "jobs", "multipart", "pipeline")
     ),
     *(
         f"split.{name}"
@@ -98,7 +99,7 @@ SPOKEN_LATER = {
         "thimble.inference.explained",
         "thimble.inference.further",
     ),
-    "thimble.web.asking",
+    "thimble.asking",
     *(f"thimble.web.{name}" for name in ("open_inference", "invocations", "v1", "pages")),
     *(
         "thimble.inference.explain",

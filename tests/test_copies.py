@@ -18,7 +18,7 @@ from tests.test_workflow_s3 import copies as copied
 from thimble import store
 from thimble.errors import Overwritten
 from thimble.files import copies, multipart, uploads
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
 from thimble.split.tasks import Workflow, handler
@@ -119,7 +119,7 @@ def test_ranges_yield_answers_alone_and_the_assembly_has_the_input_copied(
 
 def test_a_refused_file_leaves_no_upload(s3: "S3Client", small_parts: None) -> None:
     s3.put_object(Bucket="thimble-inbox", Key=KEY, Body=rows(1200))
-    strict = Pipeline(lambda key: IRIS, "s3://thimble-results", FileOptions(max_rejected_share=0.0))
+    strict = Pipeline(lambda key: IRIS, "s3://thimble-results", FileOptions.of(max_rejected_share=0.0))
     summary = strict.classify("thimble-inbox", KEY)
     assert summary is not None
     assert "were rejected" in summary["error"]

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from tests.test_csv import HEADER, IRIS, NAMES, UNNAMED, classified, reasons
 from tests.test_workflow import Bench
 from thimble.errors import InvalidFile, InvalidInput, MalformedBody, NotAcceptable
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema
 from thimble.tables import csv as csv_format
@@ -131,10 +131,10 @@ def test_a_file_without_a_header_is_none_the_less_read() -> None:
 
 
 def test_what_is_said_is_part_of_the_options_and_has_to_make_sense() -> None:
-    assert FileOptions() != FileOptions(decimal="comma")
-    assert FileOptions(decimal="comma").given == SAID
+    assert FileOptions.of() != FileOptions.of(decimal="comma")
+    assert FileOptions.of(decimal="comma").given == SAID
     with pytest.raises(InvalidInput, match="neither point nor comma"):
-        FileOptions(decimal=",")
+        FileOptions.of(decimal=",")
 
 
 def body(data: bytes, **parameters: str) -> Any:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.examples import EXAMPLES
 from thimble.errors import InvalidInput
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble_infra import classifying, drift_files, drift_page
 from thimble_infra.cli import app
 from thimble_infra.stacks import registry
@@ -31,7 +31,7 @@ def classify(folder: Path, output: str, table: Any, name: str = "rows.csv", mode
         output=output,
         model=path,
         registry=registry(None, None, None),
-        options=FileOptions(),
+        options=FileOptions.of(),
     )
 
 

@@ -19,7 +19,7 @@ from obstore.store import MemoryStore
 from tests import states
 from thimble import store
 from thimble.files import multipart
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import load
 from thimble.split.tasks import Workflow, handler
@@ -84,7 +84,7 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.inbox, self.outside = inbox, outside = MemoryStore(), MemoryStore()
         monkeypatch.setitem(store.OPENERS, "memory", lambda host, path: (outside, path))
-        options = FileOptions(max_rejected_share=0.9)
+        options = FileOptions.of(max_rejected_share=0.9)
         self.pipeline = Pipeline(lambda key: IRIS, "memory:///", options, buckets=lambda name: inbox)
 
     def put(self, data: bytes) -> None:

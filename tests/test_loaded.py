@@ -15,7 +15,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
 
 from thimble.errors import InvalidInput, InvalidModel
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
 from thimble.web import routes
@@ -92,7 +92,7 @@ def test_the_columns_are_those_that_a_file_gets(tmp_path: Path) -> None:
         output=str(tmp_path / "out.csv"),
         model=str(ROOT / "model" / "iris.json"),
         registry=Registry("", "", None),
-        options=FileOptions(),
+        options=FileOptions.of(),
     )
     file = pd.read_csv(tmp_path / "out.csv").drop(columns=IRIS_NAMES)
     pd.testing.assert_frame_equal(load(IRIS).predict(table), file, check_exact=True, check_dtype=False)

@@ -15,7 +15,7 @@ from obstore.store import LocalStore, MemoryStore
 from thimble import store
 from thimble.errors import Unavailable
 from thimble.files import jobs, streams, uploads
-from thimble.files.jobs import FileOptions
+from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import blocks
@@ -153,13 +153,13 @@ def test_another_version_or_model_or_option_is_another_result(bench: Bench) -> N
     text = (ROOT / "model" / "iris.json").read_bytes()
     bench.model = load(text + b"\n")
     assert bench.classify()["model"]["digest"] != first["model"]["digest"]
-    strict = Bench("memory:///", options=FileOptions(max_rejected_share=0.1))
+    strict = Bench("memory:///", options=FileOptions.of(max_rejected_share=0.1))
     strict.put(ROWS)
     assert "error" in strict.classify()
-    told = Bench("memory:///", options=FileOptions(delimiter=";"))
+    told = Bench("memory:///", options=FileOptions.of(delimiter=";"))
     told.put(ROWS)
     assert told.classify()["error"].startswith("the header lacks")
-    headless = Bench("memory:///", options=FileOptions(header="absent"))
+    headless = Bench("memory:///", options=FileOptions.of(header="absent"))
     headless.put(ROWS)
     assert headless.classify()["error"].startswith("there is no header")
 
@@ -222,7 +222,7 @@ def test_a_refused_file_has_no_result_not_even_a_former_one(bench: Bench) -> Non
 
 
 def test_too_many_rejections_fail_the_file(bench: Bench) -> None:
-    strict = Bench("memory:///", options=FileOptions(max_rejected_share=0.3))
+    strict = Bench("memory:///", options=FileOptions.of(max_rejected_share=0.3))
     strict.put(ROWS)
     summary = strict.classify()
     assert summary["error"] == "1 of 3 records were rejected, and at most a share of 0.3 may be"

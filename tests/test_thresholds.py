@@ -15,7 +15,8 @@ from tests.door import PENGUINS, iris, post, refusal, served, told
 from thimble import store
 from thimble.errors import InvalidModel
 from thimble.files import pipeline
-from thimble.files.jobs import FileOptions, Job, result_paths
+from thimble.files.jobs import Job, result_paths
+from thimble.files.options import FileOptions
 from thimble.inference.asked import Asked
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
@@ -218,7 +219,10 @@ def of_file(found: Job) -> list[str]:
 
 
 def test_a_file_s_option_decides_and_the_result_names_it() -> None:
-    with_option, without = job(FileOptions(header="absent", threshold=0.2)), job(FileOptions(header="absent"))
+    with_option, without = (
+        job(FileOptions.of(header="absent", threshold=0.2)),
+        job(FileOptions.of(header="absent")),
+    )
     summary, plain = pipeline.run(with_option), pipeline.run(without)
     assert of_file(with_option) == expected(0.2)
     assert of_file(without) == labels(PLAIN)
@@ -229,7 +233,7 @@ def test_a_file_s_option_decides_and_the_result_names_it() -> None:
 
 def test_a_file_for_another_model_is_refused_with_the_sentence() -> None:
     three = export(LogisticRegression().fit(X, [["a", "b", "c"][i % 3] for i in range(120)]), X)
-    summary = pipeline.run(job(FileOptions(header="absent", threshold=0.2), three))
+    summary = pipeline.run(job(FileOptions.of(header="absent", threshold=0.2), three))
     assert summary["error"].startswith(
         "a threshold chooses one of two classes; the model answers with one of 3"
     )

@@ -27,7 +27,8 @@ from tests.test_explained import MODEL
 from thimble import store
 from thimble.errors import MalformedBody, Unavailable
 from thimble.files import jobs
-from thimble.files.jobs import FileOptions, Job, result_paths
+from thimble.files.jobs import Job, result_paths
+from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
@@ -370,7 +371,7 @@ def test_the_model_of_the_plan_classifies_every_range() -> None:
 
 
 def test_too_many_rejections_fail_the_file_in_the_same_words() -> None:
-    bench = Bench(100, options=FileOptions(max_rejected_share=0.3))
+    bench = Bench(100, options=FileOptions.of(max_rejected_share=0.3))
     summary = bench.check(ROWS, "a.csv")
     assert summary["error"] == "9 of 27 records were rejected, and at most a share of 0.3 may be"
 
@@ -400,11 +401,11 @@ def test_what_an_earlier_program_planned_is_planned_again(monkeypatch: pytest.Mo
 
 def test_what_is_said_of_the_header_holds_for_every_range() -> None:
     rows = b"5.1,3.5,1.4,0.2\n" * 20
-    assert Bench(options=FileOptions(header="absent")).check(rows, "a.csv")["predictions"] == 20
+    assert Bench(options=FileOptions.of(header="absent")).check(rows, "a.csv")["predictions"] == 20
     names = b",".join(name.encode() for name in NAMES) + b"\n"
-    summary = Bench(options=FileOptions(header="absent")).check(names + rows, "b.csv")
+    summary = Bench(options=FileOptions.of(header="absent")).check(names + rows, "b.csv")
     assert (summary["predictions"], summary["rejections"]) == (20, 1)
-    assert "the header lacks" in Bench(options=FileOptions(header="present")).check(rows, "c.csv")["error"]
+    assert "the header lacks" in Bench(options=FileOptions.of(header="present")).check(rows, "c.csv")["error"]
 
 
 def test_what_is_no_table_is_refused_by_the_planner() -> None:
@@ -447,7 +448,7 @@ def test_a_threshold_holds_for_every_range() -> None:
     source, model = store.current(here, "a.csv"), load(document)
     results, digests = set[bytes | None](), set[str]()
     for threshold in (None, 0.2, 0.9):
-        options = FileOptions(header="absent", threshold=threshold)
+        options = FileOptions.of(header="absent", threshold=threshold)
         bench = Bench(document=document, options=options)
         summary = bench.check(rows, "a.csv")
         assert (summary["predictions"], summary["options"].get("threshold")) == (60, threshold)
@@ -472,7 +473,7 @@ def _decided(document: bytes, options: FileOptions, X: NDArray[np.float64]) -> I
 
 @pytest.mark.parametrize("key", ["a.csv", "a.jsonl", "a.parquet"])
 def test_what_is_asked_beside_labels_is_asked_of_every_range(key: str) -> None:
-    options = FileOptions(explain=-1, coverage=0.9, by_class=True, abstain_below=0.8, what_if=True)
+    options = FileOptions.of(explain=-1, coverage=0.9, by_class=True, abstain_below=0.8, what_if=True)
     bench = Bench(400, document=MODEL, options=options)
     if key.endswith("parquet"):
         out = io.BytesIO()

@@ -5,13 +5,26 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from thimble.errors import Unavailable
+from thimble.errors import InvalidInput, Unavailable
 
 LONGEST_PAUSE = 12 * 3600  # seconds for which SQS hides a message
 
-CONTRIBUTIONS = "all, or how many contributions to show: a whole number from 1"
+# Options of files: what the stack says of all, and each file may say otherwise. Empty: not said.
+OF_FILES = (
+    "MAX_REJECTED_SHARE",  # a file of which more was rejected fails; 1: none does
+    "DELIMITER",  # of CSV and TSV: one character, tab or space; empty: found in each file
+    "QUOTE",  # of CSV and TSV: one character, or none for no quotes; empty: found in each file
+    "HEADER",  # of CSV and TSV: present or absent; empty: found in each file
+    "THRESHOLD",  # of labels, of two classes; empty: each model's own
+    "DECIMAL",  # of CSV and TSV: point or comma; empty: found in each file
+    "ABSTAIN_BELOW",  # where a label has less, none is answered; empty: each model's own
+    "EXPLAIN",  # contributions, all or how many of the largest; empty: none
+    "COVERAGE",  # of sets of labels; empty: none
+    "BY_CLASS",  # true where a set covers each class so
+    "WHAT_IF",  # true for the smallest change that gives another label
+)
 
 T = TypeVar("T")
 
@@ -30,17 +43,7 @@ class Settings(NamedTuple):
     range_bytes: int  # RANGE_BYTES of a large file for one function
     max_rows: int  # MAX_ROWS of one request
     max_body_bytes: int  # MAX_BODY_BYTES of one request, after base64
-    max_rejected_share: float  # MAX_REJECTED_SHARE: a file of which more was rejected fails; 1: none does
-    delimiter: str  # DELIMITER of CSV and TSV: one character, or tab; empty: found in each file
-    quote: str  # QUOTE of CSV and TSV: one character, or none for no quotes; empty: found in each file
-    header: str  # HEADER of CSV and TSV: present or absent; empty: found in each file
-    threshold: float | None  # THRESHOLD of files' labels, of two classes; empty: each model's own
-    abstain_below: float | None  # ABSTAIN_BELOW: of files' labels; empty: each model's own
-    explain: int  # EXPLAIN: contributions in files, all or how many of the largest; empty: none
-    coverage: float | None  # COVERAGE of sets of labels in files; empty: none
-    by_class: bool  # BY_CLASS: true where a set covers each class so
-    what_if: bool  # WHAT_IF: true where files get the smallest change that gives another label
-    decimal: str  # DECIMAL of CSV and TSV: point or comma; empty: found in each file
+    files: Mapping[str, Any]  # OF_FILES: those that are said, by their names in small letters
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
     retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
@@ -55,20 +58,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     def whole(name: str, default: str) -> int:
         return _value(name, environment.get(name, default), int, "a whole number from 1 on", lambda n: n >= 1)
 
-    def share(name: str, default: str) -> float:
-        return _value(name, environment.get(name, default), float, "from 0 to 1", lambda x: 0 <= x <= 1)
-
     def seconds(name: str, default: str) -> float:
         text = environment.get(name, default)
         return _value(name, text, float, "a number of seconds from 0 on", lambda x: 0 <= x < math.inf)
-
-    def number(name: str) -> float | None:
-        text = environment.get(name, "")
-        return _value(name, text, float, "a number", lambda x: math.isfinite(x)) if text else None
-
-    def flag(name: str) -> bool:
-        words = ("", "false", "true")
-        return _value(name, environment.get(name, ""), str, "true or false", words.__contains__) == "true"
 
     def pauses(name: str, default: str) -> tuple[int, ...]:
         text = environment.get(name, default)
@@ -88,19 +80,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         range_bytes=whole("RANGE_BYTES", "67108864"),
         max_rows=whole("MAX_ROWS", "10000"),
         max_body_bytes=whole("MAX_BODY_BYTES", "6000000"),
-        max_rejected_share=share("MAX_REJECTED_SHARE", "1"),
-        delimiter=environment.get("DELIMITER", ""),
-        quote=environment.get("QUOTE", ""),
-        header=environment.get("HEADER", ""),
-        threshold=number("THRESHOLD"),
-        abstain_below=number("ABSTAIN_BELOW"),
-        explain=_value(
-            "EXPLAIN", environment.get("EXPLAIN", ""), contributions, CONTRIBUTIONS, lambda n: n >= -1
-        ),
-        coverage=number("COVERAGE"),
-        by_class=flag("BY_CLASS"),
-        what_if=flag("WHAT_IF"),
-        decimal=environment.get("DECIMAL", ""),
+        files=_of_files(environment),
         unknown_folder=_value(
             "UNKNOWN_FOLDER",
             environment.get("UNKNOWN_FOLDER") or "refuse",
@@ -128,17 +108,16 @@ def _value(name: str, text: str, parse: Callable[[str], T], meaning: str, fits: 
     return value
 
 
-def contributions(text: str) -> int:
-    """How many of the largest contributions: all, a whole number from 1, or none if nothing is said."""
-    if not text:
-        return 0
-    if text == "all":
-        from thimble.inference.asked import ALL  # the function of requests is spared it
+def _of_files(environment: Mapping[str, str]) -> dict[str, Any]:
+    texts = {name.lower(): text for name in OF_FILES if (text := environment.get(name))}
+    if not texts:
+        return texts
+    from thimble import asking  # the function of requests is spared it
 
-        return ALL
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) == int(text[:10])):
-        raise ValueError
-    return int(text)
+    try:
+        return asking.of_file(texts, str.upper)
+    except InvalidInput as error:
+        raise Unavailable(str(error)) from None
 
 
 def _pauses(text: str) -> tuple[int, ...]:

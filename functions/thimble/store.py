@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -30,6 +30,7 @@ FOUND_BY_OBSTORE = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 )
 
+OURS = "thimble-"  # how the keys of an object's metadata begin that mean anything here
 KEY_BYTES = 1024  # of a key in UTF-8: S3 takes none that is longer
 READ_BLOCKS = 4  # with one request
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
@@ -121,6 +122,7 @@ class ObjectVersion(NamedTuple):
     size: int
     etag: str | None
     version: str | None = None
+    metadata: Mapping[str, str] = {}  # that is meant for us, by its keys
     on_read: Callable[[int], object] = int  # is told how many bytes of the table were read
 
     def read(self, start: int, stop: int) -> bytes:
@@ -164,10 +166,12 @@ def current(store: ObjectStore, path: str) -> ObjectVersion:
             f"{path!r} cannot be read: a part of the key is empty or dots, or it has control characters"
         )
     try:
-        meta = obstore.head(store, path)
+        found = obstore.get(store, path, options={"head": True})  # obstore.head leaves the metadata out
     except FileNotFoundError as error:
         raise Gone(f"there is no {path}") from error
-    return ObjectVersion(store, path, meta["size"], meta["e_tag"], meta["version"])
+    metadata = {key: str(text) for key, text in sorted(found.attributes.items()) if key.startswith(OURS)}
+    meta = found.meta
+    return ObjectVersion(store, path, meta["size"], meta["e_tag"], meta["version"], metadata)
 
 
 Found = tuple[bytes, str | None]

@@ -18,7 +18,8 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 
 from thimble import store
 from thimble.errors import Gone, InvalidInput
-from thimble.files.jobs import FileOptions, ResultPaths, Summary, result_paths
+from thimble.files.jobs import ResultPaths, Summary, result_paths
+from thimble.files.options import FileOptions
 from thimble.inference.classifier import Classifier
 from thimble.store import ObjectVersion
 from thimble.tables.formats import named
@@ -147,10 +148,7 @@ def _outcomes(
     most: int,
 ) -> list[Outcome]:
     with _staging(to) as staging:
-        tasks = [
-            Task(found.place, _source(found), to.store, to.paths(found), options, to.here, staging)
-            for found in asked.inputs
-        ]
+        tasks = [_task(found, to, options, staging) for found in asked.inputs]
         try:
             summaries = _summaries(tasks, document, loaded, processes)
         except KeyboardInterrupt:
@@ -163,6 +161,12 @@ def _outcomes(
         _outcome(task, found, to, summary, most)
         for task, found, summary in zip(tasks, asked.inputs, summaries, strict=True)
     ]
+
+
+def _task(found: Input, to: Outputs, options: FileOptions, staging: Path | None) -> Task:
+    source = _source(found)
+    own = options.of_file(source.metadata)
+    return Task(found.place, source, to.store, to.paths(found), own, to.here, staging)
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperGroup
 
-from thimble.errors import InvalidInput
-from thimble_infra import endings, interrupts
+from thimble_infra import endings, file_options, interrupts
 
 if TYPE_CHECKING:
     from thimble_infra.versions import Keeper
@@ -216,6 +215,7 @@ def serve(
 
 
 @app.command()
+@file_options.taken(unsaid="the stack's")
 def drop(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Files, folders of files, or - for standard input.")
@@ -250,6 +250,7 @@ def drop(
         float, typer.Option(metavar="SECONDS", help="How long to wait for the results.")
     ] = 900,
     json: Json = False,
+    options: Any = None,
 ) -> None:
     """Drop files into the inbox, and show what became of them.
 
@@ -257,16 +258,23 @@ def drop(
     classified is listed with its line and the reason. A folder keeps its name, and the first folder of a key
     names the model: --model puts one before it. Exit code 1 when a whole file was refused.
 
+    Options of the answers, from --explain on, go with the file as metadata of its object, and win over what
+    the stack says of all files.
+
     \b
     Examples:
       thimble drop iris.csv                                   into the local stack (thimble run)
       thimble drop monday/ --model iris -o answers            a folder; results into answers/
+      thimble drop iris.csv --explain 3 --abstain-below 0.8   with reasons, and no label where it is unsure
       thimble drop iris.csv --stack thimble                   a deployed stack, with your AWS credentials
     """
     from thimble_infra import drop as dropping
 
+    metadata = file_options.metadata(options)
     door = dropping.door(to, results, parts, stack, endpoint_url)
-    if not dropping.drop(files, door, output=output, timeout=timeout, model=model, as_json=json):
+    if not dropping.drop(
+        files, door, output=output, timeout=timeout, model=model, metadata=metadata, as_json=json
+    ):
         raise typer.Exit(1)
 
 
@@ -297,6 +305,7 @@ def fetch(
 
 
 @app.command()
+@file_options.taken()
 def classify(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Files, folders, s3://BUCKET/PREFIX, or -.")
@@ -313,25 +322,6 @@ def classify(
             "--model", "-m", metavar="MODEL", help="MODEL.json, NAME, NAME@VERSION, s3://BUCKET/KEY or -."
         ),
     ],
-    max_rejected_share: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            envvar="MAX_REJECTED_SHARE",
-            metavar="SHARE",
-            help="Fail a file with a larger share of rejected records.",
-        ),
-    ] = 1.0,
-    delimiter: Annotated[
-        str,
-        typer.Option(
-            envvar="DELIMITER",
-            metavar="CHARACTER",
-            help="What separates the cells of CSV and TSV: a character, or tab.",
-            show_default="found",
-        ),
-    ] = "",
     processes: Annotated[
         int | None,
         typer.Option(
@@ -343,76 +333,7 @@ def classify(
             show_default="one for two processors",
         ),
     ] = None,
-    quote: Annotated[
-        str,
-        typer.Option(
-            envvar="QUOTE",
-            metavar="CHARACTER",
-            help="What stands around cells of CSV and TSV: a character, or none.",
-            show_default="found",
-        ),
-    ] = "",
-    header: Annotated[
-        str,
-        typer.Option(
-            envvar="HEADER",
-            metavar="present|absent",
-            help="Whether CSV and TSV begin with a header.",
-            show_default="found",
-        ),
-    ] = "",
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            envvar="THRESHOLD",
-            metavar="NUMBER",
-            help="From which probability (or score) on the positive of two classes applies.",
-            show_default="the model's own",
-        ),
-    ] = None,
-    abstain_below: Annotated[
-        float | None,
-        typer.Option(
-            envvar="ABSTAIN_BELOW",
-            metavar="NUMBER",
-            help="Below which probability (or score) a row gets no label.",
-            show_default="the model's own",
-        ),
-    ] = None,
-    explain: Annotated[
-        str,
-        typer.Option(
-            envvar="EXPLAIN",
-            metavar="all|NUMBER",
-            help="Add what features contribute to the answer: of all, or of so many.",
-            show_default="none",
-        ),
-    ] = "",
-    coverage: Annotated[
-        float | None,
-        typer.Option(
-            envvar="COVERAGE",
-            metavar="NUMBER",
-            help="Add the set of labels that holds the true one so often.",
-            show_default="none",
-        ),
-    ] = None,
-    by_class: Annotated[
-        bool, typer.Option("--by-class", envvar="BY_CLASS", help="... for each class by itself.")
-    ] = False,
-    what_if: Annotated[
-        bool,
-        typer.Option("--what-if", envvar="WHAT_IF", help="Add the smallest change that gives another label."),
-    ] = False,
-    decimal: Annotated[
-        str,
-        typer.Option(
-            envvar="DECIMAL",
-            metavar="point|comma",
-            help="What decimals in CSV and TSV take.",
-            show_default="found",
-        ),
-    ] = "",
+    options: Any = None,
     at: Registry = None,
     stack: Stack = None,
     endpoint_url: EndpointUrl = None,
@@ -432,37 +353,17 @@ def classify(
       thimble classify - -o - --model iris < iris.csv > answers.csv
       thimble classify monday/ s3://my-bucket/2024/ -o answers/ --model model.json
     """
-    from thimble.files.jobs import FileOptions
-    from thimble.settings import CONTRIBUTIONS, contributions
     from thimble_infra import classifying
     from thimble_infra.stacks import registry
 
     if json and output == "-":
         raise typer.BadParameter("--json and -o - both want standard output: name a file for the result")
-    try:
-        options = FileOptions(
-            max_rejected_share,
-            delimiter,
-            quote,
-            header,
-            threshold=threshold,
-            decimal=decimal,
-            abstain_below=abstain_below,
-            explain=contributions(explain),
-            coverage=coverage,
-            by_class=by_class,
-            what_if=what_if,
-        )
-    except InvalidInput as error:
-        raise typer.BadParameter(str(error)) from None
-    except ValueError:
-        raise typer.BadParameter(f"--explain is {CONTRIBUTIONS}") from None
     if not classifying.classify(
         files,
         output=output,
         model=model,
         registry=registry(at, stack, endpoint_url),
-        options=options,
+        options=file_options.read(options),
         processes=processes,
         as_json=json,
     ):

@@ -9,9 +9,9 @@ import shlex
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,9 +20,9 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from thimble.errors import InvalidInput, Unavailable
+from thimble.errors import Gone, InvalidInput, Unavailable
 from thimble.files.jobs import result_paths
-from thimble.store import fits
+from thimble.store import current, fits
 from thimble.tables.formats import named
 from thimble_infra import drop_report, fitting, given, inputs, outputs, stacks, versions
 from thimble_infra.buckets import Place, connect, endpoint_of, place, refusal
@@ -35,6 +35,8 @@ PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
 READ = 1024 * 1024  # bytes a step of the progress bar
 REJECTIONS = 64 * 1024  # bytes of the rejections to look at, for the first few
 WATCHED = 4  # files whose ranges are shown
+
+NOTHING: Mapping[str, str] = {}  # said of a file
 
 Advance = Callable[[int], None]
 
@@ -67,6 +69,7 @@ class Dropped:
     name: str  # its key without the inbox's prefix
     key: str
     size: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
     version: str | None = None
     summary: dict[str, Any] | None = None
@@ -76,14 +79,15 @@ class Dropped:
     def settled(self) -> bool:
         return self.summary is not None or self.overwritten
 
-    def is_of(self, version: str | None, etag: str | None) -> bool:
-        """Whether these are of the very upload. Without versions, the same bytes have the same result."""
+    def is_of(self, version: str | None, etag: str | None, metadata: Mapping[str, str]) -> bool:
+        """Whether these are of the very upload. Without versions, the same bytes have the same result, if the
+        same is asked of them."""
         if self.version and version:
             return self.version == version
-        return _plain(self.etag) == _plain(etag)
+        return _plain(self.etag) == _plain(etag) and self.metadata == metadata
 
 
-def collect(found: Found, inbox: Place) -> list[Dropped]:
+def collect(found: Found, inbox: Place, metadata: Mapping[str, str] = NOTHING) -> list[Dropped]:
     """The files on their way; InvalidInput for names that no inbox takes, or not of two files."""
     dropped: dict[str, Dropped] = {}
     for file in found.files:
@@ -91,7 +95,7 @@ def collect(found: Found, inbox: Place) -> list[Dropped]:
         if other := dropped.get(key):
             raise InvalidInput(f"{other.path} and {file.path} would both be {inbox.uri(key)}")
         _check_key(key)
-        dropped[key] = Dropped(file.path, file.name, key, file.path.stat().st_size)
+        dropped[key] = Dropped(file.path, file.name, key, file.path.stat().st_size, metadata)
     return list(dropped.values())
 
 
@@ -154,22 +158,29 @@ def drop(
     output: Path | None,
     timeout: float,
     model: str | None = None,
+    metadata: Mapping[str, str] = NOTHING,
     as_json: bool = False,
 ) -> bool:
     """Upload, wait, report. False when a file was refused; ThimbleError when its fate could not be learnt."""
     with inputs.named(files) as names:
         paths = [Path(name) for name in names]
-        return _drop(paths, to, output, timeout, model, as_json)
+        return _drop(paths, to, output, timeout, model, metadata, as_json)
 
 
 def _drop(
-    files: Sequence[Path], to: Door, output: Path | None, timeout: float, model: str | None, as_json: bool
+    files: Sequence[Path],
+    to: Door,
+    output: Path | None,
+    timeout: float,
+    model: str | None,
+    metadata: Mapping[str, str],
+    as_json: bool,
 ) -> bool:
     inbox, answers = to.inbox, to.answers
     found = inputs.below(files)
     if model:
         inbox = replace(inbox, prefix=f"{inbox.prefix}/{_folder(model, to.registry)}".lstrip("/"))
-    dropped = collect(found, inbox)
+    dropped = collect(found, inbox, metadata)
     if output:
         folders = [str(path) for path in files if path.is_dir()]
         check_places([_placed(file, answers, output) for file in dropped], folders)
@@ -220,12 +231,16 @@ def _placed(file: Dropped, answers: Place, output: Path) -> Placed:
 
 
 def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:
+    attributes = dict(file.metadata)
     with file.path.open("rb") as stream:
         if file.size <= PART:  # one request, so that the bucket announces it once
-            put = obstore.put(store, file.key, stream.read(), use_multipart=False)
+            put = obstore.put(store, file.key, stream.read(), use_multipart=False, attributes=attributes)
             advance(file.size)
         else:
-            put = obstore.put(store, file.key, _blocks(stream, advance), chunk_size=PART, max_concurrency=4)
+            blocks = _blocks(stream, advance)
+            put = obstore.put(
+                store, file.key, blocks, chunk_size=PART, max_concurrency=4, attributes=attributes
+            )
     file.etag, file.version = put["e_tag"], put["version"]
 
 
@@ -275,12 +290,12 @@ def _look(source: S3Store, target: S3Store, answers: Place, file: Dropped) -> No
         return
     summary: dict[str, Any] = json.loads(bytes(found.bytes()))
     given = summary["input"]
-    if file.is_of(given.get("version"), given.get("etag")):
+    if file.is_of(given.get("version"), given.get("etag"), given.get("metadata", {})):
         file.summary = summary
         return
-    with suppress(BaseError, FileNotFoundError):  # one may write there, but perhaps not read
-        there = obstore.head(source, file.key)
-        file.overwritten = not file.is_of(there["version"], there["e_tag"])
+    with suppress(BaseError, Gone):  # one may write there, but perhaps not read
+        there = current(source, file.key)
+        file.overwritten = not file.is_of(there.version, there.etag, there.metadata)
 
 
 def _plain(etag: str | None) -> str:

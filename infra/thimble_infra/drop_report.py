@@ -23,7 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thimble import encodings
-from thimble_infra import printing
+from thimble_infra import file_options, printing
 from thimble_infra.inputs import left_out
 
 SHOWN_REJECTIONS = 5
@@ -175,6 +175,8 @@ def _details(outcome: Outcome, shown: int) -> Iterator[str]:
     if (more := outcome.summary["rejections"] - shown) > 0 and outcome.rejections:
         yield f"  and {more:,} more"
     yield from _conversion(outcome, [rejection["reason"] for rejection in outcome.rejections])
+    if options := file_options.in_force(outcome.summary["options"]):
+        yield f"  options   {options}"
     for title, place in zip(("result", "rejected"), outcome.places, strict=False):
         yield f"  {title:<9} {place}"
     if outcome.fetch:

@@ -23,7 +23,8 @@ from obstore.store import LocalStore, ObjectStore
 
 from thimble.errors import InvalidFile, Unavailable
 from thimble.files import pipeline
-from thimble.files.jobs import FileOptions, Job, ResultPaths, Summary
+from thimble.files.jobs import Job, ResultPaths, Summary
+from thimble.files.options import FileOptions
 from thimble.inference.classifier import Classifier
 from thimble.split import assemble, range_task, ranges, tasks
 from thimble.split.plan import PartsFolder, Plan, Report

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +18,10 @@ from obstore.store import ObjectStore
 
 from thimble import store
 from thimble.drift import counting, report
-from thimble.errors import InvalidFile, InvalidInput, Overwritten
+from thimble.errors import InvalidFile, Overwritten
+from thimble.files.options import FileOptions
 from thimble.files.streams import Tally
-from thimble.inference.asked import Asked
 from thimble.inference.classifier import Classifier
-from thimble.settings import Settings
 from thimble.store import KEY_BYTES, ObjectVersion, fits
 from thimble.tables import answers, formats
 from thimble.tables.blocks import Reader, Result, Source
@@ -31,66 +30,6 @@ Summary = dict[str, Any]
 
 # Raise it when the same input, model and options give other bytes: then old results are made again.
 RESULTS_VERSION = 5
-# Options that are part of a result's identity only where they are set.
-ASKED = ("threshold", "abstain_below", "explain", "coverage", "by_class", "what_if")
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """What a result depends on, apart from the input and the model."""
-
-    max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
-    delimiter: str = ""  # of CSV and TSV; empty: found
-    quote: str = ""  # of CSV and TSV; empty: found; none: quotes are characters like the rest
-    header: str = ""  # of CSV and TSV: present or absent; empty: found
-    threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
-    decimal: str = ""  # of CSV and TSV: point or comma; empty: found
-    abstain_below: float | None = None  # no label where its probability is below; None: the model's
-    explain: int = 0  # so many of the largest contributions, or ALL
-    coverage: float | None = None  # how often a set of labels holds the truth
-    by_class: bool = False  # ... for each class
-    what_if: bool = False  # the smallest change of one feature that gives another label
-
-    def __post_init__(self) -> None:
-        """Raise InvalidInput for an impossible delimiter, quote or header."""
-        _ = self.given
-
-    @classmethod
-    def of(cls, settings: Settings) -> FileOptions:
-        """What the environment says of every file."""
-        return cls(**{option.name: getattr(settings, option.name) for option in fields(cls)})
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """The options as a summary names them. Results without what is asked for beside labels are as before
-        it could be."""
-        asked = self._asked
-        return {name: value for name, value in asdict(self).items() if name not in ASKED or name in asked}
-
-    @property
-    def _asked(self) -> dict[str, Any]:
-        """What is asked for beside labels: whatever is not as if nothing was."""
-        values = {name: getattr(self, name) for name in ASKED}
-        return {name: value for name, value in values.items() if value != getattr(Asked(), name)}
-
-    def decided(self, classifier: Classifier) -> Classifier:
-        """The model with what is asked for beside labels; InvalidFile if it cannot do it."""
-        asked = self._asked
-        if not asked:
-            return classifier
-        try:
-            found = classifier.asking(Asked(**asked))
-            answers.column_names(found)  # which a result can have
-        except InvalidInput as error:
-            names = " and ".join(name.upper() for name in asked)
-            raise InvalidFile(
-                f"{error}; change {names}, or leave {'it' if len(asked) == 1 else 'them'} out"
-            ) from None
-        return found
-
-    @property
-    def given(self) -> formats.Given:
-        return formats.Given(self.delimiter, self.quote, self.header, self.decimal)
 
 
 @dataclass(frozen=True)
@@ -120,6 +59,7 @@ def described(bucket: str, source: ObjectVersion) -> dict[str, Any]:
         "version": source.version,
         "etag": source.etag,
         "bytes": source.size,
+        **({"metadata": dict(source.metadata)} if source.metadata else {}),
     }
 
 
@@ -267,8 +207,10 @@ class Job:
                 obstore.delete(self.results, path)
 
     def check_unchanged(self) -> None:
-        """Raise Overwritten if the input is no longer what it was."""
-        if store.current(self.source.store, self.source.path).etag != self.source.etag:
+        """Raise Overwritten if the input is no longer what it was. Its metadata change without its ETag where
+        it is copied onto itself."""
+        found = store.current(self.source.store, self.source.path)
+        if (found.etag, found.metadata) != (self.source.etag, self.source.metadata):
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
 
     def _stored_summary(self) -> bytes | None:

@@ -24,7 +24,8 @@ from obstore.store import ObjectStore
 from thimble import store
 from thimble.errors import Gone, InvalidFile, Late, Overwritten, Unavailable
 from thimble.files import copies, streams
-from thimble.files.jobs import FileOptions, Job, ResultPaths, Summary, dumps, refused, result_paths
+from thimble.files.jobs import Job, ResultPaths, Summary, dumps, refused, result_paths
+from thimble.files.options import FileOptions
 from thimble.files.uploads import Upload
 from thimble.inference.classifier import Classifier
 from thimble.store import ObjectVersion
@@ -142,7 +143,7 @@ class Pipeline:
 
     def job(self, bucket: str, key: str) -> Job:
         source = store.current(self.buckets(bucket), key)
-        return self.job_of(bucket, source, self.models(key), self.options)
+        return self.job_of(bucket, source, self.models(key), self.options.of_file(source.metadata))
 
     def job_of(self, bucket: str, source: ObjectVersion, classifier: Classifier, options: FileOptions) -> Job:
         results, paths = self._place(source.path)

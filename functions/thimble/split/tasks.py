@@ -17,7 +17,8 @@ from thimble import store, telemetry
 from thimble.errors import InvalidFile, Late, MalformedBody, Overwritten, Unavailable
 from thimble.files import events
 from thimble.files.events import Context
-from thimble.files.jobs import FileOptions, Job, Summary
+from thimble.files.jobs import Job, Summary
+from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.inference import document
 from thimble.inference.classifier import Classifier
@@ -121,8 +122,10 @@ class Workflow:
         """Return the job that was planned; Overwritten if this program would have planned other results."""
         given = plan.identity["input"]
         bucket, inbox = given["bucket"], self.pipeline.buckets(given["bucket"])
-        source = ObjectVersion(inbox, given["key"], given["bytes"], given["etag"], given["version"])
-        options = FileOptions(**plan.identity["options"])
+        source = ObjectVersion(
+            inbox, given["key"], given["bytes"], given["etag"], given["version"], given.get("metadata", {})
+        )
+        options = FileOptions.of(**plan.identity["options"])
         job = self.pipeline.job_of(bucket, source, self._classifier(plan, folder), options)
         if job.identity != plan.identity:
             raise Overwritten(f"{source.path} was planned by another program")

@@ -82,6 +82,19 @@ def number(name: str, cell: str, mark: str = POINT) -> float:
     return found
 
 
+def whole(value: Any) -> int:
+    """Return a whole number from 1, which JSON may have as 1.0 or 1e20; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value % 1:
+        return 0
+    return int(value)
+
+
+def whole_in_text(text: str) -> int:
+    """Return the whole number from 1 that a text is; 0 for anything else. What has more than 18 digits is
+    more than there is of anything, as 18 of them are."""
+    return int(text.lstrip("0")[:18] or 0) if text.isascii() and text.isdecimal() else 0
+
+
 def with_point(cell: str, mark: str) -> str:
     """A number as Python writes it; one with the other mark is none."""
     return cell if mark == POINT else cell.translate(SWAPPED)

@@ -24,6 +24,8 @@ from thimble.tables.tokens import Dialect, check_quotes
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 QUOTES = ('"', "'")
 SEPARATING = ",;\t"
+SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # delimiters, where a blank would be lost
+QUOTED = {"none": "", "space": " "}
 SAYING = "HEADER, present or absent"
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
 SEPARATED = re.compile(rb'"?sep=([\t -~])"?(?:\r\n|\n|\r)', re.IGNORECASE)
@@ -60,11 +62,11 @@ class Given:
 
     @property
     def delimiter_mark(self) -> str:
-        return "\t" if self.delimiter in ("tab", "\\t") else self.delimiter
+        return SPELLED.get(self.delimiter, self.delimiter)
 
     @property
     def quote_mark(self) -> str:
-        return "" if self.quote == "none" else self.quote
+        return QUOTED.get(self.quote, self.quote)
 
 
 def _is_mark(text: str) -> bool:

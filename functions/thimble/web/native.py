@@ -9,8 +9,9 @@ from thimble import __version__
 from thimble.errors import InvalidInput
 from thimble.inference.document import digest
 from thimble.tables.answers import identity, most_likely
+from thimble.tables.cells import whole_in_text
 from thimble.tables.rows import Table
-from thimble.web import media, options, routes
+from thimble.web import media, routes
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Classified, Service, rules
 
@@ -59,7 +60,7 @@ def _top(request: Request, of_a_table: bool) -> int:
 
 
 def _count(top: str) -> int:
-    count = options.whole_in_text(top)
+    count = whole_in_text(top)
     if not count:
         raise InvalidInput("top is how many classes to answer with: a whole number from 1")
     return count

@@ -73,19 +73,6 @@ def check_none(body: Mapping[str, Any], key: str) -> None:
         raise MalformedBody(f"there is no {_quoted(name)} among {key} here: leave {key} out")
 
 
-def whole(value: Any) -> int:
-    """Return a whole number from 1, which JSON may have as 1.0 or 1e20; 0 for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value % 1:
-        return 0
-    return int(value)
-
-
-def whole_in_text(text: str) -> int:
-    """Return the whole number from 1 that a text is; 0 for anything else. What has more than 18 digits is
-    more than there is of anything, as 18 of them are."""
-    return int(text.lstrip("0")[:18] or 0) if text.isascii() and text.isdecimal() else 0
-
-
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
     """Return whether an option is on; None if it is not there."""
     found = options.get(name)

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from thimble.registry.lookup import Models
-from thimble.settings import Settings
+from thimble.settings import OF_FILES, Settings
 from thimble.web.app import App, Operation, Resource, Response
 from thimble.web.options import ASKED
 from thimble.web.service import Service
@@ -47,7 +47,7 @@ ROUTES = (
     Route("/model/history", "GET", "native:history", MODEL),
     Route("/seen", "GET", "seen:seen", MODEL),
     Route("/uploads", "GET", "uploads:state", ("id",)),
-    Route("/uploads", "POST", "uploads:begin", MODEL),
+    Route("/uploads", "POST", "uploads:begin", (*MODEL, *map(str.lower, OF_FILES))),
     Route("/openapi.json", "GET", "native:openapi"),
     # pages for people; the one at / is a probe's answer to who does not ask for HTML
     Route("/", "GET", "pages:front"),

@@ -45,7 +45,7 @@ def rules(options: Mapping[str, Any]) -> Asked | None:
     """Return how rows are to be answered, by options as text or in JSON's types; None if nothing is said."""
     if options.keys().isdisjoint(ASKED):
         return None
-    from thimble.web import asking  # a plain request is spared it
+    from thimble import asking  # a plain request is spared it
 
     return asking.asked(options)
 

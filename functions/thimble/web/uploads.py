@@ -17,13 +17,17 @@ from urllib.parse import quote, urlsplit
 
 import obstore
 import orjson
+from obstore.exceptions import BaseError
 
 from thimble import store
 from thimble.drift import drawing
-from thimble.errors import Gone, InvalidInput, NotFound, ThimbleError, TooLarge
+from thimble.errors import Gone, InvalidInput, NotFound, ThimbleError, TooLarge, Unavailable
+from thimble.files.options import NAMES, FileOptions, as_metadata
+from thimble.inference.classifier import Classifier
 from thimble.settings import Settings
 from thimble.store import Folder, ObjectVersion
 from thimble.tables.answers import identity, listed
+from thimble.tables.cells import whole
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.service import Service
@@ -68,12 +72,14 @@ def begin(service: Service, request: Request) -> Response:
     wanted, version = request.named
     classifier = service.models.get(wanted, version)
     folder = classifier.name or "default"
+    metadata = _metadata(request, classifier)
     upload = Upload(f"{folder}@{classifier.digest}" if version else folder, _token(), name)
     bucket, prefix = _place(settings.inbox_uri)
     form = _s3().generate_presigned_post(
         bucket,
         prefix + upload.key(request.caller),
-        Conditions=[["content-length-range", size, size]],
+        Fields=dict(metadata),
+        Conditions=[["content-length-range", size, size], *({key: text} for key, text in metadata.items())],
         ExpiresIn=SECONDS,
     )
     signed = {"url": form["url"], "fields": form["fields"], "expires": _expiry()}
@@ -102,6 +108,8 @@ def state(service: Service, request: Request) -> Response:
         arrived = store.current(store.bucket(bucket), prefix + upload.key(request.caller))
     except Gone:
         return _private(200, told)
+    except BaseError as error:
+        raise Unavailable("the inbox cannot be read") from error
     told["bytes"] = arrived.size
     results = Folder(settings.results_uri)
     summary = _summary(results, upload.key(request.caller), arrived)
@@ -153,8 +161,15 @@ def _packed(formats: tuple[str, ...]) -> list[str]:
     return [ending + packed for ending in formats for packed in PACKED]
 
 
+def _metadata(request: Request, classifier: Classifier) -> dict[str, str]:
+    """Return the form's fields for the options of the file; InvalidInput for those that cannot be."""
+    texts = {name: text for name, text in request.query.items() if name in NAMES}
+    FileOptions.read(texts, {name: name for name in texts}).decided(classifier)
+    return {f"x-amz-meta-{key}": text for key, text in as_metadata(texts).items()}
+
+
 def _size(size: Any, most: int) -> int:
-    found = options.whole(size)
+    found = whole(size)
     if not found:
         raise InvalidInput(f"bytes is the size of the file, a whole number from 1; send {EXAMPLE}")
     if found > most:
@@ -189,7 +204,9 @@ def _summary(results: Folder, key: str, arrived: ObjectVersion) -> dict[str, Any
         found: dict[str, Any] = orjson.loads(data)
     except orjson.JSONDecodeError:
         return None
-    return found if found.get("input", {}).get("etag") == arrived.etag else None
+    given = found.get("input", {})
+    same = given.get("etag") == arrived.etag and given.get("metadata", {}) == arrived.metadata
+    return found if same else None
 
 
 def _outcome(

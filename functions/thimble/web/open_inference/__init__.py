@@ -14,7 +14,7 @@ import orjson
 from thimble import __version__
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.inference.classifier import Classifier
-from thimble.tables.cells import json_kind
+from thimble.tables.cells import json_kind, whole_in_text
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.open_inference import inputs, outputs, wire
@@ -148,7 +148,7 @@ def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
         return media.envelope(media.utf8(request.body, sent), inputs.EXAMPLE), memoryview(b"")
-    at = options.whole_in_text(length)
+    at = whole_in_text(length)
     if not 0 < at <= len(request.body):
         raise MalformedBody(f"{HEADER_LENGTH} is no length within the body's {len(request.body)} bytes")
     return media.envelope(request.body[:at], inputs.EXAMPLE), memoryview(request.body)[at:]

@@ -15,6 +15,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
 from thimble.inference.predictions import Scores
 from thimble.tables.answers import cell_text
+from thimble.tables.cells import whole
 from thimble.tables.tensors import Values
 from thimble.web import options
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
@@ -45,7 +46,7 @@ class RequestedOutput(NamedTuple):
         """Of each row the k first classes as score:index:label."""
         if self.labels:
             raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
-        count = options.whole(k)
+        count = whole(k)
         if not count:
             raise InvalidInput("classification is how many classes to answer with: a whole number from 1")
         p = self.scores.probabilities.T

@@ -1,0 +1,106 @@
+"""What is asked beside the rows, each option by its name: as text (of a URL, a header, the environment, a
+file's metadata, a command) or in JSON's types. What an option may be is said here alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from thimble.errors import InvalidInput
+from thimble.inference.asked import ALL, Asked
+from thimble.inference.head import label_text
+from thimble.tables.cells import is_decimal, whole, whole_in_text
+
+MOST = sys.float_info.max
+
+
+def number(value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) and is_decimal(value):
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= MOST:
+        raise ValueError
+    return float(value)
+
+
+def flag(value: Any) -> bool:
+    if value in (None, "", "true", "false") or isinstance(value, bool):
+        return value in ("true", True)
+    raise ValueError
+
+
+def contributions(value: Any) -> int:
+    """Return how many of the largest; ALL for all, 0 for none."""
+    if value in (None, "", "false") or value is False:
+        return 0
+    if value in ("true", "all") or value is True:
+        return ALL
+    found = whole_in_text(value) if isinstance(value, str) else whole(value)
+    if not found:
+        raise ValueError
+    return found
+
+
+def label(value: Any) -> str:
+    """Return the text of a class: of a number or a boolean as JSON has it."""
+    if isinstance(value, bool | int | float):
+        return label_text(value)
+    if not isinstance(value, str | None):
+        raise ValueError
+    return value or ""
+
+
+def share(value: Any) -> float:
+    found = number(value)
+    if found is None or not 0 <= found <= 1:
+        raise ValueError
+    return found
+
+
+class Option(NamedTuple):
+    read: Callable[[Any], Any]  # ValueError for what it cannot be
+    meaning: str  # what it has to be
+
+
+OF_REQUESTS = {
+    "threshold": Option(number, "a number, such as 0.3: the least at which the positive class applies"),
+    "explain": Option(contributions, "true, false, or how many contributions to show: a whole number from 1"),
+    "class": Option(label, "the name of one of the model's classes"),
+    "coverage": Option(number, "a number, such as 0.95: how often a set holds the true label"),
+    "by_class": Option(flag, "true or false"),
+    "abstain_below": Option(number, "a number, such as 0.8: where the label has less, none is answered"),
+    "what_if": Option(flag, "true or false"),
+}
+OF_FILES = OF_REQUESTS | {"max_rejected_share": Option(share, "from 0 to 1")}
+
+
+def asked(found: Mapping[str, Any]) -> Asked:
+    """Return what a request asks for; InvalidInput for a value that an option cannot have, or one that
+    another option has to stand beside."""
+    values = {}
+    for name, option in OF_REQUESTS.items():
+        try:
+            values[name] = option.read(found.get(name))
+        except ValueError:
+            raise InvalidInput(f"{name} is {option.meaning}") from None
+    told = Asked(of=values.pop("class"), **values)
+    if told.of and not told.explain:
+        raise InvalidInput("class says whose score is explained: send explain with it, such as explain=true")
+    return told
+
+
+def of_file(texts: Mapping[str, str], called: Callable[[str], str]) -> dict[str, Any]:
+    """Return the options of a file by their texts; InvalidInput for one that cannot be, by the name that it
+    is called there. How its cells are written stays text."""
+    found: dict[str, Any] = {}
+    for name, text in texts.items():
+        option = OF_FILES.get(name)
+        try:
+            found[name] = option.read(text) if option else text
+        except ValueError:
+            assert option
+            raise InvalidInput(f"{called(name)} is {text!r}: it has to be {option.meaning}") from None
+    return found
