@@ -334,7 +334,7 @@ def typed_options(typed: list[str]) -> FileOptions:
     alone.command()(command)
     done = CliRunner().invoke(alone, typed)
     assert done.exit_code == 0, done.output
-    return found[0]  # type: ignore[no-any-return]
+    return found[0]
 
 
 @given(st.text(max_size=8))

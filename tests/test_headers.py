@@ -85,7 +85,9 @@ def posted(text: str, classifier: Classifier, header: str = "") -> int:
 )
 def test_where_nothing_tells_a_header_from_data_it_has_to_be_said(text: str, classifier: Classifier) -> None:
     sentence = "the first record may be a header, or data of a model without feature names: say which by"
-    with pytest.raises(InvalidFile, match=f"^{sentence} HEADER, present or absent$"):
+    with pytest.raises(
+        InvalidFile, match=f"^{sentence} HEADER, or thimble-header in its metadata, present or absent$"
+    ):
         dropped(text, classifier)
     with pytest.raises(UnprocessableRows, match=f"^{sentence} text/csv; header=present, or header=absent$"):
         posted(text, classifier)

@@ -125,6 +125,47 @@ def _downloaded(link: dict[str, Any]) -> tuple[bytes, str]:
         return answer.read(), unquote(said.partition("filename*=UTF-8''")[2])
 
 
+def test_the_options_of_a_file_are_signed_into_its_form(app: App, s3: "S3Client") -> None:
+    query = {"abstain_below": "0.999", "header": "present", "delimiter": "tab", "max_rejected_share": "0.5"}
+    said = {f"thimble-{name.replace('_', '-')}": text for name, text in query.items()}
+    form = begun(app, query=query)["upload"]
+    for key, text in said.items():
+        assert form["fields"][f"x-amz-meta-{key}"] == text
+        assert {f"x-amz-meta-{key}": text} in policy(form)["conditions"]
+    assert sent(form, ROWS.encode()) == 204
+    assert s3.head_object(Bucket="thimble-inbox", Key=form["fields"]["key"])["Metadata"] == said
+
+
+def test_a_file_sent_with_options_gets_what_they_ask_for(app: App, classify: Any) -> None:
+    upload = begun(app, query={"abstain_below": "0.999", "header": "present"})
+    assert sent(upload["upload"], ROWS.encode()) == 204
+    classify(upload)
+    done = state(app, upload["id"])
+    assert (done["state"], done["predictions"], [each["rows"] for each in done["classes"]]) == (
+        "done",
+        2,
+        [0] * 3,
+    )
+    assert b",the probability 0.9983 is below 0.999\n" in _downloaded(done["result"])[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("explain=two", "explain is 'two': it has to be true, false, or how many contributions to show"),
+        ("header=maybe", "the header 'maybe' is neither present nor absent"),
+        ("coverage=0.9", "the model has no thresholds for sets: "),
+        ("coverage=0.9", "; change coverage, or leave it out"),
+        ("explian=2", 'there is no parameter "explian" here; did you mean "explain"?'),
+        ("class=setosa", 'there is no parameter "class" here'),
+        ("delimiter=%20", "the parameter delimiter is empty"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_the_file_is_sent(query: str, sentence: str) -> None:
+    asked = post(f"/uploads?{query}", {"name": "a.csv", "bytes": 1}, served(IRIS, **OPEN))
+    assert sentence in refusal(asked, 400)
+
+
 def test_a_file_that_is_refused_says_why(app: App, classify: Any) -> None:
     upload = begun(app, "bad.csv", 8)
     sent(upload["upload"], b"a,b\n1,2\n")

@@ -74,7 +74,8 @@ OF_REQUESTS = {
     "abstain_below": Option(number, "a number, such as 0.8: where the label has less, none is answered"),
     "what_if": Option(flag, "true or false"),
 }
-OF_FILES = OF_REQUESTS | {"max_rejected_share": Option(share, "from 0 to 1")}
+AS_WRITTEN = Option(str, "")
+OPTIONS = OF_REQUESTS | {"max_rejected_share": Option(share, "from 0 to 1")}
 
 
 def asked(found: Mapping[str, Any]) -> Asked:
@@ -97,10 +98,9 @@ def of_file(texts: Mapping[str, str], called: Callable[[str], str]) -> dict[str,
     is called there. How its cells are written stays text."""
     found: dict[str, Any] = {}
     for name, text in texts.items():
-        option = OF_FILES.get(name)
+        option = OPTIONS.get(name, AS_WRITTEN)
         try:
-            found[name] = option.read(text) if option else text
+            found[name] = option.read(text)
         except ValueError:
-            assert option
             raise InvalidInput(f"{called(name)} is {text!r}: it has to be {option.meaning}") from None
     return found

@@ -146,16 +146,17 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         counts = [f"{summary[key]:,}" for key in ("rows", "predictions", "rejections")]
         name, classes = (
             Text(outcome.name),
-            Text(_classes(summary["classes"])),
+            Text(_classes(summary["classes"], summary.get("abstained", 0))),
         )  # brackets in them are no markup
         table.add_row(name, *counts, classes, f"{summary['seconds']:.2f}")
     return table
 
 
-def _classes(counts: dict[str, int]) -> str:
+def _classes(counts: dict[str, int], abstained: int) -> str:
     most = sorted(counts.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{label} {count:,}" for label, count in most[:SHOWN_CLASSES])
-    return shown + (f", and {len(most) - SHOWN_CLASSES} more" if len(most) > SHOWN_CLASSES else "")
+    shown += f", and {len(most) - SHOWN_CLASSES} more" if len(most) > SHOWN_CLASSES else ""
+    return shown + (f"; {abstained:,} without a label" if abstained else "")
 
 
 def _details(outcome: Outcome, shown: int) -> Iterator[str]:

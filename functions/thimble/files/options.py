@@ -118,8 +118,9 @@ def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return the options' texts by their names; InvalidInput for a key of no option, or without a value."""
     for one, text in metadata.items():
         if one not in KEYS:
-            hint = spelling.hint(one, KEYS) or f"; it takes {', '.join(KEYS)}"
-            raise InvalidInput(f'the file\'s metadata has an unknown key "{one}"{hint}')
+            meant = spelling.closest(one.removeprefix(OURS), NAMES)
+            told = f'did you mean "{key(meant)}"?' if meant else f"it takes {', '.join(KEYS)}"
+            raise InvalidInput(f'the file\'s metadata has an unknown key "{one}"; {told}')
         if not text.strip():
             raise InvalidInput(f"{one}{THERE} is empty: give it a value, or leave it out")
     return {KEYS[one]: text for one, text in metadata.items()}

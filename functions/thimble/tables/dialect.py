@@ -26,7 +26,7 @@ QUOTES = ('"', "'")
 SEPARATING = ",;\t"
 SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # delimiters, where a blank would be lost
 QUOTED = {"none": "", "space": " "}
-SAYING = "HEADER, present or absent"
+SAYING = "HEADER, or thimble-header in its metadata, present or absent"
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
 SEPARATED = re.compile(rb'"?sep=([\t -~])"?(?:\r\n|\n|\r)', re.IGNORECASE)
 DECIMALS = {"point": POINT, "comma": COMMA}
