@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from tests.test_explained import MODEL
 from tests.test_pipeline import HEADER, KEY, ROWS, Bench
 from tests.test_workflow import Bench as Split
 from thimble import settings, store
-from thimble.errors import InvalidInput
+from thimble.errors import InvalidFile, InvalidInput
 from thimble.files import options
 from thimble.files.options import FileOptions, as_metadata
 from thimble.files.pipeline import Pipeline
@@ -142,6 +143,16 @@ def test_other_metadata_of_the_same_bytes_are_another_result(
     copied(s3, "a.csv", {"thimble-explain": "1"} | OTHERS)  # which changes nothing
     files("a.csv")  # nor does an event that comes again
     assert s3.head_object(Bucket="thimble-results", Key="a.csv/result.csv")["LastModified"] == there
+
+
+def test_to_read_metadata_takes_no_further_request(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
+    s3.put_object(Bucket="thimble-inbox", Key="a.csv", Body=DREAM, Metadata=SAID | OTHERS)
+    inbox = store.bucket("thimble-inbox")
+    with caplog.at_level("INFO", "werkzeug"):
+        caplog.clear()
+        assert store.current(inbox, "a.csv").metadata == SAID
+    [request] = [record.getMessage() for record in caplog.records if record.name == "werkzeug"]
+    assert '"HEAD /thimble-inbox/a.csv ' in request
 
 
 def test_metadata_that_change_while_it_is_read_are_noticed(s3: S3Client) -> None:
@@ -312,8 +323,8 @@ SOME = {
 def test_an_option_means_the_same_in_the_environment_in_metadata_and_typed(texts: dict[str, str]) -> None:
     variables = {name.upper(): text for name, text in texts.items()}
     by_stack = FileOptions.of(**settings.from_environment(variables).files)
-    assert FileOptions().of_file(as_metadata(texts)) == by_stack
-    assert FileOptions.of(max_rejected_share=0.1, what_if=True).of_file(as_metadata(texts)).values == {
+    assert FileOptions().with_metadata(as_metadata(texts)) == by_stack
+    assert FileOptions.of(max_rejected_share=0.1, what_if=True).with_metadata(as_metadata(texts)).values == {
         **FileOptions.of(max_rejected_share=0.1, what_if=True).values,
         **{name: by_stack.values[name] for name in texts},
     }
@@ -335,6 +346,23 @@ def typed_options(typed: list[str]) -> FileOptions:
     done = CliRunner().invoke(alone, typed)
     assert done.exit_code == 0, done.output
     return found[0]
+
+
+KEYS = st.sampled_from(sorted(options.KEYS)) | st.text(max_size=6).map(lambda text: f"thimble-{text}")
+
+
+@given(st.dictionaries(KEYS, st.text(max_size=6) | st.sampled_from(["1", "true", "comma", ";"]), min_size=1))
+def test_any_metadata_are_options_or_refuse_the_file(metadata: dict[str, str]) -> None:
+    found = FileOptions.of(coverage=0.9).with_metadata(metadata)
+    if found.fault:
+        assert any(key in found.fault for key in metadata)
+        with pytest.raises(InvalidFile, match=re.escape(found.fault)):
+            found.decided(load(PENGUINS))
+    else:
+        names = {options.KEYS[key] for key in metadata}
+        assert found == FileOptions.of(
+            **FileOptions.of(coverage=0.9).values | {n: found.values[n] for n in names}
+        )
 
 
 @given(st.text(max_size=8))
@@ -402,6 +430,23 @@ def test_a_file_in_many_parts_takes_its_options_along(
     found = store.current(store.bucket("thimble-inbox"), "large.csv")
     assert (found.etag, found.metadata, found.size) == (file.etag, SAID, len(rows))
     assert "-" in (found.etag or "")
+
+
+def test_what_the_stack_does_can_be_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+
+    def drop(*given: Any, metadata: dict[str, str], **named: Any) -> bool:
+        sent.append(metadata)
+        return True
+
+    monkeypatch.setattr("thimble_infra.drop.door", lambda *given: None)
+    monkeypatch.setattr("thimble_infra.drop.drop", drop)
+    monkeypatch.setenv("EXPLAIN", "3")  # the stack's
+    call = ("drop", "a.csv", "--no-what-if", "--explain", "false", "--delimiter", "\t", "--quote", " ")
+    assert thimble(*call).exit_code == 0
+    assert thimble("drop", "a.csv").exit_code == 0
+    said = {"thimble-what-if": "false", "thimble-explain": "false"}
+    assert sent == [said | {"thimble-delimiter": "tab", "thimble-quote": "space"}, {}]
 
 
 @pytest.mark.parametrize("command", ["drop", "classify"])

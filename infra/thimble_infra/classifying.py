@@ -165,7 +165,7 @@ def _outcomes(
 
 def _task(found: Input, to: Outputs, options: FileOptions, staging: Path | None) -> Task:
     source = _source(found)
-    own = options.of_file(source.metadata)
+    own = options.with_metadata(source.metadata)
     return Task(found.place, source, to.store, to.paths(found), own, to.here, staging)
 
 

@@ -81,7 +81,7 @@ class FileOptions:
         """What is asked for beside labels: whatever is not as if nothing was."""
         return tuple(name for name in ASKED if getattr(self.asked, name) != getattr(NOTHING, name))
 
-    def of_file(self, metadata: Mapping[str, str]) -> FileOptions:
+    def with_metadata(self, metadata: Mapping[str, str]) -> FileOptions:
         """Return them with those of a file's metadata in the place of the stack's. What a command says of the
         file stays. What cannot be is a fault."""
         if not metadata:

@@ -143,7 +143,7 @@ class Pipeline:
 
     def job(self, bucket: str, key: str) -> Job:
         source = store.current(self.buckets(bucket), key)
-        return self.job_of(bucket, source, self.models(key), self.options.of_file(source.metadata))
+        return self.job_of(bucket, source, self.models(key), self.options.with_metadata(source.metadata))
 
     def job_of(self, bucket: str, source: ObjectVersion, classifier: Classifier, options: FileOptions) -> Job:
         results, paths = self._place(source.path)
