@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
@@ -260,6 +262,7 @@ def document(estimator: Any, X: Any = X, y: Any = Y, data: bool = True) -> Any:
         (make_pipeline(PCA(2), PolynomialFeatures(2), LogisticRegression()), "(step 'product')"),
         (make_pipeline(PCA(2), GaussianNB()), "(step 'function')"),
         (CalibratedClassifierCV(LogisticRegression(max_iter=500)), "mixture of several features"),
+        (CalibratedClassifierCV(LogisticRegression(max_iter=500), ensemble=False), "(step 'normalize')"),
     ],
     ids=str,
 )
@@ -298,6 +301,73 @@ def test_means_that_do_not_fit_are_refused(means: Any, told: str) -> None:
 def test_networks_with_hidden_layers_keep_no_means() -> None:
     model = MLPClassifier((3,), max_iter=2000, random_state=0, tol=1e-2).fit(X, Y)
     assert b'"means"' not in export(model, X)
+
+
+def scaled(model: Any) -> Any:
+    return make_pipeline(StandardScaler(), model)
+
+
+ALONE: list[Any] = [
+    LogisticRegression(max_iter=500),
+    LinearSVC(),
+    scaled(RidgeClassifier()),
+    GradientBoostingClassifier(n_estimators=5, random_state=0),
+    HistGradientBoostingClassifier(max_iter=5),
+]
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "temperature"])
+@pytest.mark.parametrize("model", ALONE, ids=str)
+def test_a_calibration_by_one_curve_multiplies_what_each_feature_adds(model: Any, method: str) -> None:
+    calibrated = CalibratedClassifierCV(model, method=method, ensemble=False)
+    plain, classifier = exported(clone(model), X, TWO), exported(calibrated, X, TWO)
+    curve = calibrated.calibrated_classifiers_[0].calibrators[0]
+    times, added = (-curve.a_, -curve.b_) if method == "sigmoid" else (2 * curve.beta_, 0.0)
+    batch = batch_of(X)
+    for of, sign in (("true", 1.0), ("false", -1.0)):
+        found, before = explained(classifier, batch, of), explained(plain, batch, of)
+        require_sum(found)
+        np.testing.assert_allclose(found.features, times * before.features, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found.base, times * before.base + sign * added, rtol=1e-9, atol=1e-9)
+        likely = calibrated.predict_proba(X)[:, int(sign > 0)]
+        np.testing.assert_allclose(expit(found.score), likely, atol=1e-12)
+
+
+@pytest.mark.parametrize("scaling", [False, True])
+def test_calibrated_linear_models_are_explained_as_shap_does(scaling: bool) -> None:
+    svc = LinearSVC()
+    calibrated = CalibratedClassifierCV(scaled(svc) if scaling else svc, ensemble=False)
+    classifier = exported(calibrated, X, TWO)
+    (member,) = calibrated.calibrated_classifiers_
+    Z = member.estimator[0].transform(X) if scaling else X
+    model = member.estimator[1] if scaling else member.estimator
+    values = shap.LinearExplainer(model, shap.maskers.Independent(Z, max_samples=len(Z)))(Z)
+    found, a = explained(classifier, batch_of(X), "true"), member.calibrators[0].a_
+    np.testing.assert_allclose(found.features.T, -a * values.values, atol=1e-9)
+    np.testing.assert_allclose(found.base, -a * values.base_values - member.calibrators[0].b_, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "told"),
+    [
+        (CalibratedClassifierCV(LinearSVC(), cv=2), "(step 'function')"),
+        (CalibratedClassifierCV(LinearSVC(), method="isotonic", ensemble=False), "(step 'interpolate')"),
+        (CalibratedClassifierCV(GaussianNB(), ensemble=False), "(step 'classify')"),
+    ],
+    ids=str,
+)
+def test_a_calibration_that_is_no_sum_is_refused(estimator: Any, told: str) -> None:
+    """The mean of two curves, a curve of other shape, a curve of a probability."""
+    assert told in contributions.refusal(document(estimator, y=TWO))
+
+
+@pytest.mark.parametrize("y", [Y, TWO], ids=["three", "two"])
+@pytest.mark.parametrize("model", [LogisticRegression(max_iter=500), GaussianNB(), *ALONE[-2:]], ids=str)
+def test_a_soft_vote_of_one_is_explained_as_that_one(model: Any, y: Any) -> None:
+    vote = exported(VotingClassifier([("one", model)], voting="soft"), X, y)
+    alone = exported(clone(model), X, y)
+    for one, other in zip(explained(vote, batch_of(X))[:4], explained(alone, batch_of(X))[:4], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 GROWN: list[Any] = [

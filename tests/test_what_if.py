@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -66,6 +67,10 @@ def require_flips(classifier: Classifier, batch: Batch) -> list[Change | None]:
     return found
 
 
+CALIBRATED = [
+    CalibratedClassifierCV(LogisticRegression(max_iter=1000), ensemble=False),
+    CalibratedClassifierCV(HistGradientBoostingClassifier(max_iter=10), ensemble=False),
+]
 MODELS: list[Any] = [
     LogisticRegression(max_iter=1000),
     GaussianNB(),
@@ -102,6 +107,16 @@ def test_a_number_one_step_nearer_keeps_the_label(estimator: Any) -> None:
             nearer = np.nextafter(float(change.to), float(change.value))
             if nearer != change.value:
                 assert sent(classifier, batch, row, change._replace(to=float(nearer))) == own[row]
+
+
+@pytest.mark.parametrize("estimator", CALIBRATED, ids=str)
+def test_a_calibrated_model_changes_its_label_at_its_own_half(estimator: Any) -> None:
+    classifier, batch = exported(estimator, X, Y > 1), batch_of(X[::7])
+    for row, change in zip(X[::7], require_flips(classifier, batch), strict=True):
+        if change is not None:
+            changed = row.copy()
+            changed[change.feature] = change.to
+            assert estimator.predict([changed])[0] == bool(change.label)
 
 
 @settings(max_examples=30, deadline=None)

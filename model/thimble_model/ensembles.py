@@ -51,6 +51,8 @@ def voting(program: Program, estimator: Any, columns: Columns, place: Place, cla
     for one in heads:
         if len(one.classes) != len(classes):
             raise Unsupported("one of its members has not seen every class")
+    if len(heads) == 1 and weights is None:
+        return members.relabelled(members.by_probability(heads[0]), classes)
     single = weights is None and all(map(is_single, heads))
     mean = _added(
         program,

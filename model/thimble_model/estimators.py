@@ -45,7 +45,7 @@ from thimble.inference.head import Label
 from thimble_model import bayes, catalogue, ensembles, forests, members, wrappers
 from thimble_model.forests import ForestHead, is_forest, kind
 from thimble_model.labels import labels
-from thimble_model.networks import AnyHead, Head, head, identity_head, lowered, side_by_side
+from thimble_model.networks import AnyHead, FloatArray, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
 from thimble_model.transformers import located, transform, unsupported
 from thimble_model.unsupported import Unsupported, class_name
@@ -230,6 +230,9 @@ def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Col
             "the rows beside it (scores that happen to sum to 1 are taken for probabilities); supported are "
             "'sigmoid' and 'isotonic', and 'temperature' of two classes"
         )
+    first, *others = estimator.calibrated_classifiers_
+    if not others and len(estimator.classes_) == 2 and first.method != "isotonic":
+        return _calibrated_alone(program, first, columns, (*place, "estimator"))
     found = [
         _calibrated_member(program, member, columns, (*place, "estimator"))
         for member in estimator.calibrated_classifiers_
@@ -249,6 +252,41 @@ def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Col
 
 def _calibrated_member(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
     """The columns of a member's calibrated probabilities, one a class."""
+    raw = _calibrated_numbers(program, member, columns, place)
+    if member.method == "isotonic":
+        x, y = (
+            [getattr(c, key).tolist() for c in member.calibrators]
+            for key in ("X_thresholds_", "y_thresholds_")
+        )
+        found = program.add("interpolate", raw, x=x, y=y)
+    else:
+        multiply, add = _calibrated_scale(member)
+        scaled = program.add("scale", raw, multiply=multiply, add=add)
+        found = program.add("function", [column.index for column in scaled], name="logistic")
+    indices = [column.index for column in found]
+    if len(indices) == 1:
+        (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p
+        return [rest.index, *indices]
+    return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
+
+
+def _calibrated_alone(program: Program, member: Any, columns: Columns, place: Place) -> Head:
+    """Of two classes, the logistic of the only member's numbers times a factor."""
+    raw = _calibrated_numbers(program, member, columns, place)
+    multiply, add = _calibrated_scale(member)
+    return head(raw, [multiply[np.newaxis]], [add], classes=labels(member.classes), out_activation="logistic")
+
+
+def _calibrated_scale(member: Any) -> tuple[FloatArray, FloatArray]:
+    """What each number is multiplied by, and what is added, before the logistic."""
+    if member.method == "temperature":  # the softmax of -βz and βz
+        return np.full(1, 2.0 * float(member.calibrators[0].beta_)), np.zeros(1)
+    a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
+    return -a, -b
+
+
+def _calibrated_numbers(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
+    """Scores where the member has them, else probabilities: of two classes the second's."""
     one = classify(program, member.estimator, columns, place)
     if len(member.estimator.classes_) != len(member.classes):
         raise Unsupported("one of its members has not seen every class")
@@ -257,29 +295,6 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
             f"method='isotonic' over {class_name(member.estimator)}, of whose single precision scikit-learn "
             "makes a curve of single precision; supported is 'sigmoid'"
         )
-    raw = _calibrated_numbers(program, one, member)
-    if member.method == "sigmoid":
-        a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
-        scaled = program.add("scale", raw, multiply=-a, add=-b)
-        found = program.add("function", [column.index for column in scaled], name="logistic")
-    elif member.method == "temperature":  # the softmax of -βz and βz
-        scaled = program.add("scale", raw, multiply=np.full(1, 2.0 * float(member.calibrators[0].beta_)))
-        found = program.add("function", [column.index for column in scaled], name="logistic")
-    else:
-        x, y = (
-            [getattr(c, key).tolist() for c in member.calibrators]
-            for key in ("X_thresholds_", "y_thresholds_")
-        )
-        found = program.add("interpolate", raw, x=x, y=y)
-    indices = [column.index for column in found]
-    if len(indices) == 1:
-        (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p
-        return [rest.index, *indices]
-    return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
-
-
-def _calibrated_numbers(program: Program, one: AnyHead, member: Any) -> list[int]:
-    """Scores where the member has them, else probabilities: of two classes the second's."""
     decides = hasattr(member.estimator, "decision_function")
     if decides:
         if isinstance(one, Head):

@@ -101,10 +101,14 @@ def _is_plain(one: Head) -> bool:
     )
 
 
-def probabilities(program: Program, one: AnyHead) -> list[int]:
-    """What predict_proba gives: a column a class."""
+def require_probabilities(one: AnyHead) -> None:
     if one.decision == "scores":
         raise Unsupported("a member of it has no probabilities")
+
+
+def probabilities(program: Program, one: AnyHead) -> list[int]:
+    """What predict_proba gives: a column a class."""
+    require_probabilities(one)
     (found,) = answers(program, one, "probabilities")
     return found
 
@@ -176,6 +180,14 @@ def relabelled(one: AnyHead, classes: list[Label]) -> AnyHead:
     if "positive" in keys:
         keys["positive"] = classes[one.classes.index(keys["positive"])]
     return replace(one, keys=keys)
+
+
+def by_probability(one: AnyHead) -> AnyHead:
+    """The same probabilities, of which the largest decides."""
+    require_probabilities(one)
+    plain = shown(one)
+    keys = {key: value for key, value in plain.keys.items() if key != "decision"}
+    return replace(plain, keys=keys, decisions=()) if isinstance(plain, Head) else replace(plain, keys=keys)
 
 
 def is_linear(one: AnyHead) -> bool:
