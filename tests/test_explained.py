@@ -261,6 +261,14 @@ def test_a_file_s_by_class_without_coverage_is_refused() -> None:
     )
 
 
+def test_a_top_of_a_table_is_refused_before_rows_are_read() -> None:
+    body = {"instances": [["no", "row", "at all"]]}
+    for query in ("top=2", "top=some"):
+        found = post(f"/classify?{query}", body, served(MODEL), accept="text/csv")
+        assert refusal(found) == "top is for answers in JSON; a table has a column for every class"
+    assert "whole number from 1" in refusal(post("/classify?top=some", body, served(MODEL)))
+
+
 def test_top_leaves_an_explanation_whole() -> None:
     for answer, whole in zip(answers(f"{QUERY}&top=1"), answers(), strict=True):
         assert answer["explanation"] == whole["explanation"]
@@ -332,6 +340,35 @@ def test_a_feature_called_base_is_explained_where_no_columns_are_written(rejecte
 
 @pytest.mark.parametrize("query", ["explain=true", "explain=true&rejected=report"])
 def test_a_feature_called_base_is_refused_its_column(query: str) -> None:
-    body = {"instances": ROWS}
-    assert refusal(post(f"/classify?{query}", body, served(BASED), accept="text/csv")) == DOUBLED
-    assert told(post("/classify?explain=2", body, served(BASED)))["predictions"]
+    for body in ({"instances": ROWS}, {"instances": [["no", "row", "at all"]]}):  # before rows are read
+        assert refusal(post(f"/classify?{query}", body, served(BASED), accept="text/csv")) == DOUBLED
+    assert told(post("/classify?explain=2", {"instances": ROWS}, served(BASED)))["predictions"]
+
+
+def test_sagemaker_s_csv_refuses_a_feature_called_base_its_column() -> None:
+    header = {"content-type": "text/csv", "x-amzn-sagemaker-custom-attributes": "explain=true"}
+    assert refusal(post("/invocations", b"no,row,at all", served(BASED), **header)) == DOUBLED
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("explain=2;coverage=0.9", "coverage"),
+        ("explain=2; coverage=0.9", "coverage"),
+        ("explain=2 coverage = 0.9", "coverage"),
+        ("explain=2&what_if=true,coverage=0.9", "what_if"),
+        ("trace=1;explain=2", "explain"),
+    ],
+)
+def test_an_attribute_behind_another_separator_is_told_of_the_comma(sent: str, name: str) -> None:
+    header = {"x-amzn-sagemaker-custom-attributes": sent}
+    assert refusal(post("/invocations", BODIES["/invocations"], served(MODEL), **header)) == (
+        f"{name} does not stand behind a comma: send the custom attributes as explain=2,coverage=0.95"
+    )
+
+
+@pytest.mark.parametrize("others", ["trace=1; span=2", "a b", "explained;why=1", "why; explain"])
+def test_attributes_of_others_are_let_be(others: str) -> None:
+    header = {"x-amzn-sagemaker-custom-attributes": f"{others}, explain=2 , coverage=0.9"}
+    found = told(post("/invocations", BODIES["/invocations"], served(MODEL), **header))
+    assert found["predictions"] == answers("explain=2&coverage=0.9")

@@ -5,6 +5,7 @@ SageMaker's runtime has /endpoints/{name}/invocations too, and MLflow's scoring 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from thimble import __version__, spelling
@@ -24,6 +25,7 @@ ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES, media.NPY)
 KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs")
 ADDED = ("instance", "params", "signature_name", "parameters")  # MLflow ignores unknown params
 SPLIT = ("columns", "index", "data")
+OTHER_SEPARATOR = re.compile(rf"(?:[;&|]\s*|[^,\s]\s+)({'|'.join(options.ASKED)})\s*=")  # than a comma
 ERRORS = {503: "ServiceUnavailable", 500: "InternalFailure"}  # of AWS's SDKs; ours are ValidationError
 
 
@@ -44,7 +46,9 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
     asked = rules({**_attributes(request), **request.query})
     if asked and wanted.name == media.NPY:
         _require_no_more(asked)
-    answered = service.classify(_table(request.body, sent), name, version, asked)
+    answered = service.classify(
+        _table(request.body, sent), name, version, asked, in_columns=wanted.name == media.CSV
+    )
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
     return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
 
@@ -62,6 +66,10 @@ def _attributes(request: Request) -> dict[str, str]:
     """The options among SageMaker's custom attributes, the only ones that its clients can send: name=value,
     between commas; the first of a name counts. Others' attributes are let be."""
     sent = request.headers.get("x-amzn-sagemaker-custom-attributes", "")
+    if other := OTHER_SEPARATOR.search(sent):
+        raise InvalidInput(
+            f"{other[1]} does not stand behind a comma: send the custom attributes as explain=2,coverage=0.95"
+        )
     found = [part.partition("=") for part in reversed(sent.split(","))] if sent else []
     return {key.strip(): value.strip() for key, _, value in found if key.strip() in options.ASKED}
 

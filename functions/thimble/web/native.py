@@ -21,29 +21,29 @@ ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES)
 def classify(service: Service, request: Request) -> Response:
     sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     wanted = media.wanted(request.headers.get("accept", ""), ACCEPTED_TYPES, sent)
-    if "rejected" in request.query:
+    report = "rejected" in request.query
+    table = wanted.name == media.CSV or (report and wanted.name == media.LINES)
+    top = _top(request.query.get("top", ""), table)
+    if report:
         from thimble.web import reported  # only where it is asked for
 
-        top = _top(request, of_a_table=wanted.name != media.JSON)
         return reported.classify(service, request, sent, wanted, top, routes.CLASSIFY)
     if sent.name == media.JSON:
-        table: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
+        rows: Table = media.only_instances(media.utf8(request.body, sent), routes.CLASSIFY)
     else:
-        table = media.table(request.body, sent)
-    answered = service.classify(table, *request.named, rules(request.query))
-    return _response(answered, wanted, request.query.get("top", ""))
+        rows = media.table(request.body, sent)
+    answered = service.classify(rows, *request.named, rules(request.query), in_columns=table)
+    return _response(answered, wanted, top)
 
 
-def _response(answered: Classified, wanted: media.Media, top: str) -> Response:
+def _response(answered: Classified, wanted: media.Media, top: int) -> Response:
     classifier, predictions = answered.classifier, answered.predictions
     if wanted.name == media.CSV:
-        if top:
-            raise InvalidInput("top is for answers in JSON; a CSV answer has a column for every class")
         table = media.written(classifier, predictions, wanted)
         return Response(200, table, wanted.name, rows=answered.rows)
     found = answered.answers
     if top:
-        found = most_likely(found, _count(top))
+        found = most_likely(found, top)
     if wanted.name == media.LINES:
         from thimble.tables.jsonlines import lines  # only where they are spoken
 
@@ -51,15 +51,12 @@ def _response(answered: Classified, wanted: media.Media, top: str) -> Response:
     return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
 
 
-def _top(request: Request, of_a_table: bool) -> int:
+def _top(top: str, of_a_table: bool) -> int:
     """How many classes to answer with; 0 for all."""
-    top = request.query.get("top", "")
-    if top and of_a_table:
+    if not top:
+        return 0
+    if of_a_table:
         raise InvalidInput("top is for answers in JSON; a table has a column for every class")
-    return _count(top) if top else 0
-
-
-def _count(top: str) -> int:
     count = whole_in_text(top)
     if not count:
         raise InvalidInput("top is how many classes to answer with: a whole number from 1")

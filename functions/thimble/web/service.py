@@ -16,7 +16,7 @@ from thimble.registry import canary
 from thimble.registry.lookup import Models
 from thimble.registry.published import Serving
 from thimble.settings import Settings
-from thimble.tables.answers import abstained, abstains, answer, answers
+from thimble.tables.answers import abstained, abstains, answer, answers, column_names
 from thimble.tables.rows import Rows, Table, alone, read, refuse
 from thimble.web.options import ASKED
 
@@ -57,10 +57,18 @@ class Service:
         self.recent = Recent(log_minute)
 
     def classify(
-        self, table: Table, name: str = "", version: str = "", asked: Asked | None = None
+        self,
+        table: Table,
+        name: str = "",
+        version: str = "",
+        asked: Asked | None = None,
+        in_columns: bool = False,
     ) -> Classified:
-        """Answer every row, or raise an error that names the first that cannot be answered."""
+        """Answer every row, or raise an error that names the first that cannot be answered, or, before any is
+        read into columns, two `in_columns` of the answer that share a name."""
         serving = self.models.serving(name, version).asking(asked)
+        if in_columns:
+            column_names(serving.classifier)
         return self._alone(serving, table) or self._together(serving, table)
 
     def _alone(self, serving: Serving, table: Table) -> Classified | None:
