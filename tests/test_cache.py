@@ -8,10 +8,16 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
 
+from thimble.inference.asked import Asked
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.registry.cache import Cache, weight
+from thimble_model import export
 
+X, Y = load_iris(return_X_y=True)
 MODEL = Path(__file__).parents[1] / "model"
 
 
@@ -51,6 +57,39 @@ def test_the_one_that_was_not_asked_for_longest_makes_room() -> None:
     cache.put(3, models[3])
     assert [cache.get(number) is not None for number in range(4)] == [True, False, True, True]
     assert cache.bytes <= cache.limit
+
+
+def forests() -> list[Classifier]:
+    return [load(export(RandomForestClassifier(20, random_state=seed).fit(X, Y), X, Y)) for seed in range(3)]
+
+
+def explain(classifier: Classifier | None) -> None:
+    assert classifier is not None
+    classifier.asking(Asked(explain=1)).predict(Batch(X.T.copy(), {}))
+
+
+def test_what_explains_a_model_counts_with_it_and_goes_with_it() -> None:
+    models, same = forests(), forests()[1]
+    plain = [weight(model) for model in models]
+    explain(same)
+    assert weight(same) > 2 * plain[1]
+    cache = Cache(weight(same) + plain[2] + plain[0] // 2)
+    for key, model in enumerate(models):
+        cache.put(key, model)
+    explain(cache.get(1))
+    assert (len(cache), cache.bytes) == (3, sum(plain)), "nothing is weighed while a request is answered"
+    assert cache.get(2) is models[2]
+    assert (len(cache), cache.bytes) == (2, weight(models[1]) + plain[2]), "the first makes room"
+    assert cache.bytes <= cache.limit
+
+
+def test_a_model_that_is_explained_again_weighs_what_it_did() -> None:
+    cache = Cache(2**30)
+    cache.put("one", forests()[0])
+    for _ in range(3):
+        explain(cache.get("one"))
+        found = cache.get("one")
+        assert cache.bytes == weight(found)
 
 
 def test_one_key_counts_once() -> None:

@@ -14,12 +14,18 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import KBinsDiscretizer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from tests.door import post, refusal, served, told
 from tests.test_abstentions import BODIES, FILES, NAMES, ROWS, TABLE, V2, X, Y, classified, in_csv, in_lines
 from thimble.inference import explained
+from thimble.inference.asked import Asked
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import load
 from thimble.inference.explain import trees
+from thimble.inference.preprocessing import Preprocessing
 from thimble_model import export
 
 RNG = np.random.default_rng(7)
@@ -213,6 +219,38 @@ def test_each_of_several_outputs_is_explained() -> None:
         assert one["explanation"]["class"] == one["label"]
         assert len(one["explanation"]["contributions"]) == 1
         assert feature in NAMES
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(), DecisionTreeClassifier(max_depth=3)], ids=str)
+def test_each_of_several_outputs_gets_what_it_gets_alone(model: Any) -> None:
+    several = np.column_stack((X[:, 0] > 0, X[:, 1] > 0.3))
+    prepared = make_pipeline(StandardScaler(), MultiOutputClassifier(model)).fit(TABLE, several)
+    together = load(export(prepared, TABLE, several))
+    batch = Batch(np.array(ROWS).T.copy(), {})
+    asked = together.asking(Asked(explain=2, what_if=True))
+    ours = asked.predict(batch).further
+    for k, output in enumerate(together.document.outputs):
+        alone = together._replace(document=together.document._replace(outputs=(output,)))
+        theirs = alone.asking(Asked(explain=2, what_if=True)).predict(batch).further
+        mine = [values for one, values in zip(asked.further, ours, strict=True) if one.output == k]
+        assert [values.tolist() for values in mine] == [values.tolist() for values in theirs]
+
+
+def test_rows_are_prepared_once_for_all_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = np.column_stack((X[:, 0] > 0, X[:, 1] > 0.3, X[:, 2] > 0))
+    times: list[int] = []
+    prepare = Preprocessing.table
+
+    def counted(self: Preprocessing, batch: Batch) -> Any:
+        times.append(batch.rows)
+        return prepare(self, batch)
+
+    binned = KBinsDiscretizer(3, quantile_method="linear")
+    pipeline = make_pipeline(binned, MultiOutputClassifier(LogisticRegression())).fit(TABLE, several)
+    model = load(export(pipeline, TABLE, several)).asking(Asked(explain=1))
+    monkeypatch.setattr(Preprocessing, "table", counted)
+    model.predict(Batch(np.array(ROWS).T.copy(), {}))
+    assert times == [len(ROWS)] * 2, "once to answer, once to explain"
 
 
 NETWORK = export(MLPClassifier((3,), solver="lbfgs", max_iter=5000, random_state=0).fit(X, Y), X, Y)

@@ -31,12 +31,16 @@ class Column(NamedTuple):
     numbers: bool
 
 
+Values = Callable[[Any, Any, Any], Sequence[Sequence[Any]]]
+"""Of a classifier, a batch and predictions: of each output, JSON a row. There is a row at least."""
+
+
 class Further(NamedTuple):
     """What each row gets of an output beside its label."""
 
     key: str  # of JSON
     output: int
     columns: tuple[Column, ...]  # of a table
-    values: Callable[[Any, Any, Any], Sequence[Any]]  # of a classifier, a batch and predictions: JSON a row
+    values: Values  # what is asked alike of several outputs is found at once, by the very same
     cells: Callable[[Any], Sequence[Cell]]  # of a value, unless it is None: one a column
     most_rows: int = sys.maxsize  # that are asked at once: it may cost more than the answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,35 +11,38 @@ from thimble.inference.asked import Cell, Column, Further
 from thimble.inference.batch import Batch
 from thimble.inference.document import Document
 from thimble.inference.explain import what_if
+from thimble.inference.explain.what_if import Change
+from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions
 
 
 def questions(document: Document) -> Iterator[Further]:
     """Of each output, what would change its label."""
+    most = what_if.most_rows(document)
     for k, head in enumerate(document.heads):
         columns = tuple(
             Column(f"{head.prefix}what_if_{name}", numbers=False) for name in ("feature", "value", "label")
         )
-        yield Further("what_if", k, columns, partial(_changes, k), _cells, what_if.most_rows(document))
+        yield Further("what_if", k, columns, _changes, _cells, most)
 
 
-def _changes(k: int, classifier: Any, batch: Batch, predictions: Predictions) -> list[dict[str, Any] | None]:
-    """Of each row the change, or None where there is none."""
+def _changes(classifier: Any, batch: Batch, predictions: Predictions) -> list[list[dict[str, Any] | None]]:
+    """Of each output, of each row the change, or None where there is none."""
     document: Document = classifier.document
-    output, scores = document.outputs[k], predictions.outputs[k]
-    alone = classifier._replace(document=document._replace(outputs=(output,)), straight=None, further=())
-    [found] = what_if.of(alone, batch, predictions._replace(outputs=(scores,), further=()))
+    found = what_if.of(classifier._replace(straight=None, further=()), batch, predictions)
     return [
-        None
-        if change is None
-        else {
-            "feature": document.schema.features[change.feature].name or change.feature,
-            "from": _plain(change.value),
-            "to": _plain(change.to),
-            "label": output.head.classes[change.label],
-        }
-        for change in found
+        [None if change is None else _told(document, head, change) for change in changes]
+        for head, changes in zip(document.heads, found, strict=True)
     ]
+
+
+def _told(document: Document, head: Head, change: Change) -> dict[str, Any]:
+    return {
+        "feature": document.schema.features[change.feature].name or change.feature,
+        "from": _plain(change.value),
+        "to": _plain(change.to),
+        "label": head.classes[change.label],
+    }
 
 
 def _plain(value: Any) -> Any:

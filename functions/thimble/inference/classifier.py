@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,7 @@ from thimble.inference.reference import Reference
 from thimble.inference.straight import Straight
 
 if TYPE_CHECKING:
-    from thimble.inference.asked import Asked, Further
+    from thimble.inference.asked import Asked, Further, Values
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 with np.errstate(all="ignore"):
@@ -110,20 +110,24 @@ class Classifier(NamedTuple):
 
     def _further(self, batch: Batch, found: Predictions) -> tuple[NDArray[np.object_], ...]:
         """Of each question, a value a row."""
+        sources = {one.values: one.most_rows for one in self.further}
+        told = {values: self._values(values, most, batch, found) for values, most in sources.items()}
         return tuple(
-            np.fromiter(self._values(one, batch, found), np.object_, batch.rows) for one in self.further
+            np.fromiter(told[one.values][one.output], np.object_, batch.rows) for one in self.further
         )
 
-    def _values(self, one: Further, batch: Batch, found: Predictions) -> Iterator[Any]:
-        """Yield the values of rows, of as many at once as the question takes."""
-        if batch.rows <= one.most_rows:
-            yield from one.values(self, batch, found) if batch.rows else ()
-            return
-        for start in range(0, batch.rows, one.most_rows):
-            rows = slice(start, start + one.most_rows)
+    def _values(self, values: Values, most: int, batch: Batch, found: Predictions) -> list[list[Any]]:
+        """Of each output, the values of the rows, so many of which are asked at once at most."""
+        told: list[list[Any]] = [[] for _ in self.heads]
+        for start in range(0, batch.rows, most):
+            rows = slice(start, start + most)
             rejected = {row - start: why for row, why in found.rejected.items() if row >= start}
             part = found.take(rows)._replace(rejected=rejected)
-            yield from one.values(self, batch.take(rows), part)
+            whole = batch.rows <= most
+            each = values(self, batch, found) if whole else values(self, batch.take(rows), part)
+            for own, more in zip(told, each, strict=True):
+                own += more
+        return told
 
     def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
         """Return what goes into the networks, (fan_in, rows in whole blocks), the rows that cannot go, and

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
@@ -30,6 +30,8 @@ from thimble.inference.reference import Reference
 
 if TYPE_CHECKING:
     from thimble.inference.preprocessing import Preprocessing
+
+T = TypeVar("T")
 
 FORMAT = "thimble"
 FORMAT_VERSION = 1
@@ -76,6 +78,15 @@ class Document(NamedTuple):
     history: Mapping[str, Any]
     training: Mapping[str, Any]
     cost: Cost  # of a row
+    kept: dict[tuple[str, int], Any]  # what explains it, by what it is and of which part
+
+    def once(self, what: str, part: object, make: Callable[[], T]) -> T:
+        """Return what `make` gives; it is made once of a part of the document, and goes with the document."""
+        key = what, id(part)
+        if key not in self.kept:
+            self.kept[key] = make()
+        found: T = self.kept[key]
+        return found
 
     @property
     def heads(self) -> tuple[Head, ...]:
@@ -123,6 +134,7 @@ def parse(data: bytes) -> Document:
         history={key: fields.raw[key] for key in HISTORY if key in fields},
         training=training,
         cost=_cost(len(known), program, found),
+        kept={},
     )
 
 

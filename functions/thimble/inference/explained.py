@@ -14,6 +14,7 @@ from thimble.inference.document import Document
 from thimble.inference.explain import back, contributions
 from thimble.inference.explain.contributions import Contributions
 from thimble.inference.features import Feature
+from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions
 
 PARTS = 2_000_000  # contributions that are told at once
@@ -24,8 +25,8 @@ def questions(document: Document, asked: Asked) -> Iterator[Further]:
     used = [i for i, feature in enumerate(document.schema.features) if feature.type != "unused"]
     names = [_name(i, document.schema.features[i]) for i in used]
     most = _most_rows(document, len(used))
+    values = partial(_explanations, used, asked)
     for k, head in enumerate(document.heads):
-        values = partial(_explanations, k, used, asked)
         prefix = f"{head.prefix}why"
         base = Column(f"{prefix}_base", numbers=True)
         if asked.explain == ALL:
@@ -72,21 +73,34 @@ def _largest(value: Any) -> list[Cell]:
 
 
 def _explanations(
-    k: int, used: Sequence[int], asked: Asked, classifier: Any, batch: Batch, predictions: Predictions
-) -> list[dict[str, Any]]:
-    """An explanation a row; those of rejected rows mean nothing."""
+    used: Sequence[int], asked: Asked, classifier: Any, batch: Batch, predictions: Predictions
+) -> list[list[dict[str, Any]]]:
+    """Of each output an explanation a row; those of rejected rows mean nothing."""
     document: Document = classifier.document
-    output, scores = document.outputs[k], predictions.outputs[k]
-    alone = document._replace(outputs=(output,)), batch, predictions._replace(outputs=(scores,))
-    [found] = contributions.of(*alone, asked.of)
+    columns = [_column(document.schema.features[i], i, batch) for i in used]
+    return [
+        _told(document, head, found, used, columns, asked.explain)
+        for head, found in zip(
+            document.heads, contributions.of(document, batch, predictions, asked.of), strict=True
+        )
+    ]
+
+
+def _told(
+    document: Document,
+    head: Head,
+    found: Contributions,
+    used: Sequence[int],
+    columns: Sequence[Sequence[Any]],
+    explain: int,
+) -> list[dict[str, Any]]:
     phi = found.features[used]  # (features that are used, rows)
     order = np.argsort(-np.abs(phi), axis=0, kind="stable").T.tolist()
-    columns = [_column(document.schema.features[i], i, batch) for i in used]
     told = []
     for row, (values, places) in enumerate(zip(phi.T.tolist(), order, strict=True)):
-        most = places if asked.explain == ALL else places[: asked.explain]
+        most = places if explain == ALL else places[:explain]
         one = {
-            "class": output.head.classes[found.classes[row]],
+            "class": head.classes[found.classes[row]],
             "score": float(found.score[row]),
             "base": float(found.base[row]),
             "contributions": [
@@ -99,8 +113,8 @@ def _explanations(
                 for j in most
             ],
         }
-        if asked.explain != ALL:
-            one["rest"] = float(sum(values[j] for j in places[asked.explain :]))
+        if explain != ALL:
+            one["rest"] = float(sum(values[j] for j in places[explain:]))
         told.append(one)
     return told
 

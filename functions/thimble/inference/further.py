@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thimble.errors import InvalidInput
 from thimble.inference import sets
@@ -15,7 +16,7 @@ from thimble.inference.batch import Batch
 from thimble.inference.document import Document
 from thimble.inference.head import Head, Label
 from thimble.inference.outputs import Output
-from thimble.inference.predictions import Predictions
+from thimble.inference.predictions import Predictions, Scores
 
 
 def asking(document: Document, asked: Asked) -> tuple[Document, tuple[Further, ...]]:
@@ -68,38 +69,50 @@ def _require(refusal: str) -> None:
 
 def _sets(document: Document, coverage: float, by_class: bool) -> Iterator[Further]:
     """Of each output, the labels among which is the true one."""
+    values = partial(_labels, document.heads, coverage, by_class)
     for k, head in enumerate(document.heads):
         columns = (Column(f"{head.prefix}set", numbers=False),)
-        yield Further("set", k, columns, partial(_labels, k, head, coverage, by_class), _itself)
+        yield Further("set", k, columns, values, _itself)
 
 
 def _labels(
-    k: int,
-    head: Head,
+    heads: Sequence[Head],
     coverage: float,
     by_class: bool,
     classifier: Any,
     batch: Batch,
     predictions: Predictions,
-) -> list[list[Label]]:
-    found = sets.of(head, predictions.outputs[k], coverage, by_class).T.tolist()
-    return [[label for label, within in zip(head.classes, row, strict=True) if within] for row in found]
+) -> list[list[list[Label]]]:
+    pairs = zip(heads, predictions.outputs, strict=True)
+    return [_of_output(head, sets.of(head, scores, coverage, by_class)) for head, scores in pairs]
+
+
+def _of_output(head: Head, found: NDArray[np.bool_]) -> list[list[Label]]:
+    rows = found.T.tolist()
+    return [[label for label, within in zip(head.classes, row, strict=True) if within] for row in rows]
 
 
 def _abstentions(document: Document) -> Iterator[Further]:
     """Of each output that abstains, why there is no label."""
+    values = partial(_reasons, document.heads)
     for k, head in enumerate(document.heads):
         if head.abstain_below is not None:
             columns = (Column(f"{head.prefix}abstained", numbers=False),)
-            yield Further("abstained", k, columns, partial(_reasons, k, head), _itself)
+            yield Further("abstained", k, columns, values, _itself)
 
 
-def _reasons(k: int, head: Head, classifier: Any, batch: Batch, predictions: Predictions) -> list[str | None]:
-    scores = predictions.outputs[k]
+def _reasons(
+    heads: Sequence[Head], classifier: Any, batch: Batch, predictions: Predictions
+) -> list[list[str | None]]:
+    return [_reason(head, scores) for head, scores in zip(heads, predictions.outputs, strict=True)]
+
+
+def _reason(head: Head, scores: Scores) -> list[str | None]:
     found: list[str | None] = [None] * len(scores.labels)
     numbers, what = scores.winning.tolist(), "probability" if head.has_probabilities else "score"
     below = head.abstain_below
-    assert below is not None
+    if below is None:
+        return found
     for row in np.flatnonzero(scores.answered < 0).tolist():
         found[row] = f"the {what} {_shortened(numbers[row], below)} is below {below!r}"
     return found

@@ -9,7 +9,6 @@ several features is shared among them in equal parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.document import Document
-from thimble.inference.explain.itself import MODELS, Itself
 from thimble.inference.forest import Forest
 from thimble.inference.network import Network
 from thimble.inference.outputs import Output, Scorer
@@ -106,12 +104,11 @@ class _Walk:
 
 def plan(document: Document, output: Output) -> Plan:
     """How the numbers of an output come from the columns of the program. Nobody changes what is given."""
-    return _plan(Itself(document.preprocessing), Itself(output.scorer), len(document.schema.features))
+    program, n_features = document.preprocessing, len(document.schema.features)
+    return document.once("plan", output.scorer, lambda: _plan(program, output.scorer, n_features))
 
 
-@lru_cache(MODELS)  # one takes a third of the time of a row's explanation
-def _plan(of: Itself[Preprocessing | None], by: Itself[Scorer], n_features: int) -> Plan:
-    program, scorer = of.it, by.it
+def _plan(program: Preprocessing | None, scorer: Scorer, n_features: int) -> Plan:
     width = n_features if program is None else program.width
     walk = _Walk(width, scorer.n_outputs)
     owners, mixed = _owners(program, n_features)

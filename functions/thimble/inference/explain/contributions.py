@@ -63,10 +63,23 @@ def needs(document: Document) -> tuple[NDArray[np.intp], list[int]]:
 
 
 def of(document: Document, batch: Batch, predictions: Predictions, of: str = "") -> tuple[Contributions, ...]:
-    """One an output: of the class named `of`, where the output has it, else of the answered one."""
+    """One an output: of the class named `of`, where the output has it, else of the answered one. There is a
+    row at least."""
+    plans = [back.plan(document, output) for output in document.outputs]
+    pairs = zip(document.outputs, predictions.outputs, strict=True)
+    classes = [_classes(output.head, scores, of) for output, scores in pairs]
+    asked = [_explained(output.head, own) for output, own in zip(document.outputs, classes, strict=True)]
+    step = min(_rows_at_once(document, plan) for plan in plans)
+    found: list[list[_OfRows]] = [[] for _ in plans]
+    with np.errstate(all="ignore"):
+        for start in range(0, batch.rows, step):
+            rows = slice(start, start + step)
+            numbers, X = _numbers(document, batch.take(rows))
+            for parts, output, plan, one in zip(found, document.outputs, plans, asked, strict=True):
+                parts.append(_of_rows(document, output, plan, numbers, X, one.take(rows)))
     return tuple(
-        _of_output(document, output, batch, _classes(output.head, scores, of))
-        for output, scores in zip(document.outputs, predictions.outputs, strict=True)
+        Contributions(own, *_joined(parts), text.tokens(document, plan, batch, *one))
+        for own, parts, plan, one in zip(classes, found, plans, asked, strict=True)
     )
 
 
@@ -97,24 +110,14 @@ def _classes(head: Head, scores: Scores, of: str) -> NDArray[np.intp]:
     return scores.probabilities.argmax(axis=0) if head.multilabel else scores.labels
 
 
-def _of_output(document: Document, output: Output, batch: Batch, classes: NDArray[np.intp]) -> Contributions:
-    plan = back.plan(document, output)
-    explained = _explained(output.head, classes)
-    step = _rows_at_once(document, plan)
-    parts = []
-    with np.errstate(all="ignore"):
-        for start in range(0, batch.rows, step):
-            rows = slice(start, start + step)
-            own = Explained(explained.chosen[rows], explained.factor[rows])
-            parts.append(_of_rows(document, output, plan, batch.take(rows), own))
-    base, score, features = zip(*parts, strict=True)
-    return Contributions(
-        classes,
-        np.concatenate(base),
-        np.concatenate(score),
-        np.concatenate(features, axis=1),
-        text.tokens(document, plan, batch, *explained),
-    )
+class _OfRows(NamedTuple):
+    base: FloatArray
+    score: FloatArray
+    features: FloatArray
+
+
+def _joined(parts: Sequence[_OfRows]) -> _OfRows:
+    return _OfRows(*(np.concatenate(own, axis=-1) for own in zip(*parts, strict=True)))
 
 
 def _rows_at_once(document: Document, plan: Plan) -> int:
@@ -134,6 +137,9 @@ class Explained(NamedTuple):
     chosen: NDArray[np.intp]
     factor: FloatArray
 
+    def take(self, rows: slice) -> Explained:
+        return Explained(self.chosen[rows], self.factor[rows])
+
 
 def _explained(head: Head, classes: NDArray[np.intp]) -> Explained:
     factor = np.full(len(classes), 1.0 / head.temperature)
@@ -143,11 +149,15 @@ def _explained(head: Head, classes: NDArray[np.intp]) -> Explained:
 
 
 def _of_rows(
-    document: Document, output: Output, plan: Plan, batch: Batch, explained: Explained
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    document: Document,
+    output: Output,
+    plan: Plan,
+    numbers: FloatArray,
+    X: FloatArray,
+    explained: Explained,
+) -> _OfRows:
     """The bases and the scores of rows, and what their features contribute."""
-    n = batch.rows
-    numbers, X = _numbers(document, batch)
+    n = len(explained.chosen)
     chosen = np.pad(explained.chosen, (0, numbers.shape[1] - n))
     base = plan.constant.copy()
     features = np.zeros((len(document.schema.features), numbers.shape[1]))
@@ -160,20 +170,27 @@ def _of_rows(
         found = linear.embedded_contributions(part, numbers, chosen)
         _share(found, [plan.owners[i] for i in part.step.columns], features)
     for grown in plan.grown:
-        base += _add_trees(grown, plan, numbers[:, :n], chosen, features)
+        base += _add_trees(document, grown, plan, numbers[:, :n], chosen, features)
     score = np.take_along_axis(output.scorer.scores(X), chosen[np.newaxis], axis=0)[0]
     factor = explained.factor
-    return base.take(chosen)[:n] * factor, score[:n] * factor, features[:, :n] * factor
+    return _OfRows(base.take(chosen)[:n] * factor, score[:n] * factor, features[:, :n] * factor)
 
 
 def _add_trees(
-    grown: Grown, plan: Plan, numbers: FloatArray, chosen: NDArray[np.intp], features: FloatArray
+    document: Document,
+    grown: Grown,
+    plan: Plan,
+    numbers: FloatArray,
+    chosen: NDArray[np.intp],
+    features: FloatArray,
 ) -> FloatArray:
     """Add what the columns of a forest contribute to their features; give what it adds to the base. The rows
     of `numbers` do not fill a block, which here costs as much as they do."""
     from thimble.inference.explain import trees
 
-    base, found = trees.contributions(grown.forest, numbers[grown.reads])
+    forest = grown.forest
+    known = document.once("trees", forest, lambda: trees.parts(forest))
+    base, found = trees.contributions(forest, numbers[grown.reads], known)
     phi = np.zeros((*found.shape[:2], len(chosen)))
     phi[..., : found.shape[2]] = found
     phi *= grown.weights.take(chosen, axis=1)[:, np.newaxis]  # (outputs of the forest, 1, rows)

@@ -14,7 +14,6 @@ bits depend on nothing but the row.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +23,6 @@ from thimble.errors import InvalidInput
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
-from thimble.inference.explain.itself import MODELS, Itself
 from thimble.inference.forest import Forest, Indices, Inputs, Nodes, Oblivious
 
 NODES = 8_000  # worked on together, but for a larger tree
@@ -77,6 +75,8 @@ class Part(NamedTuple):
 
 
 class Parts(NamedTuple):
+    """What explains a forest, whatever the rows."""
+
     base: FloatArray  # (outputs,)
     parts: tuple[Part, ...]
 
@@ -101,17 +101,17 @@ def row_cost(forest: Forest) -> Cost:
     return Cost(forest.cost.multiplications + WORK * n * points * (1 + outputs) // 2, 6 * n * points)
 
 
-def contributions(forest: Forest, X: FloatArray) -> tuple[FloatArray, FloatArray]:
+def contributions(forest: Forest, X: FloatArray, known: Parts | None = None) -> tuple[FloatArray, FloatArray]:
     """Of each output the base, (outputs,), and what each input adds to it, (outputs, inputs, rows). Their sum
     is `forest.scores(X)`. The rows need not fill a block: those that do it alone are better left out.
-    InvalidInput where `refusal` says why, or for too many rows at once."""
+    InvalidInput where `refusal` says why, or for too many rows at once. `known` are its `parts`."""
     n_rows = X.shape[1]
     if told := refusal(forest) or _too_many(forest, n_rows):
         raise InvalidInput(told)
-    base, parts = _of(forest)
+    base, ready = known or parts(forest)
     phi = np.zeros((forest.n_outputs, forest.n_inputs, n_rows))
     Z = forest.inputs.of(X)
-    for part in parts:
+    for part in ready:
         at_once = max(1, NUMBERS // part.product.size)
         for start in range(0, n_rows, at_once):
             rows = slice(start, start + at_once)
@@ -204,13 +204,8 @@ def _share(phi: FloatArray, rest: FloatArray) -> None:
 # What depends on the forest alone
 
 
-def _of(forest: Forest) -> Parts:
-    return _made(Itself(forest))
-
-
-@lru_cache(MODELS)
-def _made(key: Itself[Forest]) -> Parts:
-    forest = key.it
+def parts(forest: Forest) -> Parts:
+    """The trees ready for rows: it takes as long as thousands of these."""
     trees, counts = _trees(forest), np.asarray(forest.counts, np.float64)
     columns, values = trees.columns, _values(forest, trees)
     ratios = _ratios(trees, counts)
@@ -219,13 +214,13 @@ def _made(key: Itself[Forest]) -> Parts:
     sizes = np.bincount(trees.tree, minlength=forest.n_trees)
     group = (sizes.cumsum() - 1) // NODES
     distinct = _distinct(trees, before)
-    parts = [
+    made = [
         _part(
             trees, np.flatnonzero(group[trees.tree] == one), columns, values, ratios, before, shares, distinct
         )
         for one in np.unique(group).tolist()
     ]
-    return Parts(base, tuple(parts))
+    return Parts(base, tuple(made))
 
 
 def _trees(forest: Forest) -> Trees:

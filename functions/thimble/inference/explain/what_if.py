@@ -1,10 +1,11 @@
 """What would change an answer: the smallest change of one feature that gives another label.
 
-A number may become any other within the range of the training data, a category any that the model knows; a
-missing value stays one, and none becomes missing. The size of a change is told in ranges of the feature; to
-another category it is one whole range. A forest's thresholds say where its label may change; a linear model's
-label changes but once in each direction; else the range is looked at in steps, the kinks of the preprocessing
-among them. From there the change is halved to the last digit of a number, and each one told was answered.
+A number may become any other within the range of the training data, a category any that the model knows and
+they had; a missing value stays one, and none becomes missing. The size of a change is told in ranges of the
+feature; to another category it is one whole range. A forest's thresholds say where its label may change; a
+linear model's label changes but once in each direction; else the range is looked at in steps, the kinks of
+the preprocessing among them. From there the change is halved to the last digit of a number, and each one told
+was answered.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch
 from thimble.inference.document import Document
 from thimble.inference.explain import back
+from thimble.inference.explain.back import Plan
 from thimble.inference.features import Feature
 from thimble.inference.forest import Forest, Nodes, Oblivious
 from thimble.inference.predictions import Predictions
@@ -56,6 +58,8 @@ class Model(Protocol):
     def document(self) -> Document: ...
 
     def predict(self, batch: Batch) -> Predictions: ...
+
+    def _replace(self, *, document: Document) -> Model: ...
 
 
 class Points(NamedTuple):
@@ -136,7 +140,7 @@ def _of_rows(
 ) -> list[list[Change | None]]:
     answered, valid = _at_points(model, batch, grid)
     found = []
-    for k, labels in enumerate(own):
+    for k, (labels, output) in enumerate(zip(own, model.document.outputs, strict=True)):
         flips = valid & (answered[k] != labels[:, np.newaxis])
         best: list[_Best | None] = [None] * batch.rows
         brackets: list[_Bracket] = []
@@ -147,7 +151,8 @@ def _of_rows(
                     _nearer(best, row, _category(batch, row, points, int(flipped[0]), answered[k][row, at]))
                     continue
                 brackets += _brackets(points, row, batch.numbers[points.feature, row], flipped)
-        _halve(model, batch, k, labels, brackets, best)
+        alone = model._replace(document=model.document._replace(outputs=(output,)))
+        _halve(alone, batch, labels, brackets, best)
         found.append([None if one is None else one.change for one in best])
     return found
 
@@ -201,7 +206,7 @@ def _brackets(points: Points, row: int, value: float, flipped: NDArray[np.intp])
 
 
 def _halve(
-    model: Model, batch: Batch, output: int, own: Labels, brackets: list[_Bracket], best: list[_Best | None]
+    model: Model, batch: Batch, own: Labels, brackets: list[_Bracket], best: list[_Best | None]
 ) -> None:
     """Move each bracket's further end as near as it gives another label."""
     bound = [np.inf if one is None else one.size for one in best]
@@ -218,26 +223,27 @@ def _halve(
         open_ = np.flatnonzero((middle != near) & (middle != far))
         if not len(open_):
             break
-        labels, valid = _with(model, batch, output, rows[open_], features[open_], middle[open_])
+        labels, valid = _with(model, batch, rows[open_], features[open_], middle[open_])
         flips = valid & (labels != own[rows[open_]])
         far[open_[flips]] = middle[open_[flips]]
         near[open_[~flips]] = middle[open_[~flips]]
-    labels, _ = _with(model, batch, output, rows, features, far)
+    labels, _ = _with(model, batch, rows, features, far)
     for bracket, to, label in zip(kept, far.tolist(), labels.tolist(), strict=True):
         change = Change(bracket.points.feature, bracket.value, to, label)
         _nearer(best, bracket.row, _Best(bracket.size(to), change))
 
 
 def _with(
-    model: Model, batch: Batch, output: int, rows: Labels, features: Labels, values: FloatArray
+    model: Model, batch: Batch, rows: Labels, features: Labels, values: FloatArray
 ) -> tuple[Labels, Flags]:
-    """The labels of rows of which each has another value of a feature, and which of them are answered."""
+    """The labels of rows, of the model's only output, each with another value of a feature; and which of them
+    are answered."""
     changed = _repeated(batch, rows)
     changed.numbers[features, np.arange(len(rows))] = values
     found = model.predict(changed)
     valid = np.ones(len(rows), np.bool_)
     valid[[*found.rejected]] = False
-    return found.outputs[output].labels, valid
+    return found.outputs[0].labels, valid
 
 
 def _repeated(batch: Batch, rows: Labels) -> Batch:
@@ -320,26 +326,35 @@ def _range(document: Document, k: int) -> tuple[float, float] | None:
 
 
 def _texts(document: Document, k: int, feature: Feature, most: int) -> tuple[str, ...]:
-    """The categories, those that were frequent in training first."""
+    """The categories, those that were frequent in training first; those that were not there, such as what
+    stands for a missing one, only where the document does not list all that were."""
     counted = document.reference.features[k] if document.reference else None
-    frequent = counted.names if isinstance(counted, Categories) else ()
+    frequent, others = (counted.names, counted.other) if isinstance(counted, Categories) else ((), 1)
     first = [name for name in frequent if name in feature.categories]
-    listed = dict.fromkeys([*first, *sorted(feature.categories)])
+    listed = dict.fromkeys([*first, *(sorted(feature.categories) if others else ())])
     return tuple(listed)[: max(2, min(MOST_CATEGORIES, most))]
 
 
 def _numeric_categories(document: Document) -> dict[int, FloatArray]:
+    """The numbers that are categories of a feature."""
     program, found = document.preprocessing, dict[int, FloatArray]()
-    for output in document.outputs:
-        for part in back.plan(document, output).grown:
+    plans = [back.plan(document, output) for output in document.outputs]
+    for plan in plans:
+        for part in plan.grown:
             for one in part.forest.inputs.sets:
-                if part.reads[one.column] in _direct(document):
-                    found[part.reads[one.column]] = np.arange(len(one.table) - 2.0)
+                for k in _held(document, plan, part.reads[one.column]):
+                    found[k] = np.arange(len(one.table) - 2.0)
     for step, _ in program.steps if program else ():
-        if isinstance(step, categories.Encode) and not step.is_text and step.columns[0] in _direct(document):
+        if isinstance(step, categories.Encode) and not step.is_text:
             numbers = sorted(x for x in step.codes if isinstance(x, float | int))
-            found[step.columns[0]] = np.array(numbers, np.float64)
+            for k in _held(document, plans[0], step.columns[0]):
+                found[k] = np.array(numbers, np.float64)
     return found
+
+
+def _held(document: Document, plan: Plan, column: int) -> list[int]:
+    """The feature whose numbers a column holds, if it does."""
+    return [k for k in plan.owners[column] if _as_it_is(document, column, k)]
 
 
 def _direct(document: Document) -> range:
