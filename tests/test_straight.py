@@ -112,7 +112,7 @@ def test_the_straight_way_gives_the_bits_of_the_other(
     if not expected.rejected:
         assert bits(classifier.predict(table)) == bits(expected)
     if alone is not None:
-        assert bits(alone.predictions) == bits(expected)
+        assert bits(Predictions.alone(*alone)) == bits(expected)
         assert not expected.rejected
         [head] = classifier.heads
         assert [answer(head, *alone)] == answers(classifier, expected)
@@ -152,8 +152,8 @@ def test_at_the_threshold_the_same_class_wins(ties: str, decision: str) -> None:
     classifier = load(json.dumps(document).encode())
     alone, expected = classifier.predict_alone([1.0]), together(classifier, [1.0])
     assert alone is not None
-    assert bits(alone.predictions) == bits(expected)
-    assert alone.label == (ties == "last")
+    assert bits(Predictions.alone(*alone)) == bits(expected)
+    assert alone[0] == (ties == "last")
 
 
 @pytest.mark.parametrize(("decision", "label"), [("probabilities", 0), ("logits", 1)])
@@ -164,7 +164,7 @@ def test_what_is_compared_is_what_the_head_compares(decision: str, label: int) -
     classifier = load(json.dumps(document).encode())
     alone = classifier.predict_alone([1.0])
     assert alone == (label, [0.5, 0.5])
-    assert bits(alone.predictions) == bits(together(classifier, [1.0]))
+    assert bits(Predictions.alone(*alone)) == bits(together(classifier, [1.0]))
 
 
 def test_every_field_of_a_head_is_looked_at() -> None:
@@ -242,12 +242,25 @@ def test_threads_do_not_mix_up_their_rows() -> None:
     assert wrong == []
 
 
+def test_a_row_leaves_nothing_to_the_next() -> None:
+    """Arrays are kept between rows: no answer is one of them, and numbers too large are forgotten."""
+    classifier = load(IRIS_DOCUMENT)
+    rows_ = [[5.1, 3.5, 1.4, 0.2], [-1.7e308, 1.7e308, -1.7e308, 1.7e308], [6.0, 2.5, 6.3, 1.9]]
+    found = [classifier.predict_alone(row) for row in rows_]
+    assert found[1] is None
+    for row, kept in zip(rows_[::2], found[::2], strict=True):
+        fresh = load(IRIS_DOCUMENT).predict_alone(row)
+        assert kept == fresh
+        assert fresh is not None
+        assert bits(Predictions.alone(*fresh)) == bits(together(classifier, row))
+
+
 def test_a_batch_of_one_row_is_of_the_straight_way_too() -> None:
     classifier = load(IRIS_DOCUMENT)
     batch = Batch.alone([5.1, 3.5, 1.4, 0.2])
     alone = classifier.predict_alone([5.1, 3.5, 1.4, 0.2])
     assert alone is not None
-    assert bits(classifier.predict(batch)) == bits(alone.predictions)
+    assert bits(classifier.predict(batch)) == bits(Predictions.alone(*alone))
 
 
 IRIS = EXAMPLES["iris"]()[2], EXAMPLES["iris"]()[0], EXAMPLES["iris"]()[1]

@@ -98,7 +98,7 @@ class Classifier(NamedTuple):
         X, faults, unknown = self._inputs(batch)
         n = batch.rows
         if n == 1 and self.straight and not faults and (alone := self.straight.of_block(X)):
-            return alone.predictions._replace(unknown=unknown) if unknown else alone.predictions
+            return Predictions.alone(*alone, unknown)
         outputs = []
         for head, scorer in self.document.outputs:
             scores, too_large = head.decide(scorer.scores(X), n)

@@ -10,7 +10,7 @@ in their order, so a row's bits depend on nothing but the row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -209,6 +209,9 @@ class Forest(NamedTuple):
         if self.divide != 1.0:
             totals /= self.divide
         return totals.astype(np.float64, copy=False)
+
+    def alone(self, X: FloatArray) -> Callable[[], list[float]]:
+        return lambda: self.scores(X)[:, 0].tolist()
 
     def _add(self, X: FloatArray, totals: Floats) -> None:
         Z = self.inputs.of(X)

@@ -10,6 +10,7 @@ products as narrow as one or two. Larger blocks make a row alone dearer and many
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -93,22 +94,6 @@ OUT_ACTIVATIONS: dict[str, Callable[[FloatArray], None]] = {
 }
 
 
-# For one block, with what is called looked up once: the product with the weights, the biases, the activation.
-Layer = tuple[Callable[[FloatArray], FloatArray], FloatArray, Callable[[FloatArray], None]]
-
-
-def _for_a_block(activation: str, shape: tuple[int, int]) -> Callable[[FloatArray], None]:
-    """An activation of numbers of this shape; relu has zeros to compare with that are made once."""
-    if activation != "relu":
-        return ACTIVATIONS[activation]
-    zeros = np.zeros(shape)
-
-    def relu_of_a_block(z: FloatArray) -> None:
-        np.maximum(z, zeros, out=z)
-
-    return relu_of_a_block
-
-
 class Network(NamedTuple):
     """`weights[i]` is `coefs_[i]` transposed, (fan_out, fan_in); `biases[i]` is (fan_out, BLOCK), every
     column the same."""
@@ -116,7 +101,6 @@ class Network(NamedTuple):
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray, ...]
     activation: str  # of ACTIVATIONS, of the hidden layers
-    layers: tuple[Layer, ...]
 
     @classmethod
     def of(
@@ -124,10 +108,7 @@ class Network(NamedTuple):
     ) -> Network:
         """From scikit-learn's shapes: `coefs[i]` is (fan_in, fan_out), `intercepts[i]` is (fan_out,)."""
         weights = tuple(np.ascontiguousarray(W.T) for W in coefs)
-        biases = tuple(map(repeated, intercepts))
-        layers = [(W.dot, b, _for_a_block(activation, b.shape)) for W, b in zip(weights, biases, strict=True)]
-        layers[-1] = (*layers[-1][:2], identity)
-        return cls(weights, biases, activation, tuple(layers))
+        return cls(weights, tuple(map(repeated, intercepts)), activation)
 
     @property
     def n_inputs(self) -> int:
@@ -153,21 +134,38 @@ class Network(NamedTuple):
 
     def scores(self, h: FloatArray) -> FloatArray:
         """(n_inputs, rows in whole blocks) to the last layer before its activation, (n_outputs, rows)."""
-        if h.shape[1] != BLOCK:
-            return self._of_blocks(h)
-        for dot, biases, activate in self.layers:
-            h = dot(h)
-            h += biases
-            activate(h)
-        return h
-
-    def _of_blocks(self, h: FloatArray) -> FloatArray:
         activate = ACTIVATIONS[self.activation]
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for W, b in hidden:
             h = affine(W, b, h)
             activate(h)
         return affine(*last, h)
+
+    def alone(self, h: FloatArray) -> Callable[[], list[float]]:
+        """The scores of the first row of a block, whatever the block holds at the call. The arrays between
+        are kept: for one thread at a time."""
+        calls: list[Callable[[], object]] = []
+        for W, b in zip(self.weights, self.biases, strict=True):
+            z = np.empty(b.shape)
+            calls += [partial(W.dot, h, z), partial(np.add, z, b, z), _in_place(self.activation, z)]
+            h = z
+        calls.pop()  # the last layer has no activation here
+        first: Callable[[], list[float]] = h[:, 0].tolist
+
+        def scores() -> list[float]:
+            for call in calls:
+                call()
+            return first()
+
+        return scores
+
+
+def _in_place(activation: str, z: FloatArray) -> Callable[[], object]:
+    """An activation of numbers that stay where they are; relu has zeros to compare with that do so too."""
+    if activation == "relu":
+        zeros = np.zeros(z.shape)
+        return lambda: np.maximum(z, zeros, out=z)
+    return partial(ACTIVATIONS[activation], z)
 
 
 def rows_at_once(numbers: int) -> int:

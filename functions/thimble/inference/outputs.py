@@ -39,6 +39,10 @@ class Scorer(Protocol):
         """(n_inputs, rows in whole blocks) to an array of its own, (n_outputs, rows): the head overwrites it.
         A row gets the same bits in any company."""
 
+    def alone(self, X: FloatArray, /) -> Callable[[], list[float]]:
+        """What gives the scores of the first row of X, one block, whatever X holds at the call: for one
+        thread at a time."""
+
 
 class Output(NamedTuple):
     head: Head

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from thimble.inference.arrays import FloatArray
 
 Rows = slice | NDArray[np.bool_] | NDArray[np.intp]
+Alone = tuple[int, list[float]]  # of one row: the class's index, and the number of each class
 
 
 class Scores(NamedTuple):
@@ -60,6 +61,14 @@ class Predictions(NamedTuple):
     )  # (n,) of a free text: its share of unknown terms
     further: tuple[NDArray[np.object_], ...] = ()  # (n,) what each of the classifier's `further` found
 
+    @staticmethod
+    def alone(
+        label: int, numbers: list[float], unknown: Mapping[int, FloatArray] = MappingProxyType({})
+    ) -> Predictions:
+        """Of one row."""
+        labels, mask = np.array([label], np.intp), np.empty((0, 1), np.bool_)
+        return Predictions((Scores(np.array(numbers)[:, np.newaxis], labels, mask),), unknown=unknown)
+
     @property
     def n_rows(self) -> int:
         return len(self.outputs[0].labels)
@@ -71,18 +80,6 @@ class Predictions(NamedTuple):
         versions = tuple(np.array(self.versions, np.object_)[rows]) if self.versions else ()
         further = tuple(values[rows] for values in self.further)
         return Predictions(outputs, versions=versions, unknown=unknown, further=further)
-
-
-class Alone(NamedTuple):
-    """The answer of a model's one output to a single row, in Python's own numbers."""
-
-    label: int  # the class's index
-    numbers: list[float]  # of each class
-
-    @property
-    def predictions(self) -> Predictions:
-        numbers, labels = np.array(self.numbers)[:, np.newaxis], np.array([self.label], np.intp)
-        return Predictions((Scores(numbers, labels, np.empty((0, 1), np.bool_)),))
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:

@@ -9,103 +9,144 @@ no such way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from math import isfinite
 from operator import add
 from struct import Struct
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.head import Head
 from thimble.inference.network import BLOCK
-from thimble.inference.outputs import Output
+from thimble.inference.outputs import Output, Scorer
 from thimble.inference.predictions import Alone
 
 MOST_CLASSES = 64  # of more, numpy is quicker
 PADDED = f"d{8 * (BLOCK - 1)}x"  # a number, and zeros in its place of the block's other rows
 
-Activation = Callable[
-    [FloatArray, list[float]], list[float]
-]  # a block and its first row, to that row's numbers
+Activation = Callable[[list[float]], list[float]]  # of a row's scores
+Decide = Callable[[list[float]], Alone | None]
 
 
-def softmax(z: FloatArray, row: list[float]) -> list[float]:
-    z -= max(row)
-    np.exp(z, z)
-    powers: list[float] = z[:, 0].tolist()
-    total = reduce(add, powers)
-    return [power / total for power in powers]
+def _exponentials(n: int) -> Activation:
+    """numpy's, of n numbers, in an array that is kept."""
+    powers = np.empty(n)
+    put, exp = partial(Struct(f"{n}d").pack_into, powers.data, 0), partial(np.exp, powers, powers)
+
+    def exponentials(numbers: list[float]) -> list[float]:
+        put(*numbers)
+        exp()
+        found: list[float] = powers.tolist()
+        return found
+
+    return exponentials
 
 
-def logistic(z: FloatArray, row: list[float]) -> list[float]:
-    np.negative(z, z)
-    np.exp(z, z)
-    powers: list[float] = z[:, 0].tolist()
-    return [1.0 / (power + 1.0) for power in powers]
+def _softmax(n: int) -> Activation:
+    exponentials = _exponentials(n)
+
+    def softmax(scores: list[float]) -> list[float]:
+        most = max(scores)
+        powers = exponentials([z - most for z in scores])
+        total = reduce(add, powers)
+        return [power / total for power in powers]
+
+    return softmax
 
 
-def identity(z: FloatArray, row: list[float]) -> list[float]:
-    return row
+def _logistic(n: int) -> Activation:
+    exponentials = _exponentials(n)
+    return lambda scores: [1.0 / (power + 1.0) for power in exponentials([-z for z in scores])]
 
 
-ACTIVATIONS: dict[str, Activation] = {"identity": identity, "logistic": logistic, "softmax": softmax}
+def _identity(n: int) -> Activation:
+    return lambda scores: scores
 
 
-class Straight(NamedTuple):
+ACTIVATIONS: dict[str, Callable[[int], Activation]] = {
+    "identity": _identity,
+    "logistic": _logistic,
+    "softmax": _softmax,
+}
+
+
+class Desk:
+    """A block that is kept, and what answers its first row: for one thread at a time."""
+
+    def __init__(self, head: Head, scorer: Scorer) -> None:
+        self.block = np.zeros((scorer.n_inputs, BLOCK))
+        self.put = partial(Struct(PADDED * scorer.n_inputs).pack_into, self.block.data, 0)
+        self.scores = scorer.alone(self.block)
+        self.decide = _of_two(head) if head.binary else _of_several(head)
+
+    def of_block(self, X: FloatArray) -> Alone | None:
+        np.copyto(self.block, X)
+        return self.decide(self.scores())
+
+    def of_values(self, values: Sequence[float]) -> Alone | None:
+        self.put(*values)
+        return self.decide(self.scores())
+
+
+class Straight:
     """The answer to the first row of a block, and to a row that has no missing value. None if a number of the
     answer is not finite: `Head.decide` knows what to say."""
 
-    of_block: Callable[[FloatArray], Alone | None]
-    of_values: Callable[[Sequence[float]], Alone | None]
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.free: list[Desk] = []
+
+    def of_block(self, X: FloatArray) -> Alone | None:
+        return self._answer(Desk.of_block, X)
+
+    def of_values(self, values: Sequence[float]) -> Alone | None:
+        return self._answer(Desk.of_values, values)
+
+    def _answer(self, ask: Callable[[Desk, Any], Alone | None], row: Any) -> Alone | None:
+        try:
+            desk = self.free.pop()
+        except IndexError:  # others are at work
+            desk = Desk(*self.output)
+        found = ask(desk, row)
+        self.free.append(desk)
+        return found
 
 
 def of(outputs: Sequence[Output]) -> Straight | None:
     """The straight way of a model; None if it has none."""
-    head, scorer = outputs[0]
+    head = outputs[0].head
     own_rule = head.apart or head.threshold is not None or head.abstain_below is not None
     plain = not (head.multilabel or own_rule) and head.normalize is None and head.temperature == 1.0
     known = head.out_activation in ACTIVATIONS and len(head.classes) <= MOST_CLASSES
-    if len(outputs) > 1 or not plain or not known:
-        return None
-    scores, decide = scorer.scores, _of_two(head) if head.binary else _of_several(head)
-    pack, shape = Struct(PADDED * scorer.n_inputs).pack, (scorer.n_inputs, BLOCK)
-
-    def of_block(X: FloatArray) -> Alone | None:
-        return decide(scores(X))
-
-    def of_values(values: Sequence[float]) -> Alone | None:
-        return decide(scores(np.ndarray(shape, np.float64, pack(*values))))
-
-    return Straight(of_block, of_values)
+    return Straight(outputs[0]) if len(outputs) == 1 and plain and known else None
 
 
-def _of_several(head: Head) -> Callable[[FloatArray], Alone | None]:
-    activate, by_probability = ACTIVATIONS[head.out_activation], head.decision == "probabilities"
+def _of_several(head: Head) -> Decide:
+    activate = ACTIVATIONS[head.out_activation](len(head.classes))
+    by_probability = head.decision == "probabilities"
 
-    def decide(z: FloatArray) -> Alone | None:
-        row: list[float] = z[:, 0].tolist()
-        numbers = activate(z, row)
-        compared = numbers if by_probability else row
-        return Alone(compared.index(max(compared)), numbers) if isfinite(sum(numbers)) else None
+    def decide(scores: list[float]) -> Alone | None:
+        numbers = activate(scores)
+        compared = numbers if by_probability else scores
+        return (compared.index(max(compared)), numbers) if isfinite(sum(numbers)) else None
 
     return decide
 
 
-def _of_two(head: Head) -> Callable[[FloatArray], Alone | None]:
+def _of_two(head: Head) -> Decide:
     """One number, which is of the second class."""
-    activate, by_probability = ACTIVATIONS[head.out_activation], head.decision == "probabilities"
+    activate, by_probability = ACTIVATIONS[head.out_activation](1), head.decision == "probabilities"
     n_classes, both = len(head.classes), 1.0 if head.has_probabilities else 0.0
     bar = head.bar
 
-    def decide(z: FloatArray) -> Alone | None:
-        row: list[float] = z[:, 0].tolist()
-        [p] = activate(z, row)
+    def decide(scores: list[float]) -> Alone | None:
+        [p] = activate(scores)
         if not isfinite(p):
             return None
-        compared = p if by_probability else row[0]
+        compared = p if by_probability else scores[0]
         second = compared > bar or (head.at_bar and compared == bar)
-        return Alone(min(int(second), n_classes - 1), [both - p, p][:n_classes])
+        return min(int(second), n_classes - 1), [both - p, p][:n_classes]
 
     return decide

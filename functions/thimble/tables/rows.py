@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from operator import itemgetter
+from operator import countOf, itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -115,9 +115,12 @@ def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[float] | None:
     """Return the values of the only row, for a model of numbers; None if anything is unusual."""
     if len(instances) != 1 or not schema.only_numbers:
         return None
+    values: Sequence[float]
     [values] = instances if type(instances[0]) is list else _lists(schema, instances) or [()]
-    ordinary = len(values) == len(schema.features) and NUMBERS.issuperset(map(type, values))
-    return values if ordinary else None
+    n = len(schema.features)
+    if countOf(map(type, values), float) == n == len(values):
+        return values
+    return values if len(values) == n and NUMBERS.issuperset(map(type, values)) else None
 
 
 def unwrapped(row: Any) -> Any:

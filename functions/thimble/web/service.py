@@ -37,8 +37,7 @@ class Classified(NamedTuple):
         """One a row, as people get them."""
         if self.alone is None:
             return answers(self.classifier, self.predictions)
-        [head] = self.classifier.heads
-        return [answer(head, *self.alone)]
+        return [answer(self.classifier.document.outputs[0].head, *self.alone)]
 
 
 def rules(options: Mapping[str, Any]) -> Asked | None:
@@ -80,7 +79,7 @@ class Service:
         found = None if values is None else classifier.predict_alone(values)
         if values is None or found is None:
             return None
-        predictions = found.predictions
+        predictions = Predictions.alone(*found)
         self.recent.add(classifier, Batch.alone(values), predictions)
         return Classified(classifier, predictions, 1, found)
 
