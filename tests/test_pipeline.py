@@ -267,6 +267,21 @@ def test_a_large_result_goes_up_in_parts_and_is_the_same(
     assert unpack(result) == whole
 
 
+@pytest.mark.parametrize("records", [1, 7, 10_000])
+def test_blocks_of_any_size_give_the_same_result_and_lines(
+    bench: Bench, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [b'"%d\nx",5.1,3.5,1.4,%s\n' % (i, b"no" if i % 11 == 3 else b"0.2") for i in range(100)]
+    bench.put(HEADER + b"".join(rows))
+    bench.classify()
+    whole = [bench.get(f"{KEY}/{name}") for name in ("result.csv", "rejections.jsonl")]
+    monkeypatch.setattr(blocks, "BLOCK_RECORDS", records)
+    bench.put(HEADER + b"".join(rows), "again.csv")
+    summary = bench.classify("again.csv")
+    assert [bench.get(summary[name]) for name in ("result", "rejected")] == whole
+    assert summary["rejections"] == 9
+
+
 def test_an_upload_that_is_not_finished_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "PART_BYTES", 10)
     results = MemoryStore()

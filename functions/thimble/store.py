@@ -32,7 +32,6 @@ FOUND_BY_OBSTORE = (
 
 OURS = "thimble-"  # how the keys of an object's metadata begin that mean anything here
 KEY_BYTES = 1024  # of a key in UTF-8: S3 takes none that is longer
-READ_BLOCKS = 4  # with one request
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
 READ_AHEAD = 3  # requests, and the one that is waited for
 
@@ -150,11 +149,10 @@ class ObjectVersion(NamedTuple):
         from thimble.tables.blocks import BLOCK_BYTES  # only here: the API reads no streams
         from thimble.threads import ahead
 
-        step = READ_BLOCKS * BLOCK_BYTES
-        starts = range(start, min(stop, self.size), step)
-        for data in ahead((partial(self.read, at, min(at + step, stop)) for at in starts), READ_AHEAD):
+        starts = range(start, min(stop, self.size), BLOCK_BYTES)
+        for data in ahead((partial(self.read, at, min(at + BLOCK_BYTES, stop)) for at in starts), READ_AHEAD):
             self.on_read(len(data))
-            yield from (data[at : at + BLOCK_BYTES] for at in range(0, len(data), BLOCK_BYTES))
+            yield data
         for at in range(stop, self.size, BEYOND_BYTES):
             yield self.read(at, at + BEYOND_BYTES)
 

@@ -66,7 +66,7 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
 def _with_returns(data: bytes, delimiter: bytes, n: int) -> Flags:
     """Return which rows have a cell that ends with \\r, which polars drops."""
     found = np.zeros(n, np.bool_)
-    if b"\r" + delimiter in data:
+    if b"\r" in data and b"\r" + delimiter in data:
         buffer = np.frombuffer(data, np.uint8)
         at = np.flatnonzero((buffer[:-1] == ord("\r")) & (buffer[1:] == ord(delimiter)))
         found[np.searchsorted(np.flatnonzero(buffer == ord("\n")), at)] = True
