@@ -1,5 +1,6 @@
 """The straight way of one row gives the bits, the labels and the refusals of the way that many rows take."""
 
+import contextlib
 import itertools
 import json
 import sys
@@ -12,17 +13,20 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from tests.door import MODELS
 from tests.examples import EXAMPLES
-from thimble.errors import InvalidModel
+from thimble.errors import InvalidModel, MalformedBody
 from thimble.inference import network, straight
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
+from thimble.inference.fields import is_finite
 from thimble.inference.head import DECISIONS, NORMALIZATIONS, Head
 from thimble.inference.predictions import Predictions
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
-from thimble.tables import rows
+from thimble.tables import csv, jsonlines, rows, tensors
 from thimble.tables.answers import answer, answers
 from thimble.web.service import Service
 from thimble_model import export
@@ -215,6 +219,60 @@ def test_what_is_no_row_of_numbers_is_refused_as_ever(row: Any) -> None:
     with pytest.raises(Exception, match=r"instances\[0\]") as caught:
         service.classify(rows.Rows([row]))
     assert batch.faults[0].discreet in str(caught.value)
+
+
+CELLS = st.one_of(
+    st.floats().map(repr),
+    st.integers(-(2**64), 2**65).map(str),
+    st.sampled_from(
+        ["", " 1", "+1", "1e400", "true", "null", "[1]", '"1"', "a", "-0.0", "5e-324", "[", "\\u0061"]
+    ),
+)
+ENDS = st.sampled_from(["", "\n", "\r\n", "\n\n", "\n1,2,3,4\n"])
+NAMED = json.loads((MODELS / "iris.json").read_bytes())["feature_names_in"]
+
+
+@given(cells=st.lists(CELLS, max_size=5), end=ENDS, said=st.sampled_from(["", "absent", "present"]))
+def test_a_body_of_one_row_is_read_as_among_others(cells: list[str], end: str, said: str) -> None:
+    body = (",".join(cells) + end).encode()
+    assert_alone_as_in_a_batch(csv.Body(body, said), csv.Body(body, said))
+    lines = (f"[{','.join(cells)}]" + end).encode()
+    with contextlib.suppress(MalformedBody):
+        assert_alone_as_in_a_batch(jsonlines.body(lines, {}), jsonlines.body(lines, {}))
+
+
+@given(
+    array=arrays(
+        st.sampled_from([np.float64, np.float32, np.float16, np.int64, np.uint64, np.bool_]),
+        st.tuples(st.integers(0, 2), st.integers(3, 5)),
+    )
+)
+def test_a_tensor_of_one_row_is_read_as_among_others(array: Any) -> None:
+    assert_alone_as_in_a_batch(tensors.Matrix(array, "x"), tensors.Matrix(array, "x"))
+
+
+def assert_alone_as_in_a_batch(table: rows.Table, same: rows.Table) -> None:
+    """Values that are all finite are those of the batch; others are left to it."""
+    schema = load(IRIS_DOCUMENT).schema
+    values = table.alone(schema)
+    if values is not None and all(map(is_finite, values)):
+        batch = same.batch(schema, 10)
+        assert not batch.faults
+        assert batch.numbers.tobytes() == np.array([values], np.float64).T.tobytes()
+
+
+@pytest.mark.parametrize("table", [
+    rows.Rows([[5.1, 3.5, 1.4, 0.2]]),
+    rows.RowOrRows([5.1, 3.5, 1.4, 0.2], "body"),
+    rows.Rows([dict(zip(NAMED, [5.1, 3.5, 1.4, 0.2], strict=True))]),
+    csv.Body(b"5.1,3.5,1.4,0.2\r\n"),
+    jsonlines.body(b"[5.1, 3.5, 1.4, 0.2]\n", {}),
+    tensors.Matrix(np.array([[5.1, 3.5, 1.4, 0.2]]), "x"),
+])  # fmt: skip
+def test_a_plain_row_goes_the_straight_way_whatever_it_comes_as(table: rows.Table) -> None:
+    found = Service(OneModel("", lambda uri: IRIS_DOCUMENT), from_environment({})).classify(table)
+    assert found.alone == load(IRIS_DOCUMENT).predict_alone([5.1, 3.5, 1.4, 0.2])
+    assert found.alone is not None
 
 
 def test_threads_do_not_mix_up_their_rows() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import itemgetter
 
@@ -30,7 +30,7 @@ from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReade
 from thimble.tables.cells import BLANKS, POINT, Unfit, Value, cell_value, missing, with_point
 from thimble.tables.dialect import BrokenHeader, Given, Layout
 from thimble.tables.header import NoFeatures
-from thimble.tables.rows import check_size
+from thimble.tables.rows import NUMBERS, check_size
 from thimble.tables.tokens import DAMAGED, RETURN, Dialect, Tokens, check_quotes
 
 SAYING = "text/csv; header=present, or header=absent"
@@ -270,30 +270,35 @@ class Body:
         found = self._bare_numbers(schema) if schema.only_numbers else None
         if found is None:
             return self.records(schema._replace(answer_columns=()), max_rows)
-        check_size(found.rows, max_rows)
-        return found
+        check_size(len(found), max_rows)
+        return Batch(np.ascontiguousarray(np.array(found, np.float64).T), {})
+
+    def alone(self, schema: Schema) -> Sequence[float] | None:
+        if self.data.find(b"\n", 0, -1) >= 0 or not schema.only_numbers:
+            return None
+        found = self._bare_numbers(schema)
+        return found[0] if found else None
 
     def place(self, row: int, field: str = "") -> str:
         line = self.block.line(self.rows[row]) if self.rows else row + 1
         return f"line {line}: {field}" if field else f"line {line}"
 
-    def _bare_numbers(self, schema: Schema) -> Batch | None:
+    def _bare_numbers(self, schema: Schema) -> list[list[float]] | None:
         """Read numbers between commas without a header, as SageMaker sends them; None if the body is anything
         else."""
         lines = self.data.removeprefix(BOM).replace(b"\r\n", b"\n").removesuffix(b"\n")
         if self.said == "present" or b"[" in lines or b"\r" in lines:
             return None
         try:
-            rows = orjson.loads(b"".join((b"[[", lines.replace(b"\n", b"],["), b"]]")))
-            if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
+            rows: list[list[float]] = orjson.loads(b"".join((b"[[", lines.replace(b"\n", b"],["), b"]]")))
+            if not NUMBERS.issuperset(map(type, chain.from_iterable(rows))):
                 return None
-            X = np.array(rows, np.float64)
             first = lines.partition(b"\n")[0].decode().split(",")
             headed = header.is_header(first, schema, self.said, SAYING)
-        except (ValueError, InvalidFile):  # not JSON, not all of one length, perhaps a header
+        except (ValueError, InvalidFile):  # not JSON, perhaps a header
             return None
-        fits = X.ndim == 2 and X.shape[1] == len(schema.features)
-        return Batch(np.ascontiguousarray(X.T), {}) if fits and not headed else None
+        fits = set(map(len, rows)) == {len(schema.features)}
+        return rows if fits and not headed else None
 
     def records(self, schema: Schema, max_rows: int) -> Batch:
         """Read every record, which may be a fault, by its bytes; blank lines are none. No column may have the
@@ -393,13 +398,18 @@ def _lines(classifier: Classifier, predictions: Predictions) -> list[str]:
     return several[0] if len(several) == 1 else list(map(",".join, zip(*several, strict=True)))
 
 
+@lru_cache
+def _class_cells(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(PLAIN.cell, texts))
+
+
 def _answers(head: Head, scores: Scores) -> list[str]:
     """Write of each row the label, its probability and every class's; or the labels and every class's."""
     numbers = orjson.dumps(scores.probabilities.T.tolist())[2:-2].decode().split("],[")
     if head.multilabel:
         labels = [PLAIN.cell(orjson.dumps(found).decode()) for found in label_sets(head, scores)]
         return [f"{label},{p}" for label, p in zip(labels, numbers, strict=True)]
-    texts, indices = list(map(PLAIN.cell, head.texts)), scores.labels.tolist()
+    texts, indices = _class_cells(head.texts), scores.labels.tolist()
     found = [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]
     for row in np.flatnonzero(scores.abstained).tolist() if scores.abstained is not None else ():
         found[row] = found[row][len(texts[indices[row]]) :]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -321,6 +321,9 @@ class Body(NamedTuple):
     def batch(self, schema: Schema, max_rows: int) -> Batch:
         rows.check_size(len(self.instances), max_rows)
         return rows.batch(schema, self.instances)
+
+    def alone(self, schema: Schema) -> Sequence[float] | None:
+        return rows.alone(schema, self.instances)
 
     def place(self, row: int, field: str = "") -> str:
         return f"line {self.numbers[row]}: row{field}"

@@ -38,6 +38,9 @@ class Table(Protocol):
     def batch(self, schema: Schema, max_rows: int) -> Batch:
         """Return the rows as the model takes them; UnprocessableRows if they are no table for this model."""
 
+    def alone(self, schema: Schema) -> Sequence[float] | None:
+        """Return the values of the only row, of a model of numbers; None where only a batch can tell."""
+
     def place(self, row: int, field: str = "") -> str:
         """Return what the caller calls a row, or a field of it."""
 
@@ -77,6 +80,9 @@ class Rows(NamedTuple):
         check_size(len(self.instances), max_rows)
         return batch(schema, self.instances)
 
+    def alone(self, schema: Schema) -> Sequence[float] | None:
+        return alone(schema, self.instances)
+
     def place(self, row: int, field: str = "") -> str:
         return f"{self.path.format(row)}{field}"
 
@@ -89,6 +95,9 @@ class RowOrRows(NamedTuple):
 
     def batch(self, schema: Schema, max_rows: int) -> Batch:
         return self._rows(schema).batch(schema, max_rows)
+
+    def alone(self, schema: Schema) -> Sequence[float] | None:
+        return alone(schema, [self.values])
 
     def place(self, row: int, field: str = "") -> str:
         return f"{self.path}[{row}]{field}" if row else f"{self.path}{field}"

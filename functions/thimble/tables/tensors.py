@@ -6,7 +6,7 @@ model takes one. Texts are arrays of objects, str or None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.batch import Batch, Fault, Texts
 from thimble.inference.features import WANTED, Feature, Schema, spelled
 from thimble.tables.cells import Unfit, check_utf8, missing, not_finite, text_value
-from thimble.tables.rows import check_size, unknown_name
+from thimble.tables.rows import alone, check_size, unknown_name
 
 Values = NDArray[Any]
 Faults = dict[int, Fault]
@@ -40,6 +40,9 @@ class Matrix(NamedTuple):
             return Batch(X, {})
         return _batch(schema, {k: (f"[{k}]", self.values[:, k]) for k in range(width)}, n)
 
+    def alone(self, schema: Schema) -> Sequence[float] | None:
+        return alone(schema, self.values.tolist()) if len(self.values) == 1 else None
+
     def place(self, row: int, field: str = "") -> str:
         return f"{self.name}[{row}]{field}"
 
@@ -58,6 +61,9 @@ class Named(NamedTuple):
         check_size(n, max_rows)
         names = enumerate(feature.name for feature in schema.features)
         return _batch(schema, {k: (name, arrays[name]) for k, name in names if name in arrays}, n)
+
+    def alone(self, schema: Schema) -> None:
+        return None
 
     def place(self, row: int, field: str = "") -> str:
         return f"{field}[{row}]" if field else f"row {row}"

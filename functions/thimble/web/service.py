@@ -17,7 +17,7 @@ from thimble.registry.lookup import Models
 from thimble.registry.published import Serving
 from thimble.settings import Settings
 from thimble.tables.answers import abstained, abstains, answer, answers, column_names
-from thimble.tables.rows import Rows, Table, alone, read, refuse
+from thimble.tables.rows import Table, read, refuse
 from thimble.web.options import ASKED
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ class Service:
 
     def _alone(self, serving: Serving, table: Table) -> Classified | None:
         """Answer a single row of plain numbers, which takes no batch; None if there is anything unusual."""
-        if serving.candidate is not None or type(table) is not Rows:
+        if serving.candidate is not None:
             return None
         classifier = serving.classifier
-        values = alone(classifier.schema, table.instances)
+        values = table.alone(classifier.schema)
         found = None if values is None else classifier.predict_alone(values)
         if values is None or found is None:
             return None
