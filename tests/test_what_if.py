@@ -195,6 +195,40 @@ def test_categories_change_to_others_and_missing_values_stay(model: Any) -> None
     assert all(change is None or change.feature != 1 for change in kept)
 
 
+@pytest.mark.parametrize("gone", [np.nan, -1.0])
+def test_a_number_whose_absence_is_marked_is_a_number(gone: float) -> None:
+    rows = X.copy()
+    rows[::9] = gone
+    marked = SimpleImputer(missing_values=gone, add_indicator=True)
+    classifier = exported(make_pipeline(marked, LogisticRegression(max_iter=1000)), rows)
+    found = require_flips(classifier, batch_of(X))
+    assert sum(change is not None for change in found) > 100
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_number_that_is_a_category_becomes_another_one(filled: bool) -> None:
+    rows = np.random.default_rng(0).choice([1.0, 2.0, 7.0], (80, 2))
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    prepared = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if filled else encoder
+    classifier = exported(make_pipeline(prepared, LogisticRegression()), rows, rows[:, 0] == 2.0)
+    for change in require_flips(classifier, batch_of(rows)):
+        assert change is not None
+        assert change.to in (1.0, 2.0, 7.0)
+
+
+def test_what_stands_for_a_missing_category_is_none_to_change_to() -> None:
+    table = pd.DataFrame({"a": ["x", "y", np.nan, "x"] * 20, "b": ["u", "v"] * 40}, dtype=object)
+    y = table["a"].isna().to_numpy()
+    filling = make_pipeline(SimpleImputer(strategy="constant", fill_value="none"), OneHotEncoder())
+    classifier = exported(make_pipeline(filling, LogisticRegression()), table, y)
+    batch = Batch.of(
+        classifier.features, [table[name].where(table[name].notna(), None).tolist() for name in table]
+    )
+    assert all(
+        change is None or change.to in ("x", "y", "u", "v") for change in require_flips(classifier, batch)
+    )
+
+
 def test_a_row_alone_and_in_a_file_gets_the_same_change() -> None:
     classifier, batch = exported(RandomForestClassifier(10, random_state=0)), batch_of(X)
     together = changes(classifier, batch)

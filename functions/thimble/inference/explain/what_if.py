@@ -347,8 +347,10 @@ def _numeric_categories(document: Document) -> dict[int, FloatArray]:
     for step, _ in program.steps if program else ():
         if isinstance(step, categories.Encode) and not step.is_text:
             numbers = sorted(x for x in step.codes if isinstance(x, float | int))
-            for k in _held(document, plans[0], step.columns[0]):
-                found[k] = np.array(numbers, np.float64)
+            held = (
+                _held(document, plans[0], step.columns[0]) if len(numbers) > 1 else []
+            )  # else one is marked
+            found |= dict.fromkeys(held, np.array(numbers, np.float64))
     return found
 
 
