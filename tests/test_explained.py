@@ -127,10 +127,22 @@ def cells(answer: dict[str, Any], explain: str) -> dict[str, Any]:
     found = {"why_base": why["base"]}
     if explain == "true":
         return found | {f"why_{part['feature']}": part["contribution"] for part in why["contributions"]}
+    found |= {"why_class": why["class"], "why_rest": why["rest"]}
     for k, part in enumerate(why["contributions"], 1):
         found[f"why_{k}"] = part["feature"]
         found |= {f"why_{k}_value": part["value"], f"why_{k}_contribution": part["contribution"]}
     return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_s_columns_add_up_to_the_score_of_the_class_that_they_name(name: str) -> None:
+    _, result = classified(FILES[name], name, MODEL, explain=2, abstain_below=1.0)
+    for row in read(name, result):
+        assert not row["label"]
+        parts = (row[key] for key in ("why_base", "why_1_contribution", "why_2_contribution", "why_rest"))
+        likely = float(row[f"p_{row['why_class']}"])
+        assert likely == pytest.approx(1 / (1 + np.exp(-sum(map(float, parts)))), abs=1e-9)
+        assert likely >= 0.5
 
 
 def change(answer: dict[str, Any]) -> list[Any]:

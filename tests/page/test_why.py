@@ -142,6 +142,24 @@ def test_the_set_of_labels_holds_the_truth_as_often_as_is_chosen(opened: Opened)
     assert sizes[-1] > 1
 
 
+def test_the_set_holds_the_truth_of_each_class_where_that_is_ticked(opened: Opened) -> None:
+    page = opened("sure")
+    settled(page)
+    assert "by_class" not in opened.asked[-1].url
+    tick = page.get_by_role("checkbox", name="of each class")
+    for ticked in (True, False):
+        tick.set_checked(ticked)
+        settled(page)
+        assert ("by_class=true" in opened.asked[-1].url) is ticked
+        for level in (
+            page.get_by_role("group", name="How often the set holds the truth").get_by_role("button").all()
+        ):
+            level.click()
+            settled(page)
+            assert re.split(", | or ", page.locator(".set").inner_text()) == said(opened)["set"]
+        assert tick.is_checked() is ticked
+
+
 def test_what_would_change_the_answer_is_made_by_a_press(opened: Opened) -> None:
     page = opened("fraud")
     settled(page)

@@ -35,7 +35,8 @@ def questions(document: Document, asked: Asked) -> Iterator[Further]:
         else:
             n = min(asked.explain, len(used))
             places = (column for i in range(1, n + 1) for column in _place(f"{prefix}_{i}"))
-            yield Further("explanation", k, (base, *places), values, _largest, most)
+            whose, rest = Column(f"{prefix}_class", numbers=False), Column(f"{prefix}_rest", numbers=True)
+            yield Further("explanation", k, (whose, base, *places, rest), values, _largest, most)
 
 
 def _most_rows(document: Document, parts: int) -> int:
@@ -66,10 +67,10 @@ def _each(names: Sequence[str | int], value: Any) -> list[Cell]:
 
 
 def _largest(value: Any) -> list[Cell]:
-    cells: list[Cell] = [value["base"]]
+    cells: list[Cell] = [value["class"], value["base"]]
     for part in value["contributions"]:
         cells += [str(part["feature"]), part["value"], part["contribution"]]
-    return cells
+    return [*cells, value["rest"]]
 
 
 def _explanations(

@@ -11,13 +11,13 @@ const TOLD = 3 // words of a text that are named, of each side
 /** Build the place below the answer. `again` asks for the answer anew; the form's `values` are read, and set by `start`. */
 export function build(model, again, { values, start }) {
   const can = (what) => model.outputs.every((output) => output.can[what])
-  const wanted = { of: '', level: can('coverage') ? model.outputs[0].can.coverage.at(-1) : '', change: false }
+  const wanted = { of: '', level: can('coverage') ? model.outputs[0].can.coverage.at(-1) : '', each: false, change: false }
   if (can('coverage') && model.outputs[0].can.coverage.includes(0.95)) wanted.level = 0.95
   const set = (key, value) => { wanted[key] = value; again() }
   const apply = (i, value) => start(values.map((now, k) => k === i ? value : now))
   const parts = model.outputs.map((output) => [
     can('explain') && contributions(model, output, values, (of) => set('of', of)),
-    can('coverage') && labels(output, wanted, (level) => set('level', level)),
+    can('coverage') && labels(output, wanted, set),
     can('what_if') && change(model, output, () => set('change', true), apply),
   ].filter(Boolean))
   const refusals = [...new Set(model.outputs.flatMap((output) => output.cannot))].map((text) => capital(sentence(text)))
@@ -25,7 +25,7 @@ export function build(model, again, { values, start }) {
   $('answer').append(place)
   return {
     /** What the service is asked for beside the answer. */
-    asked: () => ({ explain: can('explain') ? shownOf(model) : '', class: wanted.of, coverage: wanted.level, what_if: wanted.change ? 'true' : '' }),
+    asked: () => ({ explain: can('explain') ? shownOf(model) : '', class: wanted.of, coverage: wanted.level, by_class: wanted.each ? 'true' : '', what_if: wanted.change ? 'true' : '' }),
     show(prediction, problem) {
       place.classList.toggle('stale', Boolean(problem))
       if (prediction) parts.forEach((some, k) => { for (const part of some) part.show(model.outputs[k].title ? prediction.outputs[model.outputs[k].title] : prediction) })
@@ -99,14 +99,19 @@ function marked({ feature, tokens }, text, several, decimals) {
 }
 const visibleLines = (text) => text.split('\n').map(visible).join('\n')
 
-/** The set of labels that holds the truth as often as is chosen. */
+/** The set of labels that holds the truth as often as is chosen, in all cases or in those of each class. */
 function labels({ title, can }, wanted, choose) {
   const found = el('p', { className: 'set' })
-  const levels = can.coverage.map((one) => button(percent(one).replace('.0', ''), () => { choose(one); press() }))
-  const press = () => levels.forEach((node, k) => node.setAttribute('aria-pressed', String(can.coverage[k] === wanted.level)))
+  const levels = can.coverage.map((one) => button(percent(one).replace('.0', ''), () => { choose('level', one); press() }))
+  const each = el('input', { type: 'checkbox', onchange: () => choose('each', each.checked) })
+  const press = () => {
+    levels.forEach((node, k) => node.setAttribute('aria-pressed', String(can.coverage[k] === wanted.level)))
+    each.checked = wanted.each
+  }
   press()
   const node = el('div', {}, el('h3', {}, 'How sure', title ? [' (', name(title), ')'] : null), found,
-    el('p', { className: 'small row', role: 'group', 'aria-label': 'How often the set holds the truth' }, el('span', {}, 'holds the truth in'), ...levels, el('span', {}, 'of cases')))
+    el('p', { className: 'small row', role: 'group', 'aria-label': 'How often the set holds the truth' }, el('span', {}, 'holds the truth in'), ...levels, el('span', {}, 'of cases'),
+      el('label', { title: 'A class that is rare in training is then in the set as often as it should be' }, each, ' of each class')))
   const show = (given) => {
     press()
     if (given.set) found.replaceChildren(...given.set.length ? inWords(given.set.map(name), 'or') : ['none of them: it is unlike the rows that were held out'])
