@@ -111,7 +111,7 @@ function labels({ title, can }, wanted, choose) {
   press()
   const node = el('div', {}, el('h3', {}, 'How sure', title ? [' (', name(title), ')'] : null), found,
     el('p', { className: 'small row', role: 'group', 'aria-label': 'How often the set holds the truth' }, el('span', {}, 'holds the truth in'), ...levels, el('span', {}, 'of cases'),
-      el('label', { title: 'A class that is rare in training is then in the set as often as it should be' }, each, ' of each class')))
+      el('label', { title: 'The set then holds the truth so often in the cases of each class, of rare ones too' }, each, ' of each class')))
   const show = (given) => {
     press()
     if (given.set) found.replaceChildren(...given.set.length ? inWords(given.set.map(name), 'or') : ['none of them: it is unlike the rows that were held out'])
