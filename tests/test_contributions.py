@@ -243,6 +243,33 @@ def test_a_product_is_shared_in_equal_parts() -> None:
     np.testing.assert_allclose(found.features.T, beyond[:, :2] + beyond[:, 2:] / 2, atol=1e-9)
 
 
+def test_what_only_depends_on_whether_values_are_missing_is_shared_by_them() -> None:
+    """A sum without weights is missing where one of its columns is; that is marked, and weighed."""
+    steps = [
+        {"op": "linear", "columns": [0, 1], "coefs": [[0.0], [0.0]], "intercepts": [1.0]},
+        {"op": "encode", "column": 2, "categories": [None], "codes": [1.0], "unknown": 0.0},
+    ]
+    program = {"types": ["number", "number"], "missing": [0, 1], "steps": steps, "outputs": [3]}
+    raw = {
+        "format": "thimble",
+        "format_version": 1,
+        "preprocessing": program,
+        "means": [None, None, None, 0.25],
+    }
+    raw |= {
+        "classes": ["no", "yes"],
+        "coefs": [[[2.0]]],
+        "intercepts": [[-1.0]],
+        "out_activation": "logistic",
+    }
+    classifier = load(orjson.dumps(raw))
+    assert contributions.refusal(classifier.document) == ""
+    found = explained(classifier, batch_of([[1.0, 2.0], [np.nan, 2.0], [1.0, np.nan]]), "yes")
+    require_sum(found)
+    assert found.score.tolist() == [-1.0, 1.0, 1.0]
+    assert found.features.tolist() == [[-0.25, 0.75, 0.75]] * 2
+
+
 def test_each_output_of_several_is_explained() -> None:
     classifier = exported(MultiOutputClassifier(LogisticRegression(max_iter=500)), X, np.c_[Y, TWO])
     batch = batch_of(X)
