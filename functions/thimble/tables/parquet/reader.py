@@ -19,7 +19,7 @@ from thimble.tables.parquet.footer import GROUP_ROWS, Read, read_footer
 from thimble.tables.parquet.spliced import Answers
 from thimble.threads import ahead
 
-BLOCK_ROWS, BLOCK_BYTES = 1 << 17, 16 << 20  # answered at once, at most
+BLOCK_ROWS, BLOCK_BYTES = 1 << 17, 8 << 20  # answered at once, at most
 MOST_ROWS = 1 << 26  # of a row group: the values of one answer are half a gigabyte
 
 
