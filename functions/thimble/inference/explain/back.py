@@ -265,21 +265,16 @@ def _owners(program: Preprocessing | None, n_features: int) -> tuple[list[Owners
     summed, mixed = [False] * n_features, [False] * n_features
     for step, _ in program.steps if program else ():
         adding = through(step) is not None
-        for i, reads in enumerate(sources(step)):
+        for reads in sources(step):
             own: Owners = frozenset().union(*(owners[column] for column in reads))
             opaque = not adding and isinstance(step, SUMS)
             before = any(mixed[column] or (summed[column] and not adding) for column in reads)
-            if _is_idle(step, i):
-                before = False
+            summed.append(len(own) > 1 and adding)
+            if isinstance(step, arithmetic.Linear):  # always the same, but missing where one of these is
+                own = own or frozenset().union(*(owners[column] for column in step.columns))
             owners.append(own)
-            summed.append(len(own) > 1 and adding and not _is_idle(step, i))
             mixed.append(len(own) > 1 and (before or opaque))
     return owners, np.array(mixed)
-
-
-def _is_idle(step: Step, i: int) -> bool:
-    """Whether a column is always the same, but missing where one that is read is."""
-    return isinstance(step, arithmetic.Linear) and not step.weights[i].any()
 
 
 def sources(step: Step) -> Iterable[Sequence[int]]:
@@ -293,7 +288,7 @@ def sources(step: Step) -> Iterable[Sequence[int]]:
         return [[column] for column, n in zip(columns, step.widths, strict=True) for _ in range(n)]
     if isinstance(step, arithmetic.Linear):
         read = np.array(columns)
-        return [read[weights != 0.0].tolist() or columns for weights in step.weights]
+        return [read[weights != 0.0].tolist() for weights in step.weights]
     if isinstance(step, sums.Sum):
         n = step.width
         return [columns[i::n] for i in range(n)]
