@@ -30,7 +30,8 @@ LAYERS = (
         for name in (
             *("strict_json", "arrays", "cost", "fields", "single", "network", "normal", "features"),
             "asked",
-            *("batch", "predictions", "conformal", "head", "forest", "forest_keys", "outputs"),
+            *("batch", "predictions", "conformal", "head"),
+            *("questions", "leaves", "forest", "forest_keys", "outputs"),
             *(
                 "reference",
                 "steps",

@@ -28,7 +28,9 @@ from thimble_model import export
 ROWS, FEATURES = 10_000, 30
 NAMES = tuple(f"x{k}" for k in range(FEATURES))
 ROUNDS, SECONDS = 3, 30
-NUMPY = "Level by level in plain numpy: some ten passes over all pairs of a tree and a row a level."
+NUMPY = (
+    "Plain numpy: below the levels at the top, some ten passes over all pairs of a tree and a row a level."
+)
 PICKLE = "CatBoost's pickle holds its numbers in binary; a document writes them in decimals."
 KINDS = {"csv": "CSV", "parquet": "Parquet"}
 FILE = AtLeast(1.5, NUMPY)

@@ -1,8 +1,4 @@
-"""Trees that are evaluated together, level by level, all pairs of a tree and a row at once.
-
-The nodes are numbered level by level over all trees: the roots come first, and the children of the k-th inner
-node are the nodes trees + 2k and trees + 2k + 1. So no child is written down, and no node can lead back to
-itself. A row goes left where `x <= threshold`, or where its category is in the node's set.
+"""Trees that are evaluated together: what rows are to them, and the sums of the leaves in which rows end.
 
 Rows are evaluated in chunks: memory is bounded by the chunk, not by rows times trees. Sums run over the trees
 in their order, so a row's bits depend on nothing but the row.
@@ -11,22 +7,17 @@ in their order, so a row's bits depend on nothing but the row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
+from thimble.inference.leaves import Leaves
+from thimble.inference.questions import Floats, Indices
 
-PAIRS = 60_000  # of a tree and a row, at once: few enough for the cache
-ROWS = 504  # at once; rows of a power of two collide in the cache
-TOP = 3  # levels at whose every node each row is asked, where there are at least MANY rows
-MANY = 32
-SHALLOW = 8  # levels: in a deeper forest, pairs that have reached a leaf are dropped on the way
-
-Floats = NDArray[Any]  # float64, or float32 where the document says so
-Indices = NDArray[np.intp]
+PAIRS = 120_000  # of a tree and a row, at once
 
 
 class Sets(NamedTuple):
@@ -79,102 +70,6 @@ class Inputs(NamedTuple):
         return np.concatenate([x, *parts]) if parts else x
 
 
-class Leaves(Protocol):
-    """Finds where rows end; its leaves count through all trees."""
-
-    @property
-    def depth(self) -> int: ...
-
-    def of(self, trees: slice, Z: Floats) -> Indices:
-        """(trees, rows) of Z, (inputs, rows)."""
-
-
-class Nodes(NamedTuple):
-    """What each node looks at, its threshold, its left child. A leaf is its own child, with inf for its
-    threshold."""
-
-    roots: Indices  # (trees,)
-    inputs: Indices  # (nodes,)
-    thresholds: Floats  # (nodes,)
-    children: Indices  # (nodes,)
-    levels: tuple[int, ...]  # how many inner nodes each has, of all trees
-
-    @property
-    def depth(self) -> int:
-        return len(self.levels)
-
-    def of(self, trees: slice, Z: Floats) -> Indices:
-        roots, (width, rows), flat = self.roots[trees], Z.shape, Z.T.ravel()
-        top = min(TOP, self.depth) if rows >= MANY else 0
-        node = self._below(top, roots, Z).ravel() if top else roots.repeat(rows)
-        start = np.tile(np.arange(0, rows * width, width), len(roots))
-        if self.depth <= SHALLOW:
-            self._descend(node, start, flat, self.depth - top)
-        else:
-            self._descend_and_drop(node, start, flat)
-        return node.reshape(len(roots), rows)
-
-    def _below(self, top: int, roots: Indices, Z: Floats) -> Indices:
-        """(trees, rows): where pairs are after so many levels. Each row is asked at every node of these
-        levels: whole arrays are compared, and then each pair's own answer is picked."""
-        nodes = roots[:, np.newaxis]  # all of a level, from left to right
-        path = np.zeros((len(roots), Z.shape[1]), np.uint8)  # which of them a pair is at: its answers' bits
-        turns: list[NDArray[np.bool_]] = []  # a pair's answers so far
-        for _ in range(top):
-            right = Z.take(self.inputs.take(nodes), axis=0) > self.thresholds.take(nodes)[..., np.newaxis]
-            for turn in reversed(turns):
-                left_child, right_child = right[:, ::2], right[:, 1::2]
-                right = left_child ^ ((left_child ^ right_child) & turn)
-            turns.append(right)
-            path += path
-            path += right[:, 0]
-            children = self.children.take(nodes)
-            nodes = np.stack([children, children + 1], axis=-1).reshape(len(roots), -1)
-            nodes.clip(max=len(self.children) - 1, out=nodes)  # no pair turns right at a leaf
-        at = path.astype(np.intp)
-        at += np.arange(0, nodes.size, 1 << top)[:, np.newaxis]
-        return nodes.take(at)
-
-    def _descend(self, node: Indices, start: Indices, flat: Floats, levels: int) -> None:
-        """Take each pair to its node so many levels below, in place."""
-        for _ in range(levels):
-            at = self.inputs.take(node)
-            at += start
-            right = flat.take(at) > self.thresholds.take(node)
-            self.children.take(node, out=node, mode="clip")
-            node += right
-
-    def _descend_and_drop(self, node: Indices, start: Indices, flat: Floats) -> None:
-        pairs, going = np.arange(len(node)), node
-        while len(pairs):
-            self._descend(going, start, flat, 2)
-            node[pairs] = going
-            inner = np.flatnonzero(self.thresholds.take(going) < np.inf)
-            pairs, going, start = pairs.take(inner), going.take(inner), start.take(inner)
-
-
-class Oblivious(NamedTuple):
-    """Trees that ask the same question at all nodes of a level: a leaf's place is the answers' bits."""
-
-    first: Indices  # (trees,): the first leaf of each
-    inputs: Indices  # (levels, trees)
-    thresholds: Floats  # (levels, trees, 1); inf below the last level of a tree
-
-    @property
-    def depth(self) -> int:
-        return len(self.inputs)
-
-    def of(self, trees: slice, Z: Floats) -> Indices:
-        first = self.first[trees, np.newaxis]
-        bits = np.zeros((len(first), Z.shape[1]), np.min_scalar_type((1 << self.depth) - 1))
-        for level in reversed(range(self.depth)):
-            bits += bits
-            bits += Z.take(self.inputs[level, trees], axis=0) > self.thresholds[level, trees]
-        leaf = bits.astype(np.intp)
-        leaf += first
-        return leaf
-
-
 class Forest(NamedTuple):
     """The trees are in the order of the outputs that they add to, and within an output in the document's."""
 
@@ -203,8 +98,9 @@ class Forest(NamedTuple):
         large."""
         rows = X.shape[1]
         totals = self.base.repeat(rows).reshape(len(self.base), rows)
-        for start in range(0, rows, ROWS):
-            chunk = slice(start, start + ROWS)
+        at_once = self.leaves.rows_at_once
+        for start in range(0, rows, at_once):
+            chunk = slice(start, start + at_once)
             self._add(X[:, chunk], totals[:, chunk])
         if self.divide != 1.0:
             totals /= self.divide
@@ -215,10 +111,11 @@ class Forest(NamedTuple):
 
     def _add(self, X: FloatArray, totals: Floats) -> None:
         Z = self.inputs.of(X)
+        leaves = self.leaves.finder(Z)
         at_once = PAIRS // Z.shape[1]
         for start in range(0, self.n_trees, at_once):
             trees = slice(start, min(start + at_once, self.n_trees))
-            places = self.leaves.of(trees, Z)
+            places = leaves(trees)
             if self.vectors is not None:
                 places = self.vectors.take(places)
             for k, (share, values) in enumerate(zip(self.shares, self.values, strict=True)):

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel
 from thimble.inference.cost import COLUMN, Cost
 from thimble.inference.fields import Fields, finite_numbers, shown
-from thimble.inference.forest import Floats, Forest, Indices, Inputs, Leaves, Nodes, Oblivious, Sets
+from thimble.inference.forest import Forest, Inputs, Sets
+from thimble.inference.leaves import Leaves, Nodes, Oblivious
+from thimble.inference.questions import Floats, Indices
 
 MAX_INPUTS = 20_000
 MAX_NODES = 2_000_000
@@ -105,7 +107,7 @@ def parse(value: Any, path: str) -> Forest:
     else:
         leaves = _oblivious(depths, splits, order)
         is_leaf = np.ones(int((1 << depths).sum()), np.bool_)
-        n_nodes, work = len(marks) + len(is_leaf), ANSWER * leaves.inputs.size
+        n_nodes, work = len(marks) + len(is_leaf), ANSWER * leaves.asked.size
     vectors, values = _values(keys, is_leaf, len(base), dtype)
     added = n_trees if "tree_outputs" in keys else n_trees * len(base)
     width = inputs.width(n_inputs)
@@ -296,7 +298,7 @@ def _nodes(marks: NDArray[np.uint8], n_trees: int, splits: _Splits, order: Indic
     inputs[inner] = splits.inputs
     thresholds = np.full(len(marks), np.inf, splits.thresholds.dtype)
     thresholds[inner] = splits.thresholds
-    return Nodes(order, inputs, thresholds, children, _levels(marks != LEAF, n_trees, path))
+    return Nodes.of(order, inputs, thresholds, children, _levels(marks != LEAF, n_trees, path))
 
 
 def _levels(is_inner: NDArray[np.bool_], n_trees: int, path: str) -> tuple[int, ...]:
@@ -335,7 +337,7 @@ def _oblivious(depths: Indices, splits: _Splits, order: Indices) -> Oblivious:
     level = np.arange(len(tree)) - (depths.cumsum() - depths)[tree]
     inputs[level, tree], thresholds[level, tree] = splits.inputs, splits.thresholds
     first = (1 << depths).cumsum() - (1 << depths)
-    return Oblivious(first[order], inputs[:, order], thresholds[:, order, np.newaxis])
+    return Oblivious.of(first[order], inputs[:, order], thresholds[:, order])
 
 
 def _values(

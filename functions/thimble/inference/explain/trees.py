@@ -23,7 +23,9 @@ from thimble.errors import InvalidInput
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
-from thimble.inference.forest import Forest, Indices, Inputs, Nodes, Oblivious
+from thimble.inference.forest import Forest, Inputs
+from thimble.inference.leaves import Nodes, Oblivious
+from thimble.inference.questions import Indices
 
 NODES = 8_000  # worked on together, but for a larger tree
 NUMBERS = 800_000  # of a part, its points and its rows, at once
@@ -255,7 +257,7 @@ def _of_nodes(found: Nodes, forest: Forest) -> Trees:
 
 def _of_oblivious(found: Oblivious, forest: Forest) -> Trees:
     """The last question is a root's, so that leaves lie side by side in the order of their bits."""
-    depths = np.isfinite(found.thresholds[..., 0]).sum(axis=0)
+    depths = np.isfinite(found.thresholds).sum(axis=0)
     tree, code, ends = np.arange(len(depths)), np.zeros(len(depths), np.intp), [0]
     made: list[tuple[Indices, ...]] = []
     n = 0
@@ -273,7 +275,7 @@ def _of_oblivious(found: Oblivious, forest: Forest) -> Trees:
             break
     questions, tree, children, leaves = (np.concatenate(part) for part in zip(*made, strict=True))
     if found.depth:
-        inputs, thresholds = found.inputs[questions, tree], found.thresholds[questions, tree, 0]
+        inputs, thresholds = found.inputs[questions, tree], found.thresholds[questions, tree]
     else:
         inputs, thresholds = np.zeros(len(tree), np.intp), np.zeros(len(tree))
     columns = _columns_of(forest.inputs, forest.n_inputs)[inputs] * (leaves < 0)

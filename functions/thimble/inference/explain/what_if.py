@@ -24,7 +24,8 @@ from thimble.inference.document import Document
 from thimble.inference.explain import back
 from thimble.inference.explain.back import Plan
 from thimble.inference.features import Feature
-from thimble.inference.forest import Forest, Nodes, Oblivious
+from thimble.inference.forest import Forest
+from thimble.inference.leaves import Nodes, Oblivious
 from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Categories, Numbers
 from thimble.inference.steps import arithmetic, categories, curves, splines
@@ -425,7 +426,8 @@ def _thresholds(forest: Forest, place: int) -> FloatArray:
     """What a forest compares its column with."""
     leaves = forest.leaves
     assert isinstance(leaves, Nodes | Oblivious)
-    asked = np.broadcast_to(leaves.inputs.reshape(leaves.thresholds.shape), leaves.thresholds.shape)
-    own = (asked == place) | (asked == place + forest.n_inputs if forest.inputs.twice else False)
+    own = (leaves.inputs == place) | (
+        leaves.inputs == place + forest.n_inputs if forest.inputs.twice else False
+    )
     found = leaves.thresholds[own].astype(np.float64)
     return np.unique(found[np.isfinite(found)])
