@@ -37,6 +37,7 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     KBinsDiscretizer,
     MinMaxScaler,
     Normalizer,
@@ -85,6 +86,9 @@ LINEAR: list[Any] = [
     make_pipeline(SplineTransformer(), LogisticRegression()),
     make_pipeline(Normalizer(), LogisticRegression()),
     make_pipeline(KBinsDiscretizer(4, strategy="uniform", quantile_method="linear"), LogisticRegression()),
+    make_pipeline(
+        FunctionTransformer(np.log1p), KBinsDiscretizer(3, strategy="uniform"), LogisticRegression()
+    ),
     make_pipeline(
         PowerTransformer(), QuantileTransformer(n_quantiles=20), MinMaxScaler(), LogisticRegression()
     ),
@@ -229,6 +233,19 @@ def test_what_was_made_of_a_feature_goes_back_to_it() -> None:
         ]
         np.testing.assert_allclose(found.features[k], beyond[:, mine].sum(axis=1), atol=1e-9)
     assert not found.features[3].any()
+
+
+def test_a_step_that_only_checks_its_numbers_moves_no_contribution() -> None:
+    bins = make_pipeline(FunctionTransformer(np.tanh), KBinsDiscretizer(3, strategy="uniform"))
+    columns = make_column_transformer((bins, [3, 1]), (StandardScaler(), [0, 2]), sparse_threshold=0)
+    estimator = make_pipeline(columns, LogisticRegression())
+    classifier = exported(estimator, X, TWO)
+    found = explained(classifier, batch_of(X), "true")
+    Z = columns.transform(X)
+    beyond = (Z - Z.mean(axis=0)) * estimator[-1].coef_
+    places = [6, slice(3, 6), 7, slice(0, 3)]  # of what is made of each feature
+    sums = [beyond[:, place].reshape(len(X), -1).sum(axis=1) for place in places]
+    np.testing.assert_allclose(found.features, sums, atol=1e-9)
 
 
 def test_a_product_is_shared_in_equal_parts() -> None:

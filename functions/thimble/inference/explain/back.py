@@ -263,7 +263,7 @@ def _owners(program: Preprocessing | None, n_features: int) -> tuple[list[Owners
     What is made of a sum of several features is, unless it is a sum too: those are taken through."""
     owners: list[Owners] = [frozenset([i]) for i in range(n_features)]
     summed, mixed = [False] * n_features, [False] * n_features
-    for step, _ in program.steps if program else ():
+    for step, filled in program.steps if program else ():
         adding = through(step) is not None
         for reads in sources(step):
             own: Owners = frozenset().union(*(owners[column] for column in reads))
@@ -274,6 +274,7 @@ def _owners(program: Preprocessing | None, n_features: int) -> tuple[list[Owners
                 own = own or frozenset().union(*(owners[column] for column in step.columns))
             owners.append(own)
             mixed.append(len(own) > 1 and (before or opaque))
+        assert len(owners) == filled.stop
     return owners, np.array(mixed)
 
 
@@ -293,7 +294,7 @@ def sources(step: Step) -> Iterable[Sequence[int]]:
         n = step.width
         return [columns[i::n] for i in range(n)]
     whole = isinstance(step, WHOLE)
-    return [columns] * step.width if whole else [[column] for column in columns]
+    return [columns] * step.width if whole else [[column] for column in columns[: step.width]]
 
 
 # Of these each column comes from all that is read; of others, from the column in its place.
