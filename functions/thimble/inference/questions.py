@@ -28,7 +28,9 @@ class Questions(NamedTuple):
     @classmethod
     def distinct(cls, inputs: Indices, thresholds: Floats) -> tuple[Questions, Indices]:
         """The questions, (n,), each once, and which of them each was."""
-        order = np.lexsort((thresholds, inputs))
+        order = thresholds.argsort()
+        narrow = inputs.astype(np.min_scalar_type(inputs.max(initial=0)))  # which is sorted sooner
+        order = order[narrow[order].argsort(kind="stable")]
         inputs, thresholds = inputs[order], thresholds[order]
         is_new = np.ones(len(order), np.bool_)
         is_new[1:] = (inputs[1:] != inputs[:-1]) | (thresholds[1:] != thresholds[:-1])
