@@ -235,6 +235,15 @@ def test_a_refusal_names_the_model_that_was_used_those_that_fit_and_the_command(
     assert thimble(*advice.split()[1:]).exit_code == 0
 
 
+def test_a_refusal_for_an_option_names_it_as_typed_and_no_other_model(local: Path) -> None:
+    Path("asked.csv").write_bytes(Path("small.csv").read_bytes())
+    done = thimble("drop", "asked.csv", "-m", "small", "--coverage", "0.9", "--abstain-below", "0.6")
+    assert done.exit_code == DATA
+    [sentence] = done.stdout.splitlines()
+    assert sentence.startswith("asked.csv was refused, by small (")
+    assert sentence.endswith("; change --coverage, or leave it out")
+
+
 def test_a_folder_that_names_no_model_is_refused_with_the_nearest(local: Path) -> None:
     Path("smal").mkdir()
     Path("smal", "may.csv").write_bytes(Path("small.csv").read_bytes())

@@ -271,9 +271,9 @@ NETWORK = export(MLPClassifier((3,), solver="lbfgs", max_iter=5000, random_state
 @pytest.mark.parametrize(
     ("document", "query", "why"),
     [
-        (MODEL, "explain=0", "explain is true, false, or how many"),
-        (MODEL, "explain=-1", "explain is true, false, or how many"),
-        (MODEL, "explain=some", "explain is true, false, or how many"),
+        (MODEL, "explain=0", "explain is true (or all), false, or how many"),
+        (MODEL, "explain=-1", "explain is true (or all), false, or how many"),
+        (MODEL, "explain=some", "explain is true (or all), false, or how many"),
         (MODEL, "class=yes", "class says whose score is explained: send explain with it"),
         (
             MODEL,

@@ -190,7 +190,7 @@ def test_what_lies_in_a_bucket_is_classified_here_as_there_and_what_is_typed_cou
 WRONG = [
     (
         {"thimble-explain": "three"},
-        "thimble-explain in the file's metadata is 'three': it has to be true, false, or how many "
+        "thimble-explain in the file's metadata is 'three': it has to be true (or all), false, or how many "
         "contributions to show: a whole number from 1",
     ),
     (
@@ -215,6 +215,14 @@ WRONG = [
     (
         {"thimble-explian": "3"},
         'the file\'s metadata has an unknown key "thimble-explian"; did you mean "thimble-explain"?',
+    ),
+    (
+        {"thimble-by_class": "true"},
+        'the file\'s metadata has an unknown key "thimble-by_class"; did you mean "thimble-by-class"?',
+    ),
+    (
+        {"thimble_explain": "3"},
+        'the file\'s metadata has an unknown key "thimble_explain"; did you mean "thimble-explain"?',
     ),
     ({"thimble-class": "a"}, 'the file\'s metadata has an unknown key "thimble-class"'),
     (
@@ -250,6 +258,12 @@ def test_what_the_model_cannot_do_is_named_as_the_file_or_the_stack_says_it() ->
     bench = Bench("memory:///", options=FileOptions.of(coverage=0.8))
     put(bench.inbox, KEY, ROWS, {"thimble-explain": "1"})
     assert bench.classify()["error"].endswith("; change thimble-explain and COVERAGE, or leave them out")
+
+
+def test_what_the_model_can_do_is_not_named_beside_what_it_cannot() -> None:
+    bench = Bench("memory:///")
+    put(bench.inbox, KEY, ROWS, {"thimble-threshold": "0.5", "thimble-abstain-below": "0.9"})
+    assert bench.classify()["error"].endswith("3 classes; change thimble-threshold, or leave it out")
 
 
 @pytest.mark.parametrize(("metadata", "sentence"), WRONG)
@@ -453,7 +467,10 @@ def test_what_the_stack_does_can_be_left_to_others(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        (("--explain", "0"), "--explain is '0': it has to be true, false, or how many contributions"),
+        (
+            ("--explain", "0"),
+            "--explain is '0': it has to be true (or all), false, or how many contributions",
+        ),
         (("--threshold", "half"), "--threshold is 'half': it has to be a number, such as 0.3"),
         (("--header", "maybe"), "the header 'maybe' is neither present nor absent"),
     ],

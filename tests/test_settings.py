@@ -25,7 +25,7 @@ def test_every_variable_may_be_absent() -> None:
         ("THRESHOLD", "a half", "a number, such as 0.3: the least at which the positive class applies"),
         ("THRESHOLD", "nan", "a number, such as 0.3: the least at which the positive class applies"),
         ("BY_CLASS", "yes", "true or false"),
-        ("EXPLAIN", "0", "true, false, or how many contributions to show: a whole number from 1"),
+        ("EXPLAIN", "0", "true (or all), false, or how many contributions to show: a whole number from 1"),
         ("RETRY_SECONDS", "", "whole seconds from 0 to 43200, separated by commas"),
         ("RETRY_SECONDS", "30,,120", "whole seconds from 0 to 43200, separated by commas"),
         ("RETRY_SECONDS", "30,-1", "whole seconds from 0 to 43200, separated by commas"),

@@ -152,7 +152,10 @@ def test_a_file_sent_with_options_gets_what_they_ask_for(app: App, classify: Any
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("explain=two", "explain is 'two': it has to be true, false, or how many contributions to show"),
+        (
+            "explain=two",
+            "explain is 'two': it has to be true (or all), false, or how many contributions to show",
+        ),
         ("header=maybe", "the header 'maybe' is neither present nor absent"),
         ("coverage=0.9", "the model has no thresholds for sets: "),
         ("coverage=0.9", "; change coverage, or leave it out"),

@@ -67,7 +67,9 @@ class Option(NamedTuple):
 
 OF_REQUESTS = {
     "threshold": Option(number, "a number, such as 0.3: the least at which the positive class applies"),
-    "explain": Option(contributions, "true, false, or how many contributions to show: a whole number from 1"),
+    "explain": Option(
+        contributions, "true (or all), false, or how many contributions to show: a whole number from 1"
+    ),
     "class": Option(label, "the name of one of the model's classes"),
     "coverage": Option(number, "a number, such as 0.95: how often a set holds the true label"),
     "by_class": Option(flag, "true or false"),

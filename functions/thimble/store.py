@@ -167,9 +167,14 @@ def current(store: ObjectStore, path: str) -> ObjectVersion:
         found = obstore.get(store, path, options={"head": True})  # obstore.head leaves the metadata out
     except FileNotFoundError as error:
         raise Gone(f"there is no {path}") from error
-    metadata = {key: str(text) for key, text in sorted(found.attributes.items()) if key.startswith(OURS)}
+    metadata = {key: str(text) for key, text in sorted(found.attributes.items()) if _is_meant_for_us(key)}
     meta = found.meta
     return ObjectVersion(store, path, meta["size"], meta["e_tag"], meta["version"], metadata)
+
+
+def _is_meant_for_us(key: str) -> bool:
+    """With a slip of the pen too, which whoever reads the metadata refuses."""
+    return key.replace("_", "-").startswith(OURS)
 
 
 Found = tuple[bytes, str | None]

@@ -163,7 +163,7 @@ def _details(outcome: Outcome, shown: int) -> Iterator[str]:
     model = outcome.summary.get("model")  # none, where no model was found for it
     by = f", by {_model(model)}" if model else ""
     if outcome.error:
-        yield f"{outcome.name} was refused{by}: {outcome.error}"
+        yield f"{outcome.name} was refused{by}: {file_options.as_typed(outcome.error)}"
         yield from _conversion(outcome, [outcome.error])
         yield from (f"  {line}" for line in outcome.advice)
         if outcome.kept:

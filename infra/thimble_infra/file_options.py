@@ -125,6 +125,15 @@ def in_force(named: Mapping[str, Any]) -> str:
     return " ".join(_typed(name) if value is True else _with_value(name, value) for name, value in said)
 
 
+def as_typed(sentence: str) -> str:
+    """Return what is said of a file's metadata in the words that `drop` was given."""
+    from thimble.files.options import KEYS
+
+    for key, name in KEYS.items():
+        sentence = sentence.replace(key, _typed(name))
+    return sentence
+
+
 def _with_value(name: str, value: Any) -> str:
     from thimble.inference.asked import ALL
 

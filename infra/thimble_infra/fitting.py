@@ -12,10 +12,13 @@ from thimble_infra.versions import Keeper
 
 
 def advice(path: Path, outcome: Outcome, registry: Registry, command: str) -> list[str]:
-    """Lines for a person; none where the models or the columns cannot be read: that is said elsewhere."""
+    """Lines for a person; none where the models or the columns cannot be read, which is said elsewhere, or
+    where they fit the model that refused the file: it is for something else."""
     try:
-        names = [name for name in fitting(path, registry) if name != _used(outcome)]
+        names = fitting(path, registry)
     except (ThimbleError, OSError):
+        return []
+    if _used(outcome) in names:
         return []
     return [f"fits      {name}: thimble drop {_command(path, name, command)}" for name in names]
 

@@ -105,22 +105,49 @@ class FileOptions:
         if self.asked == NOTHING:
             return classifier
         try:
-            found = classifier.asking(self.asked)
-            answers.column_names(found)  # which a result can have
+            return _asking(classifier, self.asked)
         except InvalidInput as error:
-            names = [self.said.get(name, name.upper()) for name in self._asked]
+            names = [self.said.get(name, name.upper()) for name in self._refused(classifier)]
             told = f"change {' and '.join(names)}, or leave {'it' if len(names) == 1 else 'them'} out"
             raise InvalidFile(f"{error}; {told}") from None
-        return found
+
+    def _refused(self, classifier: Classifier) -> list[str]:
+        """What is asked for that the model cannot do beside the rest."""
+        kept, refused = NOTHING, []
+        for name in self._asked:
+            more = kept._replace(**{name: getattr(self.asked, name)})
+            try:
+                _asking(classifier, more)
+            except InvalidInput:
+                refused.append(name)
+            else:
+                kept = more
+        return refused
+
+
+def _asking(classifier: Classifier, asked: Asked) -> Classifier:
+    """The model with what is asked for; InvalidInput if it, or a result, cannot have it."""
+    found = classifier.asking(asked)
+    answers.column_names(found)
+    return found
 
 
 def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return the options' texts by their names; InvalidInput for a key of no option, or without a value."""
     for one, text in metadata.items():
         if one not in KEYS:
-            meant = spelling.closest(one.removeprefix(OURS), NAMES)
-            told = f'did you mean "{key(meant)}"?' if meant else f"it takes {', '.join(KEYS)}"
+            meant = _meant(one)
+            told = f'did you mean "{meant}"?' if meant else f"it takes {', '.join(KEYS)}"
             raise InvalidInput(f'the file\'s metadata has an unknown key "{one}"; {told}')
         if not text.strip():
             raise InvalidInput(f"{one}{THERE} is empty: give it a value, or leave it out")
     return {KEYS[one]: text for one, text in metadata.items()}
+
+
+def _meant(unknown: str) -> str | None:
+    """Return the key that a slip of the pen stands for."""
+    spelled = unknown.replace("_", "-")
+    if spelled in KEYS:
+        return spelled
+    known = {one.removeprefix(OURS): one for one in KEYS}
+    return known.get(spelling.closest(spelled.removeprefix(OURS), known) or "")

@@ -24,8 +24,8 @@ from thimble.tables.tokens import Dialect, check_quotes
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 QUOTES = ('"', "'")
 SEPARATING = ",;\t"
-SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # delimiters, where a blank would be lost
-QUOTED = {"none": "", "space": " "}
+SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # where a blank would be lost
+QUOTED = SPELLED | {"none": ""}
 SAYING = "HEADER, or thimble-header in its metadata, present or absent"
 GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
 SEPARATED = re.compile(rb'"?sep=([\t -~])"?(?:\r\n|\n|\r)', re.IGNORECASE)
@@ -52,7 +52,9 @@ class Given:
             raise InvalidInput(f"the decimal mark {self.decimal!r} is neither point nor comma, nor empty")
         for name, text in (("delimiter", self.delimiter_mark), ("quote", self.quote_mark)):
             if text and not _is_mark(text):
-                raise InvalidInput(f"the {name} {text!r} is not one character of ASCII punctuation, or a tab")
+                raise InvalidInput(
+                    f"the {name} {text!r} is not one character of ASCII punctuation, tab or space"
+                )
         if self.quote_mark and self.quote_mark == self.delimiter_mark:
             raise InvalidInput(f"the delimiter and the quote are both {self.quote_mark!r}")
         if self.quote_mark and self.quote_mark in SEPARATING and not self.delimiter_mark:
