@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.door import MODELS
 from tests.examples import EXAMPLES
-from thimble.errors import InvalidModel, MalformedBody
+from thimble.errors import InvalidModel, MalformedBody, UnprocessableRows
 from thimble.inference import network, straight
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
@@ -323,3 +323,13 @@ def test_a_batch_of_one_row_is_of_the_straight_way_too() -> None:
 
 IRIS = EXAMPLES["iris"]()[2], EXAMPLES["iris"]()[0], EXAMPLES["iris"]()[1]
 IRIS_DOCUMENT = export(*IRIS)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_nan_that_signals_is_rejected_in_silence(n: int) -> None:
+    classifier = load((MODELS / "iris.json").read_bytes())
+    table = tensors.Matrix(np.full((n, 4), 0x7FA00001, np.uint32).view(np.float32), "input")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UnprocessableRows, match=r"^input\[0\]\[0\] is NaN"):
+            rows.read(table, classifier.schema, 10)

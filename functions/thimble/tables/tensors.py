@@ -90,8 +90,14 @@ def _plain(values: Values) -> FloatArray | None:
     """Return (n_features, n) if all numbers are finite."""
     if values.dtype.kind not in NUMERIC:
         return None
-    X: FloatArray = np.array(values.T, dtype=np.float64, order="C")
+    X = _doubles(values.T)
     return X if all_finite(X) else None
+
+
+def _doubles(values: Values) -> FloatArray:
+    """Return them as doubles, in C's order; a signalling NaN is a NaN like any other."""
+    with np.errstate(invalid="ignore"):
+        return np.array(values, dtype=np.float64, order="C")
 
 
 def _batch(schema: Schema, columns: Mapping[int, tuple[str, Values]], n: int) -> Batch:
@@ -114,7 +120,7 @@ def _numbers(feature: Feature, name: str, values: Values) -> tuple[FloatArray, F
     problem = f"is not {WANTED[feature.type]}"
     if values.dtype.kind not in NUMERIC:
         return np.zeros(len(values)), dict.fromkeys(range(len(values)), Fault(problem, name, "a string"))
-    numbers = values.astype(np.float64)
+    numbers = _doubles(values)
     unfit = ~np.isfinite(numbers)
     if feature.missing:
         unfit &= ~np.isnan(numbers)
