@@ -251,7 +251,7 @@ ALONE = [
         "SnapStart or ProvisionedConcurrency, not both",
     ),
     ({"Delimiter": "|", "Quote": "|"}, "Delimiter and Quote are the same character"),
-    ({"Quote": ","}, "Quote is a comma or a semicolon"),
+    ({"Quote": ","}, "Quote is a comma, a semicolon or a tab"),
 ]
 TOGETHER: list[dict[str, str]] = [
     {},
