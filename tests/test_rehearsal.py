@@ -547,6 +547,7 @@ def gives_up_a_range(stack: Deployed) -> None:
     [item] = json.loads(stack.client("s3").get_object(**planned["manifest"])["Body"].read())
     with small_parts(1 << 20), pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.cpu_count", lambda: 1)  # blocks in work at a time
+        patch.setattr("thimble.tables.blocks.BLOCK_BYTES", 1 << 20)
         assert stack.call("WorkflowFunction", item) == {}
     assert "Uploads" not in stack.client("s3").list_multipart_uploads(Bucket=stack.bucket("parts"))
 
