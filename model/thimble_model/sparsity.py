@@ -12,8 +12,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
 from sklearn.impute import MissingIndicator
 from sklearn.pipeline import FeatureUnion
-from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder
-from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, OrdinalEncoder, SplineTransformer
+from sklearn.random_projection import SparseRandomProjection
 
 from thimble_model.projections import PROJECTIONS
 from thimble_model.wrappers import through
@@ -32,7 +32,7 @@ def makes_sparse(estimator: Any, given: bool) -> bool:
             return getattr(estimator, "sparse_output_", False)  # absent where every column is dropped
         case CountVectorizer() | HashingVectorizer() | TfidfTransformer():
             return True
-        case OneHotEncoder():
+        case OneHotEncoder() | SplineTransformer():
             return bool(estimator.sparse_output)
         case KBinsDiscretizer():
             return bool(estimator.encode == "onehot")
@@ -40,7 +40,7 @@ def makes_sparse(estimator: Any, given: bool) -> bool:
             return given if estimator.sparse == "auto" else bool(estimator.sparse)
         case OrdinalEncoder():
             return False
-        case GaussianRandomProjection() | SparseRandomProjection():
+        case SparseRandomProjection():
             return given and not estimator.dense_output
         case _ if type(estimator) in PROJECTIONS:
             return False
