@@ -14,8 +14,8 @@ import numpy as np
 
 from thimble.inference.head import Label
 from thimble_model.program import Column, Program
-from thimble_model.unsupported import Unsupported, class_name
-from thimble_model.wrappers import through
+from thimble_model.unsupported import Unsupported
+from thimble_model.wrappers import receivers
 
 Keys = dict[str, Any]
 
@@ -206,7 +206,7 @@ def categories(program: Program, column: Column, known: Sequence[Any], takes_unk
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
     """The columns that XGBoost and LightGBM take as pandas' categories, and these."""
-    for inner in _receivers(estimator):
+    for inner in receivers(estimator):
         if is_forest(inner) and TRAINERS[_package(inner)].categorical:
             found: dict[int, list[Any]] = _imported(TRAINERS[_package(inner)]).trained_categories(inner)
             if found:
@@ -214,31 +214,10 @@ def trained_categories(estimator: Any) -> dict[int, list[Any]]:
     return {}
 
 
-def _receivers(estimator: Any) -> list[Any]:
-    """All that get the rows as they are: of an ensemble, its members."""
-    inner = receiver(estimator)
-    if class_name(inner) not in ("StackingClassifier", "VotingClassifier"):
-        return [inner]
-    return [found for one in getattr(inner, "estimators_", ()) for found in _receivers(one)]
-
-
 def spelling(estimator: Any) -> Callable[[str], str]:
     """How the trainer writes a column's name: of an ensemble, that of its last member that knows names."""
-    named = [one for one in _receivers(estimator) if hasattr(one, "feature_names_in_")]
-    inner = named[-1] if named else receiver(estimator)
+    found = receivers(estimator)
+    inner = ([one for one in found if hasattr(one, "feature_names_in_")] or found)[-1]
     trainer = TRAINERS.get(_package(getattr(inner, "booster", inner)))
     spaces = trainer.spaces if trainer else " "
     return lambda name: name.replace(" ", spaces)
-
-
-def receiver(estimator: Any) -> Any:
-    """What gets the rows as they are, behind wrappers that pass them on."""
-    if hasattr(estimator, "calibrated_classifiers_"):
-        return receiver(estimator.calibrated_classifiers_[0].estimator)
-    if (found := through(estimator)) and not found.steps:
-        return receiver(found.last)
-    if class_name(estimator) in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
-        return receiver(getattr(estimator, "estimator_", estimator.estimator))
-    if class_name(estimator) in ("OneVsRestClassifier", "MultiOutputClassifier"):
-        return receiver(estimator.estimators_[0])
-    return estimator

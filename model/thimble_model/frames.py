@@ -18,10 +18,11 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, normal
 from thimble.inference.predictions import Predictions
 from thimble.tables.answers import column_names
-from thimble_model.forests import receiver, spelling, trained_categories
+from thimble_model.forests import spelling, trained_categories
 from thimble_model.forms import Column, absent, kind_of, plain, refusal
 from thimble_model.text import reads_texts
 from thimble_model.unsupported import Unsupported, class_name
+from thimble_model.wrappers import receivers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +135,7 @@ def beside(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 def known_names(estimator: Any) -> list[str] | None:
     """The feature names of an estimator that was fitted on a DataFrame."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is None and class_name(inner := receiver(estimator)) == "CatBoostClassifier":
+    if names is None and class_name(inner := receivers(estimator)[0]) == "CatBoostClassifier":
         found = list(getattr(inner, "feature_names_", None) or ())
         names = None if found == [str(i) for i in range(len(found))] else found
     return None if names is None else [str(name) for name in names]

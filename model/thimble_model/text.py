@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import (
     CountVectorizer,
     HashingVectorizer,
     TfidfTransformer,
     TfidfVectorizer,
 )
-from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import Binarizer, Normalizer
 
 from thimble.errors import InvalidModel
@@ -27,7 +25,7 @@ from thimble.inference.steps import text_patterns
 from thimble_model.program import Column, Program, Step
 from thimble_model.text_columns import Terms
 from thimble_model.unsupported import Unsupported
-from thimble_model.wrappers import through
+from thimble_model.wrappers import receivers
 
 FloatArray = NDArray[np.float64]
 Columns = list[Column]
@@ -188,22 +186,7 @@ def _derived(
 
 def reads_texts(estimator: Any) -> bool:
     """Whether an estimator takes texts themselves, one a row, and no rows of columns."""
-    if found := through(estimator):
-        steps = [step for _, step in found.steps if step not in (None, "passthrough")]
-        return reads_texts((*steps, found.last)[0])
-    match estimator:
-        case CountVectorizer() | HashingVectorizer():
-            return True
-        case FeatureUnion():
-            return any(reads_texts(step) for _, step in estimator.transformer_list)
-        case CalibratedClassifierCV():
-            members = getattr(estimator, "calibrated_classifiers_", ())
-            return any(reads_texts(one.estimator) for one in members)
-    members = getattr(estimator, "estimators_", None)  # as fitted; `estimator` is what they were made from
-    if members is None:
-        one = getattr(estimator, "estimator_", None)
-        members = [] if one is None else [one]
-    return any(reads_texts(one) for one in members)
+    return any(isinstance(one, CountVectorizer | HashingVectorizer) for one in receivers(estimator))
 
 
 VECTORIZERS: dict[type, Callable[[Program, Any, Columns], Columns]] = {

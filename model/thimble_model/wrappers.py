@@ -10,10 +10,11 @@ import inspect
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.feature_selection import SelectorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.multioutput import ClassifierChain
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from thimble_model.unsupported import Unsupported, class_name
@@ -71,6 +72,28 @@ def reached(estimator: Any, X: Any) -> tuple[Any, Any]:
             X = X if step is None or isinstance(step, str) else step.transform(X)
         estimator = found.last
     return estimator, X
+
+
+def receivers(estimator: Any) -> list[Any]:
+    """All that get the rows as they come: of a pipeline its first step, of an ensemble its members."""
+    return [one for member in _receiving(estimator) for one in receivers(member)] or [estimator]
+
+
+def _receiving(estimator: Any) -> list[Any]:
+    """What an estimator hands its rows to as they come."""
+    if found := through(estimator):
+        steps = [step for _, step in found.steps if step is not None and step != "passthrough"]
+        return [*steps, found.last][:1]
+    if isinstance(estimator, FeatureUnion):
+        return [step for _, step in estimator.transformer_list]
+    if isinstance(estimator, SelectorMixin):  # it needed an estimator as it was fitted
+        return []
+    if hasattr(estimator, "calibrated_classifiers_"):
+        return [one.estimator for one in estimator.calibrated_classifiers_]
+    if hasattr(estimator, "estimators_"):  # as fitted; `estimator` is what they were made from
+        members = estimator.estimators_
+        return [*(members.ravel() if isinstance(members, np.ndarray) else members)]
+    return [estimator.estimator_] if hasattr(estimator, "estimator_") else []
 
 
 def classes(estimator: Any) -> Any:
