@@ -1,5 +1,5 @@
-"""What a model is asked, in counts: rows and their predictions become a vector of integers, laid out by the
-model's reference. The sum of such vectors is the vector of all their rows, however they were split."""
+"""Count rows and their predictions: they become a vector of integers, laid out by the model's reference. The
+sum of such vectors is the vector of all their rows, however they were split."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from thimble.inference.reference import Categories, Counts, Numbers, Predicted, 
 
 
 def none(reference: Reference | None) -> Counts:
-    """The counts of no rows; of a model without a reference there are none ever."""
+    """Return the counts of no rows: zeros, or an empty vector for a model without a reference."""
     return np.zeros(sum(_lengths(reference)) if reference else 0, np.int64)
 
 
 def count(reference: Reference | None, batch: Batch, predictions: Predictions) -> Counts:
-    """The counts of rows that were all answered."""
+    """Return the counts of rows that were all answered; an empty vector for a model without a reference."""
     if reference is None:
         return none(None)
     places = {k: places_of(text, batch.texts[k]) for k, text in reference.texts.items()}
@@ -29,18 +29,21 @@ def count(reference: Reference | None, batch: Batch, predictions: Predictions) -
 
 
 def places_of(text: Categories, column: Texts) -> bytearray:
-    """Of each text its place among the text's counts."""
+    """Return the position of each text of a column among the feature's counts."""
     return bytearray(map(text.places().get, column.tolist(), repeat(1)))
 
 
 def counted(
     reference: Reference, numbers: FloatArray, places: Mapping[int, bytearray], predictions: Predictions
 ) -> Counts:
-    """Rows, numbers feature by feature, the shares of unknown terms, texts feature by feature, then each
-    output's classes and winners.
+    """Return the counts of rows that were all answered, in this order: the number of rows, numbers by
+    feature, shares of unknown terms by feature, texts by feature, then the classes and winning numbers of
+    each output.
 
-    A number's counts are: missing, below the first edge, a count a bin, above the last; a text's: missing,
-    none of the categories, a count a category."""
+    A number's counts are: missing, below the first edge, one count per bin, above the last edge. A text's
+    are: missing, no category of the reference, one count per category. `numbers` is what `Reference.measured`
+    returns, and `places` holds the result of `places_of` for each text.
+    """
     found = [predictions.n_rows]
     for k, number in reference.numbers.items():
         found += _binned(numbers[k], number)
@@ -55,7 +58,7 @@ def counted(
 
 
 def _binned(x: FloatArray, bins: Numbers) -> list[int]:
-    """By how many numbers reach each edge: faster than to look for each number's bin."""
+    """Count numbers by bin, from how many reach each edge: this is faster than finding each number's bin."""
     *edges, last = bins.edges.tolist()
     missing = int(np.count_nonzero(np.isnan(x)))
     reached = [int(np.count_nonzero(x >= edge)) for edge in edges]
@@ -69,12 +72,12 @@ def _classes(output: Predicted, scores: Scores) -> list[int]:
 
 
 class Unpacked(NamedTuple):
-    """A vector of counts, taken apart."""
+    """A vector of counts, split into its parts; dictionaries are by feature, lists by output."""
 
     rows: int
     features: dict[int, Counts]
     unknown: dict[int, Counts]
-    classes: list[Counts]  # of each output
+    classes: list[Counts]
     winning: list[Counts]
 
 

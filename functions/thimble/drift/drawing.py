@@ -1,6 +1,6 @@
-"""A report of drift as it is drawn: of everything that is compared its bins, and a word.
+"""A drift report in the form in which it is drawn: bins and a word for everything that is compared.
 
-In each bin the training data stand behind, the rows in front. The page, answers and `thimble drift` share it.
+Each bin shows the training data behind the new rows. The page, the API and `thimble drift` share this form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ WORDS = ("steady", "moved", "much moved")
 
 
 def drawing(found: Entry) -> Entry:
-    """Draw a report; names are values, for a feature may have any, and a browser reorders keys."""
+    """Return the drawing of a report. Names are values, not keys: a feature may have any name, and browsers
+    reorder keys."""
     features = [{"name": name, **_entry(found, entry)} for name, entry in by_feature(found["features"])]
     outputs = [
         {
@@ -41,7 +42,7 @@ def _entry(found: Entry, entry: Entry) -> Entry:
 
 
 def _word(found: Entry, entry: Entry) -> str | None:
-    """None: there are too few rows for one."""
+    """Return one of WORDS; None if there are too few rows for a verdict."""
     if found["verdict"] is None:
         return None
     if not moved(entry):
@@ -50,8 +51,8 @@ def _word(found: Entry, entry: Entry) -> str | None:
 
 
 def bins(entry: Entry) -> Iterator[Entry]:
-    """In the order in which they are counted: missing, what lies outside, the bins themselves. What is
-    missing or lies outside is left out where there is none."""
+    """Yield the bins of an entry, in the order in which they are counted. The bins for missing values and for
+    values outside the others are left out if they are empty."""
     pairs = zip(entry["reference"], entry["observed"], strict=True)
     if "edges" in entry:
         ranges = [{"kind": "range", "low": low, "high": high} for low, high in pairwise(entry["edges"])]

@@ -1,10 +1,11 @@
-"""The last minute's rows of each model, counted and reported: a bounded number of rows, whatever the model.
+"""Count and report the last minute's rows of each model. The memory for rows is bounded, whatever the models.
 
-A request only leaves its batch and predictions here. They are counted many at a time, and a model's minute is
-reported by the first request after it. A verdict takes a number of rows: where traffic is thin, its window is
-longer than a minute. What was counted is added up too, for whoever asks what this process has seen.
+A request only leaves its batch and predictions here. They are counted many at a time, and the first request
+after a model's minute reports it. A verdict needs a minimum number of rows: under light traffic, its window
+is longer than a minute. The counts are also added up, to show what this process has seen.
 
-No weights are kept, which are the cache's to forget, no arrays of a request, and no text that somebody sent.
+This module keeps no weights (the cache must be able to free them), no arrays of a request, and no text that
+was sent.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ from thimble.inference.predictions import Predictions, Scores
 from thimble.inference.reference import Counts, Reference
 
 MINUTE = 60.0
-ROWS = 2_000  # of one request; of a larger one, as many evenly spread
-AT_ONCE = 5_000  # rows of a model that are counted at a time, at most
-FEWEST = 8  # rows that a buffer has room for from the start
-MORE = 5  # times the room of a buffer that is full
-HELD = 1 << 21  # numbers that the buffers of all models have room for
-WATCHED = 1 << 15  # features and classes of all models, at most a kilobyte each
-SMALLEST = 64  # of these a model counts for, however few it has
-REPORTING = 0.02  # seconds of one request; other models that are due wait for the next
+ROWS = 2_000  # counted per request, at most; a larger request is sampled evenly
+AT_ONCE = 5_000  # rows, the most that one model's buffer has room for
+FEWEST = 8  # rows that a new buffer has room for
+MORE = 5  # factor by which a full buffer grows
+HELD = 1 << 21  # numbers, the most that the buffers of all models have room for together
+WATCHED = 1 << 15  # features and classes of all models together; each takes at most a kilobyte
+SMALLEST = 64  # added to the features and classes of every model, for what it takes by itself
+REPORTING = 0.02  # seconds that one request may spend on reports; models still due wait for the next request
 
 NOTHING: Counts = np.zeros(1, np.int64)
 Column = TypeVar("Column", bound=np.generic)
 
 
 class Watched(NamedTuple):
-    """What a report takes of a model."""
+    """The parts of a model that a report needs."""
 
     name: str
     digest: str
@@ -51,12 +52,13 @@ class Watched(NamedTuple):
     heads: tuple[Head, ...]
 
 
-Emit = Callable[[Watched, Counts, Counts], bool]  # report a window and its last minute; True if judged
+Emit = Callable[[Watched, Counts, Counts], bool]  # reports a window and its last minute; True if judged
 
 
 class Buffer:
-    """Rows of one model that wait to be counted, copied into arrays that stay: a request's own arrays are on
-    new pages of memory, and the first touch of a page costs more than this copy."""
+    """Rows of one model that wait to be counted, copied into arrays that are reused. If a request's own
+    arrays were kept, the next request would get new pages of memory, and the first access to a page costs
+    more than this copy."""
 
     def __init__(self, model: Watched) -> None:
         self.model = model
@@ -67,7 +69,7 @@ class Buffer:
         self.outputs = [_room(head) for head in model.heads]
 
     def add(self, batch: Batch, predictions: Predictions) -> None:
-        """Keep rows that were answered; there has to be room."""
+        """Add rows that were all answered; the buffer must have room for them."""
         rows = slice(self.rows, self.rows + predictions.n_rows)
         self.rows = rows.stop
         self.numbers[:, rows] = self.model.reference.measured(batch, predictions)
@@ -101,7 +103,8 @@ class Buffer:
 
 
 def _room(head: Head) -> tuple[FloatArray, NDArray[Any]]:
-    """Return room for probabilities, and for labels, or for the label mask of a multilabel output."""
+    """Return empty arrays for the probabilities of FEWEST rows, and for their labels or, in a multilabel
+    output, their label mask."""
     classes = len(head.classes)
     labels = np.empty((classes, FEWEST), np.bool_) if head.multilabel else np.empty(FEWEST, np.intp)
     return np.empty((classes, FEWEST)), labels
@@ -120,7 +123,7 @@ def _grown(array: NDArray[Column], room: int) -> NDArray[Column]:
 
 
 class Seen:
-    """What one model was asked since this process knows."""
+    """What one model was asked since this process started, or since it last forgot the model."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.name = classifier.name
@@ -128,10 +131,10 @@ class Seen:
         self.heads = classifier.heads
         self.width = SMALLEST + classifier.n_features + sum(len(head.classes) for head in self.heads)
         self.requests = 0
-        self.last = 0  # the number of the last request among those of all models
+        self.last = 0  # the last request's number, counted over all models
         self.rows = 0
-        self.classes: list[Counts] = [NOTHING for _ in self.heads]  # of a model without a reference
-        self.model: Watched | None = None  # of one with a reference
+        self.classes: list[Counts] = [NOTHING for _ in self.heads]  # used if the model has no reference
+        self.model: Watched | None = None  # None if the model has no reference
         self.counts = NOTHING
 
     def add(self, predictions: Predictions) -> None:
@@ -142,7 +145,7 @@ class Seen:
 
 
 class ModelMinute:
-    """The rows of one model: those that wait to be counted, and the counts."""
+    """One model's rows of the last minute: those that wait to be counted, and the counts of the others."""
 
     def __init__(self, model: Watched, seen: Seen) -> None:
         self.model = model
@@ -169,7 +172,7 @@ class ModelMinute:
         self.counts = self.counts + found
 
     def report(self, emit: Emit) -> bool:
-        """Emit the minute's counts; False if there are none."""
+        """Emit the minute's counts; return False if there are none."""
         self.count()
         if not self.counts[0]:
             return False
@@ -200,13 +203,14 @@ class Recent:
         self._seen: dict[str, Seen] = {}  # by digest
         self.requests = 0  # answered
         self.rows = 0
-        self.since = 0.0  # the time of the first, in seconds since 1970
+        self.since = 0.0  # time of the first request, in seconds since 1970
         self._due = math.inf
         self._widths = 0
         self._held = 0
 
     def add(self, classifier: Classifier, batch: Batch, predictions: Predictions) -> None:
-        """Keep rows that were answered; none of a model without a reference."""
+        """Add a request's rows, all of them answered. For a model without a reference, only labels are
+        counted."""
         with self._lock:
             self.requests += 1
             self.rows += predictions.n_rows
@@ -223,7 +227,7 @@ class Recent:
                 self._report_due()
 
     def seen(self) -> list[tuple[Seen, Counts]]:
-        """What each model was asked, the last one first, with the counts of those that have a reference."""
+        """Return what each model was asked, the most recent first, with its counts if it has a reference."""
         with self._lock:
             for minute in self._minutes.values():
                 minute.count()
@@ -232,7 +236,7 @@ class Recent:
             return [(seen, seen.counts + unreported.get(seen.digest, NOTHING)) for seen in found]
 
     def report(self) -> None:
-        """Report the rows of all models that were not reported yet."""
+        """Report, for all models, the rows that were not reported yet."""
         with self._lock:
             for digest in list(self._minutes):
                 self._report(digest)
@@ -258,7 +262,7 @@ class Recent:
         return found
 
     def _forget(self, most: int) -> None:
-        """Forget what was asked longest ago, of models without a minute, until the others are no wider."""
+        """Forget models without a minute, the longest unused first, until the rest is at most `most` wide."""
         width = sum(seen.width for seen in self._seen.values())
         for seen in sorted(self._seen.values(), key=lambda seen: seen.last):
             if width > most and seen.digest not in self._minutes:
@@ -272,7 +276,7 @@ class Recent:
             minute.count_at_once(batch, predictions)
 
     def _makes_room(self, minute: ModelMinute, rows: int) -> bool:
-        """Make room by larger arrays or by a count; False if neither is enough."""
+        """Make room by growing the buffer or by counting its rows; return False if neither is enough."""
         buffer = minute.buffer
         room = buffer.room
         while room < buffer.rows + rows:
@@ -291,7 +295,7 @@ class Recent:
             self._report(next(iter(self._minutes)))
 
     def _report(self, digest: str) -> None:
-        """Report a model, or forget it if it had no request since the last report."""
+        """Report a model's minute, or drop the minute if it has no rows."""
         minute = self._taken(digest)
         if minute.report(self._emit):
             self._put(minute)

@@ -1,14 +1,15 @@
-"""How far what a model is asked has moved from what it was trained on, in the terms of the field.
+"""Measure how far a model's requests have moved from its training data.
 
-- PSI, the population stability index: Σ (q - p) log(q / p) over the bins' shares, moderate from 0.1 and large
-  from 0.25 on. Empty bins are filled as evidently does (`get_binned_data` of its stattests).
-- The Jensen-Shannon distance to base 2, and an alert above 0.1, as in nannyml's univariate drift: what lies
-  outside of the reference goes into a bin of its own.
+- PSI, the population stability index: Σ (q - p) log(q / p) over the bins' shares; it is moderate from 0.1 on
+  and large from 0.25 on. Empty bins are filled as evidently does (`get_binned_data` of its stattests).
+- The Jensen-Shannon distance to base 2, with an alert above 0.1, as in nannyml's univariate drift: values
+  outside the reference's range go into a bin of their own.
 
-Missing values are a bin too: a column that runs empty has moved. Of few rows there is no verdict. Where
-nothing moved, PSI is distributed as (1/n + 1/m) times chi squared (B. Yurdakul, "Statistical Properties of
-Population Stability Index", 2018), and the squared distance is about PSI / (8 log 2): `chance` is the
-distance that this exceeds once in 10,000 reports. An alert within it is no drift, only a small sample.
+Missing values are a bin too: a column that becomes empty has moved. There is no verdict on fewer than
+FEWEST_ROWS rows. If nothing moved, PSI is distributed as (1/n + 1/m) times chi squared (B. Yurdakul,
+"Statistical Properties of Population Stability Index", 2018), and the squared distance is about PSI / (8 log
+2). `chance` is the distance that is then exceeded in one of 10,000 reports. An alert within it is a small
+sample, not drift.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from thimble.inference.normal import inverse_normal
 from thimble.inference.reference import Categories, Counts, Numbers
 
 FEWEST_ROWS = 200
-LISTED = 10  # classes with a line of their own, the most frequent; and features that drifted
+LISTED = 10  # most frequent classes, each with a log line of its own; also features listed as drifted
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 JS_ALERT = 0.1
-CHANCE = 1e-4  # of a false alarm in one report
+CHANCE = 1e-4  # probability of a false alarm in one report
 
 COUNTS = (
     "edges",
@@ -40,14 +41,14 @@ COUNTS = (
     "multilabel",
     "reference",
     "observed",
-)  # all that is not worked out
-INNER = ("unknown", "winning")  # counts that an entry has beside its own
+)  # keys of an entry that are copied, not computed
+INNER = ("unknown", "winning")  # keys of an entry that hold further entries
 
 Entry = dict[str, Any]
 
 
 def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
-    """What a summary says of a vector of counts; None of a model without a reference."""
+    """Return the report on a vector of counts; None for a model without a reference."""
     reference = model.reference
     if reference is None:
         return None
@@ -73,7 +74,7 @@ def report(model: Classifier | Watched, counts: Counts) -> Entry | None:
 
 
 def predicted(model: Classifier | Watched, counts: Counts) -> dict[str, int]:
-    """How often each label was the answer, of several outputs each label after its output's name."""
+    """Return how often each label was predicted. With several outputs, the keys are "output.label"."""
     assert model.reference is not None
     return {
         f"{head.name}.{text}" if head.name else text: n
@@ -83,7 +84,7 @@ def predicted(model: Classifier | Watched, counts: Counts) -> dict[str, int]:
 
 
 def merged(reports: Sequence[Entry]) -> Entry:
-    """One report of the rows of several, all of one model."""
+    """Return one report on the rows of several reports, all of the same model."""
 
     def added(entries: Sequence[Entry]) -> Entry:
         inner = {key: added([entry[key] for entry in entries]) for key in INNER if key in entries[0]}
@@ -99,7 +100,7 @@ def merged(reports: Sequence[Entry]) -> Entry:
 
 
 def _entry(bins: Numbers | Categories | None, observed: Counts) -> Entry:
-    """Counts in the order of `observed.count`."""
+    """Return the counts of a feature, or of winning numbers, in the order of `counting.counted`."""
     assert bins is not None
     if isinstance(bins, Numbers):
         edges, reference = {"edges": bins.edges.tolist()}, [bins.missing, 0, *bins.counts.tolist(), 0]
@@ -142,7 +143,7 @@ def _counts(entry: Entry) -> Entry:
 
 
 def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tuple[str, Entry]]:
-    """Everything that is compared, by what people call it."""
+    """Yield everything that is compared, each with a readable name."""
     yield from by_feature(features)
     for entry in predictions:
         of = f" of {entry['output']}" if entry["output"] else ""
@@ -151,12 +152,12 @@ def named(features: dict[str, Entry], predictions: list[Entry]) -> Iterator[tupl
 
 
 def moved(entry: Entry) -> bool:
-    """Whether it is out of bounds by more than chance."""
+    """Return whether an entry is out of bounds by more than chance."""
     return bool(entry["alert"] and entry["js"] > entry["chance"])
 
 
 def by_feature(features: dict[str, Entry]) -> Iterator[tuple[str, Entry]]:
-    """Each feature, and after a free text its unknown terms."""
+    """Yield each feature by name; a free text is followed by its unknown terms."""
     for name, entry in features.items():
         yield name, entry
         if "unknown" in entry:
@@ -164,20 +165,20 @@ def by_feature(features: dict[str, Entry]) -> Iterator[tuple[str, Entry]]:
 
 
 def ranked(found: Entry) -> list[tuple[str, Entry]]:
-    """Everything that a report compares, what moved most first."""
+    """Return everything that a report compares, the largest distance first."""
     return sorted(named(found["features"], found["predictions"]), key=lambda item: -item[1]["js"])
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a distance between the shares of so many rows means."""
+    """Judges distances between shares, by the number of rows behind them."""
 
     rows: int
     reference_rows: int
-    chance: float  # of a false alarm
+    chance: float  # probability of a false alarm in one comparison
 
     def bins(self, entry: Entry) -> Entry:
-        """Of a number, all that lies outside of its edges is one bin."""
+        """Compare the bins of a feature. All values outside a number's edges are one bin."""
         reference, observed = entry["reference"], entry["observed"]
         if "edges" in entry:
             reference, observed = _outside_first(reference), _outside_first(observed)
@@ -189,7 +190,8 @@ class Scale:
         }
 
     def classes(self, entry: Entry) -> Entry:
-        """Of a multilabel output, of the label that moved most: each is there or is not."""
+        """Compare the classes of an output. In a multilabel output each label is compared alone, as present
+        or absent; the result is that of the label that moved most."""
         pairs = list(zip(entry["reference"], entry["observed"], strict=True))
         if entry["multilabel"]:
             each = [self.compared([self.reference_rows - m, m], [self.rows - n, n]) for m, n in pairs]
@@ -200,7 +202,7 @@ class Scale:
         return {**found, "classes": dict(zip(entry["labels"], shares, strict=True))}
 
     def compared(self, reference: Sequence[int], observed: Sequence[int]) -> Entry:
-        """The distances of two distributions over the same bins."""
+        """Return the distances between two distributions over the same bins, and their verdicts."""
         there = [(m, n) for m, n in zip(reference, observed, strict=True) if m or n]
         p = [m / max(self.reference_rows, 1) for m, _ in there]
         q = [n / max(self.rows, 1) for _, n in there]
@@ -215,7 +217,7 @@ class Scale:
 
     @cached_property
     def z(self) -> float:
-        """Of the standard normal distribution, exceeded by chance."""
+        """The number that a standard normal variable exceeds with probability `chance`."""
         return float(inverse_normal(np.array([1 - self.chance]))[0])
 
     def verdict(self, found: Any) -> Any:
@@ -225,7 +227,8 @@ class Scale:
         return round(n / max(self.rows, 1), 6)
 
     def noise(self, bins: int) -> float:
-        """The distance that chance alone exceeds that rarely; chi squared after Wilson and Hilferty."""
+        """Return the distance that is exceeded with probability `chance` if nothing moved. Chi squared is
+        approximated after Wilson and Hilferty."""
         k = max(bins - 1, 1)
         chi_squared = k * (1 - 2 / (9 * k) + self.z * math.sqrt(2 / (9 * k))) ** 3
         stability = (1 / max(self.rows, 1) + 1 / max(self.reference_rows, 1)) * chi_squared
@@ -239,12 +242,12 @@ def _size(stability: float) -> str:
 
 
 def _outside_first(counts: Sequence[int]) -> list[int]:
-    """[missing, below, a bin each, above] to [missing, below and above, a bin each]."""
+    """Turn [missing, below, *bins, above] into [missing, below + above, *bins]."""
     missing, below, *bins, above = counts
     return [missing, below + above, *bins]
 
 
-# Of a dozen bins, faster number by number than by arrays.
+# For a dozen bins, plain Python is faster than arrays.
 
 
 def psi(p: Sequence[float], q: Sequence[float]) -> float:
@@ -258,33 +261,33 @@ def _filled(shares: Sequence[float]) -> list[float]:
 
 
 def jensen_shannon(p: Sequence[float], q: Sequence[float]) -> float:
-    """Between 0 and 1."""
+    """Return the Jensen-Shannon distance, between 0 and 1."""
     middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
     return math.sqrt(max(0.0, (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2))
 
 
 def _relative_entropy(p: Sequence[float], q: Sequence[float]) -> float:
-    """In bits; nothing of an empty bin."""
+    """Return the relative entropy of p to q in bits; empty bins of p add nothing."""
     return sum(a * math.log2(a / b) for a, b in zip(p, q, strict=True) if a > 0)
 
 
 class Observed(NamedTuple):
-    """What the log and the metric for the alarm say of a report."""
+    """What a report becomes: log lines, and the value of the metric for the alarm."""
 
     lines: list[tuple[str, Entry]]  # messages with their fields
     drifted: bool | None  # None: the rows are too few for a verdict
 
 
 def of_minute(model: Watched, window: Counts, minute: Counts) -> Observed:
-    """Judge the window; the rows and labels are the last minute's."""
+    """Judge the window. The numbers of rows and labels are those of the last minute."""
     found = report(model, window)
     assert found is not None
     return observed(found, predicted(model, minute), int(minute[0]), model.name, model.digest)
 
 
 def observed(found: Entry, labels: Mapping[str, int], rows: int, name: str, digest: str) -> Observed:
-    """Say the worst of a report's features and its predictions; of the new rows, how many there are and how
-    often each label was predicted."""
+    """Return the log lines of a report: the worst values of its features and of its predictions, the number
+    of new rows (`rows`), and how often they got each label (`labels`)."""
     model = {"model_name": name, "model_digest": digest}
     lines = [("watched", {**model, "rows": rows, **_shares(found), **_verdict(found)})]
     for label, times in _bounded(labels).items():
@@ -301,7 +304,7 @@ def _shares(found: Entry) -> dict[str, float]:
 
 
 def _verdict(found: Entry) -> Entry:
-    """Nothing, where the rows are too few for one."""
+    """Return the fields of the verdict; none if there are too few rows for one."""
     if found["verdict"] is None:
         return {}
     features, predictions = [entry for _, entry in by_feature(found["features"])], found["predictions"]
@@ -318,7 +321,7 @@ def _verdict(found: Entry) -> Entry:
 
 
 def _bounded(labels: Mapping[str, int]) -> dict[str, int]:
-    """The labels that were predicted, the most frequent first, and the others together."""
+    """Return the LISTED most frequent labels, and all others together as "others"."""
     found = sorted(((label, n) for label, n in labels.items() if n), key=lambda item: -item[1])
     bounded = dict(found[:LISTED])
     if others := found[LISTED:]:

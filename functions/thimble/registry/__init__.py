@@ -1,7 +1,7 @@
-"""Which model answers: published versions, the pointer that says which is current, canaries, a bounded cache.
+"""Choose the model that answers: published versions, the pointer to the current one, canaries and a cache.
 
-lookup     what everybody asks, and the choice between one document and published ones
-published  the models of a folder: `pointer` is what it reads, `refresh` keeps it new, `cache` bounds it
+lookup     the interface that callers use, for one document or for published ones
+published  the models of a folder; it reads a `pointer`, keeps it fresh with `refresh`, and holds a `cache`
 canary     which version may be on trial, and which rows it answers
-prefetch   the default's document, fetched while the libraries are imported
+prefetch   fetches the default model's document while the libraries are imported
 """

@@ -1,4 +1,4 @@
-"""Loaded models within a number of bytes: the least recently used one makes room."""
+"""A cache of loaded models, limited in bytes: the least recently used model is evicted first."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ import numpy as np
 
 from thimble.inference.classifier import Classifier
 
-SHARED = (type, type(sys), str, bytes, int, float, bool, type(None))  # nothing below them
+SHARED = (type, type(sys), str, bytes, int, float, bool, type(None))  # what they refer to is not weighed
 
 
 class Kept(NamedTuple):
     classifier: Classifier
     bytes: int
-    explaining: int  # how much of that is what explains it, counted in pieces
+    explaining: int  # the number of parts made for explanations when it was weighed
 
 
 class Cache:
-    """What explains a model is made when it is asked for and weighed when a model is asked for next. A model
-    larger than the whole limit is kept alone: it has to answer, and loading it for every request
-    would be slower. If a key is loaded twice, the later load stays."""
+    """Loaded models by key, at most `limit` bytes together.
+
+    The parts of a model that explain its answers are made on demand; they are weighed at the next call. A
+    model larger than the limit is kept alone: it has to answer, and loading it for every request would be
+    slower. If a key is put twice, the later model stays.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -50,7 +53,7 @@ class Cache:
             self._put(key, classifier)
 
     def _weigh_last(self) -> None:
-        """Weigh the model that was asked for last again if more explains it now."""
+        """Weigh the last used model again if further parts were made to explain it."""
         for key in reversed(self._kept):
             last = self._kept[key]
             if len(last.classifier.document.kept) > last.explaining:
@@ -67,7 +70,7 @@ class Cache:
 
 
 def weight(root: Any) -> int:
-    """Return the bytes of memory of an object and of everything that it holds, counted object by object."""
+    """Return the bytes of memory of an object and of everything that it refers to, each object once."""
     total, seen, waiting = 0, {id(root)}, [root]
     while waiting:
         value = waiting.pop()
@@ -80,16 +83,16 @@ def weight(root: Any) -> int:
 
 
 def _parts(value: Any) -> Iterator[Any]:
-    """Yield what a value holds, but not its class, its module or a function's globals: models share them."""
+    """Yield what a value refers to, but no class, module or globals of a function: models share them."""
     if isinstance(value, SHARED):
         return
     if isinstance(value, np.ndarray):
-        if value.base is not None:  # a view: its memory is another's
+        if value.base is not None:  # a view: the memory belongs to its base
             yield value.base
         if value.dtype == object:
             yield from value.flat
     elif isinstance(value, Mapping):
-        yield from [*value.keys()]  # as they are now: what explains a model is put among them meanwhile
+        yield from [*value.keys()]  # a copy: another thread may add a part that explains the model
         yield from [*value.values()]
     elif isinstance(value, list | tuple | set | frozenset):
         yield from value

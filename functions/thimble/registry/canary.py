@@ -1,8 +1,8 @@
-"""Which version may be on trial, and which rows it answers: by a hash of a row's values, in the model's
-order, and nothing else.
+"""Which version may be on trial, and which rows it answers.
 
-The same row gets the same version, alone or among others, by any protocol, in any process; and a row that a
-canary of 10 % answers is among those of its 50 %. Another version under trial takes other rows.
+Rows are chosen only by a hash of their values, in the order of the model's features. So the same row gets the
+same version, alone or among others, by any protocol, in any process. If a canary grows from 10 % to 50 %, it
+keeps the rows that it had. Another version on trial gets other rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MISSING = 0x9E3779B97F4A7C15
 
 
 def predict(current: Classifier, candidate: Classifier, batch: Batch, percent: float) -> Predictions:
-    """Answer each row by one of the two, and say by which."""
+    """Answer each row by one of the two models. The result's `versions` tell which one."""
     theirs = chosen(current.features, batch, percent, candidate.digest)
     ours = current.predict(batch.take(~theirs))
     found = _merge(ours, candidate.predict(batch.take(theirs)), theirs)
@@ -35,7 +35,7 @@ def predict(current: Classifier, candidate: Classifier, batch: Batch, percent: f
 
 
 def disagreements(one: Predictions, other: Predictions) -> int:
-    """Count the rows with another label, and those that only one of the two answers."""
+    """Count the rows whose labels differ, and the rows that only one of the two answers."""
     differ = np.zeros(one.n_rows, np.bool_)
     for a, b in zip(one.outputs, other.outputs, strict=True):
         differ |= (a.mask != b.mask).any(axis=0) if len(a.mask) else a.answered != b.answered
@@ -45,7 +45,7 @@ def disagreements(one: Predictions, other: Predictions) -> int:
 
 
 def _merge(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
-    """Put two parts of the rows in their order again; `mask` says which are the second's."""
+    """Put the predictions for two parts of the rows back in order; `mask` marks the rows of the second."""
     both, rows = concatenate([ours, theirs]), np.concatenate((np.flatnonzero(~mask), np.flatnonzero(mask)))
     order = np.argsort(rows)
     rejected = {int(rows[row]): reason for row, reason in both.rejected.items()}
@@ -53,13 +53,13 @@ def _merge(ours: Predictions, theirs: Predictions, mask: Mask) -> Predictions:
 
 
 def chosen(features: Sequence[Feature], batch: Batch, percent: float, version: str) -> Mask:
-    """Return which of n rows `version` answers, (n,): about `percent` of them."""
+    """Return a mask of the rows that `version` answers, (n,): about `percent` of them."""
     hashes = [
         _of_numbers(batch.numbers[k]) if feature.numeric else _of_texts(batch.texts[k])
         for k, feature in enumerate(features)
         if feature.type != "unused"
     ]
-    places = _mixed(np.arange(len(hashes), dtype=np.uint64))  # so that two columns are not one when swapped
+    places = _mixed(np.arange(len(hashes), dtype=np.uint64))  # so that swapped columns hash differently
     row = _mixed(np.array(hashes) ^ places[:, np.newaxis]).sum(axis=0, dtype=np.uint64)
     row = _mixed(row ^ np.uint64(int(version[:16], 16)))
     share: Mask = (row >> np.uint64(11)) < percent / 100 * 2.0**53
@@ -67,14 +67,14 @@ def chosen(features: Sequence[Feature], batch: Batch, percent: float, version: s
 
 
 def _of_numbers(column: FloatArray) -> Hashes:
-    """Return the bits of numbers; -0.0 counts as 0.0, and every NaN as the same."""
+    """Return the bits of numbers; -0.0 counts as 0.0, and all NaNs are equal."""
     numbers = column + 0.0
     numbers[np.isnan(numbers)] = np.nan
     return numbers.view(np.uint64)
 
 
 def _of_texts(column: Texts) -> Hashes:
-    import hashlib  # only here: a cold start is spared OpenSSL
+    import hashlib  # only here, so that a cold start does not load OpenSSL
 
     known: dict[str | None, int] = {None: MISSING}
     values: list[str | None] = column.tolist()
@@ -86,7 +86,7 @@ def _of_texts(column: Texts) -> Hashes:
 
 
 def _mixed(z: Hashes) -> Hashes:
-    """SplitMix64's step: every bit of the input moves every bit of the output."""
+    """Apply one step of SplitMix64: every bit of the input affects every bit of the output."""
     z = z + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -94,8 +94,8 @@ def _mixed(z: Hashes) -> Hashes:
 
 
 def check_alike(one: Classifier, other: Classifier) -> None:
-    """InvalidModel unless the two take the same rows and answer in the same classes: then one request can be
-    answered by both."""
+    """Raise InvalidModel unless both models take the same rows and give the same kind of answers, so that
+    both can answer rows of one request."""
     if _taken(one) != _taken(other):
         raise InvalidModel("its features are not those of the current version, in that order")
     if _meanings(one) != _meanings(other):

@@ -1,4 +1,4 @@
-"""Models by name and version: every caller asks a `Models`, one document or a registry behind it."""
+"""Look up models by name and version. Callers use a `Models`: one document, or a registry."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ from thimble.settings import Settings
 
 
 class Models(Protocol):
-    """The models that answer. NotFound: never published; Unavailable, InvalidModel: not to be had now."""
+    """The models that can answer.
+
+    Methods raise NotFound if a model or version was never published, and Unavailable or InvalidModel if it
+    cannot be served now.
+    """
 
     def get(self, name: str = "", version: str = "") -> Classifier:
-        """Return a name's model, or the default, in its current version or the one asked for."""
+        """Return the model of that name, or the default; its current version, or the given one."""
 
     def serving(self, name: str = "", version: str = "") -> Serving:
-        """Return the same with the version on trial; there is none beside a version that was asked for."""
+        """Return the same model, and the version on trial, if any. A given version has none beside it."""
 
     def document(self, name: str = "", version: str = "") -> bytes:
-        """Return the bytes of its document, unchanged."""
+        """Return the bytes of the model's document, unchanged."""
 
     def names(self) -> list[str]:
         """Return the names of all models, sorted."""
@@ -37,7 +41,8 @@ class Models(Protocol):
 
 
 def models(settings: Settings, folder: store.Folder | None = None) -> Models:
-    """Return what the environment names: one document, or a registry, whose folder may be open."""
+    """Return the models that the settings name: one document, or a registry. `folder` is the registry's, if
+    it is open already."""
     if settings.model_uri or not settings.models_uri:
         return OneModel(settings.model_uri)
     return Registry(
@@ -50,16 +55,16 @@ def models(settings: Settings, folder: store.Folder | None = None) -> Models:
 
 
 def warm(models: Models) -> None:
-    """Load the default at cold start. If that fails, the request that needs it says so."""
+    """Load the default model at cold start. Ignore a failure: a request that needs the model reports it."""
     with suppress(ThimbleError):
         models.get()
 
 
 class Folders(NamedTuple):
-    """What answers a file: the model that the first folder of its key names, NAME/ or NAME@VERSION/.
+    """Choose the model for a file by the first folder of its key: NAME/ or NAME@VERSION/.
 
-    A key without a folder asks for the default. So does a folder that names no model if the default is
-    `for_unknown`; otherwise it is InvalidFile: a slip of the pen gets no other model's answers.
+    A key without a folder gets the default model. So does a folder that names no model if `for_unknown` is
+    set; otherwise it raises InvalidFile, so that a mistyped name does not get another model's answers.
     """
 
     models: Models
@@ -72,7 +77,7 @@ class Folders(NamedTuple):
         return self.models.document(self._asked_for(key)[0], version)
 
     def _asked_for(self, key: str) -> tuple[str, str]:
-        """A name and a version, "" for the default and for the current one."""
+        """Return a name and a version; "" stands for the default model and the current version."""
         folder, slash, _ = key.partition("/")
         if not slash:
             return "", ""
@@ -99,12 +104,12 @@ class Folders(NamedTuple):
 
 
 def folders(settings: Settings) -> Folders:
-    """Where one document is all there is, folders are the sender's own."""
+    """Return the choice of models by folder. With only one document, it answers files in any folder."""
     return Folders(models(settings), bool(settings.model_uri) or settings.unknown_folder == "default")
 
 
 class OneModel:
-    """One document at a URI, without a registry: loaded when first asked for, and kept. After a failure, the
+    """One document at a URI, without a registry. It is loaded on first use and kept; after a failure, the
     next call tries again. It answers to its own name and to `default`."""
 
     def __init__(self, uri: str, read: Callable[[str], bytes] = store.read) -> None:

@@ -1,11 +1,11 @@
-"""The objects of a registry, how names and versions are written, and what `<name>/current` says.
+"""The objects of a registry, the spelling of names and versions, and the contents of `<name>/current`.
 
 <name>/<digest>.json    a document, never changed
 <name>/current          {"version": digest, "previous": [digests, newest first], "moved": time,
                          and at most one of "canary": {"version", "percent"} and "shadow": {"version"}}
 
-A version is a document's digest, or a unique beginning of it. A cold start reads `current` before anything
-else: by the standard library's JSON, which is loaded by then.
+A version is a document's digest, or a unique prefix of it. A cold start reads `current` before anything else,
+so it is parsed by the standard library's `json`, which is loaded by then.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any, NamedTuple
 
 from thimble.errors import InvalidModel, NotFound
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # one plain segment of a path, whatever it says
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # always a single segment of a path
 DIGEST = re.compile(r"[0-9a-f]{64}")
-VERSION = re.compile(r"[0-9a-f]{6,64}")  # a digest, or the beginning of one
+VERSION = re.compile(r"[0-9a-f]{6,64}")  # a digest, or a prefix of one
 MOST_PREVIOUS = 20
 
 
 class Trial(NamedTuple):
-    """A version beside the current one: it answers a share of the rows, or, in the shadow, none."""
+    """A version on trial beside the current one. A canary answers a share of the rows, a shadow none."""
 
     version: str
-    percent: float = 0.0
+    percent: float = 0.0  # of the rows; 0 for a shadow
     shadow: bool = False
 
 
@@ -35,7 +35,7 @@ class Pointer(NamedTuple):
     version: str
     previous: tuple[str, ...] = ()
     trial: Trial | None = None
-    moved: str = ""  # when, in UTC; no two pointers have the same bytes, so none has another's ETag
+    moved: str = ""  # time of the change, in UTC; it makes the bytes of each pointer, and its ETag, unique
 
 
 def current(name: str) -> str:
@@ -47,13 +47,13 @@ def document(name: str, version: str) -> str:
 
 
 def version_of(path: str) -> str | None:
-    """The digest that a document lies under; None for any other object."""
+    """Return the digest in the path of a document; None for any other object."""
     stem = path.rpartition("/")[2].removesuffix(".json")
     return stem if DIGEST.fullmatch(stem) else None
 
 
 def parse(data: bytes) -> Pointer:
-    """InvalidModel says what is wrong with it."""
+    """Read a pointer. Raises InvalidModel, which says what is wrong with it."""
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -111,7 +111,7 @@ def matches(version: str, digest: str) -> bool:
 
 
 def no_such_model(name: str, known: Iterable[str] = ()) -> NotFound:
-    """With the name that may be meant, of those that this process knows."""
+    """Return a NotFound that suggests the closest of the `known` names, if any is close."""
     from thimble import spelling  # only for an error
 
     meant = spelling.hint(name, known)

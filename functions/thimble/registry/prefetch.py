@@ -1,4 +1,4 @@
-"""The default's document, fetched in a thread while the libraries are imported: both take as long."""
+"""Fetch the default model's document in a thread while the libraries are imported: both take equally long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from thimble.store import Folder, Found
 
 
 class ReadAhead(Folder):
-    """A folder that reads the default's `current` and document at once, or the document that is pinned."""
+    """A folder that starts at once to read the default model's `current` and its document, or only the
+    pinned document."""
 
     def __init__(self, uri: str, name: str, pin: str) -> None:
         super().__init__(uri)
@@ -21,7 +22,7 @@ class ReadAhead(Folder):
         self._thread.start()
 
     def get(self, path: str) -> Found:
-        """Return what was read, or raise the error that came of it, once; then read it anew."""
+        """Return what was read ahead, or raise its error. This works once per path; later calls read anew."""
         self._thread.join()
         found = self._found.pop(path, None)
         if isinstance(found, Exception):
@@ -44,12 +45,12 @@ class ReadAhead(Folder):
 
 
 def folder(settings: Settings) -> Folder:
-    """The registry's; reading begins at once, if there is a registry with a default."""
+    """Return the registry's folder. Start to read ahead if there is a registry with a default model."""
     found = _opened(settings)
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
-        from snapshot_restore_py import register_before_snapshot  # of Lambda's runtime
+        from snapshot_restore_py import register_before_snapshot  # part of Lambda's runtime
 
-        register_before_snapshot(found.disconnect)  # what is restored would find its connections dead
+        register_before_snapshot(found.disconnect)  # connections would be dead after a restore
     return found
 
 

@@ -26,14 +26,15 @@ MOST_FOLLOWED = 10_000  # names whose pointer is remembered
 
 
 class Serving(NamedTuple):
-    """What answers a request: one version, and perhaps another on trial beside it."""
+    """The models for a request: the version that answers, and an optional candidate on trial beside it."""
 
     classifier: Classifier
     candidate: Classifier | None = None
-    trial: Trial | None = None  # what the candidate is used for
+    trial: Trial | None = None  # how the candidate is used
 
     def asking(self, asked: Asked | None) -> Serving:
-        """The same, both asked for more than labels, if anything is; InvalidInput says what one cannot do."""
+        """Return the same models, set to give what a request asks for beside labels. Raises InvalidInput if
+        one of them cannot."""
         if asked is None:
             return self
         candidate = self.candidate.asking(asked) if self.candidate else None
@@ -41,17 +42,17 @@ class Serving(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What a look at a pointer found, and the versions that it led to."""
+    """A pointer as it was last read, and the versions that are served because of it."""
 
     pointer: Pointer
     etag: str | None
-    version: str  # that answers: the pointer's, or an earlier one where that is refused
-    candidate: str = ""  # on trial beside it
-    refused: tuple[str, ...] = ()
+    version: str  # the version that answers: the pointer's, or an earlier one if that is refused
+    candidate: str = ""  # the version on trial; "" if there is none
+    refused: tuple[str, ...] = ()  # versions that the pointer names but that cannot be served
 
 
 class Registry:
-    """Loads each model on first use, and keeps it while there is room."""
+    """The models of a folder. Each is loaded on first use, and kept while the cache has room."""
 
     def __init__(
         self,
@@ -64,15 +65,15 @@ class Registry:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.default = default
-        self.pin = pin  # the default's version
+        self.pin = pin  # version of the default model; "" for the current one
         self.cache = cache
         self._folder = folder
         self._refresh = refresh
         self._clock = clock
         self._lock = threading.Lock()
         self._followed: dict[str, Refreshed[_Known]] = {}
-        self._unseen: set[str] = set()  # versions that a pointer named and nothing was there
-        self._refused: deque[str] = deque()  # metrics are for the request's own thread
+        self._unseen: set[str] = set()  # versions that a pointer names but whose document was not found
+        self._refused: deque[str] = deque()  # refusals to count; only a request's own thread writes metrics
 
     def get(self, name: str = "", version: str = "") -> Classifier:
         return self.serving(name, version).classifier
@@ -84,13 +85,13 @@ class Registry:
             if name or version:
                 raise
             kind = Unavailable if self._is_published(self.default) else NoDefaultModel
-            raise kind(f"the default is not there: {error}") from None  # nothing a caller can change
+            raise kind(f"the default is not there: {error}") from None  # not a mistake of the caller
         finally:
             if self._refused:
                 self._count_refused()
 
     def _is_published(self, name: str) -> bool:
-        """Whether the model has any version, if not the one that is wanted."""
+        """Return whether the model has any published version, even if not the wanted one."""
         try:
             self._folder.get(pointer.current(name))
         except FileNotFoundError:
@@ -129,7 +130,7 @@ class Registry:
         return name, version or (self.pin if name == self.default else "")
 
     def _known_names(self) -> list[str]:
-        """Return the default and the names asked for before: no store is asked."""
+        """Return the default and the names that requests used before, without a call to the store."""
         return [self.default, *self._followed]
 
     def _digest(self, name: str, version: str) -> str:
@@ -164,23 +165,23 @@ class Registry:
             return found
         look, stale = partial(self._look, name), partial(self._stale, name)
         found = Refreshed(look, self._refresh, stale, self._clock)
-        found.value()  # a name that nobody published raises here, and is not remembered
+        found.value()  # raises for a name that was never published; such names are not remembered
         with self._lock:
             self._followed[name] = found
             if len(self._followed) > MOST_FOLLOWED:
-                del self._followed[next(iter(self._followed))]  # the one that is known longest
+                del self._followed[next(iter(self._followed))]  # the oldest
         return found
 
     def _look(self, name: str, known: _Known | None) -> _Known:
-        """Follow a new pointer once its versions are loaded and proven. Until then, and if they are refused,
-        the versions known go on."""
+        """Read the pointer, and follow it once its versions are loaded and proven. Until then, and if they
+        are refused, the known versions stay. Raises NotFound if there is no pointer."""
         try:
             found = self._changed(pointer.current(name), known)
         except FileNotFoundError:
             raise no_such_model(name, self._known_names()) from None
         if found is not None:
             known = self._followed_to(name, pointer.parse(found[0]), found[1], known)
-        assert known is not None  # nothing has no ETag
+        assert known is not None  # only a known pointer can be unchanged
         for version in known.refused:
             self._refused.append(version)
         return known
@@ -203,11 +204,12 @@ class Registry:
         if known is not None:
             telemetry.logger.info("the model changed", model=name, version=version, candidate=candidate)
         if not self._unseen.isdisjoint(refused):
-            etag = None  # it may only not be there yet: without an ETag, the next look is at all
+            etag = None  # the document may still arrive: without an ETag, the next look tries it again
         return _Known(to, etag, version, candidate, tuple(refused))
 
     def _first_sound(self, name: str, versions: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the first version that loads, and after it those refused before."""
+        """Return the first version that loads, followed by those refused before it. Raises InvalidModel if
+        none loads."""
         refused: list[str] = []
         for version in versions:
             try:
@@ -232,7 +234,7 @@ class Registry:
         )
 
     def _count_refused(self) -> None:
-        """Count refusals once a look, so that an alarm stays on as long as a refused version is current."""
+        """Count the refusals of each look, so that an alarm stays on while a refused version is current."""
         try:
             while True:
                 self._refused.popleft()
@@ -242,6 +244,6 @@ class Registry:
 
 
 def load_as(data: bytes, name: str) -> Classifier:
-    """Load a document under the name that it was published under; its own may be another."""
+    """Load a document, and name it as it was published; the name in the document may differ."""
     classifier = load(data)
     return classifier._replace(document=classifier.document._replace(name=name))

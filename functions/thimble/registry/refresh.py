@@ -1,10 +1,10 @@
-"""A value that is looked at again, in a thread, at most every so many seconds.
+"""A value that is looked up again in a thread, at most once in a given number of seconds.
 
-In a thread, since a look may load a new model: that takes as long as the model is large, and requests go on
-with the value known. A Lambda function is frozen between requests, and the thread with it. So a request that
-finds the value more than GRACE over its time waits for the look, though never longer than PATIENCE. Under
-steady traffic no request waits. After an idle time the first one does, for a conditional GET; while the store
-is away, one a refresh time does. Ages are of the wall clock: a frozen function's others may stand still.
+The look runs in a thread because it may load a large model; meanwhile requests use the known value. A Lambda
+function is frozen between requests, and the thread with it. So a request that finds the value overdue by more
+than GRACE waits for the look, but never longer than PATIENCE. Under steady traffic no request waits. After an
+idle time the first request waits for a conditional GET. While the store is unavailable, one request waits in
+each refresh period. Ages are measured by the wall clock: other clocks may stop while a function is frozen.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class Refreshed(Generic[Value]):
         failed: Callable[[Exception], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._look = look  # returns the value as it is now, given the one known
+        self._look = look  # returns the current value, given the known one
         self._seconds = seconds  # between two looks
-        self._failed = failed  # told of a look that raised; the value known goes on
+        self._failed = failed  # called with the exception of a look; the known value stays
         self._clock = clock
         self._known: Value | None = None
         self._looked = 0.0
         self._lock = threading.Lock()
         self._looking: threading.Thread | None = None
-        self._waited: threading.Thread | None = None  # the look that has had its PATIENCE
+        self._waited: threading.Thread | None = None  # a look that was already waited for as long as PATIENCE
 
     def value(self) -> Value:
-        """Return the value known; the first time, what the look returns or raises."""
+        """Return the known value. The first call looks it up itself, and raises what the look raises."""
         if self._known is None:
             with self._lock:
                 if self._known is None:
@@ -50,7 +50,7 @@ class Refreshed(Generic[Value]):
         return self._known
 
     def _older_than(self, seconds: float) -> bool:
-        """A clock that was put back makes everything old."""
+        """Return whether the last look is at least `seconds` ago, or the clock was set back since."""
         return not 0 <= self._clock() - self._looked < seconds
 
     def _look_again(self) -> None:
@@ -64,7 +64,7 @@ class Refreshed(Generic[Value]):
                 self._waited = look
 
     def _started(self) -> threading.Thread | None:
-        """Return the look under way, or start one; None if another request's has just ended."""
+        """Return the running look, or start one; None if another request's look has just ended."""
         with self._lock:
             if self._looking is not None and self._looking.is_alive():
                 return self._looking
