@@ -1,5 +1,8 @@
-"""API Gateway's entry: wiring only. The model is fetched while the rest is imported; garbage is not collected
-before everything is imported and loaded."""
+"""The entry point for API Gateway: wiring only.
+
+A thread fetches the model while the other modules are imported. Garbage collection is off until everything is
+imported and loaded.
+"""
 
 import gc
 

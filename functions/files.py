@@ -1,4 +1,4 @@
-"""The entry for files: S3's events, through SQS or straight. Wiring only."""
+"""The entry point for files: S3 events, through SQS or directly. Wiring only."""
 
 from functools import partial
 

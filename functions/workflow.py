@@ -1,4 +1,4 @@
-"""The entry for large files: the tasks that Step Functions asks for. Wiring only."""
+"""The entry point for large files: the tasks of the Step Functions workflow. Wiring only."""
 
 from thimble import settings
 from thimble.files.options import FileOptions

@@ -1,15 +1,17 @@
-"""What ships to Lambda. Imports point one way, from the last of these to the first; beside them are the edges
-`settings`, `telemetry`, `store` and `credentials`.
+"""The package that ships to Lambda.
 
-inference  a document and what it computes: preprocessing, a network or a forest, what their outputs mean
-tables     bytes to batches of rows, and answers to bytes: a module a format, for both doors
-drift      how far what comes in has moved from the training data
+Each package imports only from those listed above it. The modules `settings`, `telemetry`, `store` and
+`credentials` are the edges to the environment.
+
+inference  a model document and its computation: preprocessing, a network or a forest, the meaning of outputs
+tables     bytes to batches of rows, and answers to bytes: one module for each format, for both doors
+drift      how far the rows have moved from the training data
 registry   which document answers: versions, canaries, a bounded cache
-web        door one: API Gateway's requests, a module a protocol
+web        door one: requests from API Gateway, one module for each protocol
 files      door two: files of any size, streamed
-split      door two beyond one function: planned, classified by ranges, assembled
+split      door two for files that one function cannot finish: plan, classify by ranges, assemble
 
-Where the scientist's side is installed too, `export` and `load` are its functions.
+If the package for exporting models is installed too, `export` and `load` are its functions.
 """
 
 from typing import Any
@@ -18,7 +20,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """What another package adds by an entry point, so that this one imports nothing of it."""
+    """Load `export` or `load` from an entry point of another package; this package imports none of it."""
     if name in ("export", "load"):
         from importlib.metadata import entry_points
 

@@ -1,7 +1,7 @@
-"""Keys from the endpoint that Lambda names where its environment holds none, as under SnapStart.
+"""Credentials from the endpoint that Lambda names if its environment variables hold none, as under SnapStart.
 
-No other environment imports this: obstore finds the keys there. obstore calls `ask` again five minutes before
-keys expire.
+In every other environment obstore finds the credentials itself, and this module is not imported. obstore
+calls `ask` again five minutes before the credentials expire.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from obstore.store import S3Credential
 
 TIMEOUT = 5.0  # seconds to connect, and for each part of the answer
-MOST_BYTES = 65_536  # of an answer; Lambda's has about a thousand
+MOST_BYTES = 65_536  # read of the answer; Lambda's has about a thousand
 
 
 def ask() -> S3Credential:
-    """Ask the endpoint; raise Unavailable, and log why, if it gives no keys."""
+    """Ask the endpoint for credentials; log the reason and raise Unavailable if it gives none."""
     uri = os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
     try:
         return parsed(_get(uri, _token()))
@@ -42,7 +42,10 @@ def _none(uri: str, reason: str) -> Unavailable:
 
 
 def _token() -> str:
-    """Return the token of the file, which is replaced now and then, or of the variable, or none."""
+    """Return the token from the file, else from the variable; "" if neither is set.
+
+    The file is read each time, because its token is replaced now and then.
+    """
     path = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
     if path:
         with open(path) as file:
@@ -71,7 +74,7 @@ def _get(uri: str, token: str) -> bytes:
 
 
 def parsed(answer: bytes) -> S3Credential:
-    """Read an answer; raise Unavailable, without a byte of it, if it holds no keys."""
+    """Parse the endpoint's answer; raise Unavailable, without quoting it, if it holds no credentials."""
     try:
         found = orjson.loads(answer)
         key, secret, token = (found[name] for name in ("AccessKeyId", "SecretAccessKey", "Token"))

@@ -1,4 +1,4 @@
-"""Text that is not UTF-8: how it is kept, which encoding it looks like, and the command that converts it."""
+"""Text that is not UTF-8: keep its bytes, guess its encoding, and name the command that converts it."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ UNICODE = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
-ONE_BYTE = {  # iconv's names and Python's, the likelier first
+ONE_BYTE = {  # iconv's name: Python's name, the likeliest first
     "WINDOWS-1252": "cp1252",
     "WINDOWS-1250": "cp1250",
     "WINDOWS-1251": "cp1251",
     "IBM850": "cp850",
     "MACINTOSH": "mac_roman",
 }
-MARKS = frozenset("€£§°«»¿¡•©®™²³µ½¼·ºª×–—‘’‚“”„…\xa0")  # noqa: RUF001 (which stand in ordinary text)
-SYMBOLS = frozenset("ƒªºµ")  # no letters, whatever Unicode says
+MARKS = frozenset("€£§°«»¿¡•©®™²³µ½¼·ºª×–—‘’‚“”„…\xa0")  # noqa: RUF001 (signs of ordinary text)
+SYMBOLS = frozenset("ƒªºµ")  # letters in Unicode, but no parts of words
 UNPACKING = {".gz": "gzip -dc", ".gzip": "gzip -dc", ".zst": "zstd -dc", ".zstd": "zstd -dc"}
 
 
 def text(data: bytes) -> str:
-    """UTF-8 as text; each byte that is not UTF-8 becomes half a surrogate pair, which `is_sound` finds."""
+    """Decode UTF-8; each byte that is not UTF-8 becomes half a surrogate pair, which `is_sound` finds."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def is_sound(text: str) -> bool:
-    """Whether a text was UTF-8."""
+    """Return whether `text` was decoded from valid UTF-8."""
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
 def printable(text: str) -> str:
-    r"""A text that need not be sound, each byte that is not UTF-8 as \xf6."""
+    r"""Return the text with each byte that is not UTF-8 written as an escape such as \xf6."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def fault(text: str) -> str:
-    """What is said of a text that is not sound."""
+    """Return the reason for rejecting a text that is not sound."""
     encoding = looks_like(text.encode("utf-8", "surrogateescape"))
     return f"is not UTF-8{sentence(encoding)}"
 
 
 def is_wide(head: bytes) -> bool:
-    """Whether a text begins with a character of several bytes each, or is no text."""
+    """Return whether data is UTF-16, UTF-32 or no text, by its BOM or a zero byte in its first line."""
     return (
         head.startswith(tuple(mark for mark, _ in UNICODE)) or b"\0" in head[:LOOK_BYTES].split(b"\n", 1)[0]
     )
@@ -57,7 +57,7 @@ def sentence(encoding: str) -> str:
 
 
 def looks_like(data: bytes) -> str:
-    """The likeliest encoding of bytes that are not UTF-8, by iconv's name; "" if it cannot be told."""
+    """Return iconv's name for the likeliest encoding of bytes that are not UTF-8; "" if none is likely."""
     data = data[:LOOK_BYTES]
     for mark, name in UNICODE:
         if data.startswith(mark):
@@ -65,12 +65,12 @@ def looks_like(data: bytes) -> str:
     if b"\0" in data:
         return _of_two_bytes(data)
     scores = {name: _score(data, codec) for name, codec in ONE_BYTE.items()}
-    likeliest = max(scores, key=lambda name: scores[name])  # of equal ones the first
+    likeliest = max(scores, key=lambda name: scores[name])  # the first of equal ones
     return likeliest if scores[likeliest] > 0 else ""
 
 
 def _of_two_bytes(data: bytes) -> str:
-    """Every other byte of ASCII text in UTF-16 is zero."""
+    """Return "UTF-16BE" or "UTF-16LE" if about every other byte is zero, as in ASCII text; else ""."""
     even, odd = data[0::2].count(0), data[1::2].count(0)
     if 2 * max(even, odd) <= len(data) // 2 or min(even, odd) > max(even, odd) // 8:
         return ""
@@ -78,7 +78,7 @@ def _of_two_bytes(data: bytes) -> str:
 
 
 def _score(data: bytes, codec: str) -> int:
-    """How well the characters beyond ASCII stand among their neighbours."""
+    """Return how well the characters beyond ASCII fit their neighbours; 0 if the codec cannot decode."""
     try:
         found = data.decode(codec)
     except UnicodeDecodeError:
@@ -111,7 +111,7 @@ def _is_cyrillic(character: str) -> bool:
 
 
 def said(reason: str) -> str | None:
-    """The encoding that our sentence says a text looks like, "" if none; None for another sentence."""
+    """Return the encoding that a sentence of `fault` names, "" if none; None for another sentence."""
     _, found, rest = reason.partition("is not UTF-8")
     if not found:
         return None
@@ -119,7 +119,7 @@ def said(reason: str) -> str | None:
 
 
 def command(encoding: str, path: str) -> str:
-    """The line that converts a file; of an unknown encoding with a place for its name."""
+    """Return the shell command that converts a file to UTF-8; for an unknown encoding it says ENCODING."""
     from shlex import quote  # for a person at a terminal, never in a function
 
     folder, slash, name = path.rpartition("/")

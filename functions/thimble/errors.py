@@ -1,21 +1,21 @@
-"""Everything that Thimble raises on purpose. `str(error)` is a sentence for a person.
+"""The errors that Thimble raises on purpose. `str(error)` is a sentence for a person.
 
 ThimbleError
 ├── InvalidModel             a document that is refused; begins with the path of the offending field
-├── InvalidInput             the caller's to change
+├── InvalidInput             for the caller to change
 │   ├── MalformedBody        not JSON, or JSON of another shape
 │   ├── UnprocessableRows    rows that do not fit the model
 │   ├── TooLarge             more bytes or rows than the limit
 │   ├── NotFound             no such path, model or version
-│   ├── MethodNotAllowed     the path exists, the method does not
+│   ├── MethodNotAllowed     the path exists, but not with this method
 │   ├── UnsupportedMediaType a body of a type that is not read here
-│   ├── NotAcceptable        no type of answer that the caller takes
+│   ├── NotAcceptable        the caller accepts no type that is written here
 │   └── InvalidFile          a file that cannot be read as its format at all
-├── Unavailable              ours to change: no model, or the store is away
-│   └── NoDefaultModel       what answers where no model is named was not published yet
-├── Overwritten              an object changed since it was opened
-│   └── Gone                 there is no such object, or not any more
-└── Late                     the time that a function has is over
+├── Unavailable              for the operator to change: no model, or the store does not answer
+│   └── NoDefaultModel       the default model is not published yet
+├── Overwritten              an object changed after it was opened
+│   └── Gone                 there is no such object, or it was deleted
+└── Late                     the function has no time left
 """
 
 import re
@@ -24,7 +24,7 @@ LAST_WORD = re.compile(r"[\s,;:]+[^\s,;:]*$")
 
 
 class ThimbleError(Exception):
-    """The root: catch this to catch them all."""
+    """The base class of all errors here."""
 
 
 class InvalidModel(ThimbleError):
@@ -48,11 +48,11 @@ class TooLarge(InvalidInput):
 
 
 class NotFound(InvalidInput):
-    """A path that nothing answers."""
+    """No such path, model or version."""
 
 
 class MethodNotAllowed(InvalidInput):
-    """A path that answers, but not to this method."""
+    """The path exists, but not with this method."""
 
 
 class UnsupportedMediaType(InvalidInput):
@@ -60,7 +60,7 @@ class UnsupportedMediaType(InvalidInput):
 
 
 class NotAcceptable(InvalidInput):
-    """An answer of a type that is not written here."""
+    """The caller accepts no type of answer that is written here."""
 
 
 class InvalidFile(InvalidInput):
@@ -72,23 +72,23 @@ class Unavailable(ThimbleError):
 
 
 class NoDefaultModel(Unavailable):
-    """The model that answers where none is named is not there: nobody has published it yet."""
+    """The default model, which answers if the caller names none, is not published yet."""
 
 
 class Overwritten(ThimbleError):
-    """An object is no longer what it was when it was opened."""
+    """An object changed after it was opened."""
 
 
 class Gone(Overwritten):
-    """There is no such object, or not any more."""
+    """There is no such object, or it was deleted."""
 
 
 class Late(ThimbleError):
-    """The time that a function has is over."""
+    """The function has no time left."""
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters, cut between words and not in one: half a word says nothing."""
+    """Return at most `most` characters of a text, cut between words."""
     if len(text) <= most:
         return text
     found = LAST_WORD.search(text[: most - 2])

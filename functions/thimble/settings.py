@@ -1,4 +1,4 @@
-"""What the environment says, read once at cold start."""
+"""The settings, read from the environment variables once at cold start."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from thimble.errors import InvalidInput, Unavailable
 
 LONGEST_PAUSE = 12 * 3600  # seconds for which SQS hides a message
 
-# Options of files: what the stack says of all, and each file may say otherwise. Empty: not said.
+# Options of files. The environment sets them for all files; a file's own options override them. Empty: unset.
 OF_FILES = (
-    "MAX_REJECTED_SHARE",  # a file of which more was rejected fails; 1: none does
-    "DELIMITER",  # of CSV and TSV: one character, tab or space; empty: found in each file
-    "QUOTE",  # of CSV and TSV: one character, or none for no quotes; empty: found in each file
-    "HEADER",  # of CSV and TSV: present or absent; empty: found in each file
-    "THRESHOLD",  # of labels, of two classes; empty: each model's own
-    "DECIMAL",  # of CSV and TSV: point or comma; empty: found in each file
-    "ABSTAIN_BELOW",  # where a label has less, none is answered; empty: each model's own
-    "EXPLAIN",  # contributions, all or how many of the largest; empty: none
-    "COVERAGE",  # of sets of labels; empty: none
-    "BY_CLASS",  # true where a set covers each class so
-    "WHAT_IF",  # true for the smallest change that gives another label
+    "MAX_REJECTED_SHARE",  # a file fails if a larger share of its records is rejected; 1: it never fails
+    "DELIMITER",  # in CSV and TSV: one character, tab or space; empty: found in each file
+    "QUOTE",  # in CSV and TSV: one character, or none for no quotes; empty: found in each file
+    "HEADER",  # in CSV and TSV: present or absent; empty: found in each file
+    "THRESHOLD",  # the least for the positive of two classes; empty: each model's own
+    "DECIMAL",  # in CSV and TSV: point or comma; empty: found in each file
+    "ABSTAIN_BELOW",  # the least for a label; a row with less gets none; empty: each model's own
+    "EXPLAIN",  # contributions to show: all, or the number of the largest; empty: none
+    "COVERAGE",  # how often a set of labels holds the true one; empty: no sets
+    "BY_CLASS",  # true: the coverage holds for each class by itself
+    "WHAT_IF",  # true: the smallest change that gives another label
 )
 
 T = TypeVar("T")
@@ -31,29 +31,29 @@ T = TypeVar("T")
 
 class Settings(NamedTuple):
     models_uri: str  # MODELS_URI, the registry: s3://bucket/models or file:///folder
-    model_name: str  # MODEL_NAME of the model that answers where none is named
-    model_version: str  # MODEL_VERSION of it, pinned; empty: the current one
-    model_refresh_seconds: float  # MODEL_REFRESH_SECONDS between two looks at what is current
-    model_cache_bytes: int  # MODEL_CACHE_BYTES of memory for loaded models
+    model_name: str  # MODEL_NAME: the default model, which answers if the caller names none
+    model_version: str  # MODEL_VERSION: the default model's pinned version; empty: the current one
+    model_refresh_seconds: float  # MODEL_REFRESH_SECONDS between two checks for a new current version
+    model_cache_bytes: int  # MODEL_CACHE_BYTES: memory for loaded models
     model_uri: str  # MODEL_URI: one document in place of a registry, s3://bucket/key or file:///path
     results_uri: str  # RESULTS_URI: s3://bucket or s3://bucket/prefix
-    parts_uri: str  # PARTS_URI: where the functions that share a large file leave their parts
-    workflow_arn: str  # WORKFLOW_ARN: the state machine for large files; empty: none is split
+    parts_uri: str  # PARTS_URI: where the functions that share a large file write their parts
+    workflow_arn: str  # WORKFLOW_ARN: the state machine for large files; empty: no file is split
     split_bytes: int  # SPLIT_BYTES: a larger file is split
-    range_bytes: int  # RANGE_BYTES of a large file for one function
-    max_rows: int  # MAX_ROWS of one request
-    max_body_bytes: int  # MAX_BODY_BYTES of one request, after base64
-    files: Mapping[str, Any]  # OF_FILES: those that are said, by their names in small letters
+    range_bytes: int  # RANGE_BYTES: how much of a large file one function classifies
+    max_rows: int  # MAX_ROWS: the most rows in one request
+    max_body_bytes: int  # MAX_BODY_BYTES: the most bytes in one request, after base64
+    files: Mapping[str, Any]  # the options of OF_FILES that are set, by their names in lower case
     unknown_folder: str  # UNKNOWN_FOLDER: refuse or default, for a file in a folder that names no model
-    retry_seconds: tuple[int, ...]  # RETRY_SECONDS before a file that failed is tried again: 30,120,...
+    retry_seconds: tuple[int, ...]  # RETRY_SECONDS before each retry of a file that failed: 30,120,...
     cors_allow_origin: str  # CORS_ALLOW_ORIGIN: an origin, * for any, empty for none
-    auth: str  # AUTH: how callers are known: IAM, JWT or NONE; empty on one's own machine
-    inbox_uri: str  # INBOX_URI: s3://bucket for files that callers upload; empty: they upload none
-    upload_bytes: int  # UPLOAD_BYTES of one such file
+    auth: str  # AUTH: how callers are authorized: IAM, JWT or NONE; empty on a developer's machine
+    inbox_uri: str  # INBOX_URI: s3://bucket for uploaded files; empty: uploads are off
+    upload_bytes: int  # UPLOAD_BYTES: the most bytes in one uploaded file
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Unavailable, with the variable's name, for a number that is none."""
+    """Read all settings. Raises Unavailable, with the variable's name, for a value that is not valid."""
 
     def whole(name: str, default: str) -> int:
         return _value(name, environment.get(name, default), int, "a whole number from 1 on", lambda n: n >= 1)
@@ -112,7 +112,7 @@ def _of_files(environment: Mapping[str, str]) -> dict[str, Any]:
     texts = {name.lower(): text for name in OF_FILES if (text := environment.get(name))}
     if not texts:
         return texts
-    from thimble import asking  # the function of requests is spared it
+    from thimble import asking  # the function for HTTP requests has no such options and skips the import
 
     try:
         return asking.of_file(texts, str.upper)

@@ -1,4 +1,4 @@
-"""Objects by URI, through obstore."""
+"""Read and write objects in S3 or on disk by URI, through obstore."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ if TYPE_CHECKING:
     from obstore.store import BackoffConfig, S3Config, S3CredentialProvider
 
 TIMEOUT = timedelta(seconds=10)  # of one request to S3
-RETRY_TIMEOUT = timedelta(seconds=20)  # of all of obstore's tries of one request
+RETRY_TIMEOUT = timedelta(seconds=20)  # of one request with all its retries by obstore
 RETRIES = 3
 BACKOFF: BackoffConfig = {"init_backoff": timedelta(milliseconds=100), "base": 2}
-# Where obstore finds keys itself; botocore too looks there before it asks an endpoint by its full URI.
+# Variables from which obstore gets credentials itself; botocore too prefers them to an endpoint's full URI.
 FOUND_BY_OBSTORE = (
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 )
 
-OURS = "thimble-"  # how the keys of an object's metadata begin that mean anything here
-KEY_BYTES = 1024  # of a key in UTF-8: S3 takes none that is longer
+OURS = "thimble-"  # the prefix of an object's metadata keys that Thimble reads
+KEY_BYTES = 1024  # of a key in UTF-8; S3 takes no longer one
 BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of its last record
-READ_AHEAD = 3  # requests, and the one that is waited for
+READ_AHEAD = 3  # requests made in advance, besides the one that is awaited
 
 
 Opened = tuple[ObjectStore, str]  # and a key in it
 
 
 def object_store(uri: str) -> Opened:
-    """The store and the key that a URI names: s3://bucket/key or file:///path.
+    """Return the store and the key that a URI names: s3://bucket/key or file:///path.
 
-    S3's credentials, region and endpoint come from the usual environment variables.
+    The usual environment variables give the credentials, region and endpoint of S3. Raises Unavailable for
+    another URI.
     """
     scheme, _, rest = uri.partition(":")
     host, _, path = rest.removeprefix("//").partition("/")
@@ -57,7 +58,7 @@ def _s3(host: str, path: str) -> Opened | None:
 
 
 def _local(host: str, quoted: str) -> Opened | None:
-    from pathlib import Path  # no Lambda function has its models on a disk
+    from pathlib import Path  # a Lambda function reads no models from disk
     from urllib.parse import unquote
 
     path = Path(unquote(f"/{quoted}"))
@@ -68,7 +69,7 @@ OPENERS: dict[str, Callable[[str, str], Opened | None]] = {"s3": _s3, "file": _l
 
 
 def bucket(name: str) -> S3Store:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3")  # which obstore does not read
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3")  # obstore does not read this variable
     config: S3Config = {"endpoint": endpoint} if endpoint else {}
     return S3Store(
         name,
@@ -80,18 +81,21 @@ def bucket(name: str) -> S3Store:
 
 
 def _credential_provider() -> S3CredentialProvider | None:
-    """What asks SnapStart's endpoint, whose token obstore does not read; None where obstore needs no help."""
+    """Return the function that asks SnapStart's endpoint, whose token obstore does not read.
+
+    Returns None where obstore finds the credentials itself.
+    """
     if not os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
         return None
     if any(os.environ.get(name) for name in FOUND_BY_OBSTORE):
         return None
-    from thimble import credentials  # http.client: no other environment pays for it
+    from thimble import credentials  # its http.client is imported in no other environment
 
     return credentials.ask
 
 
 def read(uri: str) -> bytes:
-    """A whole object; Unavailable if it is not there or its store does not answer."""
+    """Read a whole object. Raises Unavailable if it is not there or its store does not answer."""
     try:
         store, key = object_store(uri)
         return bytes(store.get(key).bytes())
@@ -99,33 +103,33 @@ def read(uri: str) -> bytes:
         BaseError,
         FileNotFoundError,
         ValueError,
-    ) as error:  # ValueError: a key that obstore does not take
+    ) as error:  # obstore raises ValueError for a key that it does not take
         raise Unavailable(f"{uri} cannot be read") from error
 
 
 def fits(key: str) -> bool:
-    """Return whether S3 takes a key of this length."""
+    """Return whether a key is short enough for S3."""
     return len(key.encode()) <= KEY_BYTES
 
 
 def is_plain(key: str) -> bool:
-    """Return whether a key reaches obstore's store unchanged: S3 takes more than its paths do."""
+    """Return whether obstore passes a key on unchanged: S3 takes keys that obstore's paths cannot hold."""
     return not {"", ".", ".."} & set(key.split("/")) and not any(c < " " or c == "\x7f" for c in key)
 
 
 class ObjectVersion(NamedTuple):
-    """One version of one object: reads are pinned to the ETag seen first."""
+    """One version of one object: all reads require the ETag that was seen first."""
 
     store: ObjectStore
     path: str
     size: int
     etag: str | None
     version: str | None = None
-    metadata: Mapping[str, str] = {}  # that is meant for us, by its keys
-    on_read: Callable[[int], object] = int  # is told how many bytes of the table were read
+    metadata: Mapping[str, str] = {}  # the user metadata whose keys begin with thimble-
+    on_read: Callable[[int], object] = int  # called with the number of bytes after each read of the table
 
     def read(self, start: int, stop: int) -> bytes:
-        """Raise Overwritten if the object is no longer what it was."""
+        """Read the bytes from start to stop. Raises Overwritten if the object has changed."""
         stop = min(stop, self.size)
         if start >= stop:
             return b""
@@ -138,15 +142,15 @@ class ObjectVersion(NamedTuple):
             raise Overwritten(f"{self.path} changed while it was read") from error
 
     def beginning(self, size: int) -> ObjectVersion:
-        """Return its first bytes as if they were all."""
+        """Return the object as if it had only its first `size` bytes."""
         return self._replace(size=size)
 
     def head(self, size: int) -> tuple[bytes, bool]:
         return self.read(0, size), self.size <= size
 
     def stream(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes from start to stop, read ahead, then those that follow."""
-        from thimble.tables.blocks import BLOCK_BYTES  # only here: the API reads no streams
+        """Yield the bytes from start to stop, read ahead, then those after stop in small reads."""
+        from thimble.tables.blocks import BLOCK_BYTES  # imported here because the API reads no streams
         from thimble.threads import ahead
 
         starts = range(start, min(stop, self.size), BLOCK_BYTES)
@@ -158,13 +162,16 @@ class ObjectVersion(NamedTuple):
 
 
 def current(store: ObjectStore, path: str) -> ObjectVersion:
-    """Return the object as it is now; raise Gone if there is none, InvalidFile for a key that is no path."""
+    """Return the object's current version.
+
+    Raises Gone if there is no object, InvalidFile for a key that obstore cannot pass on.
+    """
     if not is_plain(path):
         raise InvalidFile(
             f"{path!r} cannot be read: a part of the key is empty or dots, or it has control characters"
         )
     try:
-        found = obstore.get(store, path, options={"head": True})  # obstore.head leaves the metadata out
+        found = obstore.get(store, path, options={"head": True})  # obstore.head omits the metadata
     except FileNotFoundError as error:
         raise Gone(f"there is no {path}") from error
     metadata = {key: str(text) for key, text in sorted(found.attributes.items()) if _is_meant_for_us(key)}
@@ -173,7 +180,7 @@ def current(store: ObjectStore, path: str) -> ObjectVersion:
 
 
 def _is_meant_for_us(key: str) -> bool:
-    """With a slip of the pen too, which whoever reads the metadata refuses."""
+    """Return whether a metadata key begins with thimble-, or with thimble_, which its reader then refuses."""
     return key.replace("_", "-").startswith(OURS)
 
 
@@ -181,9 +188,9 @@ Found = tuple[bytes, str | None]
 
 
 class Folder:
-    """All objects below a URI, by their path under it; Unavailable is what keeps the store from answering.
+    """The objects below a URI, by their path under it. All methods raise Unavailable if the store fails.
 
-    A client is made when first needed, and kept: the second request takes the first one's connection.
+    The client is made at the first request and kept, so later requests reuse its connections.
     """
 
     def __init__(self, uri: str, opening: Callable[[str], Opened] = object_store) -> None:
@@ -196,7 +203,7 @@ class Folder:
         return store, prefix.strip("/")
 
     def disconnect(self) -> None:
-        """Give up the client with its connections and keys; the next request makes another."""
+        """Drop the client with its connections and credentials; the next request makes another."""
         self.__dict__.pop("_opened", None)
 
     def key(self, path: str) -> str:
@@ -208,20 +215,20 @@ class Folder:
         return self._opened[0]
 
     def get(self, path: str) -> Found:
-        """An object and its ETag; FileNotFoundError if there is none."""
+        """Return an object's bytes and its ETag. Raises FileNotFoundError if there is none."""
         with self._answering(path):
             found = obstore.get(self.store, self.key(path))
             return bytes(found.bytes()), found.meta["e_tag"]
 
     def changed(self, path: str, etag: str) -> Found | None:
-        """The same, or None while it is still what had that ETag."""
+        """Return an object's bytes and its ETag; None if it still has the given ETag."""
         with self._answering(path), suppress(NotModifiedError):
             found = obstore.get(self.store, self.key(path), options={"if_none_match": etag})
             return bytes(found.bytes()), found.meta["e_tag"]
         return None
 
     def put(self, path: str, data: bytes, etag: str | None = None) -> bool:
-        """Write what is not there, or replace what still has that ETag; False if another was first."""
+        """Create the object, or replace the version with this ETag; False if another writer was first."""
         with self._answering(path):
             try:
                 mode: Literal["create"] | UpdateVersion = "create" if etag is None else {"e_tag": etag}
@@ -231,25 +238,25 @@ class Folder:
                 return False
 
     def read(self, path: str) -> bytes | None:
-        """An object, or None if there is none."""
+        """Return an object's bytes, or None if there is none."""
         try:
             return self.get(path)[0]
         except FileNotFoundError:
             return None
 
     def write(self, path: str, data: bytes) -> str:
-        """Write an object, whatever was there; its key."""
+        """Write an object, or overwrite it; return its key."""
         with self._answering(path):
             obstore.put(self.store, self.key(path), data)
         return self.key(path)
 
     def keys(self) -> list[str]:
-        """The keys of all that lies below."""
+        """Return the keys of all objects below the URI."""
         with self._answering(""):
             return [meta["path"] for meta in obstore.list(self.store, self.key("")).collect()]
 
     def remove(self) -> None:
-        """Remove all that lies below."""
+        """Delete all objects below the URI."""
         if keys := self.keys():
             with self._answering(""):
                 obstore.delete(self.store, keys)
@@ -260,7 +267,7 @@ class Folder:
             return sorted(path.rpartition("/")[2] for path in found["common_prefixes"])
 
     def files(self, folder: str) -> list[tuple[str, datetime]]:
-        """The paths of a folder's objects, newest first, each with its time."""
+        """Return the paths of the objects in a folder with their times of modification, newest first."""
         with self._answering(folder):
             found = obstore.list_with_delimiter(self.store, self.key(folder))["objects"]
             listed = [
@@ -272,5 +279,5 @@ class Folder:
     def _answering(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (BaseError, ValueError) as error:  # ValueError: a path that obstore does not take
+        except (BaseError, ValueError) as error:  # obstore raises ValueError for a path that it does not take
             raise Unavailable(f"{self.uri}/{path} cannot be read or written") from error

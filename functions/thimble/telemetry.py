@@ -1,11 +1,11 @@
-"""What is logged and what is counted: JSON lines on standard output, no data.
+"""Logs and metrics: JSON lines on standard output. They hold no data of callers.
 
-A metric costs by the month, once for each combination of its dimensions: what an alarm watches is one, and
-everything else is a field of a line in the log, which a query of the dashboard finds.
+CloudWatch charges for a metric by the month, for each combination of its dimensions. So only a value that an
+alarm watches is a metric. Every other value is a field of a log line, which the dashboard queries.
 
-The logger is Powertools', imported when first needed. What every request writes, its line in the log and its
-metrics, is written here in Powertools' own formats: its logger and metrics cost a request more than the
-answer does, and a cold start a seventh of its time.
+The logger is Powertools', imported when first needed. The log line and the metrics of each request are
+written here, in Powertools' formats: its own logger and metrics would take more time than the answer, and a
+seventh of a cold start.
 """
 
 from __future__ import annotations
@@ -29,16 +29,19 @@ if TYPE_CHECKING:
 
 
 def _dimension(name: str, default: str) -> str:
-    """An environment variable; CloudWatch drops a metric whose dimension is blank or not printable ASCII."""
+    """Return an environment variable as the value of a dimension.
+
+    CloudWatch drops a metric if a dimension is blank or not printable ASCII.
+    """
     return (os.environ.get(name, "").strip() or default).encode("unicode_escape").decode()
 
 
-# The stack's name: two stacks' metrics stay apart.
+# The stack's name, so that the metrics of two stacks stay apart.
 SERVICE = _dimension("POWERTOOLS_SERVICE_NAME", "thimble")
 VERSION = _dimension("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
 BY_VERSION = {
     "ServerErrors"
-}  # a deployment is guarded by what the new version does, whatever the old one did
+}  # metrics by version of the function: a deployment is judged by its new version alone
 NAMESPACE = "Thimble"
 QUIET = os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper() in ("WARNING", "ERROR", "CRITICAL")
 
@@ -54,33 +57,33 @@ def _logger() -> Logger:
 
 
 def __getattr__(name: str) -> Any:
-    """`logger`, made for whoever asks for it first."""
+    """Return `logger`, made at its first use."""
     if name == "logger":
         return _logger()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def count(**values: float) -> None:
-    """Add metrics by name; `flush` writes them."""
+    """Add values to metrics by name; `flush` writes them."""
     for name, value in values.items():
         _counts.setdefault(name, []).append(float(value))
 
 
 def note(**values: float) -> None:
-    """Add numbers to the line of the request at work."""
+    """Add numbers to the log line of the current request."""
     for name, value in values.items():
         _noted[name] = _noted.get(name, 0) + value
 
 
 def flush() -> None:
-    """Write what was counted, if anything was."""
+    """Write the metrics that were counted, if there are any."""
     if _counts:
         sys.stdout.write(f"{_metrics(_counts)}\n")
         _counts.clear()
 
 
 def request(**about: Any) -> None:
-    """Write a request's line, with what was noted, and what was counted while it was answered."""
+    """Write a request's log line, with the noted numbers, and the metrics that were counted."""
     line("request", **about, **_noted)
     _noted.clear()
     flush()
@@ -88,13 +91,13 @@ def request(**about: Any) -> None:
 
 
 def line(message: str, **about: Any) -> None:
-    """Write a line of the level INFO."""
+    """Write a log line of level INFO."""
     if not QUIET:
         sys.stdout.write(f"{_logged('INFO', message, about)}\n")
 
 
 def drift(lines: Iterable[tuple[str, Mapping[str, Any]]], drifted: bool | None) -> None:
-    """Write a report on drift; its verdict, if there is one, is a metric, 1 or 0, for the alarm."""
+    """Log a report on drift; count its verdict, if there is one, as a metric of 1 or 0 for the alarm."""
     for message, about in lines:
         line(message, **about)
     if drifted is not None:
@@ -102,12 +105,12 @@ def drift(lines: Iterable[tuple[str, Mapping[str, Any]]], drifted: bool | None) 
 
 
 def exception(message: str) -> None:
-    """Log the exception at hand with its traceback: for us, never for the caller."""
+    """Log the current exception with its traceback. The caller never sees it."""
     _logger().exception(message)
 
 
 def _logged(level: str, message: str, about: Mapping[str, Any]) -> str:
-    """As Powertools' logger writes it, without the place in the code."""
+    """Return a line as Powertools' logger writes it, but without the location in the code."""
     seconds, milliseconds = divmod(int(time.time() * 1000), 1000)
     timestamp = _second(seconds) % milliseconds
     record = {"level": level, "message": message, "timestamp": timestamp, "service": SERVICE, **about}
@@ -118,19 +121,19 @@ def _logged(level: str, message: str, about: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1)
 def _second(seconds: int) -> str:
-    """The timestamp of a second's lines, a place left for their milliseconds."""
+    """Return the timestamp for a second's lines, with a %d where the milliseconds go."""
     return time.strftime("%Y-%m-%d %H:%M:%S,%%03d%z", time.localtime(seconds))
 
 
 def _line(record: Any) -> str:
     try:
         return orjson.dumps(record, default=str).decode()
-    except TypeError:  # half of a surrogate pair, which a path may hold and UTF-8 cannot
+    except TypeError:  # half of a surrogate pair: a path may hold it, UTF-8 cannot
         return json.dumps(record, default=str)
 
 
 def _metrics(counts: Mapping[str, list[float]]) -> str:
-    """CloudWatch's embedded metric format, as Powertools' metrics write it."""
+    """Return the counts in CloudWatch's embedded metric format, as Powertools writes it."""
     stamp = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": _directives(tuple(counts))}
     version = {"version": VERSION} if BY_VERSION & counts.keys() else {}
     about = {"service": SERVICE, "thimble": __version__}
@@ -139,7 +142,7 @@ def _metrics(counts: Mapping[str, list[float]]) -> str:
 
 @lru_cache(maxsize=64)
 def _directives(names: tuple[str, ...]) -> orjson.Fragment:
-    """What says which keys are metrics: the same for all lines with these names."""
+    """Return the part that declares the metrics; it is the same for all lines with these names."""
     of_version = [name for name in names if name in BY_VERSION]
     others = [name for name in names if name not in BY_VERSION]
     found = [_directive(["version", "service"], of_version), _directive(["service"], others)]

@@ -1,4 +1,4 @@
-"""Calls made side by side by threads; their results come in order."""
+"""Make calls in parallel threads and return their results in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def ahead(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
-    """Yield what the calls return, in order. The workers make the next calls while one result is awaited."""
+    """Yield the calls' results, in order. The workers make the next calls while one result is awaited."""
     with ThreadPoolExecutor(workers) as pool:
         at_work: deque[Future[T]] = deque()
         for call in calls:
