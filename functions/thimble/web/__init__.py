@@ -1,7 +1,7 @@
-"""Door one: from API Gateway's event to the answer of a protocol, and back.
+"""Door one: from API Gateway's event to a protocol's answer, and back.
 
-gateway    the event;  `app` requests, responses and errors' statuses;  `routes` the table of paths
-native, v1, open_inference, invocations   the protocols, a module each, imported when first asked for
-media      what bodies are in, with `codings`
-service    classifies rows, whatever they came in
+gateway    the event;  `app`: requests, responses and the status of each error;  `routes`: the table of paths
+native, v1, open_inference, invocations   the protocols, a module each, imported at the first request
+media      media types of bodies;  `codings`: their compression
+service    classifies rows, whatever their format was
 """

@@ -1,4 +1,4 @@
-"""Requests and responses as plain values, and the one place where an error gets its status."""
+"""Requests and responses as plain values, and the only place where an error gets its status."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ STATUS: dict[type[Exception], int] = {
 }
 MAX_MESSAGE = 400
 MESSAGES = {500: "internal error", 503: "the model is not available"}  # a 5xx gives no details
-WORTH_PACKING = 1024  # bytes of an answer: a shorter one fits in a packet uncompressed
-MAX_CARRIED_BYTES = 6 << 20  # of an answer as JSON text, with its headers: Lambda refuses more
-FEW_BYTES = 1_000_000  # of an answer's body: JSON text makes six times as many of it at most
-ASKED_HEADERS = (  # that a browser may send: of bodies, the protocols, AWS's signature and its SDK
+WORTH_PACKING = 1024  # bytes of a body; a shorter one fits in one packet uncompressed
+MAX_CARRIED_BYTES = 6 << 20  # of a response as JSON text, with its headers; Lambda refuses more
+FEW_BYTES = 1_000_000  # of a body; as JSON text it is at most six times as long
+ASKED_HEADERS = (  # that a browser may send: for the body, the protocols, AWS's signature and its SDK
     "accept, content-type, content-encoding, if-none-match, inference-header-content-length, "
     "x-amzn-sagemaker-target-model, x-amzn-sagemaker-target-variant, x-amzn-sagemaker-custom-attributes, "
     "authorization, x-amz-date, x-amz-security-token, x-amz-content-sha256, "
     "x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"
 )
-SIGNED = "x-amz-"  # parameters of a URL that is signed in advance: API Gateway reads them
-OWN = ("x-amzn-sagemaker-", "inference-header-")  # headers that ask for something of a protocol's own
+SIGNED = "x-amz-"  # the prefix of a presigned URL's parameters; API Gateway reads them
+OWN = ("x-amzn-sagemaker-", "inference-header-")  # prefixes of headers with a protocol's own options
 TOLD_HEADERS = (
     "etag, inference-header-content-length, x-amzn-invoked-production-variant, x-amzn-errortype, allow"
 )
@@ -50,12 +50,12 @@ class Request(NamedTuple):
     headers: Mapping[str, str] = {}  # names in lower case
     query: Mapping[str, str] = {}
     request_id: str = ""
-    doubled: tuple[str, ...] = ()  # parameters that the query has more than once
-    caller: str = ""  # who it is, by the token or the signature; "" where nobody asks
+    doubled: tuple[str, ...] = ()  # names that the query has more than once
+    caller: str = ""  # the caller's identity, by its token or signature; "" where the API is open
 
     @property
     def named(self) -> tuple[str, str]:
-        """The model and the version that the query names; "" where it names none."""
+        """The model and the version that the query names; "" for one that it does not name."""
         return self.query.get("model", ""), self.query.get("version", "")
 
 
@@ -64,13 +64,13 @@ class Response(NamedTuple):
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = {}
-    rows: int = 0  # classified, for the log and the metrics
+    rows: int = 0  # number of rows classified, for the log and the metrics
 
     @property
     def carried(self) -> dict[str, Any]:
-        """Return the answer as Lambda gives it to API Gateway; a body that is not UTF-8 in base64."""
+        """The response as Lambda returns it to API Gateway; a body that is not UTF-8 is in base64."""
         headers = dict(self.headers)
-        if self.status != 204:  # the answer to HEAD has no body, but has its type
+        if self.status != 204:  # the response to HEAD has a type, though no body
             headers["content-type"] = self.content_type
         try:
             body, encoded = self.body.decode(), False
@@ -80,18 +80,18 @@ class Response(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """What answers a method of a path, and the names of the options that it takes."""
+    """The handler for one method of a path, and the names of the options that it takes."""
 
     handler: Callable[[Request], Response]
     parameters: tuple[str, ...] = ()  # of the query
-    headers: tuple[str, ...] = ()  # of those that ask for something
+    headers: tuple[str, ...] = ()  # with a protocol's own options
 
 
-Failure = Callable[[int, str], Response]  # writes an error, a status and a sentence, as a protocol does
+Failure = Callable[[int, str], Response]  # writes an error's status and sentence in a protocol's form
 
 
 class Resource(NamedTuple):
-    """What a path leads to."""
+    """A path's operations, and the form of its errors."""
 
     operations: Mapping[str, Operation]  # by method
     failure: Failure
@@ -106,7 +106,7 @@ def failure(status: int, sentence: str) -> Response:
 
 
 class App:
-    """Answers every request: by its route, or by an error's status."""
+    """The application: it answers every request through its route, or with an error's status."""
 
     def __init__(
         self, find: Callable[[str], Resource | None], max_body_bytes: int, cors_allow_origin: str = ""
@@ -166,8 +166,11 @@ class App:
 
 
 def _check_options(request: Request, operation: Operation) -> None:
-    """InvalidInput for a parameter, or a header of a protocol, that the operation does not take, for an empty
-    one, and for a parameter that is there twice."""
+    """Check the query's parameters and the protocols' own headers.
+
+    Raises InvalidInput for one that the operation does not take, for an empty one, and for a parameter that
+    is sent more than once.
+    """
     for name, value in request.query.items():
         if not name.lower().startswith(SIGNED):
             options.check("parameter", name, value, operation.parameters, "this path")
@@ -179,12 +182,12 @@ def _check_options(request: Request, operation: Operation) -> None:
 
 
 def _methods(resource: Resource) -> str:
-    """Return the methods that a path takes; HEAD wherever GET is."""
+    """Return the methods that a path takes; a path that takes GET takes HEAD."""
     return ", ".join(resource.operations).replace("GET", "GET, HEAD")
 
 
 def _preflight(resource: Resource | None) -> Response:
-    """Answer what a browser asks before its request, on an unknown path too: its request gets the 404."""
+    """Answer a browser's CORS preflight, on an unknown path too: the request after it gets the 404."""
     methods = _methods(resource) if resource else "GET, HEAD, POST"
     return Response(204, headers={"access-control-allow-methods": methods})
 
@@ -196,7 +199,7 @@ def _not_allowed(resource: Resource) -> Response:
 
 
 def _packed(response: Response, accepted: str) -> Response:
-    """Return the answer in a content coding, if the caller accepts one and it is worth it."""
+    """Compress a response's body if the caller accepts it and the body is long enough."""
     if not accepted or len(response.body) < WORTH_PACKING or response.status >= 400:
         return response
     from thimble.web import codings
@@ -210,13 +213,13 @@ def _packed(response: Response, accepted: str) -> Response:
 
 
 def _varying(response: Response, header: str) -> str:
-    """Return the headers of a request that the answer varies by, with one more."""
+    """Return the response's Vary header with one more header's name."""
     known = response.headers.get("vary")
     return f"{known}, {header}" if known else header
 
 
 def _check_size(response: Response) -> None:
-    """TooLarge for an answer that Lambda refuses: the caller has to send fewer rows."""
+    """Raise TooLarge for a response that Lambda would refuse; the sentence says how many rows to send."""
     if len(response.body) <= FEW_BYTES:
         return
     size = carried_bytes(response.carried)
@@ -227,12 +230,15 @@ def _check_size(response: Response) -> None:
 
 
 def carried_bytes(answer: dict[str, Any]) -> int:
-    """Count an answer's bytes as Lambda does: in the JSON that its runtime client writes, in UTF-8."""
+    """Return the size that Lambda counts: the UTF-8 bytes of the JSON that its runtime client writes."""
     return len(json.dumps(answer, ensure_ascii=False).encode())
 
 
 def error_response(error: Exception, shape: Failure = failure) -> Response:
-    """Answer an error by the status of its class. A 4xx says what to change; a 5xx only goes to the log."""
+    """Answer an error with the status of its class.
+
+    The sentence of a 4xx says what to change. Details of a 5xx go to the log only.
+    """
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     if status >= 500:
         _count_failure(error)
@@ -240,16 +246,20 @@ def error_response(error: Exception, shape: Failure = failure) -> Response:
 
 
 def _count_failure(error: Exception) -> None:
-    """Log an error of ours and count it: the count rolls a deployment back, and Lambda does not count errors
-    that are answered. It is no fault of a deployment that no model was published yet."""
+    """Log a 5xx and count it: the metric rolls a deployment back, and Lambda does not count answered errors.
+
+    NoDefaultModel is not counted: a deployment is not at fault if no model is published yet.
+    """
     telemetry.exception(str(error))
     if not isinstance(error, errors.NoDefaultModel):
         telemetry.count(ServerErrors=1)
 
 
 def shortened(sentence: str) -> str:
-    """Return a sentence that can be sent: it may name a key of a megabyte, or half of a surrogate pair, which
-    JSON can spell and UTF-8 cannot."""
+    """Return a sentence that can be sent: short, and valid in UTF-8.
+
+    A caller's key in it may have a megabyte, or half of a surrogate pair, which JSON can hold but UTF-8 not.
+    """
     return errors.shortened(sentence, MAX_MESSAGE).encode("utf-8", "backslashreplace").decode()
 
 

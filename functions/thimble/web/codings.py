@@ -1,6 +1,6 @@
-"""Content codings, gzip and deflate: what a request's body was packed in, and an answer on request.
+"""Content codings, gzip and deflate: decompress a request's body, and compress an answer on request.
 
-What a small body unpacks to is bounded: nothing beyond the limit is ever held.
+A limit bounds the decompressed size; no more than that is ever in memory.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import zlib
 from thimble.errors import MalformedBody, TooLarge, UnsupportedMediaType
 from thimble.tables import members
 
-LEVEL = 1  # of 9: most of the gain for a fifth of the time
+LEVEL = 1  # of 9; it has most of the gain in a fifth of the time
 IDENTITY = ("", "identity")
 
 
 def unpacked(body: bytes, coding: str, most: int) -> bytes:
-    """A body without its coding, of at most so many bytes."""
+    """Decompress a body to at most `most` bytes.
+
+    Raises TooLarge if there are more, MalformedBody if the body is not in its coding, UnsupportedMediaType
+    for an unknown coding.
+    """
     coding = coding.strip().lower()
     if coding in IDENTITY or not body:
         return body
     if coding in ("gzip", "x-gzip"):
         return _gunzipped(body, most)
     if coding == "deflate":
-        raw = not (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)  # some leave zlib's header out
+        raw = not (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)  # some omit zlib's header
         found, rest = _stream(body, -zlib.MAX_WBITS if raw else zlib.MAX_WBITS, most)
         if rest:
             raise MalformedBody("the body goes on after its deflate stream")
@@ -31,7 +35,7 @@ def unpacked(body: bytes, coding: str, most: int) -> bytes:
 
 
 def _gunzipped(body: bytes, most: int) -> bytes:
-    """gzip's streams may follow one another."""
+    """Decompress gzip, which may have several members one after another."""
     found, size = [], 0
     try:
         for piece in members.gunzipped([body]):
@@ -47,7 +51,7 @@ def _gunzipped(body: bytes, most: int) -> bytes:
 
 
 def _stream(body: bytes, bits: int, most: int) -> tuple[bytes, bytes]:
-    """One stream, and what comes after it."""
+    """Decompress one zlib stream; return its data and the bytes after it."""
     stream = zlib.decompressobj(bits)
     try:
         found = stream.decompress(body, most + 1)
@@ -73,7 +77,7 @@ def _cut_short() -> MalformedBody:
 
 
 def accepted(accept: str) -> str:
-    """The coding to answer in; none if the caller did not ask for one by name."""
+    """Return the coding that Accept-Encoding prefers; "" if it names neither gzip nor deflate."""
     weights: dict[str, float] = {}
     for choice in accept.lower().split(","):
         name, _, weight = choice.partition(";")

@@ -1,4 +1,7 @@
-"""API Gateway's HTTP API, payload 2.0: its event in, its answer out. No other module knows Lambda."""
+"""Turn an event of API Gateway's HTTP API (payload format 2.0) into a request, and a response into JSON.
+
+No other module here knows Lambda's event.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ def _request(event: dict[str, Any]) -> Request:
 
 
 def _caller(authorizer: dict[str, Any]) -> str:
-    """Return whose token or signature API Gateway has checked. A role's sessions are one caller."""
+    """Return the caller's identity, from the token or signature that API Gateway has checked.
+
+    All sessions of an IAM role are one caller.
+    """
     claims = (authorizer.get("jwt") or {}).get("claims") or {}
     if claims:
         return f"{claims.get('iss', '')} {claims.get('sub', '')}"
@@ -52,7 +58,7 @@ def _caller(authorizer: dict[str, Any]) -> str:
 
 
 def _doubled(query: str, names: int) -> tuple[str, ...]:
-    """Return the parameters that are there more than once: the event joins their values with commas."""
+    """Return the parameters that the query has more than once; the event joins their values with commas."""
     if query.count("&") < max(names, 1):
         return ()
     from urllib.parse import parse_qsl

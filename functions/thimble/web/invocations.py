@@ -1,6 +1,7 @@
-"""SageMaker and MLflow, who share /ping and /invocations. MLflow's envelopes are known by their keys.
+"""The protocols of SageMaker and MLflow, which share /ping and /invocations.
 
-SageMaker's runtime has /endpoints/{name}/invocations too, and MLflow's scoring server /version.
+The keys of a body tell MLflow's from SageMaker's. SageMaker's runtime has /endpoints/{name}/invocations too,
+and MLflow's scoring server has /version.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES, media.NPY)
 KEYS = ("instances", "features", "dataframe_split", "dataframe_records", "inputs")
 ADDED = ("instance", "params", "signature_name", "parameters")  # MLflow ignores unknown params
 SPLIT = ("columns", "index", "data")
-OTHER_SEPARATOR = re.compile(rf"(?:[;&|]\s*|[^,\s]\s+)({'|'.join(options.ASKED)})\s*=")  # than a comma
-ERRORS = {503: "ServiceUnavailable", 500: "InternalFailure"}  # of AWS's SDKs; ours are ValidationError
+# An option behind another separator than a comma.
+OTHER_SEPARATOR = re.compile(rf"(?:[;&|]\s*|[^,\s]\s+)({'|'.join(options.ASKED)})\s*=")
+ERRORS = {503: "ServiceUnavailable", 500: "InternalFailure"}  # names in AWS's SDKs; a 4xx is ValidationError
 
 
 def version(service: Service, request: Request) -> Response:
@@ -54,7 +56,7 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
 
 
 def _require_no_more(asked: Asked) -> None:
-    """InvalidInput for what an array cannot hold: it has the probabilities alone."""
+    """Raise InvalidInput for an option whose answers an array of probabilities cannot hold."""
     if any(value for name, value in asked._asdict().items() if name != "threshold"):
         raise InvalidInput(
             "an array holds the probabilities alone: accept application/json or text/csv for what is asked "
@@ -63,8 +65,11 @@ def _require_no_more(asked: Asked) -> None:
 
 
 def _attributes(request: Request) -> dict[str, str]:
-    """The options among SageMaker's custom attributes, the only ones that its clients can send: name=value,
-    between commas; the first of a name counts. Others' attributes are let be."""
+    """Return the options among SageMaker's custom attributes, name=value with commas between them.
+
+    SageMaker's clients can send options nowhere else. The first of a name counts, and unknown attributes are
+    ignored. Raises InvalidInput for an option behind another separator.
+    """
     sent = request.headers.get("x-amzn-sagemaker-custom-attributes", "")
     if other := OTHER_SEPARATOR.search(sent):
         raise InvalidInput(
@@ -102,12 +107,12 @@ def _table(body: bytes, sent: Media) -> Table:
 
 
 def _meant(value: dict[str, Any]) -> str:
-    """The end of a sentence: which key is meant by one that nobody knows."""
+    """Return the end of a sentence that suggests the known key closest to an unknown one."""
     return next(filter(None, (spelling.hint(name, KEYS) for name in value)), "")
 
 
 def _rows(value: list[Any], path: str) -> Table:
-    """Rows, or one row."""
+    """Return a table of the rows; a flat list is one row, or of texts for a text model as many rows."""
     if value and isinstance(value[0], str):
         return RowOrRows(value, path)
     if value and not isinstance(value[0], list | dict):
@@ -116,7 +121,7 @@ def _rows(value: list[Any], path: str) -> Table:
 
 
 def _split(value: Any) -> Table:
-    """pandas' orient="split": names once, and rows."""
+    """Read pandas' orient="split": the names once, and rows of values."""
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         raise MalformedBody(
             'dataframe_split is no object with columns and data, such as {"columns": [...], "data": [...]}'
@@ -132,7 +137,7 @@ def _split(value: Any) -> Table:
     for i, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             raise MalformedBody(f"{path.format(i)} is not a list of {len(names)} values, as columns is")
-    if _all(int, names):  # pandas counts columns that have no names
+    if _all(int, names):  # pandas numbers columns that have no names
         return Rows(rows, path)
     return Rows([dict(zip(names, row, strict=True)) for row in rows], path)
 
@@ -148,7 +153,7 @@ def _records(value: Any) -> Table:
 
 
 def _inputs(value: Any) -> Table:
-    """A column a feature, or one tensor of rows."""
+    """Read a column for each feature, or one tensor of rows."""
     if isinstance(value, dict):
         return columnar(value, "inputs")
     if not isinstance(value, list):
@@ -160,13 +165,13 @@ def _response(answered: Classified, wanted: Media) -> Response:
     classifier, predictions = answered.classifier, answered.predictions
     if wanted.name == media.JSON:
         return json_response(200, {"model": identity(classifier), "predictions": answered.answers})
-    if wanted.name == media.CSV:  # without a header, as its containers write it
+    if wanted.name == media.CSV:  # without a header, as SageMaker's containers write it
         wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
     return Response(200, media.written(classifier, predictions, wanted), wanted.name)
 
 
 def failure(status: int, sentence: str) -> Response:
-    """What boto3 raises as its own exceptions, and MLflow's clients show."""
+    """Write an error so that boto3 raises it as its own exception and MLflow's clients show it."""
     code = ERRORS.get(status, "ValidationError")
     mlflow = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
     told = {"error": sentence, "message": sentence, "error_code": mlflow}

@@ -1,7 +1,7 @@
-"""What bodies are in: the type of a Content-Type, the one that an Accept takes, and JSON's envelopes.
+"""Media types: the type of a body by Content-Type, the type of an answer by Accept, and JSON's envelopes.
 
-A type other than JSON is a module of `tables`, imported when it is first used: `body` reads one, `written`
-writes an answer. Of JSON, what several protocols have in common is here.
+A type other than JSON is a module of `tables`, imported at its first use: its `body` reads a body, its
+`written` writes an answer. The JSON that several protocols share is read here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NPY = "application/x-npy"
 BINARY = "application/octet-stream"
 HTML = "text/html"
 
-NAMES = {  # what they are called by those who send them
+NAMES = {  # other names for our types, which clients send
     "text/json": JSON,
     "application/csv": CSV,
     "text/tab-separated-values": CSV,
@@ -38,8 +38,8 @@ NAMES = {  # what they are called by those who send them
     "application/ndjson": LINES,
     "application/npy": NPY,
 }
-SAYS_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain", BINARY}  # clients' defaults
-PARAMETERS = {  # that each type knows
+SAYS_NOTHING = {"", "application/x-www-form-urlencoded", "text/plain", BINARY}  # defaults of clients
+PARAMETERS = {  # known parameters by type
     JSON: ("charset",),
     CSV: ("charset", "header", "decimal"),
     LINES: ("charset",),
@@ -54,7 +54,7 @@ INSTANCES = ("instances", "instance")
 
 
 class Media(NamedTuple):
-    """A type, by our name for it, and its parameters."""
+    """A media type by our name for it, and its parameters."""
 
     name: str
     parameters: Mapping[str, str] = MappingProxyType({})
@@ -64,7 +64,10 @@ PLAIN = {name: Media(name) for name in (JSON, CSV, LINES, NPY)}
 
 
 def sent(content_type: str, supported: tuple[str, ...]) -> Media:
-    """What a body is; JSON if nothing is said, or nothing that means anything."""
+    """Return the type of a body by its Content-Type; JSON if the header is absent or a client's default.
+
+    Raises UnsupportedMediaType for a type that is not supported, InvalidInput for an unknown parameter.
+    """
     plain = PLAIN.get(content_type or JSON)
     if plain and plain.name in supported:
         return plain
@@ -79,7 +82,10 @@ def sent(content_type: str, supported: tuple[str, ...]) -> Media:
 
 
 def wanted(accept: str, supported: tuple[str, ...], default: Media) -> Media:
-    """The type to answer with: the one that the caller likes best, and `default` if it is all the same."""
+    """Return the type to answer with: the caller's preferred one, or `default` if the caller does not mind.
+
+    Raises NotAcceptable if no accepted type is supported.
+    """
     if accept in ("", "*/*", default.name):
         return default
     choices = sorted(map(_weighed, accept.split(",")), key=lambda choice: -choice[0])  # stable
@@ -92,14 +98,14 @@ def wanted(accept: str, supported: tuple[str, ...], default: Media) -> Media:
 
 
 def parsed(header: str) -> tuple[str, list[tuple[str, str]]]:
-    """A media type and its parameters, in lower case."""
+    """Parse a header; return the media type and its parameters, in lower case."""
     name, *rest = header.lower().split(";")
     pairs = (parameter.partition("=") for parameter in rest if parameter.strip())
     return name.strip(), [(key.strip(), value.strip().strip('"')) for key, _, value in pairs]
 
 
 def utf8(body: bytes, media: Media) -> bytes:
-    """A text body as UTF-8, whatever its charset is said to be."""
+    """Return a text body in UTF-8. Raises UnsupportedMediaType if it is not in its charset."""
     charset = media.parameters.get("charset", "utf-8")
     if charset in UTF8:
         return body
@@ -112,13 +118,13 @@ def utf8(body: bytes, media: Media) -> bytes:
 
 
 def table(body: bytes, sent: Media) -> Table:
-    """What a body brings, of a type other than JSON."""
+    """Read a body of a type other than JSON."""
     found: Table = _module(sent.name).body(utf8(body, sent), sent.parameters)
     return found
 
 
 def written(classifier: Classifier, predictions: Predictions, wanted: Media) -> bytes:
-    """An answer of a type other than JSON."""
+    """Write an answer of a type other than JSON."""
     found: bytes = _module(wanted.name).written(classifier, predictions, wanted.parameters)
     return found
 
@@ -143,7 +149,7 @@ def _weighed(choice: str) -> tuple[float, str, dict[str, str]]:
 
 
 def _matching(name: str, supported: tuple[str, ...], refused: set[str], default: str) -> str | None:
-    """Which supported type a name or a wildcard stands for."""
+    """Return the supported type that a name or a wildcard stands for; None if there is none."""
     if name in supported:
         return name
     kind, _, rest = name.partition("/")
@@ -158,7 +164,11 @@ def _either(names: tuple[str, ...]) -> str:
 
 
 def only_instances(body: bytes, elsewhere: Collection[str]) -> Rows:
-    """Parse a JSON object of instances alone; the names of `elsewhere` are parameters of the query."""
+    """Parse a JSON object that holds only instances.
+
+    Raises MalformedBody for another key; of a name in `elsewhere` the sentence says that it is a parameter of
+    the query.
+    """
     found = envelope(body)
     if any(key not in INSTANCES for key in found):
         options.check_keys(found, INSTANCES, elsewhere=elsewhere)
@@ -166,7 +176,7 @@ def only_instances(body: bytes, elsewhere: Collection[str]) -> Rows:
 
 
 def json_value(body: bytes, example: str = '{"instances": [...]}') -> Any:
-    """Parse any JSON; MalformedBody says where it is none."""
+    """Parse any JSON. Raises MalformedBody, with the place of the fault, if the body is not JSON."""
     if not body.strip():
         raise MalformedBody(f"the body is empty; send {example}")
     try:
@@ -178,7 +188,7 @@ def json_value(body: bytes, example: str = '{"instances": [...]}') -> Any:
 
 
 def envelope(body: bytes, example: str = '{"instances": [...]}') -> dict[str, Any]:
-    """Parse a JSON object."""
+    """Parse a JSON object. Raises MalformedBody for anything else."""
     found = json_value(body, example)
     if not isinstance(found, dict):
         raise MalformedBody(f"the body is {json_kind(found)}; send {example}")
@@ -186,7 +196,7 @@ def envelope(body: bytes, example: str = '{"instances": [...]}') -> dict[str, An
 
 
 def instances(envelope: dict[str, Any]) -> Rows:
-    """Return the rows of {"instances": [...]}, or the one of {"instance": ...}."""
+    """Return the rows of {"instances": [...]}, or the one row of {"instance": ...}."""
     if "instance" in envelope:
         if "instances" in envelope:
             raise MalformedBody("the body has both instances and instance; send one")

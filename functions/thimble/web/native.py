@@ -1,4 +1,4 @@
-"""Thimble's own: classify, health, the model's card, and the OpenAPI document, a file beside this module."""
+"""Thimble's own protocol: classify, health, the model's card, and the OpenAPI document beside this module."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def classify(service: Service, request: Request) -> Response:
     table = wanted.name == media.CSV or (report and wanted.name == media.LINES)
     top = _top(request.query.get("top", ""), table)
     if report:
-        from thimble.web import reported  # only where it is asked for
+        from thimble.web import reported  # imported only if a report is asked for
 
         return reported.classify(service, request, sent, wanted, top, routes.CLASSIFY)
     if sent.name == media.JSON:
@@ -45,14 +45,14 @@ def _response(answered: Classified, wanted: media.Media, top: int) -> Response:
     if top:
         found = most_likely(found, top)
     if wanted.name == media.LINES:
-        from thimble.tables.jsonlines import lines  # only where they are spoken
+        from thimble.tables.jsonlines import lines  # imported only for this type
 
         return Response(200, lines(found), wanted.name, rows=answered.rows)
     return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
 
 
 def _top(top: str, of_a_table: bool) -> int:
-    """How many classes to answer with; 0 for all."""
+    """Return how many classes to answer with; 0 for all. Raises InvalidInput for no whole number from 1."""
     if not top:
         return 0
     if of_a_table:
@@ -68,7 +68,7 @@ def health(service: Service, request: Request) -> Response:
 
 
 def model(service: Service, request: Request) -> Response:
-    from thimble.tables.card import card  # a page asks for it, a plain request does not
+    from thimble.tables.card import card  # the page asks for it; a request to classify does not need it
 
     name, version = request.named
     shown = card(service.models.get(name, version))
@@ -82,7 +82,7 @@ def history(service: Service, request: Request) -> Response:
 
 
 def _serving(service: Service, name: str) -> dict[str, Any]:
-    """What answers where no version is named."""
+    """Return what answers a request that names no version: the current version, and its canary or shadow."""
     found = service.models.serving(name)
     return {
         "version": found.classifier.digest,
@@ -94,8 +94,10 @@ def _serving(service: Service, name: str) -> dict[str, Any]:
 
 
 def kept(request: Request, response: Response) -> Response:
-    """The answer with its ETag; 304 if the caller has it already. The ETag is weak: a content coding changes
-    the bytes."""
+    """Add an ETag to a response; return 304 if the caller has it already.
+
+    The ETag is weak, because a content coding changes the bytes.
+    """
     etag = f'W/"{digest(response.body)[:32]}"'
     headers = {"cache-control": "no-cache", **response.headers, "etag": etag}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}

@@ -1,7 +1,7 @@
-"""The options of a request beside its rows: parameters, headers and keys, checked by name.
+"""Check the names of a request's options: parameters, headers and keys.
 
-An unknown name is refused, with a known one that is close to it: an answer without the option asked for is
-a wrong answer.
+An unknown name is refused, and the closest known one suggested: an answer that ignores an option would be
+wrong.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.tables.cells import json_kind
 
-LONGEST = 60  # characters of a name that a sentence repeats
-# How the rows are answered.
+LONGEST = 60  # characters of a name in a sentence
+# Options for how rows are answered.
 ASKED = ("threshold", "explain", "class", "coverage", "by_class", "abstain_below", "what_if")
 ROWS = ("instances", "instance", "inputs", "features", "dataframe_split", "dataframe_records")
 
 
 def check(what: str, name: str, value: str, known: Collection[str], where: str) -> None:
-    """InvalidInput unless a parameter or header is known, and not empty."""
+    """Raise InvalidInput if a parameter or header is unknown or empty."""
     if name not in known:
         takes = f"; {where} takes {', '.join(known) or 'none'}"
         raise InvalidInput(f"there is no {what} {_quoted(name)} here{_hint(name, known) or takes}")
@@ -28,7 +28,7 @@ def check(what: str, name: str, value: str, known: Collection[str], where: str) 
 
 
 def check_parameters(sent: Sequence[tuple[str, str]], known: Collection[str], media: str) -> None:
-    """InvalidInput unless every parameter of a media type is known, there once, and not empty."""
+    """Raise InvalidInput if a parameter of a media type is unknown, empty, or sent more than once."""
     for name, value in sent:
         check("parameter", name, value, known, media)
     if len(dict(sent)) < len(sent):
@@ -41,7 +41,7 @@ def check_keys(
     path: str = "the body",
     elsewhere: Collection[str] = (),
 ) -> None:
-    """MalformedBody for an unknown key, or for one that is a parameter of the query."""
+    """Raise MalformedBody for an unknown key, and for one in `elsewhere`, a parameter of the query."""
     for name in body:
         if name in elsewhere:
             raise MalformedBody(f"{path} has {name}, which is a parameter: send it in the URL, ?{name}=")
@@ -51,21 +51,24 @@ def check_keys(
 
 
 def check_close(body: Mapping[str, Any], known: Collection[str], path: str) -> None:
-    """MalformedBody for an unknown key that is close to a known one. Others are ignored: clients add some."""
+    """Raise MalformedBody for an unknown key that is close to a known one.
+
+    Other unknown keys are ignored, because clients add some.
+    """
     for name in body:
         if name not in known and (told := _hint(name, known)):
             raise MalformedBody(f"{path} has an unknown key {_quoted(name)}{told}")
 
 
 def check_one_source(body: Iterable[str]) -> None:
-    """MalformedBody if the body has rows under two keys."""
+    """Raise MalformedBody if the body has rows under two keys."""
     found = [key for key in ROWS if key in body]
     if len(found) > 1:
         raise MalformedBody(f"the body has both {found[0]} and {found[1]}; send one")
 
 
 def check_none(body: Mapping[str, Any], key: str) -> None:
-    """MalformedBody if there is any option under the key: none can be chosen there."""
+    """Raise MalformedBody if there is any option under the key; this protocol takes none there."""
     found = body.get(key)
     if found is not None and not isinstance(found, dict):
         raise MalformedBody(f"{key} is {json_kind(found)}, not an object")
@@ -74,7 +77,7 @@ def check_none(body: Mapping[str, Any], key: str) -> None:
 
 
 def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
-    """Return whether an option is on; None if it is not there."""
+    """Return an option that is true or false; None if it is absent. Raises MalformedBody otherwise."""
     found = options.get(name)
     if found is not None and not isinstance(found, bool):
         raise MalformedBody(f"{name} of {path} is {json_kind(found)}, not true or false")
@@ -82,11 +85,11 @@ def flag(options: Mapping[str, Any], name: str, path: str) -> bool | None:
 
 
 def _quoted(name: str) -> str:
-    """Return a name in quotes, shortened so that the sentence around it stays whole."""
+    """Return a name in quotes, shortened so that the sentence around it is not cut."""
     return f'"{name}"' if len(name) <= LONGEST else f'"{name[:LONGEST]}..."'
 
 
 def _hint(name: str, known: Collection[str]) -> str:
-    from thimble import spelling  # only for an error
+    from thimble import spelling  # imported only for an error
 
     return spelling.hint(name, known)

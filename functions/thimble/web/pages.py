@@ -1,7 +1,7 @@
-"""The pages for people, at / and /docs, and the files in `page` that the one at / is made of.
+"""The pages for people at / and /docs, and the files in `page` that the page at / loads.
 
-The files are read when they are first asked for, never at a cold start. Their addresses hold a digest of
-all of them, so a browser may keep them for good: what has changed has another address.
+The files are read at the first request for them, never at a cold start. Their addresses hold a digest of all
+of them, so a browser may cache them for good: a changed file has another address.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-ADDRESS = re.compile(rb'(["\'](?:page/|\./)[a-z]+)\.(css|js|svg)(?=["\'])')  # of a file, in a file
+ADDRESS = re.compile(rb'(["\'](?:page/|\./)[a-z]+)\.(css|js|svg)(?=["\'])')  # of one file in another
 FILE = re.compile(r"([a-z]+)(?:\.([0-9a-f]{12}))?\.(css|js|svg)")  # with the digest, or without
 INLINE = re.compile(rb"<(script|style)>(.*?)</\1>", re.DOTALL)
 KEPT_FOR_GOOD = "public, max-age=31536000, immutable"
@@ -43,7 +43,7 @@ POLICY = (
 
 
 def front(service: Service, request: Request) -> Response:
-    """The page for whoever asks for HTML; for everybody else what a probe is answered."""
+    """Return the page to a client that accepts HTML; answer every other client as a probe."""
     if not _wants_html(request.headers.get("accept", "")):
         answer = v1.alive(service, request)
         return answer._replace(headers={**answer.headers, "vary": "accept"})
@@ -53,13 +53,16 @@ def front(service: Service, request: Request) -> Response:
 
 
 def docs(service: Service, request: Request) -> Response:
-    """A page of one file: it is found at /docs/ too, from where other addresses would be relative."""
+    """Return the page at /docs, which is one file.
+
+    It is served at /docs/ too, where relative addresses of other files would not be found.
+    """
     body, scripts, styles = _docs()
     return _page(request, body, POLICY.format(scripts=scripts, styles=styles, connected="'self'"))
 
 
 def file(service: Service, request: Request, file: str) -> Response:
-    """A file of the page, by its name with the digest, `page.3f2a91c0.js`, or without."""
+    """Return a file of the page by its name, with the digest (`page.3f2a91c0b7d4.js`) or without it."""
     found = FILE.fullmatch(file)
     if not found or (name := f"{found[1]}.{found[3]}") not in _names():
         raise NotFound("the page has no such file")
@@ -73,15 +76,15 @@ def _wants_html(accept: str) -> bool:
         return False
     try:
         return media.wanted(accept, (media.JSON, media.HTML), media.PLAIN[media.JSON]).name == media.HTML
-    except InvalidInput:  # a probe was answered whatever it accepts
+    except InvalidInput:  # a probe gets an answer whatever it accepts
         return False
 
 
 def _connected(service: Service) -> str:
-    """Where the page may send anything to: here, and files to the inbox where it takes them."""
+    """Return the policy's `connect-src`: this origin, and the inbox's if uploads are on."""
     if not service.settings.inbox_uri:
         return "'self'"
-    from thimble.web import uploads  # where they are on
+    from thimble.web import uploads  # imported only if uploads are on
 
     return f"'self' {uploads.origin(service.settings)}"
 
@@ -93,13 +96,15 @@ def _page(request: Request, body: bytes, policy: str) -> Response:
 
 @cache
 def _versioned(name: str) -> bytes:
-    """A file, in which the others have the addresses that hold the digest."""
+    """Return a file, with the digest in the addresses of the other files."""
     return ADDRESS.sub(rb"\1." + _digest().encode() + rb".\2", _bytes(name))
 
 
 @cache
 def _docs() -> tuple[bytes, str, str]:
-    """The page at /docs with the style of the other, and its scripts and styles by their digests."""
+    """Return the page at /docs, with the style of the page at /, and the policy's sources for its script and
+    style: the SHA-256 of the inline text.
+    """
     body = _bytes("docs.html").replace(b"<style></style>", b"<style>" + _bytes("page.css") + b"</style>")
     sources: dict[bytes, str] = {}
     for kind, text in INLINE.findall(body):

@@ -1,4 +1,4 @@
-"""POST /classify?rejected=report: every row is answered or rejected, and one that is bad refuses no other."""
+"""POST /classify?rejected=report: each row is answered or rejected by itself."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ WORD = "report"
 def classify(
     service: Service, request: Request, sent: Media, wanted: Media, top: int, elsewhere: tuple[str, ...]
 ) -> Response:
-    """Answer in the type that is wanted; `top` classes of each row, or all for 0."""
+    """Answer in the type `wanted`, with the `top` likeliest classes of each row, or all if `top` is 0."""
     if request.query["rejected"] != WORD:
         raise InvalidInput(f"rejected is {WORD}, or left out")
     asked = _asked(request.body, sent, wanted, elsewhere)
     serving = service.models.serving(*request.named).asking(rules(request.query))
     if wanted.name != media.JSON:
-        column_names(serving.classifier)  # which a table can have
+        column_names(serving.classifier)  # raises InvalidInput if two columns would share a name
     batch = asked.batch(serving.classifier, service.settings.max_rows)
     found = settle(batch, partial(_predicted, serving), each.reason)
     telemetry.note(rejected_rows=len(found.rejected))
@@ -69,7 +69,7 @@ def _asked(body: bytes, sent: Media, wanted: Media, elsewhere: tuple[str, ...]) 
 def _predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
     if batch.rows:
         return predicted(serving, batch)
-    return serving.classifier, serving.classifier.predict(batch)  # nothing that a canary could share
+    return serving.classifier, serving.classifier.predict(batch)  # without rows there is nothing for a canary
 
 
 def _told(asked: Each, found: Settled, top: int) -> dict[str, Any]:
@@ -92,6 +92,6 @@ def _rejection(asked: Each, row: int, reason: str) -> dict[str, Any]:
 
 
 def drifting(classifier: Classifier, batch: Batch, predictions: Predictions) -> dict[str, Any] | None:
-    """How far rows have moved from the training data; None of a model that does not know it."""
+    """Return how far the rows have moved from the training data; None if the model has no reference."""
     found = report.report(classifier, counting.count(classifier.reference, batch, predictions))
     return None if found is None else drawing.drawing(found)

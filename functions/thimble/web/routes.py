@@ -1,7 +1,7 @@
-"""The routes: what answers each method of a path, and with which options.
+"""The routes: the handler of each path and method, and the options that it takes.
 
 A handler is a function of the service, the request and the path's parameters. A protocol is a module of this
-package and its lines here; it is imported when one of its paths is first asked for.
+package and its lines here; the module is imported at the first request for one of its paths.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from thimble.web.app import App, Operation, Resource, Response
 from thimble.web.options import ASKED
 from thimble.web.service import Service
 
-PATHS = 256  # whose route is remembered: callers ask the same ones again
+PATHS = 256  # whose routes are cached; callers request the same paths again
 
 
 class Route(NamedTuple):
@@ -25,14 +25,14 @@ class Route(NamedTuple):
     method: str
     handler: str  # "module:function" of this package
     parameters: tuple[str, ...] = ()  # of the query
-    headers: tuple[str, ...] = ()  # of those that only one protocol reads
-    failure: str = "app:failure"  # writes the path's errors
+    headers: tuple[str, ...] = ()  # with a protocol's own options
+    failure: str = "app:failure"  # the function that writes the path's errors
 
 
 MODEL = ("model", "version")
 CLASSIFY = (*MODEL, "top", "rejected", *ASKED)
 LENGTH = ("inference-header-content-length",)
-TARGET = (  # SageMaker's others choose another container or component, a session or an explanation
+TARGET = (  # SageMaker's other headers choose a container, a component, a session or an explanation
     "x-amzn-sagemaker-target-model",
     "x-amzn-sagemaker-target-variant",
     "x-amzn-sagemaker-custom-attributes",
@@ -49,7 +49,7 @@ ROUTES = (
     Route("/uploads", "GET", "uploads:state", ("id",)),
     Route("/uploads", "POST", "uploads:begin", (*MODEL, *map(str.lower, OF_FILES))),
     Route("/openapi.json", "GET", "native:openapi"),
-    # pages for people; the one at / is a probe's answer to who does not ask for HTML
+    # pages for people; a client that does not accept HTML gets a probe's answer at /
     Route("/", "GET", "pages:front"),
     Route("/page/{file}", "GET", "pages:file"),
     Route("/docs", "GET", "pages:docs"),
@@ -89,15 +89,15 @@ ROUTES = (
 
 
 def app(models: Models, settings: Settings) -> App:
-    """Put the routes in front of one service."""
+    """Return the application: the routes in front of one service."""
     service = Service(models, settings)
     found = lru_cache(maxsize=PATHS)(partial(find, service))
-    found("/classify")  # imports our own protocol at cold start
+    found("/classify")  # imports Thimble's own protocol at cold start
     return App(found, settings.max_body_bytes, settings.cors_allow_origin)
 
 
 def find(service: Service, path: str) -> Resource | None:
-    """What a path leads to: the operations of the first of the table's paths that it matches."""
+    """Return the operations of the first path in the table that matches; None if none does."""
     for route in ROUTES:
         found = path_parameters(route.path, path)
         if found is not None:
@@ -113,8 +113,10 @@ def find(service: Service, path: str) -> Resource | None:
 
 
 def path_parameters(pattern: str, path: str) -> dict[str, str] | None:
-    """Return the values of the names in a pattern such as /v1/models/{model}:predict; None if the path is
-    another."""
+    """Return the path's values for the names in a pattern, such as /v1/models/{model}:predict.
+
+    Returns None if the path does not match the pattern.
+    """
     wanted, given = pattern.split("/"), path.split("/")
     if len(wanted) != len(given):
         return None
@@ -132,7 +134,7 @@ def path_parameters(pattern: str, path: str) -> dict[str, str] | None:
 
 
 def _function(name: str) -> Callable[..., Response]:
-    """Import "module:function"."""
+    """Import the function that "module:function" names."""
     module, _, function = name.partition(":")
     found: Callable[..., Response] = getattr(importlib.import_module(f"thimble.web.{module}"), function)
     return found

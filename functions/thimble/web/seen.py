@@ -1,6 +1,6 @@
-"""GET /seen: what this process was asked since it knows, for people who look at a page.
+"""GET /seen: what this process has answered since its first request, for the page.
 
-A deployed API is many processes, each with a view of its own; the log has all of them.
+A deployed API is many processes, and each counts only its own requests; the log has all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def seen(service: Service, request: Request) -> Response:
 
 
 def _asked(service: Service, request: Request) -> str:
-    """The digest of the one model that is asked for; "" for all."""
+    """Return the digest of the one model that the query names; "" for all models."""
     return service.models.get(*request.named).digest if any(request.named) else ""
 
 

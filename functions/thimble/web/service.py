@@ -1,4 +1,4 @@
-"""From a table to its predictions: every protocol asks it, and it alone chooses the model."""
+"""From a table of rows to its predictions. Every protocol calls it, and only it chooses the model."""
 
 from __future__ import annotations
 
@@ -25,26 +25,29 @@ if TYPE_CHECKING:
 
 
 class Classified(NamedTuple):
-    """A request's rows, classified by one model; in a canary by two: `predictions.versions` says which."""
+    """The answers to a request's rows, by one model.
+
+    In a canary they are by two versions, and `predictions.versions` names the version for each row.
+    """
 
     classifier: Classifier
     predictions: Predictions
     rows: int
-    alone: Alone | None = None  # the same answer in plain numbers, to a single row
+    alone: Alone | None = None  # the same answer in plain numbers, if there is a single row
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """One a row, as people get them."""
+        """One answer for each row, as JSON has it."""
         if self.alone is None:
             return answers(self.classifier, self.predictions)
         return [answer(self.classifier.document.outputs[0].head, *self.alone)]
 
 
 def rules(options: Mapping[str, Any]) -> Asked | None:
-    """Return how rows are to be answered, by options as text or in JSON's types; None if nothing is said."""
+    """Return how to answer rows, from options as text or in JSON's types; None if there are none."""
     if options.keys().isdisjoint(ASKED):
         return None
-    from thimble import asking  # a plain request is spared it
+    from thimble import asking  # imported only for a request with options
 
     return asking.asked(options)
 
@@ -63,15 +66,18 @@ class Service:
         asked: Asked | None = None,
         in_columns: bool = False,
     ) -> Classified:
-        """Answer every row, or raise an error that names the first that cannot be answered, or, before any is
-        read into columns, two `in_columns` of the answer that share a name."""
+        """Answer every row, or raise an error that names the first row that cannot be answered.
+
+        With `in_columns` the answer is a table, with a column for each class. Raises InvalidInput, before any
+        row is read, if two of its columns would share a name.
+        """
         serving = self.models.serving(name, version).asking(asked)
         if in_columns:
             column_names(serving.classifier)
         return self._alone(serving, table) or self._together(serving, table)
 
     def _alone(self, serving: Serving, table: Table) -> Classified | None:
-        """Answer a single row of plain numbers, which takes no batch; None if there is anything unusual."""
+        """Answer a single row of plain numbers without making a batch; return None for any other table."""
         if serving.candidate is not None:
             return None
         classifier = serving.classifier
@@ -93,7 +99,10 @@ class Service:
 
 
 def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
-    """Return the rows' answers and the model that gave them; the current one if a canary gave some."""
+    """Return the model and its answers; the current version if a canary answered some of the rows.
+
+    Raises TooLarge if there are too many rows for an option that costs more than a label.
+    """
     classifier, candidate, trial = serving.classifier, serving.candidate, serving.trial
     _check_work(classifier, batch.rows)
     if candidate is None or trial is None:
@@ -109,7 +118,7 @@ def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:
 
 
 def _check_work(classifier: Classifier, rows: int) -> None:
-    """TooLarge for more rows than can be asked in a request for what costs more than an answer."""
+    """Raise TooLarge if an option that costs more than a label is requested for too many rows."""
     for one in classifier.further:
         if rows > one.most_rows:
             raise TooLarge(
@@ -119,7 +128,7 @@ def _check_work(classifier: Classifier, rows: int) -> None:
 
 
 def note_abstained(classifier: Classifier, predictions: Predictions) -> None:
-    """Count the rows that got no label, of a model that may give none."""
+    """Count the rows without a label, for a model that may withhold it."""
     if classifier.further and abstains(classifier):
         rows = abstained(predictions)
         telemetry.note(abstained_rows=rows)
@@ -127,7 +136,7 @@ def note_abstained(classifier: Classifier, predictions: Predictions) -> None:
 
 
 def _compare(candidate: Classifier, batch: Batch, predictions: Predictions) -> None:
-    """Compare with the version in the shadow. Whatever it does, the current version's answer is given."""
+    """Count the rows on which the shadow version disagrees. Its failure is only logged and counted."""
     try:
         differ = canary.disagreements(predictions, candidate.predict(batch))
     except Exception:
@@ -138,8 +147,8 @@ def _compare(candidate: Classifier, batch: Batch, predictions: Predictions) -> N
 
 
 def log_minute(model: Watched, window: Counts, minute: Counts) -> bool:
-    """Log what a model was asked in the last minute; True if there were rows enough to judge the window."""
-    from thimble.drift import report  # once a minute
+    """Log a model's last minute and its drift; return whether the window had enough rows for a verdict."""
+    from thimble.drift import report  # used once a minute
 
     observed = report.of_minute(model, window, minute)
     telemetry.drift(observed.lines, observed.drifted)

@@ -1,7 +1,8 @@
-"""Files that a page uploads: straight into the inbox by a signed form, and back by signed links.
+"""Uploads: a caller sends a file straight into the inbox by a presigned form, and gets results by presigned
+links.
 
-Nothing is remembered here. An upload's id says the model's folder, a token that nobody guesses, and the
-file's name. Who calls stands in the key beside them, so an id leads nobody else to the file.
+The service keeps no state. An upload's id holds the model's folder, an unguessable token and the file's name.
+The object's key holds a digest of the caller too, so the id leads no other caller to the file.
 """
 
 from __future__ import annotations
@@ -35,15 +36,15 @@ from thimble.web.service import Service
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-SECONDS = 900  # that a signed form or link is good for
+SECONDS = 900  # for which a presigned form or link is valid
 EXAMPLE = '{"name": "january.csv", "bytes": 123456}'
 KEYS = ("name", "bytes")
-FOLDER = "uploads"  # below a model's, of all that comes this way
-LONGEST_NAME = 600  # bytes of UTF-8: a result's key is longer, and S3 takes 1,024
+FOLDER = "uploads"  # below the model's folder, for all uploads
+LONGEST_NAME = 600  # bytes of UTF-8; a result's key is longer, and S3 takes 1,024
 TOKEN_BYTES = 24
-TOKEN_LENGTH = TOKEN_BYTES * 4 // 3  # in base64, which has no padding of these
+TOKEN_LENGTH = TOKEN_BYTES * 4 // 3  # in base64, here without padding
 FORMATS = (".csv", ".txt", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
-WHOLE = (".parquet", ".pq")  # compressed within
+WHOLE = (".parquet", ".pq")  # compressed inside, so taken only as they are
 PACKED = (".gz", ".gzip", ".zst", ".zstd")
 OFF = "this stack takes no uploads; its owner switches them on by the parameter Uploads"
 
@@ -63,7 +64,7 @@ class Upload(NamedTuple):
 
 
 def begin(service: Service, request: Request) -> Response:
-    """Sign a form by which the caller sends one file of the size that it says."""
+    """Sign a form with which the caller can send one file of the size that it states."""
     settings = _open(service)
     sent = media.sent(request.headers.get("content-type", ""), (media.JSON,))
     body = media.envelope(media.utf8(request.body, sent), EXAMPLE)
@@ -87,7 +88,7 @@ def begin(service: Service, request: Request) -> Response:
 
 
 def state(service: Service, request: Request) -> Response:
-    """What became of an upload; without an id, whether there are any, and their bounds."""
+    """Return the state of an upload; without an id, whether uploads are on, and their limits."""
     settings = service.settings
     if "id" not in request.query:
         if not settings.inbox_uri:
@@ -117,7 +118,7 @@ def state(service: Service, request: Request) -> Response:
 
 
 def origin(settings: Settings) -> str:
-    """Return where a page sends its files to, for its policy; "" where it sends none."""
+    """Return the origin to which the page sends files, for its policy; "" if uploads are off."""
     return _origin(_place(settings.inbox_uri)[0]) if settings.inbox_uri else ""
 
 
@@ -128,7 +129,7 @@ def _open(service: Service) -> Settings:
 
 
 def _name(name: Any) -> str:
-    """A file's name that can be the last part of a key."""
+    """Check a file's name and return it. Raises InvalidInput if it cannot be the last part of a key."""
     if not isinstance(name, str) or not name:
         raise InvalidInput(f"the name of the file is missing; send {EXAMPLE}")
     try:
@@ -153,7 +154,7 @@ def _check_ending(name: str) -> None:
 
 
 def endings() -> list[str]:
-    """Return how the names of files end that are read."""
+    """Return the endings of file names that are read."""
     return [*FORMATS, *WHOLE, *_packed(FORMATS)]
 
 
@@ -162,7 +163,7 @@ def _packed(formats: tuple[str, ...]) -> list[str]:
 
 
 def _metadata(request: Request, classifier: Classifier) -> dict[str, str]:
-    """Return the form's fields for the options of the file; InvalidInput for those that cannot be."""
+    """Return the form's fields for the file's options. Raises InvalidInput for a value that is not valid."""
     texts = {name: text for name, text in request.query.items() if name in NAMES}
     FileOptions.read(texts, {name: name for name in texts}).decided(classifier)
     return {f"x-amz-meta-{key}": text for key, text in as_metadata(texts).items()}
@@ -178,7 +179,7 @@ def _size(size: Any, most: int) -> int:
 
 
 def _token() -> str:
-    """Of the kernel's randomness: copies of a snapshot share none of it."""
+    """Return a token from the kernel's random numbers, which restored copies of a snapshot do not share."""
     return base64.urlsafe_b64encode(os.urandom(TOKEN_BYTES)).decode()
 
 
@@ -196,7 +197,7 @@ def _parsed(text: str) -> Upload:
 
 
 def _summary(results: Folder, key: str, arrived: ObjectVersion) -> dict[str, Any] | None:
-    """The summary of what has arrived; None while there is none."""
+    """Return the summary of this version of the file; None until there is one."""
     data = results.read(f"{key}/summary.json")
     if data is None:
         return None
@@ -225,7 +226,7 @@ def _outcome(
 
 
 def _classes(service: Service, upload: Upload, summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """The counts with the names of the outputs, if the model is still there to say them."""
+    """Return the rows of each class, with the names of the outputs if the model can still be loaded."""
     counts = summary["classes"]
     try:
         heads = service.models.get(upload.folder.partition("@")[0], summary["model"]["digest"]).heads
@@ -235,7 +236,7 @@ def _classes(service: Service, upload: Upload, summary: dict[str, Any]) -> list[
 
 
 def _link(results: Folder, upload: Upload, path: str) -> dict[str, Any]:
-    """A link to a result or its rejections, which downloads it under the input's name."""
+    """Return a presigned link to a result or its rejections, which downloads it under the input's name."""
     kind, _, ending = path.rpartition("/")[2].partition(".")
     stem = upload.name.partition(".")[0] or "file"
     name = f"{stem}-{kind}.{ending}"
@@ -253,7 +254,7 @@ def _link(results: Folder, upload: Upload, path: str) -> dict[str, Any]:
 
 
 def _place(uri: str) -> tuple[str, str]:
-    """A bucket, and the prefix of all keys in it."""
+    """Return the bucket of a URI, and the prefix of all keys in it."""
     where = urlsplit(uri)
     prefix = where.path.strip("/")
     return where.netloc, f"{prefix}/" if prefix else ""
@@ -268,14 +269,14 @@ def _private(status: int, value: Any) -> Response:
 
 
 def _endpoint() -> tuple[str, str]:
-    """The scheme and the host of S3, and its port."""
+    """Return the scheme of S3's endpoint, and its host with the port."""
     region = os.environ.get("AWS_REGION", "us-east-1")
     where = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or f"https://s3.{region}.amazonaws.com")
     return where.scheme, where.netloc
 
 
 def _has_names(host: str) -> bool:
-    """Whether a bucket can be part of the host's name: not where that is an address."""
+    """Return whether a bucket can be part of the host name: not if the host is localhost or an IP address."""
     name = host.partition(":")[0]
     return name != "localhost" and not name.replace(".", "").isdigit()
 
@@ -287,7 +288,9 @@ def _origin(bucket: str) -> str:
 
 @cache
 def _s3() -> S3Client:
-    """What signs, without asking S3. It takes half a second to import, and nothing else needs it here."""
+    """Return the client that signs, without requests to S3. boto3 takes half a second to import, and only
+    uploads need it.
+    """
     import boto3
     from botocore.config import Config
 

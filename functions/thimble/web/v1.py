@@ -1,6 +1,6 @@
 """V1, the protocol of TensorFlow Serving, KServe's V1 and Vertex AI's prediction containers.
 
-Rows are sent as `instances` and answered as `predictions`, columns as `inputs` and `outputs`.
+Rows in `instances` are answered in `predictions`; columns in `inputs` are answered in `outputs`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def models(service: Service, request: Request) -> Response:
 
 
 def status(service: Service, request: Request, model: str, version: str = "") -> Response:
-    """TensorFlow Serving's list of versions, and KServe's `ready`."""
+    """Answer with TensorFlow Serving's list of versions and KServe's `ready`."""
     classifier = service.models.get(model, version)
     versions = [classifier.digest] if version else service.models.versions(model)
     available = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
@@ -52,6 +52,6 @@ def predict(service: Service, request: Request, model: str, version: str = "") -
 
 
 def _inputs(asked: dict[str, Any]) -> Rows:
-    """A column a feature, or one tensor of rows."""
+    """Read a column for each feature, or one tensor of rows."""
     inputs = asked["inputs"]
     return columnar(inputs, "inputs") if isinstance(inputs, dict) else media.listed(asked, "inputs")

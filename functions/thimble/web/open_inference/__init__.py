@@ -1,8 +1,8 @@
 """The Open Inference Protocol over REST, also known as KServe's V2 and Triton's, with Triton's extensions for
 binary tensors and classification.
 
-https://github.com/kserve/open-inference-protocol describes it. `inputs` makes a table of tensors, `outputs`
-tensors of predictions; `wire` is a tensor's JSON and bytes.
+https://github.com/kserve/open-inference-protocol describes it. `inputs` turns tensors into a table, `outputs`
+turns predictions into tensors, and `wire` reads and writes tensors as JSON or bytes.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def models(service: Service, request: Request) -> Response:
 
 
 def index(service: Service, request: Request) -> Response:
-    """As Triton's model repository extension has it. All that are listed are ready, which a body may ask."""
+    """List the models, as in Triton's model repository extension. All listed models are ready, so a body that
+    asks only for ready ones changes nothing.
+    """
     if request.body.strip():
         asked = media.envelope(request.body, '{"ready": true}')
         options.check_keys(asked, ("ready",))
@@ -78,7 +80,7 @@ def metadata(service: Service, request: Request, model: str, version: str = "") 
 
 
 def _inputs(classifier: Classifier) -> list[dict[str, Any]]:
-    """One tensor of numbers, or a column a feature."""
+    """Describe the inputs: one tensor of numbers, or a column for each feature."""
     if classifier.document.preprocessing is None:
         return [outputs.described("input", "FP64", -1, classifier.n_features)]
     datatypes = {"text": "BYTES", "free_text": "BYTES", "boolean": "BOOL"}
@@ -104,7 +106,7 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
 
 
 def _binary(asked: dict[str, Any]) -> bool:
-    """Whether outputs go as bytes where they do not say so themselves."""
+    """Check the body's keys; return whether outputs without an option of their own are sent as bytes."""
     options.check_one_source(asked)
     options.check_close(asked, KEYS, "the body")
     found = parameters(asked, PARAMETERS, "the body")
@@ -113,7 +115,7 @@ def _binary(asked: dict[str, Any]) -> bool:
 
 
 def _asked(request: Request, asked: dict[str, Any]) -> Asked | None:
-    """As parameters of the URL, or of the body."""
+    """Return the options from the URL's and the body's parameters. Raises InvalidInput for one in both."""
     own = {k: v for k, v in parameters(asked, PARAMETERS, "the body").items() if v is not None}
     for name in options.ASKED:
         if name in own and name in request.query:
@@ -122,7 +124,9 @@ def _asked(request: Request, asked: dict[str, Any]) -> Asked | None:
 
 
 def _identifier(value: Any) -> str:
-    """What comes back as it is: a string that UTF-8 can hold, which half of a surrogate pair is not."""
+    """Check the id, which is echoed in the answer, and return it. Raises MalformedBody if it is no string, or
+    holds half of a surrogate pair, which UTF-8 cannot encode.
+    """
     if not isinstance(value, str):
         raise MalformedBody(f"id is {json_kind(value)}, not a string")
     try:
@@ -133,7 +137,7 @@ def _identifier(value: Any) -> str:
 
 
 def _versions(answered: Classified) -> dict[str, Any]:
-    """Of a canary's answers: which rows the other version gave."""
+    """Return the parameters that name a canary's other version and the rows that it answered."""
     found = answered.predictions.versions
     others = [row for row, version in enumerate(found) if version != answered.classifier.digest]
     if not others:
@@ -143,7 +147,7 @@ def _versions(answered: Classified) -> dict[str, Any]:
 
 
 def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
-    """The JSON, and the binary data after it."""
+    """Return the body's JSON, and the binary data after it."""
     sent = media.sent(request.headers.get("content-type", ""), ACCEPTED_TYPES)
     length = request.headers.get(HEADER_LENGTH)
     if length is None:
@@ -155,7 +159,7 @@ def _read(request: Request) -> tuple[dict[str, Any], memoryview]:
 
 
 def _written(head: dict[str, Any], tensors: list[tuple[Tensor, bool]], rows: int) -> Response:
-    """`tensors` with whether each goes as bytes."""
+    """Write the response from tensors, each with a flag: whether it is sent as bytes."""
     headings, data = [], []
     for tensor, binary in tensors:
         if binary:

@@ -1,4 +1,4 @@
-"""What a model is asked: tensors, their data in the JSON or in the bytes after it, as one table."""
+"""Turn a request's tensors, with data in the JSON or in the bytes after it, into one table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type,
 EXAMPLE = '{"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [...]}]}'
 
 KEYS = ("name", "shape", "datatype", "data", "parameters")
-BASE64 = "base64"  # a content type of our texts
+BASE64 = "base64"  # a content type that texts may have
 PARAMETERS = ("binary_data_size", "content_type", "headers")
 
 
 def table(asked: Mapping[str, Any], data: memoryview) -> Table:
-    """One tensor of all features, or several of a column each."""
+    """Read one tensor of all features, or several of one column each."""
     if "inputs" not in asked:
         raise MalformedBody(f"the body has no inputs; send {EXAMPLE}")
     tensors = _tensors(objects(asked, "inputs"), data)
@@ -44,7 +44,7 @@ def _tensors(inputs: Sequence[Mapping[str, Any]], data: memoryview) -> list[Tens
 
 
 def _tensor(raw: Mapping[str, Any], path: str, data: memoryview) -> tuple[Tensor, memoryview]:
-    """An input, and the binary data after its own."""
+    """Read one input; return its tensor, and the binary data that is left for the inputs after it."""
     options.check_close(raw, KEYS, path)
     name, datatype, shape = _header(raw, path)
     asked = parameters(raw, PARAMETERS, path)
@@ -64,7 +64,7 @@ def _tensor(raw: Mapping[str, Any], path: str, data: memoryview) -> tuple[Tensor
 
 
 def _header(raw: Mapping[str, Any], path: str) -> tuple[str, str, list[int]]:
-    """Name, datatype and shape."""
+    """Check and return an input's name, datatype and shape."""
     name, datatype, shape = raw.get("name"), raw.get("datatype"), raw.get("shape")
     if not isinstance(name, str) or not name:
         raise MalformedBody(f"{path}.name is not there, or no string")

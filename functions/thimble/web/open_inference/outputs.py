@@ -1,4 +1,4 @@
-"""What a model answers with: of each of its outputs the labels, and the probabilities or scores."""
+"""Turn predictions into tensors: for each output of the model the labels, and the probabilities or scores."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from thimble.web import options
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
 from thimble.web.service import Classified
 
-DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels that are no strings
+DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels; str is BYTES
 
 KEYS = ("name", "parameters")
 PARAMETERS = ("binary_data", "classification", "content_type", "headers")
 
 
 class RequestedOutput(NamedTuple):
-    """What can be asked for by one name."""
+    """The labels, or the probabilities or scores, of one output of the model."""
 
     head: Head
     scores: Scores
-    labels: bool  # or the numbers
+    labels: bool  # False: probabilities or scores
 
     def tensor(self, name: str) -> Tensor:
         if not self.labels:
@@ -43,7 +43,7 @@ class RequestedOutput(NamedTuple):
         return Tensor(name, datatype, labels[self.scores.answered])
 
     def ranking(self, name: str, k: Any) -> Tensor:
-        """Of each row the k first classes as score:index:label."""
+        """Return the k likeliest classes of each row, as texts score:index:label."""
         if self.labels:
             raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
         count = whole(k)
@@ -59,7 +59,7 @@ class RequestedOutput(NamedTuple):
 
 
 class FurtherOutput(NamedTuple):
-    """What rows get beside their labels, as text or JSON; nothing is empty."""
+    """What an option adds to each row, such as its explanation: as text or JSON, "" for nothing."""
 
     values: NDArray[np.object_]
 
@@ -76,7 +76,10 @@ AvailableOutput = RequestedOutput | FurtherOutput
 def chosen(
     answered: Classified, wanted: Sequence[dict[str, Any]] | None, binary: bool
 ) -> list[tuple[Tensor, bool]]:
-    """The outputs that are wanted, or all, and whether each goes as bytes."""
+    """Return the requested outputs, or all, each with a flag: whether it is sent as bytes.
+
+    `binary` is the flag of an output that does not set its own.
+    """
     known = _available_outputs(answered)
     if wanted is None:
         return [(part.tensor(name), binary) for name, part in known.items()]
@@ -104,7 +107,7 @@ def _asked_for(
         told = spelling.hint(name, known) if isinstance(name, str) else ""
         raise InvalidInput(f"{path} is none of the model's: {', '.join(known)}{told}")
     content_type(asked, PLAIN, path)
-    k = asked.get("classification") or 0  # tritonclient's way to want none
+    k = asked.get("classification") or 0  # tritonclient sends 0 for none
     tensor = known[name].ranking(name, k) if k else known[name].tensor(name)
     chosen = options.flag(asked, "binary_data", path)
     return tensor, binary if chosen is None else chosen
@@ -116,8 +119,10 @@ def _names(head: Head) -> tuple[str, str]:
 
 
 def _labels(head: Head) -> tuple[str, Values]:
-    """The labels, and their datatype. No datatype has a null: where a label may be left out they are texts,
-    and the last, which is none of a class, is empty."""
+    """Return the labels by class, and their datatype.
+
+    No datatype has a null. If a label may be withheld, labels are BYTES, and an empty one follows the others.
+    """
     if head.abstain_below is None:
         return _of_classes(head.classes, head.texts)
     return "BYTES", np.array((*head.texts, ""), np.object_)
@@ -125,8 +130,10 @@ def _labels(head: Head) -> tuple[str, Values]:
 
 @lru_cache(maxsize=64)
 def _of_classes(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, Values]:
-    """The labels, and their datatype: their own, BYTES for strings and for what no datatype holds. The texts,
-    which say 1 and true, keep apart what is equal."""
+    """Return the labels, and their datatype: BYTES for strings and for labels that no one datatype holds.
+
+    The cache's key includes the texts, which differ for 1 and True, though these are equal.
+    """
     types = set(map(type, classes))
     datatype = DATATYPES.get(types.pop(), "BYTES") if len(types) == 1 else "BYTES"
     if datatype == "INT64" and any(abs(label) >= 2**63 for label in classes):
@@ -135,7 +142,7 @@ def _of_classes(classes: tuple[Any, ...], texts: tuple[str, ...]) -> tuple[str, 
 
 
 def metadata(classifier: Classifier) -> list[dict[str, Any]]:
-    """What can be asked for, before anything is."""
+    """Describe the outputs that can be requested."""
     found = [tensor for head in classifier.heads for tensor in _described(head)]
     names = (classifier.heads[one.output].prefix + one.key for one in classifier.further)
     return [*found, *(described(name, "BYTES", -1) for name in names)]
@@ -151,5 +158,5 @@ def _described(head: Head) -> list[dict[str, Any]]:
 
 
 def described(name: str, datatype: str, *shape: int) -> dict[str, Any]:
-    """A tensor as metadata has it; -1 is any size."""
+    """Return a tensor's metadata; -1 in its shape stands for any size."""
     return {"name": name, "datatype": datatype, "shape": shape}

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's tensors: datatypes, parameters, and data as JSON or as bytes, both ways."""
+"""Read and write the Open Inference Protocol's tensors: datatypes, parameters, and data as JSON or bytes."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ DTYPES = {
     "BOOL": "?",
     **{f"{'U' * (code == 'u')}INT{8 * n}": f"<{code}{n}" for code in "iu" for n in (1, 2, 4, 8)},
     "FP16": "<f2",
-    "BF16": "<u2",  # the upper half of an FP32; only as bytes
+    "BF16": "<u2",  # the upper half of an FP32; sent only as bytes
     "FP32": "<f4",
     "FP64": "<f8",
     "BYTES": "O",
 }
-LENGTH = struct.Struct("<I")  # before each of BYTES
+LENGTH = struct.Struct("<I")  # before each string of BYTES
 SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
-PLAIN = ("np", "pd", "str")  # content types of numbers, columns and texts: what they are without it
+PLAIN = ("np", "pd", "str")  # content types that change nothing
 
 
 class Tensor(NamedTuple):
     name: str
     datatype: str
-    values: Values  # of its shape; BYTES are objects, str or None
+    values: Values  # of the tensor's shape; BYTES are objects, str or None
 
     @property
     def shape(self) -> list[int]:
@@ -43,7 +43,7 @@ class Tensor(NamedTuple):
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Tensor:
-    """Data flat, or nested as the shape is."""
+    """Read data that is flat, or nested as the shape is."""
     if not isinstance(data, list):
         raise MalformedBody(f"{name}.data is {json_kind(data)}, not a list")
     flat = _flattened(name, shape, data)
@@ -114,7 +114,7 @@ def _fits(value: Any) -> bool:
 
 
 def _check(name: str, data: list[Any], passed: bool, fits: Any, wanted: str) -> None:
-    """Only what did not pass as a whole is looked at one by one."""
+    """Raise UnprocessableRows for the first value that does not fit, unless all passed together."""
     if passed:
         return
     for i, value in enumerate(data):
@@ -124,7 +124,7 @@ def _check(name: str, data: list[Any], passed: bool, fits: Any, wanted: str) -> 
 
 
 def from_bytes(name: str, datatype: str, shape: list[int], data: memoryview) -> Tensor:
-    """Little-endian numbers in C order; BYTES each after its length."""
+    """Read little-endian numbers in C order, or strings (BYTES), each after its length."""
     if datatype == "BYTES":
         values = _texts(name, prod(shape), bytes(data))
     else:
@@ -160,7 +160,7 @@ def _texts(name: str, count: int, data: bytes) -> Values:
 
 
 def from_base64(tensor: Tensor) -> Tensor:
-    """Texts as they were before they were packed, which is how MLServer's clients send bytes."""
+    """Decode texts in base64, the form in which MLServer's clients send bytes."""
     if tensor.datatype != "BYTES":
         raise MalformedBody(f"{tensor.name} is of {tensor.datatype}; base64 is for BYTES")
     texts = [_unpacked(tensor.name, i, text) for i, text in enumerate(tensor.values.ravel().tolist())]
@@ -189,7 +189,7 @@ def to_json(tensor: Tensor) -> dict[str, Any]:
 
 
 def to_bytes(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
-    """What JSON says of a tensor whose data follows, and the data."""
+    """Return the JSON that describes a tensor, and the tensor's data as bytes."""
     if tensor.datatype == "BYTES":
         texts: Sequence[bytes] = [text.encode() for text in tensor.values.ravel().tolist()]
         data = b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in texts))
@@ -213,7 +213,11 @@ def objects(raw: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 
 
 def parameters(raw: Mapping[str, Any], known: tuple[str, ...], path: str) -> Mapping[str, Any]:
-    """The options of a request, an input or an output; those that nobody knows are others' own."""
+    """Return the parameters of a request, an input or an output.
+
+    Raises InvalidInput for shared memory and MalformedBody for a name close to a known one; other unknown
+    names are ignored.
+    """
     found = raw.get("parameters")
     if found is None:
         return {}
@@ -226,7 +230,7 @@ def parameters(raw: Mapping[str, Any], known: tuple[str, ...], path: str) -> Map
 
 
 def content_type(asked: Mapping[str, Any], known: tuple[str, ...], path: str) -> str:
-    """What MLServer's clients say of data beside their datatype, and of answers; "" if nothing is said."""
+    """Return the content type that MLServer's clients state for data and answers; "" if there is none."""
     found = asked.get("content_type")
     if found is None:
         return ""
