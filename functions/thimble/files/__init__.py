@@ -1,7 +1,7 @@
-"""Door two: from S3's event to a result, its rejections and its summary.
+"""Door two: from an S3 event to a result, its rejections and its summary.
 
-events     what S3 announces;  `pipeline` one file by one function;  `jobs` a job's identity, summary and end
-streams    answered parts on their way to the result;  `uploads` an object, seen when it is whole
-multipart  pieces joined to one object;  `copies` one that begins with another's bytes
-options    what a file is asked beside labels, by the stack or by itself
+events     S3's events;  `pipeline`: one file in one function;  `jobs`: a job's identity, summary and end
+streams    answered parts, counted and written;  `uploads`: an object that is visible only when it is whole
+multipart  joins pieces to one object;  `copies`: an object that begins with the bytes of another
+options    the options of a file, from the stack or the file's own metadata
 """

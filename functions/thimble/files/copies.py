@@ -1,6 +1,6 @@
-"""An object that begins with another's bytes, copied where they lie: by S3, or by the file system.
+"""Write an object that begins with the bytes of another; S3 or the file system copies those bytes itself.
 
-boto3 is imported for what S3 copies only; Lambda's runtime has it.
+boto3 is imported only for copies by S3; Lambda's runtime has it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-COPIES = 32  # at once; S3 does the work
+COPIES = 32  # at once; S3 does the work itself
 LEAST, MOST = 5 << 20, 5 << 30  # bytes of a part that S3 copies
 
 
 class Place(TypedDict):
-    """Where a part goes, in S3's words."""
+    """The place of a part, as arguments of boto3's methods for multipart uploads."""
 
     Bucket: str
     Key: str
@@ -43,7 +43,7 @@ class Place(TypedDict):
 def begun(
     source: ObjectVersion, results: ObjectStore, path: str, compression: Compression | None = None
 ) -> Upload | S3Copy | LocalCopy:
-    """An object that begins with all of the source, to be written on."""
+    """Begin an object with all bytes of the source; the caller writes the rest and finishes it."""
     if source.size > LEAST and bucket_name(source.store) and bucket_name(results):
         return S3Copy(source, bucket_name(results), path)
     if source.size and (here := _local(source.store, source.path)) and (there := _local(results, path)):
@@ -55,19 +55,19 @@ def begun(
 
 
 def bucket_name(store: ObjectStore) -> str:
-    """Return nothing where the store is not S3."""
+    """Return the bucket of a store; "" if the store is not S3."""
     return store.config.get("bucket", "") if isinstance(store, S3Store) else ""
 
 
 def _local(store: ObjectStore, path: str) -> Path | None:
-    """Return the file of an object; none where its name is not the path's (% is an escape there)."""
+    """Return the path of an object's file; None if the store is not local or the path has an escape (%)."""
     if not isinstance(store, LocalStore) or store.prefix is None or "%" in path:
         return None
     return Path(store.prefix) / path
 
 
 class S3Copy:
-    """S3 copies the source's bytes; what is written after them goes up in parts."""
+    """An object whose first bytes S3 copies from the source; data written after them is uploaded in parts."""
 
     def __init__(self, source: ObjectVersion, bucket: str, path: str) -> None:
         self._s3, self._bucket, self._path = client(), bucket, path
@@ -118,7 +118,7 @@ class S3Copy:
         return self._s3.upload_part(**place, Body=data)["ETag"]
 
     def _send(self, part: Callable[[Place], str]) -> None:
-        """Send the next part, when not too many are on their way."""
+        """Submit the next part; wait first if too many are in flight."""
         if len(self._parts) > uploads.UPLOADS:
             self._parts[-uploads.UPLOADS].result()
         place = Place(
@@ -128,7 +128,7 @@ class S3Copy:
 
 
 def copy_part(s3: S3Client, source: ObjectVersion, start: int, stop: int, place: Place) -> str:
-    """Have S3 copy a part, and return its ETag; Overwritten if the source is no longer what it was."""
+    """Let S3 copy a part, and return its ETag. Raises Overwritten if the source has changed."""
     try:
         return s3.upload_part_copy(
             **place,
@@ -152,11 +152,11 @@ def client() -> S3Client:
 
 
 class LocalCopy:
-    """The file system copies the source's bytes; what is written after them is appended."""
+    """An object whose first bytes the file system copies from the source; data written later is appended."""
 
     def __init__(self, source: Path, size: int, results: ObjectStore, path: str, there: Path) -> None:
         self._results, self._path, self._there = results, path, there
-        self._made = there.with_name(f"{there.name}#{os.getpid()}")  # which obstore does not list
+        self._made = there.with_name(f"{there.name}#{os.getpid()}")  # obstore does not list such a name
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, self._made)
         self._file = self._made.open("r+b")

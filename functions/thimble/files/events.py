@@ -1,7 +1,8 @@
-"""What S3 announces, alone or through SQS, and when a message that failed comes again: soon, then ever later.
+"""Handle S3 event notifications, sent directly or through SQS, and retry messages that failed.
 
-Without a pause of our own it would come after the queue's visibility timeout, which has to outlast a function
-that is still at it. boto3 is imported when the first message fails, and never where none does.
+Each retry waits longer than the one before. Without these pauses a message would come back only after the
+queue's visibility timeout, which has to be longer than a function may run. boto3 is imported when the first
+message fails.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
 
 Event = dict[str, Any]
-# Of an object, by bucket and key, until time.monotonic() says that the time is over.
+# Takes a bucket, a key and a deadline by time.monotonic(); returns the summary, or None without an object.
 Classify = Callable[[str, str, float], Event | None]
 
-Postpone = Callable[[Event], None]  # a message that failed, until it may come again
+Postpone = Callable[[Event], None]  # hides a failed message until its next attempt
 
 
 class Context(Protocol):
-    """Lambda's context, as far as it is used."""
+    """The part of Lambda's context object that is used."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
 
-MARGIN = 15  # seconds to say that the time is over
-SQS_TIMEOUT = 2  # seconds of one try, of two: the function's time may be nearly over
+MARGIN = 15  # seconds left to report that the time is over
+SQS_TIMEOUT = 2  # seconds for each of two tries; the function may have little time left
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Announced:
 
 
 def announced(notification: Event) -> Iterator[Announced]:
-    """Yield the files of an S3 notification. A test event has none; a folder marker is no file."""
+    """Yield the new objects of an S3 notification; a test event has none, and folder markers are left out."""
     for record in notification.get("Records", []):
         if record.get("eventSource") != "aws:s3" or not record["eventName"].removeprefix("s3:").startswith(
             "ObjectCreated"
@@ -63,15 +64,18 @@ def announced(notification: Event) -> Iterator[Announced]:
 
 
 def deadline(context: Context | None) -> float:
-    """Return when a function has to end, by time.monotonic(); never, if Lambda does not say."""
+    """Return when a function has to end, by time.monotonic(); infinity if there is no context."""
     if context is None:
         return math.inf
     return time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN
 
 
 def handler(classify: Classify, postpone: Postpone) -> Callable[[Event, Context | None], Event]:
-    """Return the Lambda handler. SQS is told which messages failed, so that only they come again, after a
-    pause; S3's own event fails as a whole."""
+    """Return the Lambda handler.
+
+    It reports to SQS the messages that failed, so that only they come back, after a pause. An event straight
+    from S3 fails as a whole.
+    """
 
     def handle(event: Event, context: Context | None = None) -> Event:
         until = deadline(context)
@@ -103,7 +107,7 @@ def _succeeds(message: Event, classify: Classify, until: float) -> bool:
 
 
 def _postpone(message: Event, postpone: Postpone) -> None:
-    """Let a message come again soon. If that fails, it comes again after the visibility timeout."""
+    """Shorten the wait for a message's next attempt; if that fails, it waits for the visibility timeout."""
     try:
         postpone(message)
     except Exception:
@@ -125,8 +129,11 @@ def _take(notification: Event, classify: Classify, until: float) -> None:
 
 
 def report(key: str, summary: Event | None) -> None:
-    """Log and count what became of a file. A reason may quote the file, so it stands in the summary only. If
-    the key is too long for a summary, the log has it."""
+    """Log and count the outcome of a file.
+
+    A reason for refusing may quote the file, so only the summary has it. The log has it if the key is too
+    long for a summary.
+    """
     if summary is None:
         telemetry.logger.warning("the file is gone", key=key)
     elif "workflow" in summary:
@@ -149,7 +156,9 @@ def report(key: str, summary: Event | None) -> None:
 
 
 def postpone(seconds: Sequence[int], message: Event) -> None:
-    """Hide a message for the pause that follows its attempt; the last pause follows all further attempts."""
+    """Hide a message until its next attempt. `seconds` are the pauses after the first attempt, the second and
+    so on; the last one is repeated.
+    """
     attempt = int(message["attributes"]["ApproximateReceiveCount"])
     client = _client()
     client.change_message_visibility(
@@ -160,7 +169,7 @@ def postpone(seconds: Sequence[int], message: Event) -> None:
 
 
 def _url(client: SQSClient, arn: str) -> str:
-    """A queue's URL, where the client sends its requests."""
+    """Return the URL of a queue at the client's endpoint."""
     account, name = arn.split(":")[4:]
     return f"{client.meta.endpoint_url.rstrip('/')}/{account}/{name}"
 

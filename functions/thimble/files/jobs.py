@@ -1,5 +1,6 @@
-"""A file job: an input, a model and a place for the result. Its identity, its summary and its end are here;
-one function or many classify the records.
+"""A file job: an input, a model and a place for the result.
+
+This module has the job's identity, its summary and its end. One function or many classify the records.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from thimble.tables.blocks import Reader, Result, Source
 
 Summary = dict[str, Any]
 
-# Raise it when the same input, model and options give other bytes: then old results are made again.
+# Raise it when the same input, model and options give other bytes. Old results are then made again.
 RESULTS_VERSION = 5
 
 
 @dataclass(frozen=True)
 class ResultPaths:
-    """Where a result, its rejections and its summary lie."""
+    """The paths of a result, its rejections and its summary."""
 
     result: str
     rejections: str
@@ -42,17 +43,17 @@ class ResultPaths:
 
 
 def result_paths(folder: str, extension: str) -> ResultPaths:
-    """Return the paths in a folder that has the input's own name, so that no two inputs share one."""
+    """Return the paths in a folder that is named after the input, so that no two inputs share one."""
     return ResultPaths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
 
 
 def processors() -> int:
-    """Return how many this process may use. More blocks at once would push each other out of the cache."""
+    """Return how many processors this process may use. More blocks at once would evict each other's cache."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def described(bucket: str, source: ObjectVersion) -> dict[str, Any]:
-    """The input as a summary names it."""
+    """Return the input's part of a summary."""
     return {
         "bucket": bucket,
         "key": source.path,
@@ -66,7 +67,10 @@ def described(bucket: str, source: ObjectVersion) -> dict[str, Any]:
 def refused(
     bucket: str, source: ObjectVersion, results: ObjectStore, paths: ResultPaths, reason: str
 ) -> Summary:
-    """Write the summary of an input that no model was found for, in place of all that lay there."""
+    """Write the summary of an input for which no model was found, and delete any earlier results.
+
+    A summary whose key is too long for S3 is returned with `unwritten`.
+    """
     summary = {"input": described(bucket, source), "error": reason, "seconds": 0.0}
     if not fits(paths.summary):
         return {**summary, "unwritten": True}
@@ -79,7 +83,7 @@ def refused(
 
 @dataclass(frozen=True)
 class Job:
-    """One version of an input, one model, one place for the result."""
+    """One version of an input, one model, and one place for the result."""
 
     bucket: str
     source: ObjectVersion
@@ -91,7 +95,7 @@ class Job:
 
     @property
     def identity(self) -> Summary:
-        """Everything that decides the bytes of the result, as the summary says it."""
+        """The part of the summary that determines the bytes of the result."""
         return {
             "input": described(self.bucket, self.source),
             "model": answers.identity(self.classifier),
@@ -101,7 +105,7 @@ class Job:
 
     @property
     def digest(self) -> str:
-        """The identity as a name: 32 hex digits."""
+        """A digest of the identity, as a name of 32 hex digits."""
         return hashlib.sha256(orjson.dumps(self.identity)).hexdigest()[:32]
 
     @property
@@ -109,7 +113,7 @@ class Job:
         return formats.named(self.source.path)
 
     def check_keys(self) -> None:
-        """Raise InvalidFile if S3 would not take the key of a result: it is longer than the input's."""
+        """Raise InvalidFile if a result's key, which is longer than the input's, would be too long for S3."""
         longest = max(len(path.encode()) for path in astuple(self.paths))
         if longest > KEY_BYTES:
             size = len(self.source.path.encode())
@@ -121,26 +125,26 @@ class Job:
 
     @property
     def splittable(self) -> bool:
-        """Whether a function can start in the middle of the input."""
+        """Whether a function can start reading in the middle of the input."""
         return self.name.compression is None and self.name.format in ("csv", "tsv", "jsonl", "parquet")
 
     def opened(self, source: Source, head: int = formats.HEAD_BYTES) -> Reader:
-        """Return the input's reader; InvalidFile if its first `head` bytes are no table for the model."""
+        """Open the input. Raises InvalidFile if its first `head` bytes are no table for the model."""
         return formats.opened(self.name, source, self._decided, self.options.given, head)
 
     @cached_property
     def _decided(self) -> Classifier:
-        """The model with what is asked for beside labels."""
+        """The model, set to answer with the file's options."""
         return self.options.decided(self.classifier)
 
     def tally(self) -> Tally:
         return Tally(len(answers.class_names(self.classifier)), counting.none(self.classifier.reference))
 
     def settled(self, form: Result, tally: Tally) -> Summary:
-        """Return what the summary says of the records, with an error if too many were rejected.
+        """Return the summary's counts, with an error if too many records were rejected.
 
-        First check that no record is lost and the input is unchanged. Then remove what an earlier version
-        left, but for what will be written now.
+        Checks first that no record is lost and the input is unchanged. Also removes the results of an earlier
+        version that will not be overwritten.
         """
         tally.reconcile()
         self.check_unchanged()
@@ -168,7 +172,7 @@ class Job:
         return f"{found}, and at most a share of {most:g} may be"
 
     def finished_summary(self) -> Summary | None:
-        """Return the summary of this very job, if the job is done and its result is still there."""
+        """Return the stored summary if it is this job's and its result is still there; None otherwise."""
         summary = _summary(self._stored_summary() or b"")
         if summary is None or any(summary.get(key) != value for key, value in self.identity.items()):
             return None
@@ -182,8 +186,11 @@ class Job:
         return summary if found == summary["result_etag"] else None
 
     def write_summary(self, outcome: Summary, seconds: float) -> Summary:
-        """Write the summary, last of all; Overwritten if the input changed meanwhile. A summary whose key is
-        too long for S3 is marked as unwritten."""
+        """Write the summary, after everything else, and return it.
+
+        A summary whose key is too long for S3 is returned with `unwritten`. Raises Overwritten if the input
+        has changed.
+        """
         self.check_unchanged()
         if "rejected" not in outcome:
             self.remove_former(kept=())
@@ -196,7 +203,7 @@ class Job:
     def remove_former(self, kept: Collection[str]) -> None:
         """Remove the former summary, then the former objects that will not be written again.
 
-        So a summary never lies beside bytes that it does not describe.
+        In this order, a summary never stands beside results that it does not describe.
         """
         data = self._stored_summary()
         former = self._former(data, kept)
@@ -207,14 +214,16 @@ class Job:
                 obstore.delete(self.results, path)
 
     def check_unchanged(self) -> None:
-        """Raise Overwritten if the input is no longer what it was. Its metadata change without its ETag where
-        it is copied onto itself."""
+        """Raise Overwritten if the input has changed.
+
+        Its metadata are compared too: copying an object onto itself changes them, but not its ETag.
+        """
         found = store.current(self.source.store, self.source.path)
         if (found.etag, found.metadata) != (self.source.etag, self.source.metadata):
             raise Overwritten(f"{self.source.path} was overwritten while it was classified")
 
     def _stored_summary(self) -> bytes | None:
-        """Return what lies where the summary belongs."""
+        """Return the bytes at the summary's key; None if there are none."""
         if not fits(self.paths.summary):
             return None
         try:
@@ -223,10 +232,10 @@ class Job:
             return None
 
     def _former(self, data: bytes | None, kept: Collection[str]) -> list[str]:
-        """List what an earlier version of the input left behind, and this one will not write.
+        """Return the paths of an earlier version's results that this job will not write again.
 
-        The former summary names it. Without a summary, as after a kill, it is what lies in the job's own
-        folder. The result of another input stays.
+        `data` is the former summary, which names them. Without one, as after a kill, they are the paths in
+        the job's own folder. The results of another input stay.
         """
         paths = {"result": self.paths.result, "rejected": self.paths.rejections}
         if data is None:
@@ -242,12 +251,12 @@ class Job:
 
 
 def dumps(summary: Summary) -> bytes:
-    """Return a summary as it is stored, for people to read."""
+    """Return a summary as indented JSON, for people to read."""
     return orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _summary(data: bytes) -> Summary | None:
-    """Parse a summary of ours; None for anything else."""
+    """Parse a summary; return None for any other data."""
     try:
         found = orjson.loads(data)
     except orjson.JSONDecodeError:

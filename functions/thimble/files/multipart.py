@@ -1,7 +1,8 @@
-"""Join pieces to one object. S3 copies large pieces that it has already; the rest is streamed through here.
+"""Join pieces to one object. S3 copies the large pieces that it stores; the others are uploaded from here.
 
-S3 takes up to 10,000 parts of 5 MiB to 5 GiB; the last one may be smaller. A large piece is a part of its
-own, small pieces are put together. boto3 is imported for a large result only; Lambda's runtime has it.
+A multipart upload has up to 10,000 parts of 5 MiB to 5 GiB; the last one may be smaller. A large piece is a
+part of its own, and small pieces are combined. boto3 is imported only for a large result; Lambda's runtime
+has it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
-Piece = bytes | ObjectVersion  # what is at hand, or lies in a store
+Piece = bytes | ObjectVersion  # bytes in memory, or an object in a store
 
 LEAST = copies.LEAST  # bytes of a part
 MOST_PARTS = 10_000
@@ -35,9 +36,9 @@ MOST_PARTS = 10_000
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of a piece."""
+    """A range of bytes in a piece."""
 
-    piece: int
+    piece: int  # its index
     start: int
     stop: int
 
@@ -50,8 +51,11 @@ def join(
     memory: Folder,
     deadline: float,
 ) -> str | None:
-    """Write the source and what follows, and return the ETag; Late if the time is over. Called again, it goes
-    on with the upload that the folder `memory` names: parts that are there are not copied again."""
+    """Write the source and the other pieces as one object, and return its ETag. Raises Late at the deadline.
+
+    The folder `memory` holds the id of the multipart upload. A second call continues it, and does not copy
+    parts again that are there.
+    """
     pieces = [source, *others]
     stores = [results, *(piece.store for piece in pieces if isinstance(piece, ObjectVersion))]
     if sum(map(_size, pieces)) > LEAST and all(map(bucket_name, stores)):
@@ -81,7 +85,7 @@ def _read(piece: Piece, start: int, stop: int) -> bytes:
 
 @dataclass(frozen=True)
 class Copying:
-    """An upload whose parts S3 copies from the pieces."""
+    """A multipart upload for which S3 copies the parts from the pieces."""
 
     pieces: Sequence[Piece]
     bucket: str
@@ -108,7 +112,7 @@ class Copying:
         return upload
 
     def _begun(self) -> tuple[str, dict[int, str]] | None:
-        """Return an unfinished upload of these very pieces, and the ETags of its parts."""
+        """Return the id of an unfinished upload of the same pieces, and the ETags of its parts by number."""
         begun = orjson.loads(self.memory.read("upload.json") or b"{}")
         if begun.get("of") != self._digest:
             return None
@@ -132,7 +136,7 @@ class Copying:
 
     @cached_property
     def _digest(self) -> str:
-        """The digest of all pieces."""
+        """A digest of all pieces."""
         found = hashlib.sha256()
         for piece in self.pieces:
             if isinstance(piece, bytes):
@@ -147,10 +151,11 @@ class Copying:
 
 
 def parts(sizes: Sequence[int]) -> list[list[Slice]]:
-    """Return the slices of each part, all bytes in order. S3 can copy a part that is one slice of 5 MiB or
-    more; the others are put together from bytes.
+    """Return the slices of each part; together they are all bytes in order.
 
-    There is at most one part more than pieces, unless pieces exceed 5 GiB.
+    S3 can copy a part that is one slice of 5 MiB or more; other parts are combined from bytes. There is at
+    most one part more than there are pieces, unless pieces exceed 5 GiB. Raises InvalidFile for too many
+    parts.
     """
     found: list[list[Slice]] = []
     gathered: list[Slice] = []

@@ -1,10 +1,10 @@
 """Classify a file in this function, or start the workflow for a large one.
 
-A result depends on the input's bytes, the model's digest and the options alone, so doing it twice does no
-harm. It appears only after the counts reconcile and the input is still what it was. The summary is written
-last. It says which bytes, which model and which result belong together. Reads are pinned to the ETag seen
-first, and the input is looked at again at the end: whatever the order of the events, the result is of the
-newest version.
+A result depends only on the input's bytes, the model's digest and the options, so classifying a file twice
+does no harm. The result becomes visible only after the counts are reconciled and the input is found
+unchanged. The summary is written last, and says which input, model and result belong together. All reads
+require the ETag that was seen first, and the input is checked again at the end. So the result is that of the
+newest version, in whatever order the events arrive.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from thimble.tables.blocks import Once, Reader
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-ATTEMPTS = 3  # at an input that is overwritten meanwhile
+ATTEMPTS = 3  # if the input is overwritten meanwhile
 NO_PLAIN_KEY = (
     "the key is not a plain path: a part of it is empty, . or .., or it has a control character; "
     "upload the file under another name"
@@ -45,7 +45,10 @@ T = TypeVar("T")
 
 
 def run(job: Job, deadline: float = math.inf) -> Summary:
-    """Classify a file and return its summary, unless it is done already; Late if the deadline comes first."""
+    """Classify a file and return its summary, or the stored summary if it is done already.
+
+    Raises Late if the deadline comes first.
+    """
     if finished := job.finished_summary():
         return finished
     started = time.monotonic()
@@ -78,7 +81,7 @@ def _classified(job: Job, deadline: float) -> Summary:
 
 
 def _whole(job: Job) -> Reader:
-    """Open a whole input, to be read once."""
+    """Open a whole input to read it once, from start to end."""
     if job.name.format == "parquet" and job.name.compression is None:
         return job.opened(job.source)
     pieces = job.source.stream(0, job.source.size)
@@ -89,33 +92,34 @@ def _whole(job: Job) -> Reader:
 
 @dataclass(frozen=True)
 class SplitPolicy:
-    """From which size on a file is split, and what starts the workflow."""
+    """The size above which a file is split, and the function that starts the workflow."""
 
     above: int  # bytes
-    start: Callable[[Job], str]  # returns the name of the execution, new or running
+    start: Callable[[Job], str]  # returns the name of the execution, a new or a running one
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Objects in, results out."""
+    """Classifies objects and writes their results."""
 
-    models: Callable[[str], Classifier]  # the model for an input's key
+    models: Callable[[str], Classifier]  # returns the model for an input's key
     results_uri: str
     options: FileOptions = FileOptions()  # noqa: RUF009
     buckets: Callable[[str], ObjectStore] = store.bucket
     splitting: SplitPolicy | None = None
 
     def classify(self, bucket: str, key: str, deadline: float = math.inf) -> Summary | None:
-        """Return the summary of an object; None if there is no such object (any more).
+        """Classify an object and return its summary; None if there is no such object.
 
-        A file that is refused has a summary too. One that is handed over has none yet: the answer names the
-        execution. Unavailable is raised for what another try may mend. The deadline is time.monotonic()'s.
+        A refused file has a summary with an error. If a workflow takes the file, the return value names its
+        execution under `workflow`. The deadline is by time.monotonic(). Raises Unavailable if a retry may
+        help.
         """
         if not store.is_plain(key) and self.results_uri.startswith("s3://"):
             return _refuse_key(bucket, key, self.results_uri)
         try:
             return self.retry_overwritten(bucket, key, lambda job: self.classify_job(job, deadline))
-        except InvalidFile as error:  # its folder names no model
+        except InvalidFile as error:  # the folder names no model
             return self._refused(bucket, key, str(error))
 
     def _refused(self, bucket: str, key: str, reason: str) -> Summary | None:
@@ -128,14 +132,17 @@ class Pipeline:
             raise Unavailable(f"the store failed at {key}") from error
 
     def retry_overwritten(self, bucket: str, key: str, work: Callable[[Job], T]) -> T | None:
-        """Run `work` on the object's current version; retry if it is overwritten meanwhile."""
+        """Run `work` on the object's current version; retry if it is overwritten meanwhile.
+
+        Returns None if the object is gone. Raises Unavailable if the store fails, or after the last retry.
+        """
         gone = False
         for _ in range(ATTEMPTS):
             try:
                 return work(self.job(bucket, key))
             except Overwritten as overwritten:
                 gone = isinstance(overwritten, Gone)
-            except (BaseError, FileNotFoundError) as error:  # not found: a bucket, an upload, not the input
+            except (BaseError, FileNotFoundError) as error:  # not found: a bucket or an upload, not the input
                 raise Unavailable(f"the store failed at {key}") from error
         if gone:
             return None
@@ -157,7 +164,7 @@ class Pipeline:
         )
 
     def _place(self, key: str) -> tuple[ObjectStore, ResultPaths]:
-        """Where the results of an object lie."""
+        """Return the store and the paths of an object's results."""
         results, prefix = store.object_store(f"{self.results_uri.rstrip('/')}/")
         folder = f"{prefix.strip('/')}/{key}".lstrip("/")
         return results, result_paths(folder, formats.named(key).extension)
@@ -189,8 +196,10 @@ def _too_slow(job: Job, seconds: float) -> str:
 
 
 def _refuse_key(bucket: str, key: str, results_uri: str) -> Summary | None:
-    """Write the summary of a file whose key obstore does not reach; None if there is no such object. boto3
-    sends a key as it is, so the summary lies under the input's own name."""
+    """Write the summary of a file whose key obstore cannot reach; return None if there is no such object.
+
+    boto3 sends a key unchanged, so the summary goes under the input's own name.
+    """
     client = _s3()
     try:
         found = client.head_object(Bucket=bucket, Key=key)
@@ -214,6 +223,6 @@ def _refuse_key(bucket: str, key: str, results_uri: str) -> Summary | None:
 
 
 def _s3() -> S3Client:
-    import boto3  # only here: few functions meet such a key
+    import boto3  # imported here, because such a key is rare
 
     return boto3.client("s3", region_name=os.environ.get("AWS_REGION"))

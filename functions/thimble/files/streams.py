@@ -1,4 +1,4 @@
-"""Answered parts of a file, or of a range of it, on their way to the result: counted, timed, written."""
+"""Count the answered parts of a file, or of a range of it, and write them until the deadline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Tally:
         self.records = self.lines = self.predictions = self.rejections = self.blank = 0
         self.abstained = 0
         self.classes = np.zeros(n_classes, np.int64)
-        self.observed = observed  # for drift
+        self.observed = observed  # counts for drift
 
     def add(self, part: Part) -> None:
         answered = part.answered
@@ -41,7 +41,7 @@ class Tally:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The counts as JSON, for `include`."""
+        """The counts as JSON values, for `include`."""
         return {**vars(self), "classes": self.classes.tolist(), "observed": self.observed.tolist()}
 
     def include(self, counts: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ class Tally:
         return self.predictions + self.rejections
 
     def reconcile(self) -> None:
-        """Check that every record became a prediction or a rejection, or was a blank line."""
+        """Raise ThimbleError unless every record is a prediction, a rejection or a blank line."""
         if self.records != self.predictions + self.rejections + self.blank:
             raise ThimbleError(
                 f"of {self.records} records, {self.predictions} were answered, {self.rejections} rejected "
@@ -65,7 +65,7 @@ class Tally:
 
 
 def until_deadline(things: Iterable[T], deadline: float) -> Iterator[T]:
-    """Yield one after the other; raise Late once time.monotonic() is past the deadline."""
+    """Yield the things one by one; raise Late once time.monotonic() is past the deadline."""
     for thing in things:
         check_time(deadline)
         yield thing
@@ -77,7 +77,9 @@ def check_time(deadline: float) -> None:
 
 
 def result_pieces(result: Result, parts: Iterable[Part], rejected: Writable, tally: Tally) -> Iterator[bytes]:
-    """Yield the result between its opening and its closing, and write the rejections on the way."""
+    """Yield the pieces of the result between its opening and its closing; count the parts and write their
+    rejections meanwhile.
+    """
     joint = b""
     for part in parts:
         tally.add(part)

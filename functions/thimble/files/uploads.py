@@ -1,4 +1,4 @@
-"""A stream of bytes as one object."""
+"""Write a stream of bytes as one object."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from obstore import PutResult
 
 PART_BYTES = 8 << 20  # S3 takes 10,000 parts of at least 5 MiB
-UPLOADS = 2  # parts in flight: they fill a function's network, and more of them only wait in memory
+UPLOADS = 2  # parts in flight; two use all of a function's network, and more would only wait in memory
 
 
 class Upload:
-    """An object written piece by piece. Nobody sees it before it is finished; an unfinished one is aborted.
+    """An object written piece by piece. It becomes visible only when it is finished; else it is aborted.
 
-    More than one part's worth goes up in parts, in a thread of its own, while the next is being made.
+    An object of more than PART_BYTES is uploaded in parts by another thread, while the caller makes the next.
     """
 
     def __init__(self, store: ObjectStore, path: str, compression: Compression | None = None) -> None:
-        self.path, self.size = path, 0  # bytes, before they are compressed
+        self.path, self.size = path, 0  # bytes before compression
         self._store, self._compression = store, compression
         self._held: list[bytes] = []
         self._queue: Queue[bytes | None] = Queue(maxsize=1)
@@ -80,7 +80,7 @@ class Upload:
         return pieces if self._compression is None else self._compression.compress(pieces)
 
     def _feed(self, data: bytes | None) -> None:
-        """Wait until the thread takes it, or has failed: then `finish` raises the reason."""
+        """Wait until the uploading thread takes the data, or has failed; then `finish` raises its error."""
         while self._uploading is not None and not self._uploading.done():
             with contextlib.suppress(Full):
                 self._queue.put(data, timeout=0.1)
@@ -94,4 +94,4 @@ class Upload:
 
 
 class Abandoned(Exception):
-    """An upload that was not finished."""
+    """Raised in the uploading thread to abort an upload that was not finished."""

@@ -1,6 +1,6 @@
-"""A large file shared by many functions: planned, classified range by range, assembled to the same bytes.
+"""Split a large file among many functions: plan it, classify its ranges, and assemble the same bytes.
 
 tasks      the three tasks of the state machine;  `execution` starts it
-plan       the folder in which the functions meet;  `ranges` says which ranges are right
-range_task one function's range;  `assemble` joins them
+plan       the folder that the functions share;  `ranges` tells which ranges are right
+range_task classifies one range;  `assemble` joins them
 """

@@ -1,4 +1,4 @@
-"""Join the ranges' results and rejections to those of the file."""
+"""Join the results and rejections of the ranges to those of the file."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from thimble.split.plan import PartsFolder, Plan, Report
 from thimble.tables.blocks import BLOCK_BYTES, LongRecord
 from thimble.threads import ahead
 
-LINE = re.compile(rb'^\{"line":(\d+)', re.MULTILINE)  # how a rejection begins
+LINE = re.compile(rb'^\{"line":(\d+)', re.MULTILINE)  # the beginning of a rejection
 READ_AHEAD = 15  # pieces of rejections
 
 
 def assemble(
     job: Job, plan: Plan, folder: PartsFolder, reports: Sequence[Report], deadline: float
 ) -> Summary:
-    """Write the result and the rejections, and return what the summary says. The reports follow one another;
-    only the last may be of a refusal."""
+    """Write the result and the rejections, and return the outcome for the summary.
+
+    The reports are in order and without gaps; only the last one may refuse the file. Raises Unavailable or
+    Late if the time is over.
+    """
     reader, tally = job.opened(job.source, plan.head), job.tally()
     lines = [report.counts["lines"] for report in reports]
     before = [*accumulate(lines, initial=reader.first_line - 1)]
@@ -55,7 +58,7 @@ def _absolute(report: Report, lines_before: int) -> str:
 
 
 def _rejections(folder: PartsFolder, reports: Sequence[Report], before: Sequence[int]) -> Iterator[bytes]:
-    """Yield the rejections, with the line numbers that they have in the file."""
+    """Yield the rejections of all ranges, with line numbers of the whole file."""
 
     def read(report: Report, lines: int, at: int) -> tuple[int, bytes]:
         return lines, folder.version(report.rejected).read(at, at + BLOCK_BYTES)
@@ -72,7 +75,7 @@ def _rejections(folder: PartsFolder, reports: Sequence[Report], before: Sequence
 
 
 def renumbered(rejections: bytes, lines_before: int) -> bytes:
-    """Add the lines before a range to the line numbers of its rejections."""
+    """Add the number of lines before a range to the line numbers of its rejections."""
     if not lines_before:
         return rejections
     return LINE.sub(lambda found: b'{"line":%d' % (int(found[1]) + lines_before), rejections)

@@ -1,6 +1,6 @@
-"""Start the state machine once for a job: the execution is named after the job.
+"""Start the state machine once for each job: the execution is named after the job.
 
-boto3 is imported when the first file is handed over, and never by a function that hands over none.
+boto3 is imported when the first execution is started.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
 def start(workflow_arn: str, job: Job) -> str:
-    """Return the name of the job's execution: one that is running, or a new one.
+    """Return the name of the job's execution, a running or a new one.
 
-    Names are unique for 90 days. After an execution that ended without a summary, the next one's name has a
-    number: -2, -3, ...
+    Step Functions takes no name again for 90 days. After an execution that ended without a summary, the next
+    name has a number: -2, -3, ...
     """
     attempt, name = 1, job.digest
     while not _started(workflow_arn, name, {"bucket": job.bucket, "key": job.source.path}):
@@ -32,7 +32,7 @@ def start(workflow_arn: str, job: Job) -> str:
 
 
 def _started(workflow_arn: str, name: str, event: dict[str, str]) -> bool:
-    """Start an execution; False if one of that name is over."""
+    """Start an execution, unless it is running; return False if one of that name has ended."""
     client = _client()
     try:
         client.start_execution(stateMachineArn=workflow_arn, name=name, input=orjson.dumps(event).decode())

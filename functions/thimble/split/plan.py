@@ -1,5 +1,7 @@
-"""The folder of a job that many functions share: the plan, the model's document, and of each range the
-result, the rejections and, written last, the report.
+"""The folder of a job that many functions share.
+
+It holds the plan, the model's document, and for each range the result, the rejections and the report, which
+is written last.
 """
 
 from __future__ import annotations
@@ -17,22 +19,22 @@ from thimble.split import ranges
 from thimble.split.ranges import Range
 from thimble.store import Folder, ObjectVersion, fits
 
-AT_ONCE = 32  # small objects
-LONGEST_NAME = "999999-99999999999999.rejections"  # of a part: its range, and the byte where it begins
+AT_ONCE = 32  # small objects that are read in parallel
+LONGEST_NAME = "999999-99999999999999.rejections"  # of a part: the range's index, the byte where it begins
 
 
 @dataclass(frozen=True)
 class Plan:
-    identity: Summary  # the job's
+    identity: Summary  # of the job
     format: str
-    head: int  # bytes that tell the format
-    bounds: list[int]
-    started: float  # time.time()
+    head: int  # number of first bytes that are read to detect the format
+    bounds: list[int]  # byte offsets: a range starts at each but the last, and stops at the next
+    started: float  # by time.time()
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One version of an object in the folder; or nothing."""
+    """One version of an object in the folder; with an empty path, no object."""
 
     path: str = ""
     size: int = 0
@@ -44,27 +46,27 @@ NOTHING = Stored()
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a range."""
+    """The outcome of a range; its offsets are in bytes of the input."""
 
     index: int
     round: int
-    start: int  # of its first record
-    stop: int  # before which its last record begins
-    end: int | None  # of its last record; none if the file is to be refused
+    start: int  # where its first record begins
+    stop: int  # its last record begins before this
+    end: int | None  # where its last record ends; None if the file is to be refused
     counts: dict[str, Any]  # Tally.counts
     result: Stored = NOTHING
     rejected: Stored = NOTHING
-    trail: str = ""  # hex
-    error: str = ""
-    error_line: int | None = None  # if the error names one
+    trail: str = ""  # Reader.trail, in hex
+    error: str = ""  # why the file is to be refused
+    error_line: int | None = None  # the line in the range, if the error names one
 
     def of(self, part: Range) -> bool:
-        """Whether this is what the range is to become."""
+        """Return whether this report is for the given range: in round 0, for any guess of its start."""
         return part.round == 0 or (self.start, self.stop) == (part.start, part.stop)
 
 
 class PartsFolder(Folder):
-    """The folder of one job. A part is named after its range."""
+    """The folder of one job; each object is named after its range."""
 
     @property
     def path(self) -> str:
@@ -72,11 +74,11 @@ class PartsFolder(Folder):
 
     @property
     def fits(self) -> bool:
-        """Whether S3 takes the keys of all parts."""
+        """Whether the keys of all parts are short enough for S3."""
         return fits(self.key(LONGEST_NAME))
 
     def dump(self, name: str, value: object) -> str:
-        """Write a value as JSON; the key."""
+        """Write a value as JSON; return the key."""
         return self.write(name, orjson.dumps(value))
 
     def upload(self, name: str) -> Upload:
@@ -99,13 +101,13 @@ class PartsFolder(Folder):
         return Report(**fields)
 
     def reports(self, indices: Iterable[int]) -> dict[int, Report]:
-        """Those that are there."""
+        """Return the reports that exist, by the index of their range."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = pool.map(self.report, indices)
             return {report.index: report for report in found if report is not None}
 
     def missing(self, plan: Plan) -> list[Range]:
-        """The ranges without a report."""
+        """Return the ranges that have no report yet."""
         there = set(self.keys())
         return [
             part for part in ranges.planned(plan.bounds) if self.key(report_name(part.index)) not in there

@@ -20,7 +20,10 @@ TANGLED = (
 
 
 def classify(job: Job, plan: Plan, folder: PartsFolder, part: Range, deadline: float) -> Report:
-    """Write a range's result and rejections, and return its report: of an error too that refuses the file."""
+    """Write a range's result and rejections, and return its report.
+
+    An error that refuses the file is in the report. Raises Unavailable if the range takes too long.
+    """
     reader, tally = job.opened(job.source, plan.head), job.tally()
     guessed = part.index > 0 and part.round == 0
     start = reader.first_record(part.start, part.stop) if guessed else part.start
@@ -44,7 +47,11 @@ def classify(job: Job, plan: Plan, folder: PartsFolder, part: Range, deadline: f
 def _written(
     reader: Reader, parts: Iterator[Part], tally: streams.Tally, folder: PartsFolder, report: Report
 ) -> Report:
-    """Write the objects of a range. Their names hold where it begins: a wrong guess is never taken for it."""
+    """Write a range's objects and return its report.
+
+    Their names hold the byte where the range begins, so the objects of a wrong guess are never mistaken for
+    the right ones.
+    """
     name, end = f"{report.index:06d}-{report.start}", report.start
 
     def followed() -> Iterator[Part]:

@@ -1,8 +1,8 @@
-"""The ranges of an input, and which of them have to be classified again.
+"""The ranges of an input, and the check that tells which of them have to be classified again.
 
-A range holds the records that begin in it. Its function guesses where the first of them begins. Afterwards
-each report says where its range began and ended. Each guess is checked against the end of the range before,
-from the start of the input on, and a range with a wrong guess is classified again.
+A range holds the records that begin in it. Its function guesses where the first of them begins. Each report
+says where its range began and ended. From the start of the input on, each guess is compared with the end of
+the range before, and a range with a wrong guess is classified again.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol, TypeVar
 
-GUESSES = 8  # rounds of them, before what is left is one range
+GUESSES = 8  # rounds, after which one range takes all that is left
 
 
 @dataclass(frozen=True)
 class Range:
     """The records that one function classifies: those that begin from `start` up to `stop`.
 
-    In round 0 `start` is where the range begins, later it is where its first record does.
+    In round 0 `start` is the beginning of the range; in later rounds it is the beginning of its first record.
     """
 
     index: int
@@ -29,15 +29,15 @@ class Range:
 
 
 class Done(Protocol):
-    """What became of a range."""
+    """The outcome of a range."""
 
     @property
     def start(self) -> int:
-        """Of its first record."""
+        """Where the first record begins."""
 
     @property
     def end(self) -> int | None:
-        """Where the next range's first record begins; none if the file is to be refused."""
+        """Where the first record of the next range begins; None if the file is to be refused."""
 
     @property
     def round(self) -> int: ...
@@ -51,11 +51,11 @@ def planned(bounds: Sequence[int]) -> list[Range]:
 
 
 def checked(bounds: Sequence[int], done: Mapping[int, D]) -> tuple[list[D], list[Range]]:
-    """Return the reports that follow one another from the start on, and the ranges to be classified (again).
+    """Return the reports that follow one another from the start, and the ranges still to be classified.
 
-    Each round makes at least one more range right: the first of those to be done again begins where the last
-    right one ends. The end in a wrong report is not used. After `GUESSES` rounds the first of them takes all
-    that is left.
+    Each round gets at least one more range right: the first range to be done again starts at the end of the
+    last right one. The end in a wrong report is not used. After `GUESSES` rounds the first range to be done
+    again takes all that is left.
     """
     right: list[D] = []
     again: list[Range] = []
@@ -63,7 +63,7 @@ def checked(bounds: Sequence[int], done: Mapping[int, D]) -> tuple[list[D], list
     following = max((found.round for found in done.values()), default=0) + 1
     for part in planned(bounds):
         if at is not None and at >= part.stop:
-            continue  # a record that began before fills it
+            continue  # a record that began earlier fills the range
         found = done.get(part.index)
         if found is None or at not in (None, found.start):
             again.append(part if at is None else replace(part, start=at, round=following))

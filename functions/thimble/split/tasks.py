@@ -1,7 +1,7 @@
 """The tasks of the state machine: plan a large file, classify its ranges, assemble the result.
 
-A task may run again, or twice at once, and the same comes out: a range's report is written after its result,
-the summary after everything, and the plan of another version of the input is left alone.
+A task may run again, or twice at once, with the same outcome. A range's report is written after its result,
+and the summary after everything else. The plan of another version of the input is not touched.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ Answer = dict[str, Any]
 @dataclass(frozen=True)
 class Workflow:
     pipeline: Pipeline
-    documents: Callable[[str, str], bytes]  # the model document for an input's key, by its digest
+    documents: Callable[[str, str], bytes]  # returns a model document by an input's key and the digest
     parts_uri: str
     range_bytes: int
     _loaded: dict[tuple[str, str], Classifier] = field(default_factory=dict)
 
     def plan(self, bucket: str, key: str, deadline: float) -> Answer:
-        """Answer split, with a manifest of the missing ranges; done; or gone, if there is no such file."""
+        """Plan a file. The outcome is "split", with a manifest of the missing ranges, or "done", or "gone" if
+        there is no such file.
+        """
         answer = self.pipeline.retry_overwritten(bucket, key, lambda job: self._plan(job, deadline))
         return answer or {"outcome": "gone"}
 
     def classify(self, path: str, part: Range, deadline: float) -> Answer:
-        """Classify a range and write its report, unless there is one already. The answer is empty."""
+        """Classify a range and write its report, unless there is one already; return an empty answer."""
         folder = self._at(path)
         plan, report = folder.plan(), folder.report(part.index)
         if plan is None or (report is not None and report.of(part)):
@@ -54,12 +56,14 @@ class Workflow:
         try:
             report = range_task.classify(self._job(plan, folder), plan, folder, part, deadline)
         except Overwritten:
-            return {}  # the assembly will see
+            return {}  # assemble finds out
         folder.dump(report_name(part.index), report)
         return {}
 
     def assemble(self, path: str, deadline: float) -> Answer:
-        """Answer done; repair, with a manifest of ranges; or again, if another version has to be planned."""
+        """Assemble the result. The outcome is "done", or "repair" with a manifest of ranges, or "again" if
+        another version has to be planned.
+        """
         folder = self._at(path)
         plan = folder.plan()
         if plan is None:
@@ -69,12 +73,12 @@ class Workflow:
             if not job.finished_summary():
                 right, wrong = ranges.checked(plan.bounds, folder.reports(range(len(plan.bounds) - 1)))
                 if wrong:
-                    job.check_unchanged()  # of an input that was overwritten, ranges are missing for ever
+                    job.check_unchanged()  # the ranges of an overwritten input would be missing for ever
                     return self._repair(folder, f"repair-{wrong[0].round}.json", wrong)
                 self._conclude(job, _outcome(job, plan, folder, right, deadline), plan.started)
-        except Late:  # what is joined is not joined again
+        except Late:  # the next assemble continues the join
             return self._repair(folder, "nothing.json", ranges.planned(plan.bounds)[-1:])
-        except Overwritten:  # the input, or a part
+        except Overwritten:  # of the input, or of a part
             folder.remove()
             return {"outcome": "again"}
         folder.remove()
@@ -83,7 +87,7 @@ class Workflow:
     def _plan(self, job: Job, deadline: float) -> Answer:
         folder, started = self._folder(job), time.time()
         if job.finished_summary():
-            folder.remove()  # what an assembly that was killed left behind
+            folder.remove()  # left by an assemble task that was killed
             return {"outcome": "done"}
         if not job.splittable:
             events.report(job.source.path, self.pipeline.classify_job(job, deadline))
@@ -93,7 +97,7 @@ class Workflow:
         except InvalidFile as error:
             self._conclude(job, {"error": str(error)}, started)
             return {"outcome": "done"}
-        missing = folder.missing(plan) or ranges.planned(plan.bounds)[-1:]  # a map is over something
+        missing = folder.missing(plan) or ranges.planned(plan.bounds)[-1:]  # a map state needs an item
         return {
             "outcome": "split",
             "folder": folder.path,
@@ -119,7 +123,7 @@ class Workflow:
         events.report(job.source.path, job.write_summary(outcome, time.time() - started))
 
     def _job(self, plan: Plan, folder: PartsFolder) -> Job:
-        """Return the job that was planned; Overwritten if this program would have planned other results."""
+        """Return the planned job. Raises Overwritten if this version of Thimble would plan other results."""
         given = plan.identity["input"]
         bucket, inbox = given["bucket"], self.pipeline.buckets(given["bucket"])
         source = ObjectVersion(
@@ -132,7 +136,10 @@ class Workflow:
         return job
 
     def _classifier(self, plan: Plan, folder: PartsFolder) -> Classifier:
-        """Load the planned model from the folder's copy of its document, and keep it for the next range."""
+        """Return the planned model, loaded from the document in the folder and cached for the next range.
+
+        Raises Unavailable if the document is not there or is another.
+        """
         name, digest = plan.identity["model"]["name"], plan.identity["model"]["digest"]
         if (name, digest) not in self._loaded:
             data = folder.read("model.json")
@@ -151,18 +158,21 @@ class Workflow:
         return folder
 
     def _at(self, path: str) -> PartsFolder:
-        """The folder at a path of the parts bucket."""
+        """Return the folder at a path in the parts bucket."""
         return PartsFolder(path, lambda path: (store.object_store(f"{self.parts_uri.rstrip('/')}/")[0], path))
 
 
 def planned(job: Job, range_bytes: int, started: float) -> Plan:
-    """Plan an input's ranges; InvalidFile if its first bytes do not tell the format."""
+    """Plan an input's ranges. Raises InvalidFile if its first bytes do not tell the format."""
     head, reader = _opened(job)
     return Plan(job.identity, reader.name, head, reader.bounds(range_bytes), started)
 
 
 def _opened(job: Job) -> tuple[int, Reader]:
-    """Open an input by as few bytes as tell the format. More bytes do not tell another."""
+    """Open an input; return the number of bytes that tell its format, and its reader.
+
+    A few bytes are tried first: where they suffice, more would tell the same format.
+    """
     with suppress(InvalidFile):
         return LOOK_BYTES, job.opened(job.source, LOOK_BYTES)
     return HEAD_BYTES, job.opened(job.source, HEAD_BYTES)
@@ -178,7 +188,7 @@ def _outcome(
 
 
 def handler(workflow: Workflow) -> Callable[[Answer, Context | None], Answer]:
-    """Return the Lambda handler. Each event names its task."""
+    """Return the Lambda handler; each event names its task."""
 
     def handle(event: Answer, context: Context | None = None) -> Answer:
         until = events.deadline(context)
