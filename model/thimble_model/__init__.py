@@ -1,11 +1,11 @@
-"""The scientist's side: a fitted scikit-learn estimator becomes a model document, and is checked.
+"""The scientist's side: export a fitted scikit-learn estimator as a model document, and check it.
 
     from thimble import export, load
     Path("model.json").write_bytes(export(classifier, X, y, name="iris"))
     load("model.json").predict(X)
 
-`thimble` has the two by an entry point of this package, so that it need not import it. Nothing here ships to
-Lambda.
+`thimble` finds these two functions by this package's entry points, so it need not import the package. Nothing
+here ships to Lambda.
 """
 
 from thimble_model.exporter import export

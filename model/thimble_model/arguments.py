@@ -1,4 +1,4 @@
-"""What `export` is given, looked at before any work: what cannot be right is refused with what to do."""
+"""Check the arguments of `export` before any work, and say what to do about wrong ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 6  # classes or columns in a sentence
 
 
 def require_estimator(estimator: Any) -> None:
-    """Unsupported for what is no estimator at all."""
+    """Raise Unsupported if this is not an estimator at all."""
     if inspect.isclass(estimator):
         name = estimator.__name__
         raise Unsupported(f"{name} is a class, not a fitted estimator: pass {name}(...).fit(X, y)")
@@ -35,7 +35,7 @@ def require_estimator(estimator: Any) -> None:
         raise Unsupported(f"a {class_name(estimator)} is no estimator: {where}")
     if isinstance(estimator, Sequence) and any(hasattr(one, "predict") for one in estimator):
         raise Unsupported(f"a {class_name(estimator)} is no estimator: export what is in it one by one")
-    kind = type(estimator)  # a search has no predict until it has found an estimator; its class has
+    kind = type(estimator)  # an unfitted search has no `predict`, but its class has
     if not (hasattr(kind, "fit") and hasattr(kind, "predict")):
         raise Unsupported(
             f"{_named(estimator)} is no estimator: pass a fitted classifier of scikit-learn, not its rows, "
@@ -48,7 +48,7 @@ def _named(value: Any) -> str:
 
 
 def require_rows(estimator: Any, X: Any, y: Any, said: str = "X") -> None:
-    """InvalidInput for rows, or labels of them, that the estimator cannot have been fitted on."""
+    """Raise InvalidInput if the estimator cannot have been fitted on such rows or labels."""
     if X is None:
         if y is not None:
             raise InvalidInput("y is given without X: pass the rows too, as export(estimator, X, y)")
@@ -62,7 +62,7 @@ def require_rows(estimator: Any, X: Any, y: Any, said: str = "X") -> None:
 
 
 def _is_frame(X: Any) -> bool:
-    """A DataFrame, without pandas, which need not be installed."""
+    """Return whether this is a DataFrame; pandas need not be installed."""
     return hasattr(X, "columns") and hasattr(X, "iloc")
 
 
@@ -88,7 +88,7 @@ def _shape(X: Any, said: str) -> tuple[int, int]:
 
 
 def _texts(X: Any, said: str) -> int:
-    """How many texts there are."""
+    """Return the number of texts; raise InvalidInput if X is not a list or a single column of texts."""
     if isinstance(X, str | bytes | Path):
         raise InvalidInput(f"{said} is one text, or a path; pass a list of texts")
     if _is_frame(X):
@@ -139,7 +139,7 @@ def require_labels(estimator: Any, y: Any, rows: int, said: str = "y") -> None:
         )
     known = getattr(estimator, "classes_", None)
     if known is None or isinstance(known, list) or labels.ndim > 2:
-        return  # an array of classes for each output: its own score says the rest
+        return  # a list of classes for each output: the estimator's own `score` checks the labels
     if labels.ndim == 1:
         _require_known(labels, np.asarray(known), said)
 

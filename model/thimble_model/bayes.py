@@ -1,7 +1,7 @@
-"""Naive Bayes, and other classifiers by densities and distances: squares and codes are columns, the rest is
-linear.
+"""Lower naive Bayes, quadratic discriminants and nearest centroids to steps and a network.
 
-Where the log-likelihood is linear in the features (multinomial, complement, Bernoulli) it is one layer.
+Squares and codes become columns of the program; the rest is linear. Where the log-likelihood is linear in the
+features (multinomial, complement, Bernoulli) it is one layer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Columns = list[Column]
 
 
 def _likeliest(columns: list[int], coefs: Any, intercepts: Any, estimator: Any, **keys: Any) -> Head:
-    """The class of the largest log-likelihood; of all, their softmax."""
+    """A head of log-likelihoods: the largest gives the label, their softmax the probabilities."""
     return head(
         columns,
         [coefs],
@@ -48,7 +48,7 @@ def complement(program: Program, estimator: Any, columns: Columns, place: Place)
 
 
 def bernoulli(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
-    """x log p + (1 - x) log(1 - p), over the features that are there."""
+    """log P(c) + Σ x log p + (1 - x) log(1 - p), with each feature x 0 or 1."""
     absent = np.log(1 - np.exp(estimator.feature_log_prob_))
     if estimator.binarize is not None:
         columns = transform(program, Binarizer(threshold=estimator.binarize), columns, (*place, "binarize"))
@@ -61,8 +61,8 @@ def bernoulli(program: Program, estimator: Any, columns: Columns, place: Place) 
 
 
 def categorical(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
-    """A column a code; codes that were not counted when it was fitted are rejected, as scikit-learn does."""
-    whole = program.add("function", _indices(columns), name="trunc")  # it takes them for integers
+    """One-hot columns of the codes. Codes unknown to the estimator are rejected, as by scikit-learn."""
+    whole = program.add("function", _indices(columns), name="trunc")  # scikit-learn casts them to integers
     sizes = [table.shape[1] for table in estimator.feature_log_prob_]
     codes = [
         program.tabled(column, {float(code): float(code) for code in range(size)}, None).index
@@ -78,7 +78,7 @@ def categorical(program: Program, estimator: Any, columns: Columns, place: Place
 
 
 def gaussian(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
-    """log P(c) - Σ log(2πv) / 2 - Σ (x - θ)² / 2v: the squares are columns, the rest is linear."""
+    """log P(c) - Σ log(2πv) / 2 - Σ (x - θ)² / 2v. The squares are columns, the rest is linear."""
     theta, var = estimator.theta_, estimator.var_
     n_classes, n_features = theta.shape
     centred = program.add("scale", _indices(columns) * n_classes, subtract=theta.ravel())
@@ -115,13 +115,15 @@ def quadratic(program: Program, estimator: Any, columns: Columns, place: Place) 
 
 
 def _blocks(sizes: list[int]) -> NDArray[np.float64]:
-    """(all, groups): 1 where a column is of the group."""
+    """Return a matrix (columns, groups): 1 where the column belongs to the group."""
     return np.repeat(np.eye(len(sizes)), sizes, axis=0)
 
 
 def nearest_centroid(program: Program, estimator: Any, columns: Columns, place: Place) -> Head:
-    """By distances in units of the deviation within classes. Where all classes are as likely, scikit-learn
-    chooses by plain distances."""
+    """Compare distances in units of the standard deviation within classes.
+
+    If all classes are equally likely, scikit-learn chooses the label by plain distances instead.
+    """
     if estimator.metric not in ("euclidean", "manhattan"):
         raise Unsupported(f"its metric is {estimator.metric!r}; supported are 'euclidean' and 'manhattan'")
     even = bool(np.isclose(estimator.class_prior_, 1 / len(estimator.classes_)).all())
@@ -142,7 +144,10 @@ def nearest_centroid(program: Program, estimator: Any, columns: Columns, place: 
 
 
 def _by_sums(program: Program, estimator: Any, columns: Columns, even: bool) -> Head:
-    """Without probabilities: its scores are minus the distances, or those of scikit-learn with priors."""
+    """A head without probabilities (metric="manhattan").
+
+    The scores are the negative distances, or scikit-learn's decision function if the priors differ.
+    """
     near, blocks = _differences(program, estimator, columns, "abs", scaled=not even)
     keys: dict[str, Any] = {"classes": labels(estimator.classes_), "decision": "scores"}
     if even:
@@ -157,7 +162,7 @@ def _by_sums(program: Program, estimator: Any, columns: Columns, even: bool) -> 
 def _differences(
     program: Program, estimator: Any, columns: Columns, function: str, scaled: bool
 ) -> tuple[list[int], NDArray[np.float64]]:
-    """Of each class and feature what the function makes of the difference; and which are of each class."""
+    """Return columns of `function(x - centroid)` for each class and feature, and their `_blocks` by class."""
     centroids = np.asarray(estimator.centroids_, dtype=np.float64)
     n_classes, n_features = centroids.shape
     deviations = np.asarray(estimator.within_class_std_dev_, dtype=np.float64)

@@ -1,6 +1,6 @@
-"""Bare boosters, and the files that trainers write themselves, as classifiers whose classes are said.
+"""Wrap bare boosters, and the model files of their trainers, as classifiers with given classes.
 
-A booster knows its classes by their places only. Its file is read by its trainer, and runs no code.
+A booster knows its classes only by index. The trainer's own library reads its file, which runs no code.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from thimble_model.unsupported import Unsupported, class_name, first_line
 
 
 class Trainer(Protocol):
-    """What a trainer's module does with a bare booster."""
+    """The functions that a trainer's module has for a bare booster."""
 
     def opened(self, data: bytes) -> Any: ...
     def n_features(self, booster: Any) -> int: ...
@@ -35,7 +35,7 @@ BARE = {"xgboost": "Booster", "lightgbm": "Booster", "catboost": "CatBoost"}
 
 
 class Booster(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier that is fitted as it comes."""
+    """A bare booster with its classes, as a fitted classifier."""
 
     def __init__(self, booster: Any, classes: Sequence[Any]) -> None:
         self.booster = booster
@@ -92,13 +92,20 @@ def _trainer(name: str) -> Trainer:
 
 
 def is_bare(estimator: Any) -> bool:
-    """A CatBoostClassifier is too, if it was loaded: it then does not know what it was fitted on."""
+    """Return whether this is a bare booster.
+
+    A CatBoostClassifier loaded from a file counts too: it no longer knows what it was fitted on.
+    """
     loaded = class_name(estimator) == "CatBoostClassifier" and not estimator.n_features_in_
     return BARE.get(_package(estimator)) == class_name(estimator) or loaded
 
 
 def classifier(estimator: Any, classes: Sequence[Any] | None) -> Any:
-    """A bare booster with its classes, which CatBoost's knows; any other estimator as it is."""
+    """Return a bare booster as a classifier with these classes, and any other estimator unchanged.
+
+    CatBoost's booster may know its own classes. Raises Unsupported if a booster's classes are unknown, and
+    InvalidInput if `classes` is not a list or the estimator has its own.
+    """
     if isinstance(classes, str) or not isinstance(classes, Iterable | None):
         raise InvalidInput(f"classes is {classes!r}: pass a list of labels, as classes=['no', 'yes']")
     if is_bare(estimator):
@@ -118,7 +125,7 @@ def classifier(estimator: Any, classes: Sequence[Any] | None) -> Any:
 
 
 def trainer_of(data: bytes) -> str | None:
-    """Which trainer wrote a file, by its content; None if none of them did."""
+    """Return the trainer that wrote a file, judged by its content; None if none of them did."""
     if data.startswith(b"CBM1"):
         return "catboost"
     if data.startswith((b"tree\n", b"tree\r\n")):
@@ -141,7 +148,7 @@ def _keys(data: bytes) -> set[str]:
 
 
 def opened(data: bytes, name: str, classes: Sequence[Any] | None) -> Any:
-    """The classifier in a trainer's file; Unsupported for one that it does not read."""
+    """Return the classifier in a trainer's file. Raises Unsupported if the trainer cannot read it."""
     trainer = trainer_of(data)
     assert trainer is not None
     try:
@@ -153,7 +160,7 @@ def opened(data: bytes, name: str, classes: Sequence[Any] | None) -> Any:
         raise Unsupported(
             f"{name} is a file of {trainer}'s, which needs {error.name}: `pip install {trainer}`"
         ) from None
-    except Exception as error:  # whatever the trainer makes of its bytes
+    except Exception as error:  # trainers raise all kinds of errors for broken bytes
         raise Unsupported(
             f"{name} is no whole file of {trainer}'s, or of another version than is here "
             f"({class_name(error)}: {first_line(error)}): save it anew with save_model(path)"

@@ -1,4 +1,4 @@
-"""What people are told of a model, from a TOML file: what it is for, whose it is."""
+"""Read a model card, the texts about a model for people, from a TOML file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thimble.inference.reference import ABOUT, check_about
 
 
 def read(path: Path) -> dict[str, str]:
-    """The card of a file; InvalidInput says what is wrong with it."""
+    """Return a file's card. Raises InvalidInput, which says what is wrong with it."""
     try:
         found = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError:

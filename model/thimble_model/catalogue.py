@@ -1,7 +1,8 @@
-"""Every class that people put into a pipeline: it exports, or it is refused with a reason.
+"""The list of classes that people put into a pipeline: each exports, or is refused with a reason.
 
-A line a class: of scikit-learn by its name, of another library by its package too. Refusals speak by it,
-parity is judged by it, and `python -m thimble_infra.catalogue_page` writes it into model/README.md.
+Each class has a line under its name; classes of libraries other than scikit-learn have their package's name
+before it. Refusals quote these lines, parity is judged by their tolerances, and
+`python -m thimble_infra.catalogue_page` writes them into model/README.md.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from typing import Any, NamedTuple
 TO_THE_BIT = 0.0
 NEXT_DOUBLE = 2.3e-16
 CLOSE = 1e-12
-LOOSE = 1e-9  # where scikit-learn's own last digits are worth less
+LOOSE = 1e-9  # where scikit-learn's own last digits are less exact
 
 
 class Exports(NamedTuple):
-    within: float = CLOSE  # of the trainer's probability
+    within: float = CLOSE  # the largest difference from the trainer's probability
     since: str = "0.1"
 
 
 class Refused(NamedTuple):
     why: str
-    nearest: str  # that exports
+    nearest: str  # the nearest class that exports
 
 
 Line = Exports | Refused
@@ -215,13 +216,13 @@ TRANSFORMERS: Mapping[str, Line] = {
 
 
 def name_of(kind: type) -> str:
-    """What a class is called here."""
+    """Return a class's name in this list."""
     package = kind.__module__.partition(".")[0]
     return kind.__name__ if package == "sklearn" else f"{package}.{kind.__name__}"
 
 
 def refusal(kind: type, lines: Mapping[str, Line]) -> str:
-    """Why a class that is listed does not export, and what does; "" for one that is not listed so."""
+    """Return why a class does not export and the nearest that does; "" if the list does not refuse it."""
     line = lines.get(name_of(kind))
     if not isinstance(line, Refused):
         return ""
@@ -229,15 +230,17 @@ def refusal(kind: type, lines: Mapping[str, Line]) -> str:
 
 
 def within(part: Any, answers: bool) -> float:
-    """How far from the trainer's probabilities a document may be for the part of a pipeline: of the one that
-    answers, as the classifier that it is; any other may be a transformer."""
+    """Return how far this part of a pipeline may move a document's probabilities from the trainer's.
+
+    The part that answers is looked up as a classifier; any other may be a classifier or a transformer.
+    """
     kinds = (CLASSIFIERS,) if answers else (CLASSIFIERS, TRANSFORMERS)
     found = [lines.get(name_of(type(part))) for lines in kinds]
     return max((line.within for line in found if isinstance(line, Exports)), default=TO_THE_BIT)
 
 
 def tables() -> dict[str, list[str]]:
-    """The tables of model/README.md by name, as lines."""
+    """Return the tables of model/README.md by name, each as its lines."""
     return {
         "classifiers that export": _exporting(CLASSIFIERS),
         "classifiers that are refused": _refusing(CLASSIFIERS),

@@ -1,4 +1,4 @@
-"""What `thimble check` shows of a document: that it loads, what it is, how it compares with its estimator."""
+"""Check a document for `thimble check`: load it, describe it, and compare it with its estimator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TOLD = {"explain": "why it answers so", "what_if": "what would change it"}
 
 @dataclass(frozen=True)
 class Check:
-    """A document that loaded, and what its estimator says of it, if there is one."""
+    """A loaded document, and its comparison with the estimator if there is one."""
 
     classifier: Classifier
     size: int
@@ -47,7 +47,10 @@ class Check:
 
 
 def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Check:
-    """Load the document (or InvalidModel says why not) and compare it on `table`, or else on its examples."""
+    """Load the document and compare it with the estimator on `table`, or else on the document's examples.
+
+    Raises InvalidModel if the document does not load.
+    """
     classifier = load(data)
     if estimator is None:
         return Check(classifier, len(data), pickle_size=None, parity=None)
@@ -64,7 +67,7 @@ def check(data: bytes, estimator: Any = None, table: Table | None = None) -> Che
 
 
 def _require_pair(classifier: Classifier, estimator: Any) -> None:
-    """The two take and tell the same things, so that their answers can be compared."""
+    """Raise unless the two have the same features, outputs and classes, so that their answers compare."""
     names, classes = classifier.feature_names, wrappers.classes(estimator)
     if names:
         _require_same("features", called(estimator, names) or names, names)
@@ -89,7 +92,7 @@ def _require_same(kind: str, theirs: Sequence[Any], ours: Sequence[Any]) -> None
 
 
 def example_rows(document: Document) -> list[list[Any]] | None:
-    """The examples as an estimator takes them: NaN where a number is missing."""
+    """Return the examples as rows for an estimator, with NaN for a missing number; None if there are none."""
     if document.examples is None:
         return None
     return [
@@ -102,20 +105,20 @@ def example_rows(document: Document) -> list[list[Any]] | None:
 
 
 def card(found: Check) -> Grid:
-    """The check as a table for the terminal."""
-    from rich.table import Table as Grid  # of the command line alone
+    """Return the check as a table for the terminal."""
+    from rich.table import Table as Grid  # only the command line has rich
     from rich.text import Text
 
     grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for title, text in facts(found):
-        grid.add_row(title, Text(text))  # names may have brackets, which rich would read as markup
+        grid.add_row(title, Text(text))  # rich would read brackets in names as markup
     return grid
 
 
 def facts(found: Check) -> list[tuple[str, str]]:
-    """The card's lines: a title and a text each, those that the document can fill."""
+    """Return the card's lines as (title, text); lines without a text are left out."""
     classifier, document, price = found.classifier, found.classifier.document, found.classifier.document.cost
     prepared = [("", line) for line in described(document)]
     lines = [
@@ -147,7 +150,7 @@ def facts(found: Check) -> list[tuple[str, str]]:
 
 
 def card_as_json(found: Check) -> dict[str, Any]:
-    """What the card says, for a script."""
+    """Return the content of the card for a script."""
     classifier, document = found.classifier, found.classifier.document
     return {
         "name": document.name,
@@ -179,7 +182,7 @@ def card_as_json(found: Check) -> dict[str, Any]:
 
 
 def _baselines(classifier: Classifier) -> dict[str, float]:
-    """The share of the commonest label: the accuracy of whoever always guesses it."""
+    """Return the share of the commonest label, which is the accuracy of always guessing it."""
     training = classifier.document.training
     parts = {"training": training, "held_out": training.get("held_out", {})}
     shares = {name: _commonest(classifier, part) for name, part in parts.items()}
@@ -195,7 +198,7 @@ def _commonest(classifier: Classifier, measured: Mapping[str, Any]) -> tuple[str
 
 
 def _counts(found: Any, n: int) -> list[int]:
-    """Of n classes; none where a document says something else there."""
+    """Return the counts of n classes; [] if the document has something else in their place."""
     whole = isinstance(found, list) and all(isinstance(count, int) and count >= 0 for count in found)
     return found if whole and len(found) == n and sum(found) else []
 
@@ -232,7 +235,7 @@ def _features(classifier: Classifier) -> str:
 
 
 def _feature(feature: Feature) -> str:
-    """island (text, may be missing)."""
+    """A feature in words, such as: island [text, may be missing]."""
     about = [feature.type] if feature.type != "number" else []
     if feature.missing and feature.type != "unused":
         about.append("may be missing")
@@ -257,19 +260,19 @@ def _labels(head: Head) -> str:
 
 
 def _threshold(head: Head) -> str:
-    """yes from a probability of 0.3 on."""
+    """The threshold in words, such as: yes from a probability of 0.3 on."""
     own = head.card.get("own_threshold")
     return f"{quoted(label_text(own['positive']))} from a {own['of']} of {own['value']:g} on" if own else ""
 
 
 def _abstention(head: Head) -> str:
-    """no label below a probability of 0.8."""
+    """The abstention in words, such as: no label below a probability of 0.8."""
     of = "probability" if head.has_probabilities else "score"
     return "" if head.abstain_below is None else f"no label below a {of} of {head.abstain_below:g}"
 
 
 def _sets(head: Head) -> str:
-    """hold the truth 90 % or 95 % of the time, by 60 rows (99 % takes 99); each class's too."""
+    """The sets in words, such as: hold the truth 90 % or 95 % of the time, by 60 rows (99 % takes 99)..."""
     known = head.conformal
     if known is None:
         return ""
@@ -286,7 +289,7 @@ def _sets(head: Head) -> str:
 
 
 def _tells(document: Document, output: Output) -> str:
-    """why it answers so (explain), what would change it (what_if)."""
+    """The output's abilities in words: why it answers so (explain), what would change it (what_if)."""
     can = abilities(document, output)["can"]
     return ", ".join(f"{what} ({key})" for key, what in TOLD.items() if key in can)
 
@@ -296,7 +299,7 @@ def _percent(level: float) -> str:
 
 
 def _calibrations(classifier: Classifier) -> Iterator[tuple[Head, Mapping[str, Any]]]:
-    """The curve of each output that has one, of rows that it has not seen."""
+    """Yield each output's calibration curve on held-out rows, if it has one."""
     document = classifier.document
     found = measured(document, document.training.get("held_out"))
     for head, judged in zip(document.heads, found["outputs"] if found else (), strict=False):
@@ -306,12 +309,12 @@ def _calibrations(classifier: Classifier) -> Iterator[tuple[Head, Mapping[str, A
 
 
 def _error(curve: Mapping[str, Any]) -> str:
-    """expected error 0.021, on 500 rows that it has not seen."""
+    """The curve in words, such as: expected error 0.021, on 500 rows that it has not seen."""
     return f"expected error {curve['error']:.2g}, on {sum(curve['rows']):,} rows that it has not seen"
 
 
 def _layers(output: Output) -> str:
-    """4 → 10 relu → 3 softmax."""
+    """The network in words, such as: 4 → 10 relu → 3 softmax; 83 parameters."""
     network = output.scorer
     if not isinstance(network, Network):
         return ""
@@ -324,7 +327,7 @@ def _layers(output: Output) -> str:
 
 
 def _trees(output: Output) -> str:
-    """100 trees, 5,034 nodes, 12 levels."""
+    """The forest in words, such as: 100 trees, 5,034 nodes, 12 levels."""
     card = output.scorer.card
     if "trees" not in card:
         return ""
@@ -332,20 +335,23 @@ def _trees(output: Output) -> str:
 
 
 def _shares(shares: Mapping[str, float]) -> str:
-    """body_mass_g 31 %, bill_depth_mm 25 %, island 2 %: the features by how much the trees ask them."""
+    """Shares in words, such as: body_mass_g 31 %, bill_depth_mm 25 %, island 2 %."""
     shown = [f"{quoted(name)} {share:.0%}".replace("%", " %") for name, share in shares.items()]
     more = [f"{len(shown) - MOST_SPLITS} more"] if len(shown) > MOST_SPLITS else []
     return ", ".join([*shown[:MOST_SPLITS], *more])
 
 
 def split_shares(document: Document, output: Output) -> dict[str, float]:
-    """Of each feature, or of those behind a column, its share of a forest's splits; the largest first."""
+    """Return each feature's share of a forest's splits, the largest first; {} if it is not a forest.
+
+    A preprocessed column counts under the name of the features behind it.
+    """
     forest = output.scorer
     return _by_name(document, forest.splits.tolist()) if isinstance(forest, Forest) else {}
 
 
 def gain_shares(document: Document, output: Output) -> dict[str, float]:
-    """... its share of what the splits did for the training, where the trainer says it."""
+    """Return each feature's share of the training gain likewise; {} if the trainer did not keep it."""
     forest = output.scorer
     if not isinstance(forest, Forest) or forest.gain is None:
         return {}
@@ -379,7 +385,7 @@ def _loss(document: Document) -> str:
 
 
 def sparkline(values: list[float]) -> str:
-    """The curve in a line of blocks."""
+    """Return the curve as a line of block characters."""
     step = max(1, -(-len(values) // SPARKLINE_WIDTH))
     shown = values[::step]
     low, span = min(shown), max(shown) - min(shown)

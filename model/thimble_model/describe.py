@@ -1,4 +1,4 @@
-"""A document's preprocessing in words: a line a step, columns by the names of the features behind them."""
+"""Describe a document's preprocessing in words: a line for each step, with features' names for columns."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from thimble.inference.steps.trees import Forest
 MOST_NAMES = 4
 MOST_VALUES = 6
 
-PLAIN = re.compile(r"(?! )[^,\"\x00-\x1f\x7f-\x9f]+(?<! )")  # reads as one name among others
+PLAIN = re.compile(r"(?! )[^,\"\x00-\x1f\x7f-\x9f]+(?<! )")  # can stand in a list without quotes
 
 
 def quoted(name: str) -> str:
-    """A name or text as it is, or in quotes where one could not tell where it begins and ends."""
+    """Return a name or text, in quotes if one could not tell where it begins and ends."""
     return name if PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def described(document: Document) -> list[str]:
-    """What happens to the features before they reach the network, in the order in which it happens."""
+    """Return a line for each step that the features go through before the network, in order."""
     program, features = document.preprocessing, document.schema.features
     if program is None:
         return []
@@ -67,7 +67,7 @@ def _enumerated(texts: Sequence[str], most: int) -> str:
 
 
 def _numbers(values: Any) -> str:
-    """Of an array of any shape."""
+    """Return the numbers of an array of any shape in words."""
     return _enumerated([_value(value) for value in np.ravel(values).tolist()], MOST_VALUES)
 
 

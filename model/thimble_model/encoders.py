@@ -1,4 +1,4 @@
-"""Fitted encoders of categories as tables of codes, which the encoders themselves are asked for."""
+"""Turn fitted encoders of categories into tables of codes, by asking the encoders themselves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thimble_model.unsupported import Unsupported
 
 Columns = list[Column]
 
-MOST_ENTRIES = 4_000_000  # that are asked of an encoder at once: 32 MB
+MOST_ENTRIES = 4_000_000  # the largest answer asked of an encoder at once: 32 MB
 
 
 def one_hot_encoder(program: Program, estimator: OneHotEncoder, columns: Columns) -> Columns:
@@ -32,7 +32,7 @@ def one_hot_encoder(program: Program, estimator: OneHotEncoder, columns: Columns
 
 
 def _one_hot_sizes(estimator: OneHotEncoder) -> list[int]:
-    """How many columns each column becomes."""
+    """Return how many columns each column becomes."""
     dropped = [None] * len(estimator.categories_) if estimator.drop_idx_ is None else estimator.drop_idx_
     groups = getattr(estimator, "infrequent_categories_", None) or [None] * len(estimator.categories_)
     return [
@@ -42,7 +42,7 @@ def _one_hot_sizes(estimator: OneHotEncoder) -> list[int]:
 
 
 def _position(row: Any, start: int, end: int) -> float:
-    """Which of the columns has the one; -1 if none has."""
+    """Return the index of the column that holds the 1; -1 if none does."""
     ones = np.flatnonzero(row[start:end])
     return float(ones[0]) if len(ones) else -1.0
 
@@ -56,7 +56,7 @@ def _entry(j: int, row: Any) -> float:
 
 
 def target_encoder(program: Program, estimator: TargetEncoder, columns: Columns) -> Columns:
-    """Of two classes or a number a mean a category, of more classes a row of means."""
+    """Replace each category by its mean; with three or more classes, by a row of means, one per class."""
     several = estimator.target_type_ == "multiclass"
     width = len(estimator.classes_) if several else 1
     return [
@@ -71,7 +71,7 @@ def target_encoder(program: Program, estimator: TargetEncoder, columns: Columns)
 
 
 def _looked_up(program: Program, estimator: Any, columns: Columns, j: int, part: slice) -> Columns:
-    """A row of a table a category: equal rows are one."""
+    """Look up each category's row in a table; equal rows are kept once."""
     rows: dict[tuple[float, ...], float] = {}
 
     def place(row: Any) -> float:
@@ -89,7 +89,7 @@ def _encoded(
     return coded(
         program,
         columns[j],
-        list(known) if known.dtype.kind in "mM" else known.tolist(),  # which makes integers of nanoseconds
+        list(known) if known.dtype.kind in "mM" else known.tolist(),  # tolist() would make integers of dates
         lambda values: _ask(estimator, j, values, read),
     )
 
@@ -97,7 +97,7 @@ def _encoded(
 def coded(
     program: Program, column: Column, known: list[Any], answer: Callable[[list[Any]], list[Code]]
 ) -> Column:
-    """A column by its table of codes: `answer` is what the encoder makes of values, None where it refuses."""
+    """Encode a column by a table of codes. `answer` gives the encoder's codes, None if it refuses a value."""
     require_plain(program.describe(column), known)
     categories = [category.item() if isinstance(category, np.generic) else category for category in known]
     present = [category for category in categories if not is_missing(category)]
@@ -120,7 +120,7 @@ def coded(
 
 
 def _none_of(categories: list[Any], candidate: Callable[[int], Any]) -> Any:
-    """The first candidate that is no category; a sum may round to one."""
+    """Return the first `candidate(k)` that is not a category; a candidate may round to a category."""
     known = set(categories)
     return next(value for value in map(candidate, count()) if value not in known)
 
@@ -130,7 +130,7 @@ def _is_exact(category: Any) -> bool:
 
 
 def _ask(estimator: Any, j: int, values: list[Any], read: Callable[[Any], float]) -> list[Code]:
-    """What the encoder itself makes of values in column j; None where it refuses them all."""
+    """Return the encoder's own codes of values in column j; None for each if it refuses them."""
     at_once = max(1, MOST_ENTRIES // sum(map(len, estimator.categories_)))
     parts = [values[i : i + at_once] for i in range(0, len(values), at_once)]
     return [code for part in parts for code in _ask_few(estimator, j, part, read)]

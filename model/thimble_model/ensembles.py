@@ -1,7 +1,7 @@
-"""Classifiers that are made of others, whatever those are: their members' answers are columns of the program,
-combined by steps that round as scikit-learn does.
+"""Lower classifiers that are made of other classifiers.
 
-Each function takes `classify`, which makes a head of a member.
+The members' answers become columns of the program; steps that round as scikit-learn does combine them. Each
+function takes `classify`, which turns a member into a head.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from thimble_model.wrappers import Place
 Columns = list[Column]
 Classify = Callable[[Program, Any, Columns, Place], AnyHead]
 
-SINGLE = "32"  # ends the names of what is computed in single precision
+SINGLE = "32"  # the suffix of names of operations in single precision
 
 
 def of_trees(estimator: Any) -> bool:
-    """Whether its members are trees, so that it is one forest."""
+    """Return whether all members are scikit-learn's trees, so that the ensemble is one forest."""
     return all(type(one) in (DecisionTreeClassifier, ExtraTreeClassifier) for one in estimator.estimators_)
 
 
 def is_single(one: AnyHead) -> bool:
-    """Whether its probabilities are of single precision."""
+    """Return whether the head's probabilities are computed in single precision."""
     found = one.keys["out_activation"], one.keys.get("normalize") or ""
     return any(name.endswith(SINGLE) for name in found)
 
@@ -71,7 +71,7 @@ def _added(
     weights: Any = None,
     sum_type: str | None = None,
 ) -> list[int]:
-    """The members' columns added up in their order, and divided."""
+    """Add the members' columns up in order, weighted if there are weights, and divide the sums."""
     made = program.add(
         "sum",
         [index for part in parts for index in part],
@@ -85,7 +85,7 @@ def _added(
 
 
 def _counted(program: Program, heads: Sequence[AnyHead], weights: Any, classes: list[Label]) -> Head:
-    """Votes for the classes by their places, as scikit-learn counts them."""
+    """Count the members' votes as scikit-learn does: members answer with the indices of classes."""
     places: list[Label] = list(range(len(classes)))
     made = program.add(
         "votes",
@@ -103,7 +103,7 @@ def _label(program: Program, one: AnyHead) -> int:
 
 
 def stacking(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
-    """The members' answers, then the features if they are passed through, are the last one's columns."""
+    """Feed the final estimator the members' answers, then the features if they are passed through."""
     if isinstance(estimator.classes_, list):
         raise Unsupported("it has several outputs; fit it inside a MultiOutputClassifier")
     names = [name for name, one in estimator.estimators if not isinstance(one, str)]
@@ -129,7 +129,7 @@ def stacking(program: Program, estimator: Any, columns: Columns, place: Place, c
 
 
 def answered(program: Program, one: AnyHead, method: str) -> list[int]:
-    """The columns of what one of scikit-learn's methods gives."""
+    """Return the columns that hold what one of scikit-learn's methods returns."""
     if method == "predict_proba":
         return members.probabilities(program, one)
     if method == "decision_function":
@@ -138,7 +138,7 @@ def answered(program: Program, one: AnyHead, method: str) -> list[int]:
 
 
 def bagging(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
-    """The mean of the probabilities, or of the votes where there are none."""
+    """Average the members' probabilities, or their votes if they have no probabilities."""
     heads = [
         classify(program, one, [columns[i] for i in chosen], (*place, "estimator"))
         for one, chosen in zip(estimator.estimators_, estimator.estimators_features_, strict=True)
@@ -154,7 +154,7 @@ def bagging(program: Program, estimator: Any, columns: Columns, place: Place, cl
     if not hasattr(estimator, "decision_function"):
         return found
     if any(one.classes != places for one in heads):
-        return found  # then scikit-learn's decision_function fails
+        return found  # scikit-learn's own decision_function fails here
     scores = _added(program, [members.decisions(program, one) for one in heads], divide=float(len(heads)))
     return replace(found, decisions=tuple(scores))
 
@@ -162,7 +162,7 @@ def bagging(program: Program, estimator: Any, columns: Columns, place: Place, cl
 def _spread(
     program: Program, probabilities: list[int], classes: Sequence[Label], places: Sequence[Label]
 ) -> list[int]:
-    """A column for each class of the ensemble; one that a member has not seen has 0."""
+    """Return a column for each class of the ensemble, of zeros if the member has not seen the class."""
     if list(classes) == list(places):
         return probabilities
     (zero,) = program.add("constant", [], width=1, values=np.zeros(1))
@@ -173,7 +173,7 @@ def _spread(
 def ada_boost(
     program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
 ) -> AnyHead:
-    """Each member's vote: its weight for the class, and -1 / (K - 1) of it for the others."""
+    """Count votes: a member adds its weight to the class it names, and -1 / (K - 1) of it to the others."""
     program.refuse_missing(columns)
     heads = [classify(program, one, columns, (*place, "estimator")) for one in estimator.estimators_]
     classes = labels(estimator.classes_)
@@ -200,7 +200,7 @@ def ada_boost(
 def one_vs_one(
     program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
 ) -> AnyHead:
-    """Votes, and what the members' confidence adds to them: less than a third of a vote."""
+    """Count votes, and add the members' confidence to them: less than a third of a vote."""
     if estimator.pairwise_indices_ is not None:
         raise Unsupported("its members take a kernel of the training rows")
     classes = labels(estimator.classes_)
@@ -213,7 +213,7 @@ def one_vs_one(
         confidences.append(binary(program, made, decides))
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     counted, won, signed = np.zeros((len(pairs), n)), np.zeros(n), np.zeros((len(pairs), n))
-    for k, (i, j) in enumerate(pairs):  # a member's code is 0 for i, 1 for j
+    for k, (i, j) in enumerate(pairs):  # a member answers 0 for class i, 1 for class j
         counted[k, i], counted[k, j] = -1.0, 1.0
         won[i] += 1.0
         signed[k, i], signed[k, j] = -1.0, 1.0
@@ -226,7 +226,7 @@ def one_vs_one(
     scores = _added(program, [votes, [column.index for column in shares]], divide=1.0)
     if n > 2:
         return identity_head(scores, classes=classes, decision="scores")
-    above = None if decides else float(np.nextafter(0.5, 1.0))  # it is compared with a half
+    above = None if decides else float(np.nextafter(0.5, 1.0))  # scikit-learn compares: above a half
     return identity_head(scores[1:], classes=classes, decision="scores", threshold=above)
 
 
@@ -236,7 +236,7 @@ def _linear(program: Program, columns: Sequence[int], coefs: Any, intercepts: An
 
 
 def binary(program: Program, one: AnyHead, decides: bool) -> int:
-    """What scikit-learn compares of one that tells two classes: its score, or else a probability."""
+    """Return the column by which scikit-learn compares a two-class member: its score or probability."""
     return members.decisions(program, one)[-1] if decides else members.probabilities(program, one)[-1]
 
 
@@ -248,7 +248,11 @@ def one_vs_rest(
     multilabel: bool,
     classes: list[Label],
 ) -> Head:
-    """Each member tells its class from all others: its probability is shown, its score compared."""
+    """Combine members that each tell one class from all others.
+
+    Their probabilities are shown and their scores compared. If `likely` is false there are no probabilities
+    to show; if `decides` is false there are no scores, and the probabilities are compared.
+    """
     keys: dict[str, Any] = {"classes": classes, "multilabel": multilabel or None}
     for one in heads:
         members.answers(program, one, *["probabilities"] * likely, *["logits"] * decides)
@@ -264,7 +268,7 @@ def one_vs_rest(
 
 
 def one_of_two(program: Program, one: AnyHead, decides: bool) -> AnyHead:
-    """A member that alone tells two classes apart, by its score if it has one."""
+    """A lone member that tells two classes apart, by its score if it has one."""
     plain = members.shown(one)
     if not decides or not (one.keys.get("apart") or (isinstance(one, Head) and one.decisions)):
         return plain
@@ -273,7 +277,7 @@ def one_of_two(program: Program, one: AnyHead, decides: bool) -> AnyHead:
 
 
 def with_score(program: Program, one: AnyHead, score: int, **keys: Any) -> Head:
-    """Its probabilities of two classes, with a score apart that chooses between them."""
+    """Return the member's probabilities of two classes, with a separate score that chooses between them."""
     (opposite,) = program.add("scale", [score], multiply=np.full(1, -1.0))
     shown = [*members.probabilities(program, one), opposite.index, score]
     return replace(identity_head(shown, classes=one.classes, apart=True, **keys), decisions=(score,))
@@ -282,7 +286,7 @@ def with_score(program: Program, one: AnyHead, score: int, **keys: Any) -> Head:
 def output_code(
     program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
 ) -> AnyHead:
-    """The class whose code is nearest to the members' answers y: 2 y·c - c·c is largest."""
+    """Choose the class whose code c is nearest to the members' answers y: the largest 2 y·c - c·c."""
     found = [_bit(program, one, columns, (*place, "estimator"), classify) for one in estimator.estimators_]
     codes = np.asarray(estimator.code_book_, dtype=np.float64)
     return Head(
@@ -294,15 +298,17 @@ def output_code(
 
 
 def _bit(program: Program, one: Any, columns: Columns, place: Place, classify: Classify) -> int:
-    if class_name(one) == "_ConstantPredictor":  # all classes have the same bit here
+    if class_name(one) == "_ConstantPredictor":  # all classes have the same bit
         (same,) = program.add("constant", [], width=1, values=np.asarray(one.y_, dtype=np.float64))
         return same.index
     return binary(program, classify(program, one, columns, place), hasattr(one, "decision_function"))
 
 
 def chain(program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify) -> AnyHead:
-    """Each member takes the answers of those before it beside the features. Of each label a probability, or
-    a score, and whether it applies."""
+    """Feed each member the features and the answers of the members before it.
+
+    The head has a probability, or else a score, for each label, and whether the label applies.
+    """
     if any(classes.tolist() != [0, 1] for classes in estimator.classes_):
         raise Unsupported("its labels are others than 0 and 1; fit it on a matrix of these")
     program.refuse_missing(columns)
@@ -338,12 +344,12 @@ def _chained(program: Program, one: AnyHead, method: str) -> int:
 def threshold(
     program: Program, estimator: Any, columns: Columns, place: Place, classify: Classify
 ) -> AnyHead:
-    """A classifier of two classes with a threshold of its own."""
+    """A classifier of two classes with its own threshold."""
     inner = getattr(estimator, "estimator_", estimator.estimator)
     one = classify(program, inner, columns, (*place, "estimator"))
     bar, label = _bar(estimator)
     if label is not None and label not in estimator.classes_.tolist():
-        return members.shown(one)  # its predict fails; an ensemble may ask it for probabilities alone
+        return members.shown(one)  # its predict fails, but an ensemble may want its probabilities only
     positive = 1 if label is None else estimator.classes_.tolist().index(label)
     keys = {"threshold": float(bar), "positive": one.classes[positive]}
     if _method(estimator, inner) == "predict_proba":
@@ -372,7 +378,7 @@ def _method(estimator: Any, inner: Any) -> str:
 
 
 def _bar(estimator: Any) -> tuple[Any, Any]:
-    """The threshold, and the positive class; None for the second."""
+    """Return the threshold and the positive class, which is None if it is the second class."""
     if class_name(estimator) == "TunedThresholdClassifierCV":
         bar, label = estimator.best_threshold_, estimator._curve_scorer._get_pos_label()
     else:

@@ -1,8 +1,8 @@
-"""Fitted classifiers as networks over the columns that reach them.
+"""Turn fitted classifiers into networks over the columns that reach them.
 
 A linear model is a network without hidden layers. A multilayer perceptron decides on probabilities, a linear
-model on logits, which matters where two of them round to a tie. Ensembles are lowered to steps: the scores of
-their members become columns, and the network is what combines them.
+model on logits; this matters if two of them round to a tie. Ensembles are lowered to steps: their members'
+scores become columns, and the network combines them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ HISTORY = ("n_iter", "t", "loss", "best_loss", "best_validation_score", "loss_cu
 def heads_of(
     program: Program, estimator: Any, columns: Columns, place: Place = (), outputs: Sequence[str] = ()
 ) -> list[AnyHead]:
-    """The networks, or forests, of a classifier: one, or one for each output, which `outputs` names."""
+    """Return a classifier's networks or forests: one, or one for each output. `outputs` names the outputs."""
     if found := through(estimator):
         return heads_of(program, *_behind(program, found, columns, place), outputs=outputs)
     if type(estimator) is not MultiOutputClassifier:
@@ -82,7 +82,7 @@ def _networks(heads: Sequence[AnyHead]) -> list[Head]:
 
 
 def _behind(program: Program, wrapper: Through, columns: Columns, place: Place) -> tuple[Any, Columns, Place]:
-    """The estimator that answers for a wrapper, the columns that reach it and its place."""
+    """Return the estimator that answers for a wrapper, the columns that reach it, and its place."""
     try:
         for name, step in wrapper.steps:
             columns = transform(program, step, columns, (*place, name))
@@ -92,7 +92,7 @@ def _behind(program: Program, wrapper: Through, columns: Columns, place: Place) 
 
 
 def require_fitted(estimator: Any, place: Place = ()) -> None:
-    """Unsupported unless it is a fitted classifier of ours: asked before it is asked anything itself."""
+    """Raise Unsupported unless this is a fitted, known classifier. Call this before using the estimator."""
     if found := through(estimator):
         require_fitted(found.last, found.place(place))
     elif kind(estimator) not in (*CLASSIFIERS, *ENSEMBLES, MultiOutputClassifier) and not is_forest(
@@ -107,7 +107,10 @@ def require_fitted(estimator: Any, place: Place = ()) -> None:
 
 
 def classify(program: Program, estimator: Any, columns: Columns, place: Place) -> AnyHead:
-    """One network or forest; Unsupported names the step that has no exact form, and what is supported."""
+    """Return a classifier's network or forest.
+
+    Raises Unsupported, which names the step that has no exact form and what is supported.
+    """
     if found := through(estimator):
         return classify(program, *_behind(program, found, columns, place))
     if kind(estimator) not in (*CLASSIFIERS, *ENSEMBLES) and not is_forest(estimator):
@@ -126,7 +129,7 @@ def classify(program: Program, estimator: Any, columns: Columns, place: Place) -
             forests.require_one_output(estimator)
             return forests.grown(program, estimator, columns, labels(estimator.classes_))
         if type(estimator) in LEAVES:
-            program.forbid_missing(columns)  # any other that is missing makes the answer no number
+            program.forbid_missing(columns)  # a missing value would make the answer NaN
             program.numbers(columns)
         return CLASSIFIERS[kind(estimator)](program, estimator, columns, place)
     except Refusal:
@@ -149,7 +152,7 @@ def _is_one_forest(estimator: Any) -> bool:
 
 
 class Refusal(Unsupported):
-    """A refusal that says its place already."""
+    """A refusal that already names its place in the pipeline."""
 
 
 def mlp(program: Program, estimator: MLPClassifier, columns: Columns, place: Place) -> Head:
@@ -210,7 +213,7 @@ def linear(
     estimator: Any, columns: Columns, out_activation: str, decision: str = "logits", **keys: Any
 ) -> Head:
     coef = estimator.coef_.toarray() if hasattr(estimator.coef_, "toarray") else estimator.coef_  # sparsify()
-    coef = np.atleast_2d(coef)  # of two classes, RidgeClassifier has a vector
+    coef = np.atleast_2d(coef)  # RidgeClassifier with two classes has a vector
     return head(
         [column.index for column in columns],
         [coef.T],
@@ -223,7 +226,7 @@ def linear(
 
 
 def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Columns, place: Place) -> Head:
-    """The members' calibrated probabilities, summed in their order and divided by their number."""
+    """Average the members' calibrated probabilities: sum them in order, then divide by their number."""
     if estimator.method == "temperature" and len(estimator.classes_) > 2:
         raise Unsupported(
             "method='temperature' of three classes or more: what scikit-learn makes of a row then depends on "
@@ -251,7 +254,7 @@ def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Col
 
 
 def _calibrated_member(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
-    """The columns of a member's calibrated probabilities, one a class."""
+    """Return the columns of a member's calibrated probabilities, one for each class."""
     raw = _calibrated_numbers(program, member, columns, place)
     if member.method == "isotonic":
         x, y = (
@@ -271,14 +274,14 @@ def _calibrated_member(program: Program, member: Any, columns: Columns, place: P
 
 
 def _calibrated_alone(program: Program, member: Any, columns: Columns, place: Place) -> Head:
-    """Of two classes, the logistic of the only member's numbers times a factor."""
+    """A lone member of two classes: the logistic function of its score, scaled and shifted."""
     raw = _calibrated_numbers(program, member, columns, place)
     multiply, add = _calibrated_scale(member)
     return head(raw, [multiply[np.newaxis]], [add], classes=labels(member.classes), out_activation="logistic")
 
 
 def _calibrated_scale(member: Any) -> tuple[FloatArray, FloatArray]:
-    """What each number is multiplied by, and what is added, before the logistic."""
+    """Return the factors and the offsets of the scores before the logistic function."""
     if member.method == "temperature":  # the softmax of -βz and βz
         return np.full(1, 2.0 * float(member.calibrators[0].beta_)), np.zeros(1)
     a, b = (np.array([getattr(c, key) for c in member.calibrators]) for key in ("a_", "b_"))
@@ -286,7 +289,10 @@ def _calibrated_scale(member: Any) -> tuple[FloatArray, FloatArray]:
 
 
 def _calibrated_numbers(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
-    """Scores where the member has them, else probabilities: of two classes the second's."""
+    """Return the columns that are calibrated: scores if the member has them, else probabilities.
+
+    With two classes, these are the second class's only.
+    """
     one = classify(program, member.estimator, columns, place)
     if len(member.estimator.classes_) != len(member.classes):
         raise Unsupported("one of its members has not seen every class")
@@ -350,7 +356,7 @@ def one_vs_rest(program: Program, estimator: OneVsRestClassifier, columns: Colum
 def _forests_vs_rest(
     program: Program, grown: Sequence[ForestHead], decides: bool, multilabel: bool, classes: list[Label]
 ) -> Head:
-    """Each member tells its class from all others: by its score if it has one, else by a probability."""
+    """Combine forests that each tell one class from all others, by scores if they have them."""
     first = grown[0].keys
     if not decides:
         likely = [forests.probabilities(program, one)[-1] for one in grown]
@@ -375,12 +381,12 @@ def _forests_vs_rest(
 
 
 def _positive(program: Program, network: Head) -> int:
-    """The column of the second class's probability."""
+    """Return the column of the second class's probability."""
     logits = lowered(program, network)
     activation = network.keys["out_activation"]
     if activation == "identity":
         return logits[-1]
-    if activation == "softmax":  # of two: the logistic of their difference
+    if activation == "softmax":  # of two logits: the logistic function of their difference
         logits = members.of_two(program, logits)
     return program.add("function", logits, name="logistic")[0].index
 
@@ -434,7 +440,7 @@ SUPPORTED = tuple(
 
 
 def history(estimator: Any) -> dict[str, Any]:
-    """How the training went, as far as the estimator knows; a long loss curve is thinned evenly."""
+    """Return how the training went, as far as the estimator knows. A long loss curve is thinned evenly."""
     estimator = innermost(estimator)
     found = {key: getattr(estimator, f"{key}_", None) for key in HISTORY}
     return {key: _plain(value) for key, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The worked examples: real data, a seeded training; their documents are committed beside this file."""
+"""The worked examples: data and a seeded training each. Their documents are committed beside this package."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Example = tuple[pd.DataFrame, "pd.Series[Any]", Any]
 
 
 def iris() -> Example:
-    """150 flowers, four lengths, three species; ten hidden units, trained until it converges."""
+    """150 flowers, four lengths, three species: a network of ten hidden units, trained to convergence."""
     data = load_iris(as_frame=True)
     X, y = data.data, data.target.map(dict(enumerate(data.target_names.tolist()))).rename("species")
     return X, y, MLPClassifier(hidden_layer_sizes=(10,), max_iter=5000, random_state=0).fit(X, y)
 
 
 def penguins() -> Example:
-    """344 penguins, mixed columns, some values missing: imputed, scaled, encoded; a logistic regression."""
+    """344 penguins, mixed columns, some values missing: a logistic regression after imputing and encoding."""
     from palmerpenguins import load_penguins
 
     table = load_penguins().drop(columns="year")
@@ -46,7 +46,7 @@ def penguins() -> Example:
 
 
 def digits() -> Example:
-    """1797 handwritten digits of 8 times 8 pixels, scaled; 32 hidden units, trained until it converges."""
+    """1797 handwritten digits of 8 by 8 pixels: a network of 32 hidden units, trained to convergence."""
     data = load_digits(as_frame=True)
     network = MLPClassifier(hidden_layer_sizes=(32,), max_iter=1000, random_state=0)
     return (
@@ -57,7 +57,7 @@ def digits() -> Example:
 
 
 def messages() -> Example:
-    """800 messages to a shop, made up: words, and pairs of words; a logistic regression of four topics."""
+    """800 made-up messages to a shop, four topics: a logistic regression over words and pairs of words."""
     X, y = _messages(800, seed=0)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=8, stop_words=["the", "and"], sublinear_tf=True)
     words = ColumnTransformer([("words", vectorizer, "message")])
@@ -70,7 +70,7 @@ def _messages(n: int, seed: int) -> Table:
 
 
 def sexes() -> Example:
-    """333 penguins whose sex is known, categories and missing values: boosted trees of them as they are."""
+    """333 penguins of known sex, categories and missing values: boosted trees without preprocessing."""
     from palmerpenguins import load_penguins_raw
 
     raw = load_penguins_raw().dropna(subset=["Sex"])
@@ -100,5 +100,5 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
     "sexes": sexes,
 }
 
-# Rows that the estimators have not seen, where there are any: for sets of labels.
+# Rows that the estimator has not seen, for examples that have them: they calibrate its sets of labels.
 UNSEEN: dict[str, Callable[[], Table]] = {"messages": lambda: _messages(400, seed=1)}

@@ -1,4 +1,4 @@
-"""A fitted estimator to the bytes of a model document, which are proved before they are handed out."""
+"""Export a fitted estimator as the bytes of a model document, checked before they are returned."""
 
 from __future__ import annotations
 
@@ -69,20 +69,26 @@ def export(
     with_history: bool = True,
     explain: bool = True,
 ) -> bytes:
-    """The model document of a fitted classifier: a pure function of its arguments, byte for byte.
+    """Return the model document of a fitted classifier. The same arguments give the same bytes.
 
-    `X` (a DataFrame, an array, a sparse matrix or lists) gives the document its example rows, the digest
-    of the training data, and feature names where the estimator has none; `y` gives it scores on them, and
-    `scores` adds others. `held_out` are rows and labels that the estimator has not seen: they are scored
-    apart. `calibration` are such rows and labels too: they give the thresholds of sets of labels, and are
-    scored where there is no `held_out`. No label is answered where its probability (or score) is below
-    `abstain_below`. `card` has texts for people: `summary`, `use`, `not_for`, `limits`, `data`, `owner`,
-    `contact`, `licence`, `link`. `target` names the labels' columns, `trainer` is the version of
-    scikit-learn that trained, if it is another than this one. `classes` are those of a bare booster
-    (XGBoost's, LightGBM's, CatBoost's), in the order of the codes that it was trained on. Without
-    `explain` a forest gets no counts of the training rows, without which it cannot say why it answers.
-    Raises Unsupported where the estimator has no exact document, or `calibration` too few rows, and
-    InvalidInput where it refuses the rows.
+    - `X`, the training rows (a DataFrame, an array, a sparse matrix or lists), gives the document its
+      examples, the digest of the training data, and feature names if the estimator has none.
+    - `y`, their labels, gives it scores on these rows; `scores` adds others.
+    - `classes` are those of a bare booster (XGBoost's, LightGBM's, CatBoost's), in the order of the codes
+      that it was trained on.
+    - `trainer` is the version of scikit-learn that trained the estimator, if it is not the installed one.
+    - `target` names the labels' columns.
+    - `held_out` holds rows and labels that the estimator has not seen. They are scored separately.
+    - `calibration` holds such rows and labels too. They give the thresholds of sets of labels, and are
+      scored if there is no `held_out`.
+    - `abstain_below`: the model gives no label if its probability (or score) is below this.
+    - `card` holds texts for people under `summary`, `use`, `not_for`, `limits`, `data`, `owner`,
+      `contact`, `licence` and `link`.
+    - `with_history` keeps how the training went, such as the loss curve.
+    - `explain` keeps a forest's counts of the training rows; without them it cannot explain its answers.
+
+    Raises Unsupported if the estimator has no exact document or `calibration` has too few rows, and
+    InvalidInput if the estimator refuses the rows.
     """
     estimator = plain(boosters.classifier(estimator, classes))
     require_estimator(estimator)
@@ -138,15 +144,15 @@ def export(
         **(history(estimator) if with_history else {}),
     }
     data = dumps(document)
-    load(data)  # which runs the examples
+    load(data)  # runs the examples
     return data
 
 
 def dumps(document: Mapping[str, Any]) -> bytes:
-    """One key a line, so that a document can be read and a change of it shown."""
+    """Return the document as JSON with one key per line, so that people can read and diff it."""
     try:
         lines = [orjson.dumps(key) + b": " + orjson.dumps(value) for key, value in document.items()]
-    except TypeError as error:  # half a character in a name, a label or a category
+    except TypeError as error:  # half a surrogate pair in a name, label or category
         raise Unsupported(f"The document would hold what JSON cannot: {error}") from None
     return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
@@ -160,7 +166,7 @@ def _feature_names(estimator: Any, table: Table | None) -> list[str] | None:
 
 
 def _program(estimator: Any, table: Table | None, names: list[str] | None) -> Program:
-    """Its features, of which the training data say what they are made of."""
+    """Return a program with the estimator's features, and their types if there are training data."""
     if table is None:
         n = n_columns(estimator)
         return Program(names or _numbered(n), [None] * n)
@@ -185,7 +191,7 @@ def _head_keys(heads: Sequence[AnyHead]) -> dict[str, Any]:
 
 
 def _with_answers(document: dict[str, Any], of_outputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The document with keys for its outputs."""
+    """Return the document with further keys for each of its outputs."""
     if "outputs" not in document:
         return {**document, **of_outputs[0]}
     pairs = zip(document["outputs"], of_outputs, strict=True)
@@ -206,8 +212,11 @@ def _calibrated(
 
 
 def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str, Any]:
-    """A row of each class that is predicted, as far as there is room, one that lacks most, if any lacks any,
-    and the estimator's answers to them."""
+    """Return the document's example rows and the estimator's answers to them.
+
+    The rows are one for each predicted class as far as there is room, the row with the most missing values
+    if there are any, and others up to the fewest examples.
+    """
     chosen = _first_of_each(estimator.predict(estimator_input(estimator, table)))[:MOST_EXAMPLES]
     read = [i for i, feature in enumerate(classifier.features) if feature.type != "unused"]
     missing = sum((absent(column(table, i)).astype(np.int64) for i in read), np.zeros(1, np.int64))
@@ -222,7 +231,7 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
 
 
 def _first_of_each(predicted: Any) -> list[int]:
-    """The first row of each label, or set of labels."""
+    """Return the index of the first row of each label, or of each set of labels."""
     first: dict[tuple[Any, ...], int] = {}
     for i, labels in enumerate(np.asarray(predicted).reshape(len(predicted), -1).tolist()):
         first.setdefault(tuple(labels), i)
@@ -250,7 +259,7 @@ def _training(
 
 
 def made_rows(classifier: Classifier) -> list[list[Any]]:
-    """Rows for the examples of a model that comes without data."""
+    """Return made-up rows as examples for a model that is exported without data."""
     rng = np.random.default_rng(0)
     known = _known_values(classifier.document.preprocessing)
     columns: list[list[Any]] = []
@@ -267,7 +276,7 @@ def made_rows(classifier: Classifier) -> list[list[Any]]:
 
 
 def _known_texts(preprocessing: Preprocessing | None, column: int) -> list[str]:
-    """Texts of a few words that the model knows."""
+    """Return texts of a few words that the model knows."""
     steps = [step for step, _ in preprocessing.steps] if preprocessing else []
     texts = [step for step in steps if isinstance(step, Text) and step.columns == [column]]
     words = [word for step in texts for word in step.words]
@@ -275,7 +284,7 @@ def _known_texts(preprocessing: Preprocessing | None, column: int) -> list[str]:
 
 
 def _known_values(preprocessing: Preprocessing | None) -> dict[int, list[Any]]:
-    """Of features that are categories, values that the model knows."""
+    """Return the values that the model knows, by the index of each categorical feature."""
     encoders = [step for step, _ in preprocessing.steps if isinstance(step, Encode)] if preprocessing else []
     known = {step.columns[0]: [value for value in step.codes if value is not None] for step in encoders}
     return {column: values for column, values in known.items() if values}

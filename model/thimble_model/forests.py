@@ -1,6 +1,6 @@
-"""Classifiers of trees, whosever they are: their forest, and what its sums mean.
+"""Turn classifiers of trees, from any trainer, into forests and the meaning of their sums.
 
-A trainer is known by the name of its class, so that none is imported before an estimator of its comes.
+A trainer is recognized by the name of its class, so that its library is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Keys = dict[str, Any]
 
 
 class Meaning:
-    """What the document's keys say of a head's outputs, whatever gives them."""
+    """The document's keys that say what a head's outputs mean, be it a network or a forest."""
 
     keys: Keys
 
@@ -37,7 +37,7 @@ class Meaning:
 
 @dataclass(frozen=True)
 class ForestHead(Meaning):
-    """A forest over columns of the program. `keys` are the document's, but for the forest."""
+    """A forest over columns of the program. `keys` are the document's keys without the forest."""
 
     inputs: tuple[int, ...]
     forest: Keys
@@ -51,7 +51,7 @@ class ForestHead(Meaning):
         return {**self.keys, "n_outputs": self.n_outputs, "forest": self.forest}
 
     def over(self, inputs: Sequence[int]) -> ForestHead:
-        """The same over these columns, which its own are among."""
+        """Return the same forest over these columns, which include its own."""
         places = [inputs.index(index) for index in self.inputs]
         forest = self.forest | {
             "inputs": len(inputs),
@@ -67,15 +67,15 @@ class ForestHead(Meaning):
 
 @dataclass(frozen=True)
 class Grown:
-    """What a trainer's module makes of an estimator."""
+    """An estimator's forest, as its trainer's module reads it."""
 
-    columns: list[Column]  # what the trees look at
+    columns: list[Column]  # the columns that the trees read
     forest: Keys
-    keys: Keys  # the head's, but for the classes
+    keys: Keys  # the head's keys without the classes
 
 
 def without_counts(document: Any) -> Any:
-    """The same but for the counts of its forests, wherever they are."""
+    """Return the document without the counts of its forests, wherever they are."""
     if isinstance(document, list) and document and isinstance(document[0], dict):
         return [without_counts(item) for item in document]
     if not isinstance(document, dict):
@@ -90,12 +90,12 @@ Grow = Callable[[Program, Any, list[Column]], Grown]
 
 
 class Trainer(NamedTuple):
-    """Whose classes a module of this package reads: its GROW has a function a class."""
+    """A library whose classes a module of this package reads; the module's GROW has a function for each."""
 
     module: str
     names: tuple[str, ...]
-    categorical: bool = False  # whether its `trained_categories` knows pandas' categories
-    spaces: str = " "  # what it writes for a space in a feature's name
+    categorical: bool = False  # whether the module has `trained_categories` for pandas' categories
+    spaces: str = " "  # the character that replaces a space in a feature's name
 
 
 TRAINERS: Mapping[str, Trainer] = {  # by the package of the estimator's class
@@ -113,14 +113,17 @@ TRAINERS: Mapping[str, Trainer] = {  # by the package of the estimator's class
     "thimble_model": Trainer("boosters", ("Booster",), categorical=True),
 }
 NAMES = tuple(name for trainer in TRAINERS.values() for name in trainer.names)
-BALANCED = (  # of imbalanced-learn: fitted on rows of its own choice, they predict as their parents
+BALANCED = (  # imbalanced-learn's: they choose rows to fit on, and predict as their scikit-learn parents
     *("BalancedBaggingClassifier", "BalancedRandomForestClassifier", "EasyEnsembleClassifier"),
     "RUSBoostClassifier",
 )
 
 
 def kind(estimator: Any) -> type:
-    """The class whose way of predicting it has: its own, as a subclass may predict in its own way."""
+    """Return the class that defines how it predicts: its own, except for the BALANCED ones.
+
+    A subclass may override the prediction, so it does not count as its parent.
+    """
     own = type(estimator)
     if own.__name__ in BALANCED and own.__module__.startswith("imblearn."):
         return next(one for one in own.__mro__ if one.__module__.startswith("sklearn."))
@@ -128,7 +131,7 @@ def kind(estimator: Any) -> type:
 
 
 def is_forest(estimator: Any) -> bool:
-    """Whether it predicts as one of these classes."""
+    """Return whether it predicts as one of the TRAINERS' classes."""
     trainer = TRAINERS.get(_package(estimator))
     return trainer is not None and kind(estimator).__name__ in trainer.names
 
@@ -154,16 +157,16 @@ def grown(program: Program, estimator: Any, columns: list[Column], classes: list
 
 
 def decisions(program: Program, one: ForestHead) -> list[int]:
-    """What scikit-learn's decision_function gives, as columns."""
+    """Return the columns of scikit-learn's decision_function."""
     sums = _step(program, one, {"out_activation": "identity"})
     if len(sums) > 2 or len(sums) == 1:
         return sums
-    (twice,) = program.add("scale", sums[1:], multiply=np.full(1, 2.0))  # of two classes, -s and s
+    (twice,) = program.add("scale", sums[1:], multiply=np.full(1, 2.0))  # two classes: -s and s
     return [twice.index]
 
 
 def probabilities(program: Program, one: ForestHead) -> list[int]:
-    """A column a class; or of two the second's."""
+    """Return a column of probabilities for each class; with two classes, possibly only the second's."""
     keys: Keys = {key: one.keys[key] for key in ("out_activation", "temperature") if key in one.keys}
     return _step(program, one, keys)
 
@@ -174,7 +177,7 @@ def _step(program: Program, one: ForestHead, keys: Keys) -> list[int]:
 
 
 def numbers(program: Program, columns: list[Column], takes_missing: bool) -> list[Column]:
-    """Columns of numbers, some of which may be missing or not."""
+    """Read the columns as numbers, which may be missing if the forest takes missing values."""
     if not takes_missing:
         program.forbid_missing(columns)
     program.numbers(columns)
@@ -182,8 +185,10 @@ def numbers(program: Program, columns: list[Column], takes_missing: bool) -> lis
 
 
 def categories(program: Program, column: Column, known: Sequence[Any], takes_unknown: bool) -> Column:
-    """The place of a category among those that the trainer knows; one that it does not know is missing, or
-    rejects the row."""
+    """Encode a category as its index among those that the trainer knows.
+
+    An unknown category counts as missing if `takes_unknown`, and rejects the row otherwise.
+    """
     from thimble_model.forms import require_plain
 
     require_plain(program.describe(column), known)
@@ -205,7 +210,7 @@ def categories(program: Program, column: Column, known: Sequence[Any], takes_unk
 
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:
-    """The columns that XGBoost and LightGBM take as pandas' categories, and these."""
+    """Return pandas' categories that XGBoost or LightGBM was trained on, by column index."""
     for inner in receivers(estimator):
         if is_forest(inner) and TRAINERS[_package(inner)].categorical:
             found: dict[int, list[Any]] = _imported(TRAINERS[_package(inner)]).trained_categories(inner)
@@ -215,7 +220,10 @@ def trained_categories(estimator: Any) -> dict[int, list[Any]]:
 
 
 def spelling(estimator: Any) -> Callable[[str], str]:
-    """How the trainer writes a column's name: of an ensemble, that of its last member that knows names."""
+    """Return a function that spells a column's name as the trainer does.
+
+    For an ensemble, the last member that knows names counts.
+    """
     found = receivers(estimator)
     inner = ([one for one in found if hasattr(one, "feature_names_in_")] or found)[-1]
     trainer = TRAINERS.get(_package(getattr(inner, "booster", inner)))

@@ -1,4 +1,4 @@
-"""What the values of a column are, to a document: numbers, booleans and texts, or what it has no form for."""
+"""Tell the kinds of a column's values: numbers, booleans and texts, or kinds that a document cannot hold."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Column: TypeAlias = "pd.Series[Any] | NDArray[Any]"
 
 NUMBERS, BOOLEANS, TEXTS, DECIMALS, BROKEN = "numbers", "booleans", "texts", "decimals", "broken texts"
-WAYS_OUT = {  # what to turn them into before the estimator
+WAYS_OUT = {  # what to turn values of each kind into before the estimator
     "timestamps": "numbers or texts (.dt.year, .astype(str))",
     "times of day": "numbers or texts (.astype(str))",
     "durations": "numbers (.dt.total_seconds())",
@@ -34,9 +34,9 @@ WAYS_OUT = {  # what to turn them into before the estimator
     "lists": "a column of each of their parts",
     "objects": "numbers or texts (.astype(str))",
 }
-KINDS: tuple[tuple[tuple[type, ...], str], ...] = (  # the first that fits
+KINDS: tuple[tuple[tuple[type, ...], str], ...] = (  # the first match counts
     ((bool, np.bool_), BOOLEANS),
-    ((np.datetime64, date), "timestamps"),  # date is the class of datetime and Timestamp
+    ((np.datetime64, date), "timestamps"),  # datetime and Timestamp are subclasses of date
     ((np.timedelta64, timedelta), "durations"),
     ((int, float, np.integer, np.floating), NUMBERS),
     ((str,), TEXTS),
@@ -47,8 +47,8 @@ KINDS: tuple[tuple[tuple[type, ...], str], ...] = (  # the first that fits
     ((list, tuple, set, frozenset, dict, np.ndarray), "lists"),
 )
 DATE = re.compile(r"\s*(?:[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,4}([./])[0-9]{1,2}\1[0-9]{2,4})(?![0-9])")
-MOST_LOOKED_AT = 100  # values that tell whether texts are dates
-OF_PANDAS = {"Period": "periods", "Interval": "intervals"}  # by the names of its classes
+MOST_LOOKED_AT = 100  # values that decide whether texts are dates
+OF_PANDAS = {"Period": "periods", "Interval": "intervals"}  # by class name
 
 
 def kind_of(value: Any) -> str:
@@ -58,7 +58,7 @@ def kind_of(value: Any) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Not half of a surrogate pair, for instance."""
+    """Return whether a text can be encoded; half of a surrogate pair, for instance, cannot."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
@@ -66,7 +66,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def type_of(column: Column) -> str | None:
-    """The type of a feature, as far as its values tell."""
+    """Return a feature's type if its values tell it, else None."""
     if column.dtype.kind == "b":
         return "boolean"
     if column.dtype.kind in "iuf":
@@ -80,7 +80,10 @@ def type_of(column: Column) -> str | None:
 
 
 def dates_in(name: str, column: Column) -> str:
-    """How pandas gets at the dates of a column, for a sentence; "" where it holds none, nor as texts."""
+    """Return the pandas expression that reads a column's dates, for a sentence.
+
+    Returns "" if the column holds neither dates nor texts that look like dates.
+    """
     found = column[~absent(column)][:MOST_LOOKED_AT].tolist()
     if column.dtype.kind == "M" or (found and {kind_of(value) for value in found} == {"timestamps"}):
         return f"X[{name!r}].dt"
@@ -90,14 +93,14 @@ def dates_in(name: str, column: Column) -> str:
 
 
 def require_plain(name: str, values: Iterable[Any]) -> None:
-    """Unsupported for what an encoder or an imputer knows that is no number, boolean or text."""
+    """Raise Unsupported unless an encoder's or imputer's values are all texts, or all numbers or booleans."""
     kinds = {kind_of(value) for value in values if not is_missing(value)}
     if not (kinds == {TEXTS} or kinds <= {NUMBERS, BOOLEANS}):
         raise Unsupported(refusal(name, kinds))
 
 
 def absent(column: Column) -> NDArray[np.bool_]:
-    """Which of its values are missing."""
+    """Return a mask of the missing values."""
     if not isinstance(column, np.ndarray):
         return column.isna().to_numpy(np.bool_)
     if column.dtype.kind != "O":
@@ -106,7 +109,7 @@ def absent(column: Column) -> NDArray[np.bool_]:
 
 
 def is_missing(value: Any) -> bool:
-    """None, NaN, or what pandas has in their place."""
+    """Return whether a value is None, NaN, or pandas' NA or NaT."""
     if value is None or is_na(value):
         return True
     try:
@@ -116,13 +119,13 @@ def is_missing(value: Any) -> bool:
 
 
 def is_na(value: Any) -> bool:
-    """pandas' own missing value, which there is none of before pandas is imported."""
+    """Return whether a value is pandas.NA, which cannot exist before pandas is imported."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and value is pandas.NA
 
 
 def refusal(name: str, kinds: Iterable[str]) -> str:
-    """Why a column cannot be read, and a way out."""
+    """Return a sentence on why a column cannot be read, with a way out."""
     odd = sorted(set(kinds) & WAYS_OUT.keys())
     if len(odd) == 1:
         way = WAYS_OUT[odd[0]]
@@ -131,8 +134,8 @@ def refusal(name: str, kinds: Iterable[str]) -> str:
 
 
 def plain(type_: str, value: Any) -> float | bool | str:
-    """A value as a request has it; TypeError if it is of another kind."""
-    if isinstance(value, float) and type_ == "number":  # nearly all are
+    """Return a value as a request has it. Raises TypeError if it is of another kind."""
+    if isinstance(value, float) and type_ == "number":  # the common case
         return float(value)
     kind = kind_of(value)
     if type_ in ("text", "free_text") and kind == TEXTS:

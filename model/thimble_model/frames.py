@@ -1,4 +1,4 @@
-"""Tables of rows: as an estimator wants them, and as a document names them."""
+"""Convert tables of rows between the forms of estimators, documents and requests."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from thimble_model.wrappers import receivers
 if TYPE_CHECKING:
     import pandas as pd
 
-LONGEST_EXAMPLE = 500  # characters of a free text
-TEXT = "text"  # what the feature is called where only texts were given
+LONGEST_EXAMPLE = 500  # characters of a free text in an example
+TEXT = "text"  # the feature's name if only texts were given
 
-Table: TypeAlias = "pd.DataFrame | NDArray[Any] | sparse.csc_matrix"  # only the first needs pandas
+Table: TypeAlias = "pd.DataFrame | NDArray[Any] | sparse.csc_matrix"  # only a DataFrame needs pandas
 
 
 def as_table(estimator: Any, X: Any) -> Table:
-    """Rows with the columns that the estimator knows, in its order, and floats in double precision."""
+    """Return rows with the columns that the estimator knows, in its order, and floats in double precision."""
     if reads_texts(estimator):
         return _texts(X)
     if sparse.issparse(X):
@@ -54,7 +54,7 @@ def _chosen(estimator: Any, X: pd.DataFrame) -> pd.DataFrame:
 
 
 def _texts(X: Any) -> Table:
-    """One column, of a sequence of texts, a Series, or a table with nothing else in it."""
+    """Return one column of texts, from a sequence, a Series, or a table with one column."""
     if hasattr(X, "to_frame"):
         return X.to_frame(X.name if isinstance(X.name, str) else TEXT).reset_index(drop=True)
     if is_frame(X):
@@ -66,13 +66,13 @@ def _texts(X: Any) -> Table:
 
 
 def is_frame(X: Any) -> TypeGuard[pd.DataFrame]:
-    """Whether it is a DataFrame: there is none before pandas is imported."""
+    """Return whether this is a DataFrame, which cannot exist before pandas is imported."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(X, pandas.DataFrame)
 
 
 def pandas(why: str = "the estimator knows its columns by name") -> Any:
-    """The package; Unsupported where it is not installed."""
+    """Return the package pandas. Raises Unsupported if it is not installed."""
     try:
         import pandas
     except ModuleNotFoundError:
@@ -86,7 +86,7 @@ def _doubles(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_matrix(X: Any) -> bool:
-    """Whether numpy makes rows of it as pandas would: a plain array, or a sequence of sequences."""
+    """Return whether numpy reads X as pandas would: a plain array, or a sequence of sequences."""
     if type(X) is np.ndarray:
         return X.dtype.kind in "biufcOUS"
     return isinstance(X, list | tuple) and all(isinstance(row, list | tuple | np.ndarray) for row in X)
@@ -111,7 +111,7 @@ def _columns_of(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
 
 
 def _typed(values: Sequence[Any]) -> NDArray[Any]:
-    """A column as pandas reads it: None is NaN among numbers; values of several kinds stay as they are."""
+    """Return a column as pandas reads it: None among numbers is NaN; mixed values stay as they are."""
     types = set(map(type, values)) - {type(None)}
     if types and all(issubclass(type_, int | float | np.number) and type_ is not bool for type_ in types):
         return np.array([np.nan if value is None else value for value in values])
@@ -125,7 +125,7 @@ def _objects(values: Sequence[Any]) -> NDArray[Any]:
 
 
 def beside(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Columns as one matrix: of objects, unless all hold numbers, or all booleans."""
+    """Return columns as one matrix, of objects unless all hold numbers or all hold booleans."""
     kinds = {column.dtype.kind for column in columns}
     if len(kinds) > 1 and not kinds <= set("iuf"):
         columns = [column.astype(object) for column in columns]
@@ -133,7 +133,7 @@ def beside(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def known_names(estimator: Any) -> list[str] | None:
-    """The feature names of an estimator that was fitted on a DataFrame."""
+    """Return the feature names of an estimator that was fitted on a DataFrame, else None."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None and class_name(inner := receivers(estimator)[0]) == "CatBoostClassifier":
         found = list(getattr(inner, "feature_names_", None) or ())
@@ -142,8 +142,10 @@ def known_names(estimator: Any) -> list[str] | None:
 
 
 def called(estimator: Any, columns: Sequence[str]) -> list[str] | None:
-    """What these columns call each feature that the estimator knows by name: LightGBM writes a space as _.
-    A feature that none of them is keeps the estimator's name."""
+    """Return the name in `columns` of each feature that the estimator knows; None if it knows no names.
+
+    The two may differ: LightGBM writes a space as _. A feature without a column keeps the estimator's name.
+    """
     known, spelled = known_names(estimator), spelling(estimator)
     return None if known is None else [_called(name, columns, spelled) for name in known]
 
@@ -159,18 +161,18 @@ def _called(name: str, columns: Sequence[str], spelled: Callable[[str], str]) ->
 
 
 def n_columns(estimator: Any) -> int:
-    """How many columns it takes; 0 if it does not say."""
+    """Return how many columns the estimator takes; 0 if it does not say."""
     return 1 if reads_texts(estimator) else int(getattr(estimator, "n_features_in_", 0))
 
 
 def names_in(table: Table) -> list[str] | None:
-    """The names of its columns, where all have one."""
+    """Return the names of the table's columns if all are strings, else None."""
     names = list(table.columns) if is_frame(table) else []
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def is_sparse(table: Table) -> bool:
-    """Whether scikit-learn reads it as a sparse matrix."""
+    """Return whether scikit-learn reads the table as a sparse matrix."""
     if is_frame(table):
         return all(isinstance(dtype, pandas().SparseDtype) for dtype in table.dtypes)
     return bool(sparse.issparse(table))
@@ -185,7 +187,7 @@ def column(table: Table, i: int) -> Column:
 
 
 def label(table: Table, i: int) -> Any:
-    """What a sentence calls a column: its name, or its place."""
+    """Return a column's name for a sentence, or its index if it has none."""
     return table.columns[i] if is_frame(table) else i
 
 
@@ -194,12 +196,12 @@ def take(table: Table, rows: list[int] | NDArray[np.intp]) -> Table:
 
 
 def answered_rows(found: Predictions) -> NDArray[np.bool_]:
-    """Of each row, whether the model answers it."""
+    """Return a mask of the rows that the model answers."""
     return ~np.isin(np.arange(found.n_rows), [*found.rejected])
 
 
 def with_short_texts(features: Sequence[Feature], table: Table) -> Table:
-    """The rows with the beginnings of their free texts: an example may be short."""
+    """Return the rows with free texts cut to their beginnings, which suffice for examples."""
     for i, feature in enumerate(features):
         if feature.type == "free_text":
             texts = [text[:LONGEST_EXAMPLE] for text in column(table, i).tolist()]
@@ -212,7 +214,7 @@ def with_short_texts(features: Sequence[Feature], table: Table) -> Table:
 
 
 def estimator_input(estimator: Any, table: Table) -> Any:
-    """Rows as the estimator was fitted on them: it warns of names that it does not know."""
+    """Return rows in the form that the estimator was fitted on; otherwise it would warn about names."""
     if reads_texts(estimator):
         return column(table, 0)
     if not is_frame(table):
@@ -231,7 +233,7 @@ def estimator_input(estimator: Any, table: Table) -> Any:
 
 
 def require_free_names(classifier: Classifier) -> None:
-    """Files get the answer's columns beside their own: a feature that is called like one cannot be sent."""
+    """Raise Unsupported if a feature has the name of a column that a file's answer adds."""
     taken = set(column_names(classifier))
     for feature in classifier.features:
         if feature.name in taken and feature.type != "unused":
@@ -242,7 +244,7 @@ def require_free_names(classifier: Classifier) -> None:
 
 
 def require_one_form(names: Sequence[str]) -> None:
-    """Names are matched in either Unicode form, so two may not differ in it alone."""
+    """Raise Unsupported if two names differ in their Unicode form only: names match in either form."""
     seen: dict[str, int] = {}
     for i, name in enumerate(names):
         if (other := seen.setdefault(normal(name), i)) != i and names[other] != name:
@@ -253,7 +255,7 @@ def require_one_form(names: Sequence[str]) -> None:
 
 
 def json_rows(features: Sequence[Feature], table: Table) -> list[list[Any]]:
-    """Rows as a request has them: null for what is missing."""
+    """Return rows as a request has them, with None for missing values."""
     columns = [_json_column(feature, table, i) for i, feature in enumerate(features)]
     return [list(row) for row in zip(*columns, strict=True)]
 
@@ -273,13 +275,15 @@ def _json_column(feature: Feature, table: Table, i: int) -> list[Any]:
 
 
 def as_batch(features: Sequence[Feature], table: Table) -> Batch:
-    """Rows as `Classifier.predict` takes them."""
+    """Return rows as `Classifier.predict` takes them."""
     return Batch.of(features, [_json_column(f, table, i) for i, f in enumerate(features)])
 
 
 def data_digest(features: Sequence[Feature], table: Table) -> str:
-    """SHA-256 over the columns that are read, in order: numbers as little-endian float64, others as a JSON
-    array."""
+    """Return the SHA-256 over the columns that the model reads, in order.
+
+    Numbers are hashed as little-endian float64, other columns as a JSON array.
+    """
     sha = hashlib.sha256()
     for i, feature in enumerate(features):
         values = _json_column(feature, table, i)

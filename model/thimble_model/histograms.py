@@ -1,7 +1,8 @@
-"""The training data in counts, for the document's `reference`: what drift is measured against later.
+"""Count the training data for the document's `reference`, against which drift is measured later.
 
-Edges are deciles, or where a number has few distinct values the middles between them, with no more digits
-than it takes to tell its neighbours apart. Deciles draw badly, so there are histograms of equal width too.
+Edges are deciles; if a number has few distinct values, they are the middles between the values. An edge has
+no more digits than it takes to separate its neighbours. Deciles draw badly, so there are histograms with bins
+of equal width too.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from thimble_model.frames import answered_rows
 
 BINS = 10
 FEW = 10  # distinct numbers get a bin each
-CATEGORIES = 20  # the most frequent; the others are counted together
+CATEGORIES = 20  # the most frequent categories; the others are counted together
 LONGEST_CATEGORY = 100  # characters
-WATCHED = 1000  # features, the first
-DRAWN_BINS = 20  # of equal width, of many rows
-DECIMALS = 6  # after which a number is taken for one that has no last digit
-TENTHS = Numbers(np.arange(BINS + 1) / BINS, np.zeros(BINS, np.int64), 0)  # of a share
-DRAWN_STEPS = 2**53  # of a number's last digit, from its lowest to its highest value
+WATCHED = 1000  # the first features; others are not counted
+DRAWN_BINS = 20  # the most bins of equal width
+DECIMALS = 6  # a number with more decimals counts as continuous
+TENTHS = Numbers(np.arange(BINS + 1) / BINS, np.zeros(BINS, np.int64), 0)  # bins of a share
+DRAWN_STEPS = 2**53  # the most steps of the last digit between the lowest and the highest value
 
 
 def answered(classifier: Classifier, batch: Batch) -> tuple[Batch, Predictions]:
-    """The rows that the model answers, and the answers."""
+    """Return the rows that the model answers, and the answers."""
     found = classifier.predict(batch)
     if not found.rejected:
         return batch, found
@@ -46,7 +47,7 @@ def answered(classifier: Classifier, batch: Batch) -> tuple[Batch, Predictions]:
 
 
 def document_key(classifier: Classifier, batch: Batch, found: Predictions) -> dict[str, Any]:
-    """`reference`, from rows that the model answers."""
+    """Return the document's key `reference`, counted from rows that the model answers."""
     features = enumerate(classifier.features[:WATCHED])
     empty = Reference(
         rows=batch.rows,
@@ -79,7 +80,7 @@ def document_key(classifier: Classifier, batch: Batch, found: Predictions) -> di
 
 
 def drawn(classifier: Classifier, batch: Batch) -> list[dict[str, Any] | None]:
-    """A histogram of each number, for people to look at."""
+    """Return a histogram of each numeric feature for people to look at; None for other features."""
     features = enumerate(classifier.features)
     return [
         _histogram(batch.numbers[k]) if feature.numeric and k < WATCHED else None for k, feature in features
@@ -87,8 +88,11 @@ def drawn(classifier: Classifier, batch: Batch) -> list[dict[str, Any] | None]:
 
 
 def _histogram(column: FloatArray) -> dict[str, Any] | None:
-    """Bins of equal width. Of numbers with few decimals each holds as many values: a comb would tell of the
-    bins, not of the data."""
+    """Return a histogram with bins of equal width; None if there are no values or infinite ones.
+
+    If the numbers have few decimals, every bin covers the same number of possible values. Otherwise the
+    histogram could look like a comb because of the bins, not the data.
+    """
     values = column[~np.isnan(column)]
     if len(values) == 0 or not np.isfinite(values).all():
         return None
@@ -108,7 +112,7 @@ def _histogram(column: FloatArray) -> dict[str, Any] | None:
 
 
 def _decimals(values: FloatArray) -> int | None:
-    """How many digits after the point the numbers have; None if more than are looked at."""
+    """Return how many digits the numbers have after the point; None if more than DECIMALS."""
     with np.errstate(over="ignore", invalid="ignore"):
         return next((d for d in range(DECIMALS + 1) if (np.round(values, d) == values).all()), None)
 
@@ -128,7 +132,7 @@ def _categories(column: Iterable[str | None]) -> Categories | None:
 
 
 def _lengths(column: Iterable[str]) -> Numbers:
-    """Of texts, in characters; a bin of their own for empty ones."""
+    """Return bins for the lengths of texts in characters, one of them for empty texts."""
     found = _numbers(np.array([float(len(text)) for text in column]))
     edges = sorted({0.0, 1.0, *(() if found is None else found.edges.tolist())})
     return Numbers(np.array(edges), np.zeros(len(edges) - 1, np.int64), 0)
@@ -143,8 +147,11 @@ def _numbers(column: FloatArray) -> Numbers | None:
 
 
 def _cuts(values: FloatArray, times: Any) -> list[float]:
-    """Between values: all of them if they are few, else after every tenth of the rows, and around a value
-    that fills a tenth by itself."""
+    """Return the cuts between bins.
+
+    If there are few distinct values, there is a cut between any two. Otherwise there is one after every tenth
+    of the rows, and on both sides of a value that fills a tenth by itself.
+    """
     if len(values) <= FEW:
         chosen = list(range(1, len(values)))
     else:
@@ -157,7 +164,7 @@ def _cuts(values: FloatArray, times: Any) -> list[float]:
 
 
 def _between(low: float, high: float) -> float:
-    """The shortest decimal near the middle."""
+    """Return the shortest decimal near the middle of two numbers."""
     middle = low / 2 + high / 2
     decimals = (float(f"{middle:.{digits}e}") for digits in range(17))
     return next((number for number in decimals if low < number < high), middle)

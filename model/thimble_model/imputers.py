@@ -1,4 +1,4 @@
-"""Fitted imputers and indicators of missing values as steps."""
+"""Turn fitted imputers and indicators of missing values into steps."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def simple_imputer(program: Program, estimator: SimpleImputer, columns: Columns)
 
 
 def _fills(program: Program, estimator: SimpleImputer, columns: Columns) -> list[tuple[Column, Any]]:
-    """The columns with what they are filled with, as the values that scikit-learn puts in."""
+    """Return the columns that are filled, each with the value that scikit-learn fills in."""
     dtype = getattr(estimator, "_fill_dtype", estimator.statistics_.dtype)
     fills = []
     for column, fill in zip(columns, estimator.statistics_.tolist(), strict=True):
@@ -108,7 +108,7 @@ def _indicators(program: Program, estimator: MissingIndicator, columns: Columns)
 
 
 def iterative_imputer(program: Program, estimator: Any, columns: Columns) -> Columns:
-    """Round by round, each feature from the others as they are by then, where its own value is missing."""
+    """Fill each missing value by a guess from the other columns, round by round, as they are by then."""
     _require_linear(estimator)
     filled = simple_imputer(program, estimator.initial_imputer_, columns)
     empty = estimator._is_empty_feature & (not estimator.keep_empty_features)

@@ -1,4 +1,4 @@
-"""A document in a notebook: rows in, a DataFrame out, with the same bits as the service."""
+"""Use a document in a notebook: rows in, a DataFrame out, with the same bits as the service."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WANTED = (
 
 
 class Model:
-    """A document made ready."""
+    """A loaded model document."""
 
     def __init__(self, found: Classifier) -> None:
         self._classifier = found
@@ -47,17 +47,17 @@ class Model:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the document, which names the version."""
+        """The SHA-256 of the document, which identifies the version."""
         return self._classifier.digest
 
     def __repr__(self) -> str:
         return f"<{self.name or 'model'} {self.digest[:12]}>"
 
     def predict(self, X: Rows) -> pd.DataFrame:
-        """The columns that a file's result adds (label, probability, p_<class>...), with the index of `X`.
+        """Return the columns that a file's result adds (label, probability, p_<class>...), indexed as `X`.
 
-        InvalidInput names the first value that the model does not take. Extra columns of a DataFrame are not
-        read where the model has names.
+        If the model has feature names, extra columns of a DataFrame are ignored. Raises InvalidInput, which
+        names the first value that the model does not take.
         """
         frame = pandas("the answer is a DataFrame").DataFrame
         instances = _instances(self._classifier, X)
@@ -71,7 +71,7 @@ class Model:
 
 
 def load(source: bytes | str | os.PathLike[str]) -> Model:
-    """A model document by its path or its bytes; InvalidModel says why it is refused."""
+    """Load a model document from its path or its bytes. Raises InvalidModel, which says why it is refused."""
     data, name = (source, "the document") if isinstance(source, bytes) else _read(Path(source))
     require_document(data, name)
     with refusing(name):
@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[bytes, str]:
 
 
 def _instances(model: Classifier, X: Any) -> list[Any]:
-    """Rows as a request has them."""
+    """Return rows in the form of a request's instances."""
     if is_frame(X):
         return _of_frame(model, X)
     if model.schema.only_a_text and (texts := _texts(X)) is not None:
@@ -97,7 +97,7 @@ def _instances(model: Classifier, X: Any) -> list[Any]:
 
 
 def _texts(X: Any) -> list[Any] | None:
-    """The texts of a list, an array or a Series of them."""
+    """Return the texts in a list, an array or a Series; None if X is something else."""
     if isinstance(X, list | tuple) and all(isinstance(row, str) for row in X):
         return list(X)
     if getattr(X, "ndim", 0) == 1 and hasattr(X, "dtype"):
@@ -116,8 +116,11 @@ def _of_row(row: Any, place: str) -> Any:
 
 
 def _of_frame(model: Classifier, X: pd.DataFrame) -> list[Any]:
-    """The features in the model's order, found as in a file: by name, or where it has none by position."""
-    schema = model.schema._replace(answer_columns=())  # the answer is a frame of its own
+    """Return rows of features in the model's order.
+
+    Columns are found as in a file: by name, or by position if the model has no names.
+    """
+    schema = model.schema._replace(answer_columns=())  # the answer is a separate frame, so any name is free
     found = header.features(header.named([str(name) for name in X.columns], schema), schema)
     columns = [
         _plain(X.iloc[:, found[k]], f".{feature.name}" if feature.name else f"[{k}]")
@@ -129,7 +132,7 @@ def _of_frame(model: Classifier, X: pd.DataFrame) -> list[Any]:
 
 
 def _plain(column: Any, place: str) -> list[Any]:
-    """A column's values as JSON has them: null for what is missing."""
+    """Return a column's values as JSON has them, with None for missing values."""
     gone = absent(column)
     values = column.tolist()
     if column.dtype.kind in "biuf" and not gone.any():
@@ -152,7 +155,7 @@ def _plain_value(value: Any, place: str) -> Any:
 
 
 def _answers(model: Classifier, predictions: Predictions) -> dict[str, Any]:
-    """The columns by their names, in the order of a file's."""
+    """Return the answer's columns by name, in the order of a file's columns."""
     parts = zip(model.heads, predictions.outputs, strict=True)
     columns = [column for head, scores in parts for column in _columns(head, scores)]
     columns += [

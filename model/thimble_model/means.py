@@ -1,4 +1,4 @@
-"""The means of the training rows: the document's `means`, beside which contributions are told."""
+"""Compute the document's `means`, the means of the training rows, to which contributions are relative."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from thimble.inference.steps.categories import Embed
 
 
 def document_keys(document: Mapping[str, Any], classifier: Classifier, batch: Batch) -> dict[str, Any]:
-    """`means` of the columns that explain the model, and `preprocessing` with those of its tables; from rows
-    that the model answers. Nothing where no column does."""
+    """Return the document's keys with means, computed from rows that the model answers.
+
+    These are `means` for the columns that explain the model, and `preprocessing` with the means of its tables
+    added. If neither columns nor tables explain the model, there are no keys.
+    """
     columns, tables = contributions.needs(classifier.document)
     if not len(columns) and not tables:
         return {}
@@ -44,7 +47,7 @@ def document_keys(document: Mapping[str, Any], classifier: Classifier, batch: Ba
 
 
 def _numbers(classifier: Classifier, batch: Batch) -> Iterator[FloatArray]:
-    """All columns of the program, of some rows after others."""
+    """Yield all columns of the program, block of rows by block of rows."""
     preprocessing = classifier.document.preprocessing
     step = network.rows_at_once(classifier.document.cost.numbers)
     for start in range(0, batch.rows, step):

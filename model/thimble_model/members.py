@@ -1,4 +1,4 @@
-"""What a classifier answers as columns of the program, for another that is made of it."""
+"""Turn a member's answers into columns of the program, for the classifier that is made of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from thimble_model.program import Column, Program
 from thimble_model.unsupported import Unsupported
 
 MANY = 1_000  # columns that a network reads
-OWN_DECISION = ("threshold", "positive", "ties", "apart")  # what only the label depends on
+OWN_DECISION = ("threshold", "positive", "ties", "apart")  # keys that affect only the label
 
 
 def answers(program: Program, one: AnyHead, *gives: str) -> list[list[int]]:
-    """The columns of each of the answers that the step `classify` gives. What was asked before is not asked
-    again, so who needs several answers asks for all at once."""
+    """Return the columns of each kind of answer that the step `classify` gives.
+
+    Known answers are reused. Ask for all the kinds that you need at once, so that one step gives them.
+    """
     _, known = program.answered.setdefault(id(one), (one, {}))
     missing = tuple(kind for kind in gives if kind not in known)
     if missing:
@@ -50,8 +52,10 @@ def _asked(program: Program, one: AnyHead, gives: tuple[str, ...]) -> list[list[
 
 
 def _begun(program: Program, one: Head) -> Head:
-    """A linear model, or a network that reads many columns, with its first layer as a step: there columns of
-    terms become sums."""
+    """Turn the first layer of a linear model, or of a network that reads many columns, into a step.
+
+    Such a step can replace columns of terms by sums.
+    """
     (first, *others), (bias, *_) = one.coefs, one.intercepts
     if _is_unit(one) or (others and len(one.inputs) <= MANY):
         return one
@@ -65,7 +69,7 @@ def _begun(program: Program, one: Head) -> Head:
 
 
 def _after(program: Program, one: Head, made: list[Column]) -> Head:
-    """The rest of a network, after its first layer."""
+    """Return the rest of a network after its first layer, whose outputs are the columns `made`."""
     others, biases = one.coefs[1:], one.intercepts[1:]
     if not others:
         n = len(made)
@@ -78,13 +82,13 @@ def _after(program: Program, one: Head, made: list[Column]) -> Head:
 
 
 def _is_unit(one: Head) -> bool:
-    """Whether its logits are the columns that it reads."""
+    """Return whether the logits are the input columns unchanged."""
     (first, *others), (bias, *_) = one.coefs, one.intercepts
     return not others and np.array_equal(first, np.eye(len(first))) and not bias.any()
 
 
 def _is_multilabel(one: AnyHead) -> bool:
-    """As a document says it, or leaves it to be seen."""
+    """Return whether any number of labels may apply, as the document says or its other keys imply."""
     if "multilabel" in one.keys:
         return bool(one.keys["multilabel"])
     several = one.n_outputs > 1 and "normalize" not in one.keys
@@ -92,7 +96,7 @@ def _is_multilabel(one: AnyHead) -> bool:
 
 
 def _is_plain(one: Head) -> bool:
-    """Whether its numbers are columns of the program as they are."""
+    """Return whether the answers are the input columns unchanged."""
     return (
         _is_unit(one)
         and one.n_outputs == len(one.classes)
@@ -107,14 +111,14 @@ def require_probabilities(one: AnyHead) -> None:
 
 
 def probabilities(program: Program, one: AnyHead) -> list[int]:
-    """What predict_proba gives: a column a class."""
+    """Return the columns of predict_proba, one for each class."""
     require_probabilities(one)
     (found,) = answers(program, one, "probabilities")
     return found
 
 
 def decisions(program: Program, one: AnyHead) -> list[int]:
-    """What decision_function gives: of two classes one column, else one a class."""
+    """Return the columns of decision_function: one for two classes, else one for each class."""
     if isinstance(one, Head) and one.decisions:
         return list(one.decisions)
     (logits,) = answers(program, one, "logits")
@@ -124,7 +128,7 @@ def decisions(program: Program, one: AnyHead) -> list[int]:
 
 
 def of_two(program: Program, logits: Sequence[int]) -> list[int]:
-    """Of two numbers, a class each, how much the second is above the first; others as they are."""
+    """Replace the numbers of two classes by their difference, second minus first; leave others unchanged."""
     if len(logits) != 2:
         return list(logits)
     (difference,) = program.add(
@@ -134,7 +138,7 @@ def of_two(program: Program, logits: Sequence[int]) -> list[int]:
 
 
 def codes(program: Program, label: int, classes: Sequence[Label], among: Sequence[Label]) -> int:
-    """The place of a member's label among those that its ensemble counts."""
+    """Return a column with the index of the member's label among the labels that its ensemble counts."""
     if list(classes) == list(among):
         return label
     known = {value: place for place, value in enumerate(among)}
@@ -144,7 +148,7 @@ def codes(program: Program, label: int, classes: Sequence[Label], among: Sequenc
 
 
 def valued(program: Program, label: int, values: Sequence[float]) -> int:
-    """A number for each label."""
+    """Return a column that maps a label's index to its number in `values`."""
     if list(values) == [float(place) for place in range(len(values))]:
         return label
     (made,) = program.add(
@@ -158,14 +162,14 @@ def valued(program: Program, label: int, values: Sequence[float]) -> int:
 
 
 def numbers(classes: Sequence[Label]) -> list[float]:
-    """Labels as the numbers that they are in a matrix."""
+    """Return labels as the numbers that a matrix holds. Raises Unsupported if any is a text."""
     if any(isinstance(label, str) for label in classes):
         raise Unsupported("it puts labels that are texts among numbers")
     return [float(label) for label in classes]
 
 
 def shown(one: AnyHead) -> AnyHead:
-    """The same numbers, without a rule of its own for the label."""
+    """Return the same head without a rule of its own for the label."""
     keys = {key: value for key, value in one.keys.items() if key not in OWN_DECISION}
     if not one.keys.get("apart") or not isinstance(one, Head):
         return replace(one, keys=keys)
@@ -175,7 +179,7 @@ def shown(one: AnyHead) -> AnyHead:
 
 
 def relabelled(one: AnyHead, classes: list[Label]) -> AnyHead:
-    """The same for other names of its classes."""
+    """Return the same head with other names for its classes."""
     keys: dict[str, Any] = {**one.keys, "classes": classes}
     if "positive" in keys:
         keys["positive"] = classes[one.classes.index(keys["positive"])]
@@ -183,7 +187,7 @@ def relabelled(one: AnyHead, classes: list[Label]) -> AnyHead:
 
 
 def by_probability(one: AnyHead) -> AnyHead:
-    """The same probabilities, of which the largest decides."""
+    """Return a head with the same probabilities, where the largest decides the label."""
     require_probabilities(one)
     plain = shown(one)
     keys = {key: value for key, value in plain.keys.items() if key != "decision"}
@@ -191,13 +195,13 @@ def by_probability(one: AnyHead) -> AnyHead:
 
 
 def is_linear(one: AnyHead) -> bool:
-    """Whether its only number is its decision_function."""
+    """Return whether the head's logits are its decision_function."""
     network = isinstance(one, Head) and not one.decisions and one.n_outputs != 2
     return network and not one.keys.keys() & {"apart", "threshold"}
 
 
 def alike(heads: Sequence[AnyHead], decides: bool) -> bool:
-    """Whether they are all forests, all networks, or all linear models, of one meaning."""
+    """Return whether the heads are of one kind (forests, networks or linear models) and one meaning."""
     meanings = {(type(one), one.keys["out_activation"], one.decision, one.n_outputs) for one in heads}
     if len(meanings) > 1 or any(one.keys.keys() & {"normalize", *OWN_DECISION[:2], "apart"} for one in heads):
         return False
@@ -206,8 +210,10 @@ def alike(heads: Sequence[AnyHead], decides: bool) -> bool:
 
 
 def of_one_kind(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
-    """Heads that can read the same columns: where some are networks, or take no missing value, forests become
-    steps before them."""
+    """Return heads that can read the same columns.
+
+    If some are networks, or some take missing values and others do not, forests become steps before them.
+    """
     kinds = {_takes_missing(one) if isinstance(one, ForestHead) else None for one in heads}
     if len(kinds) == 1:
         return list(heads)
@@ -219,7 +225,7 @@ def _takes_missing(one: ForestHead) -> bool:
 
 
 def _as_network(program: Program, one: AnyHead) -> Head:
-    """Its answers as columns; the label is the one whose place is marked."""
+    """Turn a forest into a network over its answers; a one-hot column marks the label."""
     label, likely = answers(program, one, "label", "probabilities")
     if not _is_multilabel(one):
         n = len(one.classes)

@@ -1,4 +1,4 @@
-"""Messages to a shop, made up by chance from parts of our own: the corpus of a worked example."""
+"""Generate random messages to a shop from our own parts: the corpus of a worked example."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ BESIDE = (
 
 
 def messages(n: int, seed: int) -> tuple[list[str], list[str]]:
-    """Texts, and the topic of each."""
+    """Return n texts and their topics."""
     rng = random.Random(seed)
     topics = [rng.choice(list(TOPICS)) for _ in range(n)]
     return [_message(rng, topic) for topic in topics], topics

@@ -1,8 +1,8 @@
-"""Networks while they are being written down: what they read of the program, and how their inputs fold.
+"""Networks during the export: the program's columns that they read, and how steps fold into them.
 
-An affine step that the network reads goes into the network's first layer, as long as the bound on what that
-adds to the rounding of its answers stays far under the parity that is promised. x * (w / s) - m * w / s loses
-the digits of m / s; a year or a timestamp would lose many, and stays a step of its own.
+An affine step before a network is folded into its first layer, as long as the rounding that this adds to the
+answers is bounded far below the promised parity. x * (w / s) - m * w / s loses the digits of m / s; a year or
+a timestamp would lose many, so it remains a step of its own.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from thimble_model.unsupported import Unsupported
 
 FloatArray = NDArray[np.float64]
 
-SCALE_BUDGET = 1e-13  # of a logit, for all scaled columns together
-MANY = 256  # columns of 0 and 1 that are better looked up
-LINEAR_BUDGET = 1e-10  # for principal components and the like, which promise 1e-9
+SCALE_BUDGET = 1e-13  # the most rounding added to a logit, for all scaled columns together
+MANY = 256  # one-hot columns that are better looked up
+LINEAR_BUDGET = 1e-10  # for principal components and the like, whose promise is 1e-9
 
 
 @dataclass(frozen=True)
 class Head(Meaning):
-    """A network over columns of the program. `keys` are the document's, but for the weights."""
+    """A network over columns of the program. `keys` are the document's keys without the weights."""
 
     inputs: tuple[int, ...]
     coefs: tuple[FloatArray, ...]
     intercepts: tuple[FloatArray, ...]
     keys: dict[str, Any] = field(default_factory=dict)
-    decisions: tuple[int, ...] = ()  # columns of its decision_function, if its logits are something else
+    decisions: tuple[int, ...] = ()  # the decision_function's columns, if they are not the logits
 
     @property
     def n_outputs(self) -> int:
         return int(self.coefs[-1].shape[1])
 
     def over(self, inputs: Sequence[int]) -> Head:
-        """The same over these columns, which its own are among."""
+        """Return the same network over these columns, which include its own."""
         first = np.zeros((len(inputs), self.coefs[0].shape[1]))
         places = {index: i for i, index in enumerate(inputs)}
         for row, index in zip(self.coefs[0], self.inputs, strict=True):
@@ -72,13 +72,13 @@ def head(inputs: Sequence[int], coefs: Sequence[Any], intercepts: Sequence[Any],
 
 
 def identity_head(inputs: Sequence[int], **keys: Any) -> Head:
-    """The columns themselves are the outputs."""
+    """Return a head whose outputs are the columns themselves."""
     n = len(inputs)
     return head(inputs, [np.eye(n)], [np.zeros(n)], out_activation="identity", **keys)
 
 
 def lowered(program: Program, network: Head) -> list[int]:
-    """A network as steps: the columns of its outputs before their activation."""
+    """Turn a network into steps, and return the columns of its outputs before their activation."""
     columns = list(network.inputs)
     last = len(network.coefs) - 1
     for i, (W, b) in enumerate(zip(network.coefs, network.intercepts, strict=True)):
@@ -90,13 +90,13 @@ def lowered(program: Program, network: Head) -> list[int]:
 
 
 def side_by_side(heads: Sequence[AnyHead]) -> list[AnyHead]:
-    """Heads that all read the same columns, in the same order."""
+    """Return the heads such that all read the same columns in the same order."""
     inputs = tuple(dict.fromkeys(index for one in heads for index in one.inputs))
     return [one if one.inputs == inputs else one.over(inputs) for one in heads]
 
 
 def folded(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
-    """The heads with affine steps in their first layers, where neither nonlinearity nor rounding forbids."""
+    """Fold affine steps into the heads' first layers, unless nonlinearity or rounding forbids it."""
     budget = {"scale": SCALE_BUDGET, "linear": LINEAR_BUDGET, "constant": np.inf}
     folded_heads = [one for one in heads if isinstance(one, Head)]
     if len(folded_heads) < len(heads):
@@ -119,7 +119,7 @@ def _fold_constant(step: Step, heads: list[Head], budget: float) -> tuple[list[H
 
 
 def _fold_scale(step: Step, heads: list[Head], budget: float) -> tuple[list[Head], float]:
-    """Column by column, the cheapest first."""
+    """Fold column by column, those with the least rounding first, until the budget is spent."""
     n = len(step.writes)
     subtract, divide, multiply, add = (
         np.asarray(step.keys.get(key, [default] * n), dtype=np.float64)
@@ -167,8 +167,10 @@ def _fold_linear(step: Step, heads: list[Head], budget: float) -> tuple[list[Hea
 
 
 def embedded(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
-    """The heads, and the steps, with what they make of many columns of 0 and 1 looked up instead: a row adds
-    the weights of one category a column."""
+    """Replace products with many one-hot columns by look-ups, in the heads and in the steps.
+
+    A row then adds up the weights of one category per encoded column.
+    """
     steps, program.steps = program.steps, []
     many = {index: step for step in steps if step.op == "one_hot" for index in step.writes if _are_many(step)}
     for step in steps:
@@ -178,7 +180,7 @@ def embedded(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
         program.steps.append(step)
     networks = [one for one in heads if isinstance(one, Head)]
     if len(networks) < len(heads):
-        return list(heads)  # a forest asks of each column
+        return list(heads)  # a forest reads single columns
     inputs, first = _looked_up(program, many, heads[0].inputs, np.hstack([one.coefs[0] for one in networks]))
     parts = np.split(first, np.cumsum([one.coefs[0].shape[1] for one in networks])[:-1], axis=1)
     return [
@@ -194,7 +196,7 @@ def _are_many(step: Step) -> bool:
 def _looked_up(
     program: Program, many: dict[int, Step], inputs: Sequence[int], coefs: FloatArray
 ) -> tuple[list[int], FloatArray]:
-    """Inputs and their weights, (inputs, outputs), those of each one-hot step as sums that one step makes."""
+    """Return inputs and their weights (inputs, outputs), with a look-up step's sums for one-hot columns."""
     width = coefs.shape[1]
     for step in {id(step): step for step in map(many.get, inputs) if step is not None}.values():
         if len(step.writes) <= width:
@@ -227,7 +229,7 @@ def _refolded(one: Head, inputs: Sequence[int], first: FloatArray, offsets: Floa
 
 
 def _influence(heads: Sequence[Head]) -> FloatArray:
-    """How much, at most, a unit of each input moves any output; no activation is steeper than 1."""
+    """Return the most that a unit of each input moves any output; no activation is steeper than 1."""
     return np.max([_influence_of(one) for one in heads], axis=0)  # type: ignore[no-any-return]
 
 

@@ -1,7 +1,7 @@
-"""Fitted transformers of category_encoders and feature_engine, known by the names of their modules.
+"""Turn fitted transformers of category_encoders and feature_engine into steps.
 
-Each makes of a column something that depends on that column alone, so it is asked for every category that it
-knows, for a missing value and for one that it does not know. Neither library is imported.
+Each transforms a column by itself. So it is asked for every category that it knows, for a missing value and
+for an unknown one. The classes are recognized by the names of their modules; neither library is imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ Columns = list[Column]
 
 
 def _by_category(program: Program, estimator: Any, columns: Columns) -> Columns:
-    """A number, or columns of 0 and 1, a category; other columns as they are, in the order of its answers."""
+    """Encode each category as a number or as one-hot columns; pass other columns through unchanged.
+
+    The columns are in the order of the estimator's answer.
+    """
     if getattr(estimator, "composite_members_", None):
         raise Unsupported("composite_cols; make them one column before the pipeline, and fit again")
     names = list(estimator.feature_names_in_)
@@ -49,14 +52,14 @@ def _columns(
     known: list[Any],
     places: list[Any],
 ) -> Columns:
-    """Those that one column becomes."""
+    """Return the columns that one column becomes."""
     if not places:
         return []
 
     def ask(values: list[Any]) -> list[Code]:
         try:
             answers = _answers(estimator, samples, name, values)
-        except (ValueError, KeyError):  # it refuses one that it does not know, or that is missing
+        except (ValueError, KeyError):  # it refuses an unknown or a missing value
             return [None] * len(values)
         if places == [name]:
             return [float(value) for value in answers[name]]
@@ -79,7 +82,7 @@ def _place_of_one(row: Any) -> float:
 
 
 def _answers(estimator: Any, samples: dict[Any, Any], name: Any, values: list[Any]) -> dict[Any, list[Any]]:
-    """What it makes of rows that differ in one column only, by the names of its answers."""
+    """Return the estimator's answers, by column name, to sample rows that differ only in column `name`."""
     columns = {one: [value] * len(values) for one, value in samples.items()} | {name: values}
     rows = pandas().DataFrame({one: pandas().Series(found, dtype=object) for one, found in columns.items()})
     known = _categories(estimator)
@@ -93,7 +96,7 @@ def _answers(estimator: Any, samples: dict[Any, Any], name: Any, values: list[An
 
 
 def _categories(estimator: Any) -> dict[Any, list[Any]]:
-    """Of each column that is encoded, what it knows: of feature_engine, and of category_encoders."""
+    """Return the known categories of each encoded column, for feature_engine or category_encoders."""
     if hasattr(estimator, "encoder_dict_"):
         return {name: list(found) for name, found in estimator.encoder_dict_.items()}
     mapping = getattr(estimator, "ordinal_encoder", estimator).mapping
@@ -101,7 +104,7 @@ def _categories(estimator: Any) -> dict[Any, list[Any]]:
 
 
 def _owned(estimator: Any, name: Any, known: list[Any]) -> list[Any]:
-    """The names of the answers that a column is read into."""
+    """Return the names of the answer's columns that an encoded column becomes."""
     if type(estimator).__name__ != "OneHotEncoder":
         return [name]
     if hasattr(estimator, "encoder_dict_"):
@@ -110,7 +113,7 @@ def _owned(estimator: Any, name: Any, known: list[Any]) -> list[Any]:
 
 
 def _filled(program: Program, estimator: Any, columns: Columns) -> Columns:
-    """feature_engine's imputers."""
+    """Fill missing values as feature_engine's imputers do."""
     made = []
     for name, column in zip(estimator.feature_names_in_, columns, strict=True):
         fill = estimator.imputer_dict_.get(name)
@@ -127,7 +130,7 @@ def _filled(program: Program, estimator: Any, columns: Columns) -> Columns:
 
 
 def _rare(program: Program, estimator: Any, columns: Columns) -> Columns:
-    """feature_engine's RareLabelEncoder: texts that it does not keep are one."""
+    """Replace all texts that feature_engine's RareLabelEncoder does not keep by one text."""
     made = []
     for name, column in zip(estimator.feature_names_in_, columns, strict=True):
         kept = estimator.encoder_dict_.get(name)

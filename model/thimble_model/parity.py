@@ -1,4 +1,4 @@
-"""A document beside the estimator that it came from: the same answers, or not."""
+"""Compare a document's answers with those of its estimator."""
 
 from __future__ import annotations
 
@@ -24,19 +24,17 @@ from thimble_model.scores import scores as scores_of
 from thimble_model.unsupported import Unsupported, first_line
 from thimble_model.wrappers import innermost, plain, reached
 
-SCORE_ROUNDING = 2e-15  # of a score that is put on a curve: its own last digits
+SCORE_ROUNDING = 2e-15  # the rounding of a score before it is put on a curve
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a document and an estimator agree on the same rows."""
+    """The agreement of a document and an estimator on the same rows."""
 
     rows: int
-    worst: float  # largest difference of a probability, or of a score in units of the score
-    other_labels: int  # rows with another label, where rounding is no excuse
-    rejected: (
-        int  # rows that the estimator answers and the document does not; if neither does, that is parity
-    )
+    worst: float  # the largest difference of a probability, or the largest relative difference of a score
+    other_labels: int  # rows with another label that rounding does not explain
+    rejected: int  # rows that the estimator answers and the document does not
     tolerance: float
 
     @property
@@ -58,7 +56,7 @@ def tolerance(document: Document, estimator: Any) -> float:
 
 
 def _steepest(document: Document) -> float:
-    """How much the steepest curve (isotonic calibration) magnifies the rounding of the score put on it."""
+    """Return how much the steepest curve of an isotonic calibration magnifies the rounding of its input."""
     slopes = [0.0]
     for step, _ in document.preprocessing.steps if document.preprocessing else ():
         for x, y in step.points if isinstance(step, Interpolate) else ():
@@ -68,7 +66,7 @@ def _steepest(document: Document) -> float:
 
 
 def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
-    """The comparison, row by row. Where scikit-learn's own answer is no number there is none to compare."""
+    """Compare the answers row by row, where the estimator's own answer is a finite number."""
     found = classifier.predict(as_batch(classifier.features, table))
     expectations = expected(classifier, estimator, table)
     ours, theirs = answered_rows(found), np.isfinite(all_numbers(expectations)).all(axis=1)
@@ -83,27 +81,30 @@ def parity(classifier: Classifier, estimator: Any, table: Table) -> Parity:
 
 
 def all_numbers(expectations: list[tuple[NDArray[Any], NDArray[np.float64]]]) -> NDArray[np.float64]:
-    """The probabilities or scores of all outputs, side by side."""
+    """Return the probabilities or scores of all outputs side by side."""
     return np.hstack([numbers for _, numbers in expectations])
 
 
 def expected(
     classifier: Classifier, estimator: Any, table: Table
 ) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
-    """What scikit-learn answers for each output: labels, and a probability or score for each class."""
+    """Return the estimator's labels, and its probability or score for each class, for each output.
+
+    Raises InvalidInput if the estimator refuses the rows.
+    """
     rows = estimator_input(estimator, table)
     try:
         return [
             (of_rows(member.predict(X)), _numbers(member, X, head))
             for head, (member, X) in zip(classifier.heads, _members(estimator, rows), strict=True)
         ]
-    except (AttributeError, TypeError, ValueError) as error:  # the first of None among texts
+    except (AttributeError, TypeError, ValueError) as error:  # AttributeError: None among texts
         reason = _gap(classifier, table) or f"the estimator refuses the rows: {first_line(error)}"
         raise InvalidInput(reason) from None
 
 
 def _gap(classifier: Classifier, table: Table) -> str:
-    """The first missing value that may not be missing."""
+    """Return a sentence on the first missing value that must not be missing; "" if there is none."""
     for i, feature in enumerate(classifier.features):
         gone = absent(column(table, i))
         if gone.any() and not feature.missing and feature.type != "unused":
@@ -113,7 +114,7 @@ def _gap(classifier: Classifier, table: Table) -> str:
 
 
 def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
-    """The estimator itself, or for several outputs those behind it, each with what reaches it."""
+    """Yield the estimator, or that of each of several outputs, with the rows that reach it."""
     if type(innermost(estimator)) is not MultiOutputClassifier:
         yield estimator, X
         return
@@ -123,7 +124,7 @@ def _members(estimator: Any, X: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _numbers(estimator: Any, X: Any, head: Head) -> NDArray[np.float64]:
-    """A number a class; of one class only, some estimators have a column of another beside it."""
+    """Return a number for each class. If there is one class only, some estimators add a second column."""
     if head.has_probabilities:
         return np.asarray(estimator.predict_proba(X), np.float64)[:, : len(head.classes)]
     return scores_of(estimator, X)
@@ -132,7 +133,7 @@ def _numbers(estimator: Any, X: Any, head: Head) -> NDArray[np.float64]:
 def _other_labels(
     head: Head, found: Scores, labels: NDArray[Any], numbers: NDArray[np.float64], allowed: float
 ) -> NDArray[np.bool_]:
-    """Rows with another label. Where two classes tie but for rounding, either may come first."""
+    """Return a mask of the rows with another label. If two classes tie within rounding, either may win."""
     if head.multilabel:
         apart = np.abs(numbers - (0.5 if head.has_probabilities else 0.0)) > allowed
         return np.asarray(((found.mask.T ^ (labels > 0)) & apart).any(axis=1))
@@ -145,7 +146,10 @@ def _other_labels(
 
 
 def _is_near(head: Head, numbers: NDArray[np.float64], allowed: float) -> NDArray[np.bool_]:
-    """Rows whose number is the threshold, but for rounding; of logits, which are not shown, none is."""
+    """Return a mask of the rows whose number is within rounding of the threshold.
+
+    Logits are not shown, so no row counts if they decide.
+    """
     if head.decision == "logits":
         return np.zeros(len(numbers), np.bool_)
     score, bar = numbers[:, head.positive], head.threshold or 0.0
@@ -153,7 +157,7 @@ def _is_near(head: Head, numbers: NDArray[np.float64], allowed: float) -> NDArra
 
 
 def require_parity(classifier: Classifier, estimator: Any, table: Table) -> None:
-    """The document answers as the estimator does; or it is not handed out."""
+    """Raise Unsupported unless the document answers as the estimator does."""
     found = parity(classifier, estimator, table)
     if not found.holds:
         raise Unsupported(f"The document would not answer as the estimator does: {found}")

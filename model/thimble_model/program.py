@@ -1,8 +1,8 @@
-"""A pipeline being written down: columns that only grow, and what is known of each while exporting.
+"""The program of steps that an export builds, and the facts about its columns. Columns are only ever added.
 
-The program keeps three facts: the type of each feature, which features' missing values would still be missing
-in a column, and which columns may turn out missing for another reason. From these follows where a missing
-value is fine; everywhere else the rows that have one are rejected, as scikit-learn would.
+The program keeps three facts: the type of each feature, the features whose missing values would still be
+missing in a column, and the columns that may be missing for another reason. They decide where a missing value
+is allowed; everywhere else, rows with one are rejected, as scikit-learn would do.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ import numpy as np
 
 from thimble_model.unsupported import Unsupported
 
-Code = float | None  # None: the encoder refuses the value
-TEXTS = ("text", "free_text")  # the types of features that are not numbers
+Code = float | None  # None if the encoder refuses the value
+TEXTS = ("text", "free_text")  # the types of features that are texts
 
 
 @dataclass(frozen=True)
 class Others:
-    """Every text but these."""
+    """Every text except these."""
 
     than: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the program, or a text that is not encoded yet, with what imputers replace in it."""
+    """A column of the program, or a text before it is encoded, with the replacements by imputers."""
 
     index: int
     replaced: tuple[tuple[str | Others | None, str], ...] = ()
     sparse: bool = False  # whether scikit-learn has it in a sparse matrix
 
     def seen(self, text: str | None) -> str | None:
-        """What an encoder gets to see where the feature has this text; None: it is missing."""
+        """Return the text that an encoder sees if the feature has this text; None stands for missing."""
         for before, after in self.replaced:
             others = isinstance(before, Others) and text is not None and text not in before.than
             if others or text == before:
@@ -48,7 +48,7 @@ class Column:
 
     @property
     def told_apart(self) -> list[str | None]:
-        """The texts that the replacements name, None among them if one replaces what is missing."""
+        """The texts that the replacements name; None is among them if missing values are replaced."""
         named = [
             sorted(before.than) if isinstance(before, Others) else [before] for before, _ in self.replaced
         ]
@@ -65,28 +65,26 @@ class Step:
 
     @property
     def rejects(self) -> bool:
-        """Whether it may refuse a row, and so matters even if nothing reads its columns."""
+        """Whether the step may reject a row, and so matters even if nothing reads its columns."""
         return self.op == "require" or (self.op == "encode" and "unknown" not in self.keys)
 
 
 @dataclass
 class Program:
-    names: list[str]  # of the features, for people
-    types: list[str | None]  # None: no step has told yet
-    sparse: bool = False  # whether the rows are
-    dates: dict[int, str] = field(default_factory=dict)  # of features that hold them, how pandas gets at them
+    names: list[str]  # the features' names, for people
+    types: list[str | None]  # the features' types; None until a step has told
+    sparse: bool = False  # whether the rows are a sparse matrix
+    dates: dict[int, str] = field(default_factory=dict)  # features of dates: how pandas reads them
     steps: list[Step] = field(default_factory=list)
     width: int = 0
     forbidden: set[int] = field(default_factory=set)  # features that may not be missing
-    missing: dict[int, frozenset[int]] = field(
-        default_factory=dict
-    )  # column: the features it is missing with
+    missing: dict[int, frozenset[int]] = field(default_factory=dict)  # column: features it is missing with
     doubtful: set[int] = field(default_factory=set)  # columns that may be missing though no feature is
 
     read: set[int] = field(default_factory=set)  # the features that steps have looked at
-    answered: dict[int, tuple[Any, dict[str, list[int]]]] = field(default_factory=dict)  # by members: columns
+    answered: dict[int, tuple[Any, dict[str, list[int]]]] = field(default_factory=dict)  # members' answers
     begun: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # members whose first layer is a step
-    nulls: dict[int, Any] = field(default_factory=dict)  # of features, what is missing if it is not NaN
+    nulls: dict[int, Any] = field(default_factory=dict)  # features: their missing value if it is not NaN
 
     def __post_init__(self) -> None:
         self.width = len(self.names)
@@ -102,7 +100,10 @@ class Program:
         return self.is_feature(column) and self.types[column.index] in TEXTS
 
     def settle(self, column: Column, type_: str) -> None:
-        """A step has told what a feature is made of, unless the data did before."""
+        """Record the type that a step gives a feature, unless the data already told it.
+
+        Raises Unsupported if one is a text and the other is not.
+        """
         i = column.index
         if i < len(self.types):
             self.read.add(i)
@@ -113,7 +114,7 @@ class Program:
                 )
 
     def read_text(self, column: Column) -> None:
-        """A step reads the words of a feature: it is free text, and never missing."""
+        """Record that a step reads the words of a feature: it is free text and never missing."""
         self.settle(column, "free_text")
         if not self.is_text(column) or column.replaced:
             raise Unsupported(f"{self.describe(column)} is no text as it comes; a vectorizer reads that")
@@ -121,7 +122,7 @@ class Program:
         self.forbidden.add(column.index)
 
     def settle_null(self, column: Column, null: Any) -> None:
-        """A step has told what a missing value is to it: None, say."""
+        """Record what a missing value of a feature is to a step, such as None."""
         if column.index < len(self.types) and not isinstance(null, float):
             self.nulls[column.index] = null
 
@@ -136,7 +137,7 @@ class Program:
         return bool(self.missing[column.index]) or column.index in self.doubtful
 
     def forbid_missing(self, columns: Iterable[Column]) -> None:
-        """The features that these columns are missing with may not be missing."""
+        """Forbid missing values in the features that these columns are missing with."""
         for column in columns:
             if self.is_text(column):
                 if column.seen(None) is None:
@@ -145,7 +146,7 @@ class Program:
                 self.forbidden |= self.missing[column.index]
 
     def refuse_missing(self, columns: Sequence[Column]) -> None:
-        """From here on a missing value is an error, wherever it comes from."""
+        """Reject rows with a missing value in these columns, wherever it comes from."""
         self.forbid_missing(columns)
         doubtful = sorted({column.index for column in columns} & self.doubtful)
         if doubtful:
@@ -161,7 +162,11 @@ class Program:
         foldable: bool = False,
         **keys: Any,
     ) -> list[Column]:
-        """Appends a step; without a width, a column for each that it reads, missing where that one is."""
+        """Append a step and return its columns.
+
+        Without a width, it has a column for each that it reads, and if `keeps_missing`, a column is missing
+        where the one that it reads is.
+        """
         if not columns and op != "constant":
             return []
         if op in OF_TRAINING:
@@ -180,8 +185,10 @@ class Program:
     def _without_empty(
         self, columns: Sequence[int], keys: dict[str, Any]
     ) -> tuple[Sequence[int], dict[str, Any]]:
-        """Columns that had no value in training have no numbers to compute with: whatever comes in is missing
-        after it."""
+        """Replace columns that had no value in training by columns that are always missing.
+
+        Such columns have NaN in the step's arrays, in place of the numbers to compute with.
+        """
         arrays = {key: np.isnan(value) for key, value in keys.items() if isinstance(value, np.ndarray)}
         empty = {int(i) for absent in arrays.values() for i in np.argwhere(absent)[:, 0]}
         if not empty:
@@ -203,7 +210,11 @@ class Program:
         null: Any,
         odd: Any,
     ) -> Column:
-        """A table of codes, asked of the encoder itself: for its categories, a missing and an odd value."""
+        """Encode a column by a table of codes.
+
+        `ask` gives the encoder's own codes for its categories, for a missing value (`null`) and for an
+        unknown one (`odd`).
+        """
         text = self.is_text(column)
         self.settle_null(column, null)
         known = [category for category in categories if not is_null(category)]
@@ -225,14 +236,17 @@ class Program:
         )
 
     def tabled(self, column: Column, table: dict[Any, float], unknown: Code) -> Column:
-        """The step `encode`; codes that count up are left out; an unknown value without a code rejects."""
+        """Append a step `encode`. Codes that count up from 0 are left out of the document.
+
+        If `unknown` is None, an unknown value rejects the row.
+        """
         codes = [_number(code) for code in table.values()]
         keys: dict[str, Any] = {"categories": list(table)}
         if codes != [float(i) for i in range(len(codes))]:
             keys["codes"] = codes
         (encoded,) = self.add("encode", [column.index], keeps_missing=False, **keys)
         if unknown is not None:
-            self.steps[-1].keys["unknown"] = _number(unknown)  # which may be null
+            self.steps[-1].keys["unknown"] = _number(unknown)  # may be null
         if None in table and math.isnan(table[None]):
             self.missing[encoded.index] = self.missing[column.index]
         if unknown is not None and math.isnan(unknown):
@@ -252,7 +266,7 @@ def is_null(value: Any) -> bool:
 
 
 def _number(code: float) -> float | None:
-    """As JSON has it: null for NaN."""
+    """Return a code as JSON has it, with None for NaN."""
     return None if math.isnan(code) else float(code)
 
 
@@ -264,7 +278,7 @@ def _listed(value: Any, op: str) -> Any:
     return value.astype(np.float64).tolist()
 
 
-# The keys of each step that hold an entry a column, so that columns that nobody reads can be left out.
+# The keys of each step that hold an entry per column, so that columns that nothing reads can be left out.
 ENTRIES: dict[str, tuple[str, ...]] = {
     "impute": ("values",),
     "bins": ("edges",),
@@ -279,14 +293,14 @@ ENTRIES: dict[str, tuple[str, ...]] = {
 }
 
 
-PAIRS = ("product", "quotient")  # of a left and a right column
+PAIRS = ("product", "quotient")  # steps that read a left and a right column
 
-# The steps whose numbers come from the training data, and are NaN where a column had no value in it.
+# The steps whose numbers come from the training data, and are NaN for a column without values there.
 OF_TRAINING = ("scale", "quantiles", "power")
 
 
 def pruned(steps: Sequence[Step], outputs: Sequence[int]) -> list[Step]:
-    """Without what neither reaches the outputs nor rejects rows."""
+    """Return the steps without those that neither reach the outputs nor reject rows."""
     live, kept = set(outputs), []
     for step in reversed(steps):
         if not step.rejects and not live & set(step.writes):
@@ -314,7 +328,7 @@ def _trimmed(step: Step, live: set[int]) -> Step:
 
 
 def document_keys(program: Program, outputs: Sequence[int]) -> dict[str, Any] | None:
-    """The document's `preprocessing`; None if rows can go into the network as they are."""
+    """Return the document's `preprocessing`; None if rows can go into the network as they are."""
     steps = pruned(program.steps, outputs)
     n = len(program.names)
     places = {i: i for i in range(n)}

@@ -1,4 +1,4 @@
-"""Fitted transformers that are weighted sums of their columns, some of them through a function."""
+"""Turn fitted transformers that are weighted sums of their columns, or functions of such sums, into steps."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def rbf_sampler(program: Program, estimator: RBFSampler, columns: Columns) -> Co
 
 
 def skewed_chi2_sampler(program: Program, estimator: SkewedChi2Sampler, columns: Columns) -> Columns:
-    """A number as small as -skewedness has no logarithm, and scikit-learn refuses it."""
+    """Reject numbers of -skewedness or less, which have no logarithm; scikit-learn refuses them."""
     shift = np.full(len(columns), float(estimator.skewedness))
     shifted = program.add("scale", program.numbers(columns), add=shift)
     logs = program.add("function", program.numbers(shifted), name="log")
@@ -91,7 +91,7 @@ def _waves(program: Program, columns: Columns, estimator: Any, height: float) ->
 
 
 def centred(program: Program, columns: Columns, mean: Any, weights: Any) -> Columns:
-    """(columns - mean) · weights."""
+    """Return the columns of (columns - mean) · weights."""
     return _linear(program, columns, weights, -(mean @ weights))
 
 

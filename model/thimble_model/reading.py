@@ -1,7 +1,7 @@
-"""Training rows from a file, with the types that the estimator takes.
+"""Read training rows from a file, with the types that the estimator takes.
 
-A column is a number, a boolean or a text because the estimator takes one there, not because of how it looks:
-01067 stays a text where the estimator knows texts, and NA a category where it knows one of that name.
+The estimator decides whether a column holds numbers, booleans or texts, not the column's looks. 01067 stays a
+text if the estimator knows texts there, and NA stays a category if it knows one of that name.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from thimble_model.wrappers import classes as classes_of
 
 
 class Training(NamedTuple):
-    """What a file has for an estimator."""
+    """The rows, and the labels if there are any, that a file has for an estimator."""
 
     rows: pd.DataFrame
     labels: NDArray[Any] | None
-    others: list[str]  # columns that are no features, and were not read as labels
-    targets: Sequence[str] = ()  # those that were
+    others: list[str]  # columns that were read neither as features nor as labels
+    targets: Sequence[str] = ()  # columns that were read as labels
 
 
 def read(path: Path, estimator: Any, targets: Sequence[str] = (), decimal: str = "") -> Training:
-    """The features, and the labels if the file has them: the `targets`, or the one column left over."""
+    """Read the features, and the labels if the file has them: the `targets`, or the one column left over."""
     sheet, known = opened(path, decimal), known_names(estimator)
     columns = sheet.columns(known or ())
     names = called(estimator, columns) or _by_position(path, columns, n_columns(estimator), targets)
@@ -56,7 +56,7 @@ def read(path: Path, estimator: Any, targets: Sequence[str] = (), decimal: str =
 
 
 def rows(path: Path, model: Classifier) -> pd.DataFrame:
-    """A table of what a document's model takes, whether a value may be missing or not."""
+    """Return a table of the columns that a document's model takes. Any value may be missing."""
     sheet = opened(path)
     columns = sheet.columns(model.feature_names or ())
     names = model.feature_names or _by_position(path, columns, model.n_features)
@@ -79,7 +79,11 @@ def _misspelled(name: str, columns: Sequence[str]) -> str:
 
 
 def _by_position(path: Path, columns: Sequence[str], n: int, targets: Sequence[str] = ()) -> list[str]:
-    """All columns but an id and the labels', which without `targets` is the last if there is one too many."""
+    """Return all columns except an id and the labels.
+
+    Without `targets`, the labels are the last column if there is one too many. Raises InvalidFile if the
+    number of columns does not fit.
+    """
     found = [name for name in columns if name not in targets and name.lower() not in IDENTIFIERS]
     if not targets and len(found) == n + 1:
         found.pop()
@@ -94,7 +98,10 @@ def _by_position(path: Path, columns: Sequence[str], n: int, targets: Sequence[s
 def _schema(
     estimator: Any, names: Sequence[str], looks: Mapping[str, str | None]
 ) -> tuple[list[Feature], Nulls]:
-    """What the estimator takes. Where it does not say, as with what it passes through, the looks decide."""
+    """Return the features that the estimator takes, and their missing values.
+
+    If the estimator does not tell their types, as for columns passed through, the looks decide.
+    """
     try:
         features, nulls = _taken(estimator, names, [None] * len(names))
     except Unsupported:
@@ -117,7 +124,7 @@ def _taken(
 
 
 def _features(names: Sequence[str], preprocessing: Mapping[str, Any]) -> tuple[Feature, ...]:
-    """What a document with this preprocessing takes."""
+    """Return the features that a document with this preprocessing takes."""
     known: dict[int, set[str]] = {}
     for step in preprocessing["steps"]:
         if step["op"] == "encode":
@@ -133,7 +140,7 @@ Classes = Sequence[Any]
 
 
 def _classes_of(estimator: Any, targets: Sequence[str]) -> list[tuple[str, Classes]]:
-    """The classes of each target. A multilabel estimator's targets are of 0 and 1."""
+    """Return the classes of each target; the targets of a multilabel estimator hold 0 and 1."""
     classes = classes_of(estimator)
     if isinstance(classes, list):
         return list(zip(targets, (found.tolist() for found in classes), strict=False))
@@ -147,8 +154,10 @@ def _type(classes: Classes) -> str:
 
 
 def _target(sheet: Sheet, name: str, classes: Classes) -> NDArray[Any]:
-    """A column of labels of the classes' type, or else of whatever type it reads as: for scikit-learn to say
-    that they are none."""
+    """Return a column of labels in the classes' type.
+
+    If it cannot be read so, another type is tried, so that scikit-learn can refuse the labels itself.
+    """
     types = dict.fromkeys((_type(classes), "number", "boolean", "text"))
     faults: list[InvalidInput] = []
     for type_ in types:
@@ -160,8 +169,8 @@ def _target(sheet: Sheet, name: str, classes: Classes) -> NDArray[Any]:
 
 
 def _labels(sheet: Sheet, others: Sequence[str], classes: Any) -> NDArray[Any] | None:
-    """The one column that is left over, if all its values are classes."""
-    if len(others) != 1 or isinstance(classes, list):  # a list: an array of classes for each output
+    """Return the one column that is left over if all its values are classes, else None."""
+    if len(others) != 1 or isinstance(classes, list):  # a list has the classes of each output
         return None
     known = classes.tolist()
     for type_ in dict.fromkeys((_type(known), "boolean" if _type(known) == "number" else _type(known))):

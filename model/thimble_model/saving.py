@@ -1,4 +1,4 @@
-"""A table into a file, in the format that its name says."""
+"""Write a table into a file, in the format that the file's name says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Writer = Callable[[pd.DataFrame], bytes]
 
 
 def writer(path: Path) -> Writer:
-    """InvalidInput for a name that says no format."""
+    """Return the writer for a file's name. Raises InvalidInput if the name says no format."""
     name = formats.named(path.name)
     write, packed = WRITERS.get(name.format), name.compression
     if write is None or (packed and name.format == "parquet"):
@@ -32,7 +32,7 @@ def _delimited(separator: str) -> Writer:
 
 
 def _in_polars(table: pd.DataFrame) -> pl.DataFrame:
-    """With null for what is missing."""
+    """Return the table in polars, with null for missing values."""
     return pl.DataFrame(
         {
             str(name): [None if gone else value for gone, value in zip(pd.isna(column), column, strict=True)]

@@ -1,4 +1,4 @@
-"""The numbers of an estimator without probabilities, which its document's scores are laid beside."""
+"""Compute the scores of an estimator without probabilities, to compare its document's scores with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Numbers = NDArray[np.float64]
 
 
 def scores(estimator: Any, X: Any) -> Numbers:
-    """A number a class, the largest for the label; of two, decision_function gives s in place of -s and s."""
+    """Return a number for each class, the label's being the largest.
+
+    With two classes, a decision function s becomes -s and s.
+    """
     inner, rows = reached(estimator, X)
     if type(inner) is VotingClassifier:
         return _votes(inner, rows)

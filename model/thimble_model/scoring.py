@@ -1,4 +1,4 @@
-"""How well an estimator does on labelled rows, for the document's `training`."""
+"""Measure how well an estimator does on labelled rows, for the document's `training`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from thimble_model.unsupported import first_line
 
 
 def measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str, Any]:
-    """Rows that the estimator has not seen: beside what is said of any rows, how its answers are spread."""
+    """Return the scores on rows that the estimator has not seen, and how its answers are distributed."""
     table, labels = as_table(estimator, X), of_rows(y)
     found = scored(estimator, classifier, table, labels)
     parts = [found] if len(classifier.heads) == 1 else found["outputs"]
@@ -32,7 +32,7 @@ def measured(estimator: Any, classifier: Classifier, X: Any, y: Any) -> dict[str
 
 
 def scored(estimator: Any, classifier: Classifier, table: Table, y: Any) -> dict[str, Any]:
-    """Scores, and how often each class is the true label, which say what the scores are worth."""
+    """Return the scores, and how often each class is the true label: a yardstick for the scores."""
     labels = of_rows(y)
     scores = _scores(estimator, classifier, table, labels)
     pairs = zip(classifier.heads, _columns(classifier, labels), strict=True)
@@ -41,12 +41,12 @@ def scored(estimator: Any, classifier: Classifier, table: Table, y: Any) -> dict
 
 
 def _columns(classifier: Classifier, labels: NDArray[Any]) -> Iterable[NDArray[Any]]:
-    """The labels of each output; of a multilabel one all columns, which say what applies."""
+    """Return the labels of each output. A multilabel output has all the columns, which say what applies."""
     return labels.T if len(classifier.heads) > 1 else [labels]
 
 
 def _counts(head: Head, labels: NDArray[Any]) -> list[int]:
-    """In the order of the classes."""
+    """Return how many rows have each label, in the order of the classes."""
     if head.multilabel:
         times: list[int] = (labels > 0).sum(axis=0).tolist()
         return times
@@ -55,7 +55,7 @@ def _counts(head: Head, labels: NDArray[Any]) -> list[int]:
 
 
 def answered(classifier: Classifier, table: Table, y: Any) -> Iterator[tuple[Head, Scores, NDArray[Any]]]:
-    """Each output with the answers to the rows that get one, and their true labels."""
+    """Return each output with the answers to the rows that get one, and the true labels of these rows."""
     labels = of_rows(y)
     found = classifier.predict(as_batch(classifier.features, table))
     kept = answered_rows(found)
@@ -64,19 +64,21 @@ def answered(classifier: Classifier, table: Table, y: Any) -> Iterator[tuple[Hea
 
 
 def places(head: Head, labels: NDArray[Any]) -> NDArray[np.intp]:
-    """The classes' indices; -1 of a label that is no class of the model's."""
+    """Return the index of each label's class; -1 for a label that the model does not know."""
     known = {label: k for k, label in enumerate(head.classes)}
     return np.array([known.get(label, -1) for label in labels.tolist()], np.intp)
 
 
 def _judged(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
-    """How the answers to some rows are spread over the true labels."""
+    """Return how the answers to some rows are distributed over the true labels."""
     return _curves(head, scores, labels) | ({} if head.multilabel else _spread(head, scores, labels))
 
 
 def _spread(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
-    """The confusion matrix, and the calibration of the winning probability. A label that is no class of the
-    model's is wrong, and in no row of the matrix."""
+    """Return the confusion matrix, and the calibration of the winning probability.
+
+    A label that the model does not know counts as wrong, and is in no row of the matrix.
+    """
     true, n = places(head, labels), len(head.classes)
     found: dict[str, Any] = {}
     if n <= MAX_CLASSES:
@@ -89,7 +91,7 @@ def _spread(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
 
 
 def _curves(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
-    """Of each class, where they are few, the calibration of its probability."""
+    """Return the calibration of each class's probability; {} without probabilities or with many classes."""
     n = len(head.classes)
     if not head.has_probabilities or n > MAX_CURVES:
         return {}
@@ -98,7 +100,10 @@ def _curves(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, Any]:
 
 
 def _calibration(p: FloatArray, right: NDArray[np.bool_]) -> dict[str, Any]:
-    """By tenths of a probability, how many rows there are, and how many are what it is the probability of."""
+    """Return the number of rows, their mean probability, and the number right, for each tenth of p.
+
+    p is the probability of an event for each row; `right` says whether the event came true.
+    """
     tenths = np.minimum((p * TENTHS).astype(np.intp), TENTHS - 1)
     rows, sums = np.bincount(tenths, minlength=TENTHS), np.bincount(tenths, p, TENTHS)
     return {
@@ -114,9 +119,7 @@ def _scores(estimator: Any, classifier: Classifier, table: Table, y: NDArray[Any
         scores = {"accuracy": float(estimator.score(X, y))}
         if y.ndim == 1 and classifier.heads[0].has_probabilities and len(estimator.classes_) > 1:
             p = estimator.predict_proba(X)
-            if np.isfinite(
-                p
-            ).all():  # older scikit-learn divides 0 by 0 where no class of one-vs-rest applies
+            if np.isfinite(p).all():  # older scikit-learn divides 0 by 0 if no class of one-vs-rest applies
                 scores["log_loss"] = float(log_loss(y, p, labels=estimator.classes_))
     except (TypeError, ValueError) as error:
         raise InvalidInput(

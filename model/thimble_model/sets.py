@@ -1,9 +1,10 @@
-"""The thresholds of sets of labels, from rows that the estimator has not seen: split conformal prediction.
+"""Find the thresholds of sets of labels by split conformal prediction, from rows that were not trained on.
 
-At a level, a class is in a set from a threshold on: the number of its true class that only
-floor((n + 1)(1 - level)) - 1 of n rows stay below. The true class of a new row then is in its set at least
-that often. Equal numbers stay together and nothing is drawn by lot, so a row always gets the same set. Where
-a model gives few different numbers, its sets hold the truth more often than they have to.
+A class is in a row's set if its probability (or score) reaches the level's threshold. Of the n rows,
+floor((n + 1)(1 - level)) - 1 have a number for their true class below this threshold. The true class of a new
+row is then in its set at least as often as the level says. Equal numbers stay together and nothing is random,
+so a row always gets the same set. If a model gives few different numbers, its sets hold the true class more
+often than they must.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from thimble_model.scoring import answered, places
 from thimble_model.unsupported import Unsupported
 
 LEVELS = (0.9, 0.95, 0.99)
-ROUNDING = 1e-9  # of a number on another processor, beside itself: it drops no class from a set
+ROUNDING = 1e-9  # room for other rounding on another processor, which must not drop a class from a set
 
 
 class Seen(UserWarning):
-    """The rows for calibration are those of the training."""
+    """The rows for calibration are training rows."""
 
 
 def document_keys(classifier: Classifier, table: Table, y: Any) -> list[dict[str, Any]]:
-    """`conformal` of each output. One whose labels may all apply has none."""
+    """Return each output's key `conformal`; a multilabel output has none."""
     return [
         {} if head.multilabel else {"conformal": _conformal(head, scores, column)}
         for head, scores, column in answered(classifier, table, y)
@@ -59,17 +60,17 @@ def _conformal(head: Head, scores: Scores, labels: NDArray[Any]) -> dict[str, An
 
 
 def fewest(level: float) -> int:
-    """How many rows a level takes."""
+    """Return the fewest rows for a level."""
     return ceil(1 / _share_outside(level)) - 1
 
 
 def _share_outside(level: float) -> Fraction:
-    """Exact: 1 - 0.9 in floats is less than a tenth."""
+    """Return 1 - level exactly: in floats, 1 - 0.9 is less than a tenth."""
     return 1 - Fraction(str(level))
 
 
 def _threshold(own: FloatArray, level: float) -> float:
-    """-inf where there are too few rows for this level."""
+    """Return the threshold at this level; -inf if there are too few rows for it."""
     below = int((len(own) + 1) * _share_outside(level))
     if not below:
         return -np.inf
@@ -82,7 +83,7 @@ def _or_none(threshold: float) -> float | None:
 
 
 def warn_if_seen(classifier: Classifier, table: Table, y: Any, trained: Table, trained_y: Any) -> None:
-    """Warn where all rows for calibration are among those of the training."""
+    """Warn if all rows for calibration are among the training rows."""
     theirs = None if trained_y is None else y
     if set(_rows(classifier, table, theirs)) <= set(_rows(classifier, trained, trained_y)):
         warnings.warn(

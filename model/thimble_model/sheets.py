@@ -1,6 +1,6 @@
-"""A file of rows as the files function reads it: by the same readers, of every format, into a table.
+"""Read a file of rows, in any format, into a table with the same readers as the files function.
 
-The readers want a model; here one stands in its place that is never asked.
+The readers want a model, so they get a stand-in that is never asked for answers.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from thimble.tables.csv import Csv
 from thimble.tables.jsonlines import JsonLines
 
 STANDARD_INPUT = "-"
-SAMPLE = 1000  # records that tell what a column looks like
+SAMPLE = 1000  # records that decide what a column looks like
 SIGNATURES = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"PAR1": ".parquet"}
 
-Nulls = Mapping[str, Any]  # by a feature's name, what its missing values are to scikit-learn
+Nulls = Mapping[str, Any]  # by a feature's name: the missing value that scikit-learn expects
 
 
 def _answering_nothing() -> Classifier:
-    """Two outputs, so that no column of an answer has a name that a table may have."""
+    """Return a stand-in model. It has two odd output names, so that its answer's columns clash with none."""
     output = {"classes": ["0", "1"], "coefs": [[[1.0]]], "intercepts": [[0.0]], "out_activation": "logistic"}
     return classifier.load(orjson.dumps({"outputs": [output | {"name": f"\x1f{k}"} for k in (1, 2)]}))
 
@@ -49,14 +49,17 @@ NOTHING = _answering_nothing()
 
 
 def _model(features: Sequence[Feature]) -> Classifier:
-    """What the formats take for a model; it is never asked for answers."""
+    """Return the stand-in model with these features."""
     names = tuple(feature.name for feature in features)
     schema = Schema(tuple(features), names, (), only_numbers=False, only_a_text=False)
     return NOTHING._replace(document=NOTHING.document._replace(schema=schema))
 
 
 def opened(path: Path, decimal: str = "") -> Sheet:
-    """InvalidFile where neither the name nor the first bytes say what the file is."""
+    """Open a file, or the standard input, as a sheet.
+
+    The format follows from the name or else from the first bytes. Raises InvalidFile if neither tells it.
+    """
     if str(path) == STANDARD_INPUT:
         data, shown = sys.stdin.buffer.read(), "standard input"
     else:
@@ -66,7 +69,7 @@ def opened(path: Path, decimal: str = "") -> Sheet:
 
 
 def extension_of(data: bytes) -> str:
-    """Of a file whose name says none; "" if it is no text."""
+    """Return the extension for a file's content; "" if it is neither text nor a known format."""
     packed = next((extension for mark, extension in SIGNATURES.items() if data.startswith(mark)), "")
     if packed in BY_EXTENSION:
         try:
@@ -82,7 +85,7 @@ def extension_of(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file's bytes, and what they are."""
+    """A file's bytes and their format."""
 
     data: bytes
     name: formats.Name
@@ -90,7 +93,7 @@ class Sheet:
     given: formats.Given
 
     def columns(self, known: Sequence[str]) -> list[str]:
-        """The columns' names, as the estimator spells those that it knows."""
+        """Return the columns' names; those that the estimator knows are spelled as it does."""
         form, block = self._begun([Feature(name, "unused", True) for name in known])
         if isinstance(form, Csv):
             return list(form.layout.names)
@@ -100,7 +103,7 @@ class Sheet:
 
     @cached_property
     def looks(self) -> dict[str, str | None]:
-        """Of each column, text or boolean if its first records leave no doubt."""
+        """What each column looks like in its first records: "text", "boolean", or None if that is unclear."""
         form, block = self._begun([])
         if block is None:
             return {name: _kind(dtype) for name, dtype in self._types.items()}
@@ -118,7 +121,10 @@ class Sheet:
         return {name: _look(values) for name, values in found.items()}
 
     def table(self, features: Sequence[Feature], nulls: Nulls | None = None) -> pd.DataFrame:
-        """A row a record; InvalidFile for the first record that does not fit, or if there is none."""
+        """Return a table with a row for each record.
+
+        Raises InvalidFile for the first record that does not fit, or if there are no records.
+        """
         try:
             read = [*self._read(_model(features))]
         except InvalidFile as error:
@@ -145,12 +151,12 @@ class Sheet:
         return InvalidFile(f"{self.shown}: {error}{self._conversion(str(error))}")
 
     def _conversion(self, reason: str) -> str:
-        """Of a text in another encoding, the command that converts it."""
+        """Return the command that converts a text in another encoding; "" if the reason is not that."""
         encoding = encodings.said(reason)
         return "" if encoding is None else f"; convert it: {encodings.command(encoding, self.shown)}"
 
     def _read(self, model: Classifier) -> Iterator[tuple[Batch, list[tuple[int, Fault]]]]:
-        """The records that can be read, and the lines of the others with their faults."""
+        """Yield the records that can be read, and the lines of the others with their faults."""
         if self._is_parquet:
             features = self._parquet(model).features
             for rows in features.rows():
@@ -167,7 +173,7 @@ class Sheet:
             yield batch.take(batch.readable), [(block.line(row), fault) for row, fault in faults]
 
     def _begun(self, features: Sequence[Feature]) -> tuple[Csv | JsonLines | None, Block | None]:
-        """The format, and the first block; neither of Parquet."""
+        """Return the format and the first block; None for both if the file is Parquet."""
         model = _model(features)
         try:
             if self._is_parquet:
@@ -198,7 +204,7 @@ class Sheet:
 
     @cached_property
     def _types(self) -> pl.Schema:
-        """Of the columns of Parquet, also of those that polars cannot read."""
+        """The types of a Parquet file's columns, including those that polars cannot read."""
         try:
             return pl.Schema(pl.read_parquet_schema(io.BytesIO(self.data)))
         except PolarsError as error:
@@ -210,13 +216,13 @@ def _objects(block: Block) -> Iterator[dict[str, Any]]:
         try:
             record = orjson.loads(block.record(i).strip())
         except orjson.JSONDecodeError:
-            continue  # which is said when all of it is read
+            continue  # reading the whole file will report it
         if isinstance(record, dict):
             yield record
 
 
 def _meant(cell: str) -> Any:
-    """What a cell looks like: a boolean, a number, nothing, or a text."""
+    """Return a sample of what a cell looks like: True, the number 0, None, or its text."""
     text = cell.strip(cells.BLANKS)
     if text in cells.MISSING:
         return None
@@ -231,13 +237,13 @@ def _look(values: Iterable[Any]) -> str | None:
 
 
 def _kind(dtype: pl.DataType) -> str | None:
-    """What `_look` says, of a column of a typed file."""
+    """Return what `_look` would say, for a column of a typed file."""
     textual = isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
     return "text" if textual else "boolean" if dtype == pl.Boolean else None
 
 
 def _series(feature: Feature, k: int, batches: Sequence[Batch], null: Any = np.nan) -> Any:
-    """A column as scikit-learn takes it."""
+    """Return a column as scikit-learn takes it."""
     if feature.type == "unused":
         return np.full(sum(batch.rows for batch in batches), np.nan)
     if feature.textual:

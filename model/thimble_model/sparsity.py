@@ -1,7 +1,7 @@
-"""Where a fitted pipeline has sparse matrices as it predicts: scikit-learn computes some things otherwise.
+"""Tell where a fitted pipeline predicts with sparse matrices, for which scikit-learn computes differently.
 
-Fitting settles that, and not the rows of a request: a `ColumnTransformer` measures the density of its
-training data once, and keeps what it found.
+Fitting settles this, not the rows of a request: a `ColumnTransformer` measures the density of its training
+data once and keeps the result.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from thimble_model.wrappers import through
 
 
 def makes_sparse(estimator: Any, given: bool) -> bool:
-    """Whether a transformer makes a sparse matrix, of one that is sparse or not; most keep it as it is."""
+    """Return whether a transformer's answer is sparse if its input is sparse or not, as `given` says.
+
+    Most transformers keep what they get.
+    """
     if found := through(estimator):
         for _, step in (*found.steps, (found.name, found.last)):
             given = makes_sparse(step, given)
@@ -29,7 +32,7 @@ def makes_sparse(estimator: Any, given: bool) -> bool:
         case FeatureUnion():
             return any(makes_sparse(step, given) for _, step in estimator.transformer_list if step != "drop")
         case ColumnTransformer():
-            return getattr(estimator, "sparse_output_", False)  # absent where every column is dropped
+            return getattr(estimator, "sparse_output_", False)  # absent if all columns are dropped
         case CountVectorizer() | HashingVectorizer() | TfidfTransformer():
             return True
         case OneHotEncoder() | SplineTransformer():

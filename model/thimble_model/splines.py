@@ -1,4 +1,4 @@
-"""A fitted SplineTransformer as steps."""
+"""Turn a fitted SplineTransformer into steps."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def spline_transformer(program: Program, estimator: SplineTransformer, columns: 
 
 
 def _basis(program: Program, estimator: SplineTransformer, column: Column, spline: Any) -> Columns:
-    """Of one column; without bias its last is left out."""
+    """Return one column's splines; the last is left out if `include_bias` is false."""
     made = program.add(
         "spline",
         program.numbers([column]),
@@ -64,7 +64,7 @@ def _basis(program: Program, estimator: SplineTransformer, column: Column, splin
 
 
 def _with_slopes(program: Program, column: Column, made: Columns, spline: Any) -> Columns:
-    """Beyond the edges the splines go on as straight lines: their slope there, times how far it is."""
+    """Continue the splines as straight lines beyond the edges: the slope at the edge times the distance."""
     first, last = spline.t[spline.k], spline.t[-spline.k - 1]
     below = program.add("scale", [column.index], subtract=np.array([first]), maximum=np.zeros(1))
     above = program.add("scale", [column.index], subtract=np.array([last]), minimum=np.zeros(1))

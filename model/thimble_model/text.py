@@ -1,7 +1,7 @@
-"""Fitted vectorizers, and what may follow them, as steps over a text.
+"""Turn fitted vectorizers, and transformers that may follow them, into steps over a text.
 
-A vectorizer's terms are columns as any others while a pipeline is written down; but they stand for numbers
-that are never laid out. `text_lowering` puts sums in their place.
+During the export a vectorizer's terms are columns like any others, but their numbers are never laid out:
+`text_lowering` replaces them by sums.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DTYPES = (
     "int32",
     "int64",
     "float64",
-)  # in which counts are exact, and what follows is in double precision
+)  # counts in these are exact, and scikit-learn continues in double precision
 
 
 def count_vectorizer(program: Program, estimator: CountVectorizer, columns: Columns) -> Columns:
@@ -68,7 +68,7 @@ def _vectorized(program: Program, estimator: Any, columns: Columns, width: int, 
 
 
 def _require_plain(estimator: Any) -> None:
-    """Unsupported for what is code, or no double precision."""
+    """Raise Unsupported if the vectorizer has functions of its own, reads files, or has another precision."""
     for key in ("analyzer", "tokenizer", "preprocessor", "strip_accents"):
         if callable(getattr(estimator, key)):
             raise Unsupported(
@@ -82,7 +82,7 @@ def _require_plain(estimator: Any) -> None:
 
 
 def _analyzer(estimator: Any) -> dict[str, Any]:
-    """The document's keys of how a text is cut."""
+    """Return the document's keys for how a text is cut into terms."""
     words = estimator.analyzer == "word"
     return {
         "analyzer": estimator.analyzer,
@@ -106,7 +106,10 @@ def _token_pattern(estimator: Any) -> str:
 
 
 def _of_one_text(program: Program, columns: Columns) -> tuple[Step, list[int], FloatArray]:
-    """The step of a text, and the ids and factors of its terms; Unsupported for columns of other kinds."""
+    """Return the step of a text, and the ids and factors of its terms.
+
+    Raises Unsupported if the columns are anything else than scaled terms of one text.
+    """
     terms = Terms(program.steps)
     found = [term for column in columns if (term := terms.of(column.index))]
     ids = [term.id for term in found]
@@ -138,7 +141,7 @@ def _finite(idf: FloatArray) -> FloatArray:
 
 
 def tfidf_of_numbers(program: Program, estimator: TfidfTransformer, columns: Columns) -> Columns:
-    """Counts that come as numbers."""
+    """Weigh counts that come as numbers, not as the terms of a text."""
     if estimator.sublinear_tf:
         raise Unsupported("sublinear_tf is supported over the counts of a text alone, not over numbers")
     if estimator.use_idf:
@@ -166,11 +169,13 @@ def binarizer(program: Program, estimator: Binarizer, columns: Columns) -> Colum
 def _derived(
     program: Program, step: Step, ids: list[int], factors: FloatArray, norm: str | None, **more: Any
 ) -> Columns:
-    """Columns of the same text, its terms weighed and then normalized. A norm before this one cancels out: it
-    divides all terms of a row by one number."""
+    """Return columns of the same text with its terms weighed and then normalized.
+
+    An earlier norm cancels out, because it divides all terms of a row by one number.
+    """
     if "above" in step.keys:
         raise Unsupported("it reads terms after they were binarized; binarize them last")
-    if norm is None and "norm" in step.keys:  # they only grow, each by its own factor
+    if norm is None and "norm" in step.keys:  # no new norm: each is only scaled
         return program.add("scale", [step.writes[i] for i in ids], foldable=True, multiply=factors)
     width = len(step.writes)
     idf = np.zeros(width)
@@ -185,7 +190,7 @@ def _derived(
 
 
 def reads_texts(estimator: Any) -> bool:
-    """Whether an estimator takes texts themselves, one a row, and no rows of columns."""
+    """Return whether an estimator takes plain texts, one per row, instead of rows of columns."""
     return any(isinstance(one, CountVectorizer | HashingVectorizer) for one in receivers(estimator))
 
 

@@ -1,4 +1,4 @@
-"""What stands behind a column: a term of a text, as it is or scaled."""
+"""Find the term of a text behind a column, unchanged or scaled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Term:
 
 
 class Terms:
-    """What stands behind columns: terms, scaled or not."""
+    """The terms behind columns, scaled or not."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self._steps = [step for step in steps if step.op == "text" or is_affine(step)]

@@ -1,8 +1,8 @@
-"""From columns a term to sums: what the document's step of a text gives.
+"""Replace columns of single terms by weighted sums of terms, as the document's step `text` gives them.
 
-What scales, selects or adds terms up becomes their weights, as long as it is linear: the first layer of a
-network, principal components, the members of an ensemble. Where something else reads a few terms one by one,
-each of them is a sum of its own.
+Linear operations on terms become the terms' weights: scaling, selection, the first layer of a network,
+principal components, the members of an ensemble. If something else reads a few single terms, each of them is
+a sum of its own.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from thimble_model.unsupported import Unsupported
 
 FloatArray = NDArray[np.float64]
 
-MOST_APART = 1_000  # terms that something reads one by one
+MOST_APART = 1_000  # single terms that something reads
 
 
 @dataclass
 class _Sums:
-    """What is read of a text, each a column: ids of terms, and their weights in some of the columns."""
+    """The sums of one text, a column each: blocks of term ids with their weights (ids, columns)."""
 
     step: Step
     blocks: list[tuple[list[int], FloatArray]] = field(default_factory=list)
     width: int = 0
 
     def add(self, ids: list[int], weights: FloatArray) -> range:
-        """The places of the new columns among the step's."""
+        """Add columns, and return their indices among the step's."""
         start = self.width
         self.blocks.append((ids, weights))
         self.width += weights.shape[1]
         return range(start, self.width)
 
     def weights(self) -> tuple[NDArray[np.intp], FloatArray]:
-        """The ids that weigh anything, ascending, and (ids, columns)."""
+        """Return the ids with any weight, ascending, and the weights (ids, columns)."""
         used = {i for ids, block in self.blocks for i in np.array(ids)[block.any(axis=1)].tolist()}
         listed = np.array(sorted(used or {0}), np.intp)
         places = {i: k for k, i in enumerate(listed.tolist())}
@@ -55,23 +55,25 @@ class _Sums:
 
 
 class _Lowering:
-    """From columns a term to sums. New columns are counted on from the program's."""
+    """The replacement of terms by sums. New columns are numbered after the program's."""
 
     def __init__(self, program: Program, steps: Sequence[Step]) -> None:
         self.program = program
         self.terms = Terms(steps)
         self.sums = {id(step): _Sums(step) for step in steps if step.op == "text"}
-        self.places: list[tuple[int, int]] = []  # of each new column, which text and which of its sums
-        self.apart: dict[int, int] = {}  # columns that are terms by themselves, by what they become
-        self.moved: dict[int, int] = {}  # columns that have become others
+        self.places: list[tuple[int, int]] = []  # each new column's text, and the index of its sum
+        self.apart: dict[int, int] = {}  # columns of single terms: the columns that they become
+        self.moved: dict[int, int] = {}  # other columns that are replaced: the columns that they become
 
     def column(self, step: Step, place: int) -> int:
         self.places.append((id(step), place))
         return self.program.width + len(self.places) - 1
 
     def summed(self, reads: Sequence[int], coefs: FloatArray) -> tuple[list[int], FloatArray, FloatArray]:
-        """Of reads and (reads, outputs): the same with the terms' sums in place of the terms, and what is
-        added to the intercepts."""
+        """Replace the terms among inputs with weights (reads, outputs) by their sums.
+
+        Returns the new inputs, their weights, and the numbers to add to the intercepts.
+        """
         found = [self.terms.of(index) for index in reads]
         kept = [j for j, term in enumerate(found) if term is None]
         offsets = np.array([0.0 if term is None else term.offset for term in found])
@@ -118,7 +120,7 @@ class _Lowering:
         return replace(step, reads=reads, keys=keys)
 
     def text(self, sums: _Sums) -> Step:
-        """The step of the document."""
+        """Return the document's step for a text."""
         columns = [
             self.program.width + k for k, (owner, _) in enumerate(self.places) if owner == id(sums.step)
         ]
@@ -127,7 +129,7 @@ class _Lowering:
 
 
 def lowered(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
-    """The heads, and the program's steps, with sums in place of columns a term."""
+    """Replace the columns of single terms by sums, in the program's steps and in the heads."""
     inputs = [index for one in heads for index in one.inputs]
     steps = pruned(program.steps, inputs)
     if not any(step.op == "text" for step in steps):
@@ -151,7 +153,7 @@ def lowered(program: Program, heads: Sequence[AnyHead]) -> list[AnyHead]:
 
 
 def _scaled_too(steps: Sequence[Step], columns: Sequence[int]) -> list[int]:
-    """The columns, and those behind them that are only scaled."""
+    """Return the columns, and the columns of which they are only scaled forms."""
     scales = {w: r for step in steps if is_affine(step) for r, w in zip(step.reads, step.writes, strict=True)}
     found = []
     for index in columns:
@@ -163,7 +165,7 @@ def _scaled_too(steps: Sequence[Step], columns: Sequence[int]) -> list[int]:
 
 
 def _summed_heads(lowering: _Lowering, heads: Sequence[AnyHead]) -> list[AnyHead]:
-    """All heads read the same columns, in the same order."""
+    """Replace the terms that the heads read by sums. All heads read the same columns in the same order."""
     networks = [one for one in heads if isinstance(one, Head)]
     if len(networks) < len(heads):
         return [replace(one, inputs=tuple(map(lowering._now, one.inputs))) for one in heads]
@@ -184,8 +186,7 @@ def _summed_heads(lowering: _Lowering, heads: Sequence[AnyHead]) -> list[AnyHead
 
 
 def _vocabulary(sums: _Sums) -> dict[str, Any]:
-    """The keys of a text that name terms: those that weigh something first, and then those that count for the
-    norm."""
+    """Return a text's keys that name terms: those with weights first, then those only in the norm."""
     keys = sums.step.keys
     used, weights = sums.weights()
     idf = None if keys.get("idf") is None else np.asarray(keys["idf"], np.float64)

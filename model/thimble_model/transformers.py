@@ -1,8 +1,8 @@
-"""Fitted transformers as steps of the document's preprocessing.
+"""Turn fitted transformers into steps of the document's preprocessing.
 
-Each function takes the program, the estimator and the columns that it reads, and gives the columns that it
-makes. Affine ones are marked foldable: they may go into the network's first layer. Nothing is approximated:
-what has no exact form is refused, with its place in the pipeline.
+Each function takes the program, the estimator and the columns that it reads, and returns the columns that it
+makes. Affine steps are marked foldable: they may go into the network's first layer. Nothing is approximated:
+a transformer without an exact form is refused, with its place in the pipeline.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ from thimble_model.wrappers import through
 
 Columns = list[Column]
 Transformer = Callable[[Program, Any, Columns], Columns]
-STATELESS = (HashingVectorizer,)  # scikit-learn 1.6.0 says of it that it has to be fitted
+STATELESS = (HashingVectorizer,)  # scikit-learn 1.6.0 claims that it must be fitted
 
 
 def transform(program: Program, estimator: Any, columns: Columns, place: tuple[str, ...] = ()) -> Columns:
-    """What a transformer, or a nest of them, makes of the columns."""
+    """Return the columns that a transformer, or a nest of them, makes of these."""
     if estimator is None or isinstance(estimator, str):
         return [] if estimator == "drop" else columns
     made = _made(program, estimator, columns, place)
@@ -86,7 +86,7 @@ def _made(program: Program, estimator: Any, columns: Columns, place: tuple[str, 
 
 
 def _validated(program: Program, estimator: Any, columns: Columns) -> Columns:
-    """scikit-learn looks for missing values first, unless a class takes them."""
+    """Transform the columns; like scikit-learn, refuse missing values first unless the class takes them."""
     if not get_tags(estimator).input_tags.allow_nan and not get_tags(estimator).no_validation:
         program.refuse_missing([column for column in columns if not _takes_none(program, estimator, column)])
     if type(estimator) in text.OVER_TERMS and are_terms(program, columns):
@@ -110,7 +110,10 @@ def _located(
 def unsupported(
     estimator: Any, place: Sequence[str], known: Sequence[str], lines: Mapping[str, catalogue.Line]
 ) -> Unsupported:
-    """The refusal of a class that is not ours; a known name of another library comes with its module."""
+    """Return the refusal of an unsupported class.
+
+    A class of another library with a known name is named with its module.
+    """
     name = class_name(estimator)
     if why := catalogue.refusal(type(estimator), lines):
         return Unsupported(f"{_placed(name, place)} is not supported: {why}")
@@ -127,7 +130,10 @@ def _placed(name: str, place: Sequence[str]) -> str:
 
 
 def _takes_none(program: Program, estimator: Any, column: Column) -> bool:
-    """None in a column of objects is no NaN to scikit-learn; a computed column has only NaN."""
+    """Return whether the estimator fills None in this column.
+
+    scikit-learn does not take None in a column of objects for NaN. A computed column has only NaN.
+    """
     fills_none = isinstance(estimator, SimpleImputer) and estimator.missing_values is None
     return fills_none and program.is_feature(column)
 
@@ -190,7 +196,10 @@ def robust_scaler(program: Program, estimator: RobustScaler, columns: Columns) -
 def _scaled(
     program: Program, columns: Columns, bounds: tuple[float, float] | None = None, **values: Any
 ) -> Columns:
-    """In one step with its bounds: what is too large before them is not so after them."""
+    """Scale columns, and clip them to `bounds` in the same step.
+
+    So a number that is too large before clipping is fine after it.
+    """
     if all(value is None for value in values.values()):
         program.numbers(columns)
         return columns
@@ -199,7 +208,7 @@ def _scaled(
     return program.add("scale", program.numbers(columns), foldable=bounds is None, **values)
 
 
-SMALLEST_NORM = 10 * float(np.finfo(np.float64).eps)  # of a dense row; a sparse one's is divided by any but 0
+SMALLEST_NORM = 10 * float(np.finfo(np.float64).eps)  # dense rows; sparse ones are divided by any but 0
 
 
 def normalizer(program: Program, estimator: Normalizer, columns: Columns) -> Columns:
@@ -224,7 +233,7 @@ def k_bins_discretizer(program: Program, estimator: KBinsDiscretizer, columns: C
 
 
 def polynomial_features(program: Program, estimator: PolynomialFeatures, columns: Columns) -> Columns:
-    """Degree by degree: every product is of one of a degree less and of a column."""
+    """Multiply degree by degree: each product has one factor of one degree less, and one column."""
     degree = estimator.degree
     lowest, highest = (0, degree) if isinstance(degree, int) else degree
     indices = program.numbers(columns)
@@ -260,8 +269,11 @@ def quantile_transformer(program: Program, estimator: QuantileTransformer, colum
 
 
 def _refuse_negatives(program: Program, estimator: QuantileTransformer, columns: Columns) -> None:
-    """In a sparse matrix zeros stay zeros, as they do anywhere among uniform ranks where nothing is negative;
-    what is, scikit-learn refuses."""
+    """Reject negative numbers in a sparse matrix, as scikit-learn does.
+
+    In a sparse matrix zeros stay zeros. Without negative numbers, uniform ranks keep zeros too; other
+    settings raise Unsupported.
+    """
     uniform = estimator.output_distribution == "uniform" and not estimator.ignore_implicit_zeros
     if not uniform or any(program.may_be_missing(column) for column in columns):
         raise Unsupported(
@@ -282,7 +294,7 @@ def power_transformer(program: Program, estimator: PowerTransformer, columns: Co
 
 
 def binarizer(program: Program, estimator: Binarizer, columns: Columns) -> Columns:
-    edge = np.nextafter(np.float64(estimator.threshold), np.inf)  # x > threshold is x >= the double after it
+    edge = np.nextafter(np.float64(estimator.threshold), np.inf)  # x > threshold is x >= the next double
     return program.add("bins", program.numbers(columns), edges=np.full((len(columns), 1), edge))
 
 
@@ -335,7 +347,7 @@ def function_transformer(program: Program, estimator: FunctionTransformer, colum
     if estimator.func is np.square and _are_sparse(columns):
         raise Unsupported("the square of a sparse matrix is its product with itself; make it dense")
     made = program.add("function", program.numbers(columns), name=FUNCTIONS[estimator.func])
-    program.doubtful |= {column.index for column in made}  # the logarithm of a negative number
+    program.doubtful |= {column.index for column in made}  # e.g. the logarithm of a negative number
     return made
 
 

@@ -1,7 +1,7 @@
-"""Fitted trees, whosever they are, as the document's `forest`.
+"""Turn fitted trees, from any trainer, into the document's `forest`.
 
-A trainer's module brings its trees into one form: `x <= threshold` goes left, a category that is in the
-node's set goes left, a missing value goes where the node says. Here they are numbered level by level.
+A trainer's module brings its trees into one form: `x <= threshold` goes left, a category in the node's set
+goes left, a missing value goes where the node says. This module numbers their nodes level by level.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Tree:
-    """Node 0 is the root. Of a leaf, the column is -1 and the children mean nothing."""
+    """A tree as arrays over its nodes. Node 0 is the root. A leaf has column -1 and meaningless children."""
 
     columns: Integers  # (nodes,)
-    thresholds: Floats  # (nodes,); of a column of categories, which of the forest's sets
+    thresholds: Floats  # (nodes,); for a categorical column, the index of the forest's set
     missing_left: NDArray[np.bool_]  # (nodes,)
     left: Integers  # (nodes,)
     right: Integers  # (nodes,)
     values: Floats  # (nodes, 1), or (nodes, outputs)
-    gains: Floats | None = None  # (nodes,): what each question did for the training, if the trainer says it
-    counts: NDArray[Any] | None = None  # (nodes,): the weight of the training rows that came to each
+    gains: Floats | None = None  # (nodes,): each split's gain in training, if the trainer keeps it
+    counts: NDArray[Any] | None = None  # (nodes,): the weight of the training rows that reached each
 
 
 @dataclass(frozen=True)
 class Oblivious:
-    """A tree that asks one question a level; the k-th answer is the k-th bit of the leaf's place."""
+    """A tree with one split per level; the k-th answer is the k-th bit of the leaf's index."""
 
     columns: Integers  # (levels,)
     thresholds: Floats  # (levels,)
@@ -69,7 +69,11 @@ def forest(
     zero: float = 0.0,
     absent: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The document's keys. With `single`, rows are rounded to float32 before they are compared."""
+    """Return the document's keys of a forest.
+
+    With `single`, rows are rounded to float32 before they are compared; with `single_sums`, leaves are added
+    up in float32.
+    """
     if isinstance(trees[0], Oblivious):
         splits, leaves, shape = _side_by_side([tree for tree in trees if isinstance(tree, Oblivious)])
     else:
@@ -97,7 +101,7 @@ def forest(
 
 
 def _counts(counts: NDArray[Any]) -> list[int] | list[float]:
-    """As integers where all are; else in as many digits as tell them apart."""
+    """Return counts as integers if all are whole, else with as few digits as tell them apart."""
     if (counts == np.rint(counts)).all():
         whole: list[int] = counts.astype(np.int64).tolist()
         return whole
@@ -105,7 +109,7 @@ def _counts(counts: NDArray[Any]) -> list[int] | list[float]:
 
 
 def _gain(trees: Sequence[Tree], n_inputs: int) -> dict[str, Any]:
-    """Of each column the sum over its splits, for people: in four digits."""
+    """Return each column's total gain over its splits, in four digits, for people."""
     total = np.zeros(n_inputs)
     for tree in trees:
         if tree.gains is None:
@@ -116,7 +120,7 @@ def _gain(trees: Sequence[Tree], n_inputs: int) -> dict[str, Any]:
 
 
 class Splits(NamedTuple):
-    """The questions of a whole forest, in the document's order."""
+    """The splits of a whole forest, in the document's order."""
 
     columns: Integers
     thresholds: Floats
@@ -124,17 +128,17 @@ class Splits(NamedTuple):
 
 
 class Leaves(NamedTuple):
-    """Those of a whole forest, in the document's order."""
+    """The leaves of a whole forest, in the document's order."""
 
     values: Floats
-    counts: NDArray[Any] | None  # if all trees have them
+    counts: NDArray[Any] | None  # None unless all trees have them
 
 
-Shape = Callable[[NDArray[np.str_]], dict[str, Any]]  # from a letter a split to the keys that say the shape
+Shape = Callable[[NDArray[np.str_]], dict[str, Any]]  # from a letter per split to the keys of the shape
 
 
 def _level_order(trees: Sequence[Tree]) -> tuple[Splits, Leaves, Shape]:
-    """All nodes, level by level over all trees; of the leaves their values."""
+    """Order the nodes of all trees level by level; return splits, leaves and shape."""
     ends = np.cumsum([len(tree.columns) for tree in trees])
     starts = ends - [len(tree.columns) for tree in trees]
     columns, thresholds, missing_left = (
@@ -142,7 +146,7 @@ def _level_order(trees: Sequence[Tree]) -> tuple[Splits, Leaves, Shape]:
     )
     left = np.concatenate([tree.left + start for tree, start in zip(trees, starts, strict=True)])
     right = np.concatenate([tree.right + start for tree, start in zip(trees, starts, strict=True)])
-    never = np.isneginf(thresholds)  # nothing is left of it: turned round, everything is
+    never = np.isneginf(thresholds)  # nothing goes left: swap the children, so that everything does
     left, right = np.where(never, right, left), np.where(never, left, right)
     splits = Splits(columns, np.where(never, np.inf, thresholds), missing_left ^ never)
     levels = [starts]
@@ -171,7 +175,7 @@ def _counted(trees: Sequence[Tree] | Sequence[Oblivious]) -> NDArray[Any] | None
 
 
 def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Leaves, Shape]:
-    """The levels and the leaves, tree by tree."""
+    """Return the splits, leaves and shape tree by tree."""
     splits = Splits(*(np.concatenate([getattr(tree, name) for tree in trees]) for name in Splits._fields))
 
     def shape(letters: NDArray[np.str_]) -> dict[str, Any]:
@@ -181,7 +185,10 @@ def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Leaves, Shape]:
 
 
 def _spelled(numbers: Floats, single: bool) -> list[float]:
-    """With as few digits as tell them from their neighbours; every number is below an infinite threshold."""
+    """Return numbers with as few digits as tell them from their neighbours.
+
+    Infinity becomes the largest finite number; as a threshold, it is reached by every finite number too.
+    """
     if not single:
         double: list[float] = np.minimum(numbers, np.finfo(np.float64).max).tolist()
         return double
@@ -192,7 +199,7 @@ def _spelled(numbers: Floats, single: bool) -> list[float]:
 
 
 def _leaves(values: Floats, single: bool) -> dict[str, Any]:
-    """A value a leaf; or, if that is shorter, which of the distinct ones each has."""
+    """Return the keys of the leaves' values: a value per leaf, or if shorter, an index of distinct values."""
     n, each = values.shape
     distinct, places = np.unique(values, axis=0, return_inverse=True)
     width = each * (11 if single else 19)
@@ -208,18 +215,18 @@ def _leaves(values: Floats, single: bool) -> dict[str, Any]:
 
 
 def floor32(thresholds: Floats) -> Floats:
-    """The largest float32 that is not above each: rows of float32 go the same way."""
+    """Return the largest float32 not above each threshold; rows of float32 go the same way."""
     with np.errstate(over="ignore"):
         near = thresholds.astype(np.float32)
     return np.where(near > thresholds, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float64)
 
 
 def below32(thresholds: NDArray[Any]) -> Floats:
-    """The float32 before each: `x < t` of float32 is `x <=` that."""
+    """Return the float32 before each threshold t; for float32, `x < t` means `x <=` that."""
     return np.nextafter(thresholds.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
 
 
 def codes(words: NDArray[np.uint32]) -> list[int]:
-    """The places of the bits that are set, 32 a word."""
+    """Return the indices of the bits that are set, 32 per word."""
     bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
     return np.flatnonzero(bits).tolist()

@@ -1,4 +1,4 @@
-"""CatBoost's models of numbers as the document's `forest`, read from the JSON that they write themselves."""
+"""Turn CatBoost's models over numbers into the document's `forest`, read from CatBoost's own JSON."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ LINKS = {
 
 
 class Model(NamedTuple):
-    """What a model's JSON says."""
+    """The parts of a model's JSON that matter here."""
 
     objective: str
     n_features: int
     bias: tuple[float, ...]
-    missing_left: tuple[bool, ...]  # of the features
-    takes_missing: tuple[bool, ...]  # ... whether a value was missing in training
+    missing_left: tuple[bool, ...]  # for each feature
+    takes_missing: tuple[bool, ...]  # for each feature: whether a value was missing in training
     trees: Sequence[Keys]
     oblivious: bool
 
 
 def read(estimator: Any) -> Model:
-    """Unsupported where a row is not answered by a sum of leaves of numbers."""
+    """Read a model. Raises Unsupported if its answer is not a sum of leaves over numeric features."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.json")
         estimator.save_model(str(path), format="json")
@@ -84,7 +84,7 @@ def _objective(raw: Keys) -> str:
 
 
 def forest(model: Model) -> Keys:
-    """The sum of the leaves, then the bias: a last tree that is one leaf."""
+    """Return the forest; the bias is added last, as a tree of one leaf."""
     bias = {"leaf_values": model.bias, "leaf_weights": [0.0], "value": model.bias, "weight": 0.0}
     found = [*model.trees, *([bias] if any(model.bias) else [])]
     oblivious, other = (
@@ -141,7 +141,7 @@ def _tree(tree: Keys, model: Model) -> Tree:
 
 def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
     model = read(estimator)
-    asked = getattr(estimator, "get_probability_threshold", None)  # which a bare CatBoost has not
+    asked = getattr(estimator, "get_probability_threshold", None)  # a bare CatBoost has none
     threshold = asked() if asked and len(model.bias) == 1 else 0.5
     if threshold != 0.5:
         raise Unsupported(f"its probability threshold is {threshold}; supported is 0.5")
@@ -157,7 +157,7 @@ grow_booster = grow
 
 
 def opened(data: bytes) -> Any:
-    """The classes are in the file, unless they were given as codes."""
+    """Open a model's file. It holds the classes, unless they were given as codes in training."""
     import catboost
 
     model = catboost.CatBoostClassifier()
@@ -174,7 +174,7 @@ def n_features(model: Any) -> int:
 
 
 def names(model: Any) -> list[str]:
-    """None if they are places."""
+    """Return the features' names; [] if they are only indices."""
     found: list[str] = model.feature_names_
     return [] if found == [str(i) for i in range(len(found))] else found
 

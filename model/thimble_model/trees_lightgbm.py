@@ -1,4 +1,4 @@
-"""LightGBM's boosters as the document's `forest`, read from the text that they write themselves."""
+"""Turn LightGBM's boosters into the document's `forest`, read from LightGBM's own text format."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from thimble_model.unsupported import Unsupported
 Keys = dict[str, Any]
 
 LINKS = {"binary": "logistic", "multiclass": "softmax", "multiclassova": "logistic"}
-ZERO = float(np.float32(1e-35))  # numbers of at most this size are 0
-CATEGORICAL, DEFAULT_LEFT = 1, 2  # bits of a decision
-NO_MISSING, ZERO_MISSING, NAN_MISSING = 0, 1, 2  # ... and what its two bits above them say
+ZERO = float(np.float32(1e-35))  # numbers of at most this size count as 0
+CATEGORICAL, DEFAULT_LEFT = 1, 2  # bits of a decision type
+NO_MISSING, ZERO_MISSING, NAN_MISSING = 0, 1, 2  # values of its next two bits
 
 
 class Model(NamedTuple):
-    """What a booster's text says."""
+    """The parts of a booster's text that matter here."""
 
     objective: str
     sigmoid: float
     n_features: int
     n_outputs: int
-    average: bool  # a random forest's: the sum is divided by the number of iterations
-    categorical: tuple[int, ...]  # features
+    average: bool  # for a random forest, whose sum is divided by the number of iterations
+    categorical: tuple[int, ...]  # indices of features
     trees: Sequence[Keys]
 
 
 def read(text: str) -> Model:
-    """Unsupported where a row is not answered by a sum of leaves."""
+    """Read a booster. Raises Unsupported if its answer is not a sum of leaves."""
     header, *sections = text.partition("\nend of trees")[0].split("\nTree=")
     keys = _keys(header)
     if keys.get("", "tree") != "tree" or "objective" not in keys:
@@ -62,7 +62,7 @@ def read(text: str) -> Model:
 
 
 def _keys(section: str) -> dict[str, str]:
-    """The lines `key=value`, and those that are a word."""
+    """Return the values of the lines `key=value`; a line of one word has the value ""."""
     return {key: value for key, _, value in (line.partition("=") for line in section.splitlines())}
 
 
@@ -89,13 +89,13 @@ def _array(tree: Keys, key: str, dtype: Any) -> NDArray[Any]:
 
 
 def _zero_is_missing(tree: Keys) -> set[int]:
-    """The features whose zeros are missing; never some of their nodes' only."""
+    """Return the features whose zeros count as missing, which holds for all of a feature's nodes or none."""
     columns, decisions = _array(tree, "split_feature", np.int64), _array(tree, "decision_type", np.int64)
     return set(columns[(decisions >> 2 == ZERO_MISSING) & (decisions & CATEGORICAL == 0)].tolist())
 
 
 def _tree(tree: Keys, sets: Sets) -> Tree:
-    """Its inner nodes, then its leaves. A missing category goes right."""
+    """Return a tree: its inner nodes, then its leaves. A missing category goes right."""
     columns, decisions = _array(tree, "split_feature", np.int64), _array(tree, "decision_type", np.int64)
     thresholds, values = _array(tree, "threshold", np.float64), _array(tree, "leaf_value", np.float64)
     is_category, missing = decisions & CATEGORICAL > 0, decisions >> 2
@@ -122,7 +122,7 @@ def _tree(tree: Keys, sets: Sets) -> Tree:
 
 
 def _leaf_counts(tree: Keys, leaves: int) -> NDArray[np.float64]:
-    """Of a tree that is one leaf it says none."""
+    """Return the leaves' counts; 0 for a tree of one leaf, for which LightGBM writes none."""
     counts: NDArray[np.float64] = _array(tree, "leaf_count", np.float64)
     return counts if len(counts) else np.zeros(leaves)
 
@@ -132,7 +132,7 @@ def grow(program: Program, estimator: Any, columns: list[Column]) -> Grown:
 
 
 def grow_booster(program: Program, booster: Any, columns: list[Column]) -> Grown:
-    """After early stopping, up to its best iteration."""
+    """Read a booster's forest, after early stopping only up to the best iteration."""
     best = booster.best_iteration
     model = read(booster.model_to_string(num_iteration=best if best else None))
     known = iter(_categories(model, booster.pandas_categorical, columns, program))
@@ -154,14 +154,14 @@ def trained_categories(estimator: Any) -> dict[int, list[Any]]:
 
 
 def categories_of(booster: Any) -> dict[int, list[Any]]:
-    """By the places of their columns."""
+    """Return pandas' categories by column index."""
     known = booster.pandas_categorical or []
     model = read(booster.model_to_string(num_iteration=1))
     return dict(zip(model.categorical, known, strict=False))
 
 
 def _categories(model: Model, known: Any, columns: list[Column], program: Program) -> list[Any]:
-    """Of the columns of pandas' categories, in their order."""
+    """Return the categories of pandas' categorical columns, in the order of the columns."""
     if not known:
         return []
     if len(known) != len(model.categorical):
@@ -183,7 +183,7 @@ def n_features(booster: Any) -> int:
 
 
 def names(booster: Any) -> list[str]:
-    """None if they are those that LightGBM made up."""
+    """Return the features' names; [] if LightGBM made them up."""
     found: list[str] = booster.feature_name()
     return [] if found == [f"Column_{i}" for i in range(len(found))] else found
 

@@ -1,4 +1,4 @@
-"""scikit-learn's trees, forests and boosting as the document's `forest`."""
+"""Turn scikit-learn's trees, forests and boosting into the document's `forest`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Keys = dict[str, Any]
 
 
 def tree_of(estimator: Any, values: NDArray[np.float64], columns: Sequence[int] | None = None) -> Tree:
-    """A fitted tree with these values, (nodes, outputs); `columns` are those that it was given."""
+    """Return a fitted tree with these values (nodes, outputs). `columns` are those that it was given."""
     fitted = estimator.tree_
     is_leaf = fitted.children_left < 0
     looked_at = fitted.feature if columns is None else np.asarray(columns)[np.maximum(fitted.feature, 0)]
@@ -43,7 +43,7 @@ def _mean(
     takes_missing: bool,
     subsets: Sequence[Any] | None = None,
 ) -> Keys:
-    """The mean of what trees answer; each tells the classes that it knows, by their numbers."""
+    """Return the forest whose answer is the mean of the trees' answers. `subsets` are their columns."""
     made = [
         tree_of(member, _shares(member, n_classes), None if subsets is None else subsets[i])
         for i, member in enumerate(members)
@@ -54,7 +54,7 @@ def _mean(
 
 
 def _shares(member: Any, n_classes: int) -> NDArray[np.float64]:
-    """Of each node the share of each class, of all that the forest knows."""
+    """Return each node's share of each of the forest's classes; a tree may know fewer."""
     found = member.tree_.value[:, 0, :]
     if found.shape[1] == n_classes:
         return found  # type: ignore[no-any-return]
@@ -64,7 +64,7 @@ def _shares(member: Any, n_classes: int) -> NDArray[np.float64]:
 
 
 def _votes(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
-    """Each tree's vote: its weight for the class, and -1 / (K - 1) of it for the others."""
+    """Count votes: a tree adds its weight to the class it names, and -1 / (K - 1) of it to the others."""
     n_classes = len(estimator.classes_)
     made = []
     for member, weight in zip(estimator.estimators_, estimator.estimator_weights_, strict=False):
@@ -84,7 +84,7 @@ def _votes(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
 
 
 def _stages(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
-    """The prior, then each stage's trees, a class each, times the learning rate."""
+    """Add to the prior each stage's trees, one for each output, times the learning rate."""
     members = estimator.estimators_  # (stages, outputs)
     made = [
         tree_of(member, estimator.learning_rate * member.tree_.value[:, 0, :]) for member in members.ravel()
@@ -100,7 +100,7 @@ def _stages(estimator: Any, n_inputs: int, takes_missing: bool) -> Keys:
 
 
 def _iterations(estimator: Any, n_inputs: int) -> Keys:
-    """The baseline, then each iteration's trees; a category in the bit set goes left."""
+    """Add each iteration's trees to the baseline. A category in the bit set goes left."""
     sets = Sets()
     made = [_histogram_tree(member, sets) for stage in estimator._predictors for member in stage]
     remapped = estimator._is_categorical_remapped
@@ -135,7 +135,7 @@ def _histogram_tree(member: Any, sets: Sets) -> Tree:
 
 
 def _takes_missing(estimator: Any) -> bool:
-    """Asked of the estimator itself."""
+    """Return whether the estimator takes missing values, by asking it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -1,4 +1,4 @@
-"""XGBoost's boosters as the document's `forest`, read from the JSON that they write themselves."""
+"""Turn XGBoost's boosters into the document's `forest`, read from XGBoost's own JSON."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ LINKS = {"binary:logistic": "logistic", "multi:softprob": "softmax", "multi:soft
 
 
 class Model(NamedTuple):
-    """What a booster's JSON says."""
+    """The parts of a booster's JSON that matter here."""
 
     objective: str
     n_features: int
-    base: tuple[float, ...]  # of the raw scores
+    base: tuple[float, ...]  # the raw scores before the first tree
     trees: Sequence[Any]
     tree_outputs: tuple[int, ...]
-    iterations: tuple[int, ...]  # where the trees of each begin, and the last ends
-    types: tuple[str, ...]  # of the features: "c" is a category
-    encodings: Sequence[Any]  # of the features, the categories that they were trained on
+    iterations: tuple[int, ...]  # the index of each iteration's first tree, and the end of the last
+    types: tuple[str, ...]  # the features' types: "c" is a category
+    encodings: Sequence[Any]  # the categories that each feature was trained on
     best_iteration: int | None
 
 
 def read(booster: Any) -> Model:
-    """Unsupported where a row is not answered by a sum of leaves."""
+    """Read a booster. Raises Unsupported if its answer is not a sum of leaves."""
     raw = json.loads(bytes(booster.save_raw("json")))
     learner = raw["learner"]
     objective, gradient_booster = learner["objective"]["name"], learner["gradient_booster"]
@@ -70,18 +70,21 @@ def read(booster: Any) -> Model:
 
 
 def _base(booster: Any, raw: Keys) -> tuple[float, ...]:
-    """The raw scores before the first tree, asked of the booster itself with a tree of nothing in place of
-    its own: `base_score` may be a probability, whose logarithm has other last bits elsewhere."""
+    """Return the raw scores before the first tree.
+
+    XGBoost computes them, on a copy of the booster whose only tree adds 0. `base_score` may be a probability,
+    and another library's logarithm of it may differ in the last bits.
+    """
     import xgboost
 
     model = raw["learner"]["gradient_booster"]["model"]
     if not model["trees"]:
         raise Unsupported("the booster has no trees: fit it with n_estimators of 1 or more")
     bare = model | {"trees": [_nothing(model["trees"][0])], "tree_info": [0], "iteration_indptr": [0, 1]}
-    bare.pop("weight_drop", None)  # since XGBoost 3.4: one a tree
+    bare.pop("weight_drop", None)  # one per tree since XGBoost 3.4
     bare["gbtree_model_param"] = model["gbtree_model_param"] | {"num_trees": "1", "num_parallel_tree": "1"}
     learner = raw["learner"] | {"gradient_booster": raw["learner"]["gradient_booster"] | {"model": bare}}
-    learner["feature_names"] = []  # XGBoost reads other letters than ASCII's only as it writes them itself
+    learner["feature_names"] = []  # XGBoost cannot read letters outside ASCII as json.dumps writes them
     empty = type(booster)(model_file=bytearray(json.dumps(raw | {"learner": learner}).encode()))
     types, n = learner["feature_types"] or None, int(learner["learner_model_param"]["num_feature"])
     row = xgboost.DMatrix(np.zeros((1, n), np.float32), feature_types=types, enable_categorical=True)
@@ -89,7 +92,7 @@ def _base(booster: Any, raw: Keys) -> tuple[float, ...]:
 
 
 def _nothing(tree: Keys) -> Keys:
-    """A tree of one leaf, which adds 0."""
+    """Return a tree of one leaf that adds 0."""
     alone = {
         key: [type(value[0])(0)] if isinstance(value, list) and value else value
         for key, value in tree.items()
@@ -100,7 +103,10 @@ def _nothing(tree: Keys) -> Keys:
 
 
 def forest(model: Model, missing: float, n_iterations: int | None) -> Keys:
-    """The first so many iterations, or all. `missing` is the number that counts as missing beside NaN."""
+    """Return the forest of the first n iterations, or of all if None.
+
+    `missing` is the number that counts as missing besides NaN.
+    """
     end = model.iterations[-1 if n_iterations is None else n_iterations]
     sets = Sets()
     return trees.forest(
@@ -118,7 +124,7 @@ def forest(model: Model, missing: float, n_iterations: int | None) -> Keys:
 
 
 def _tree(tree: Keys, sets: Sets) -> Tree:
-    """A category in the node's set goes right: such a node is turned round."""
+    """Return a tree. XGBoost sends a category in the node's set right, so such a node is mirrored."""
     left, right = (np.array(tree[f"{side}_children"], np.int64) for side in ("left", "right"))
     numbers = np.array(tree["split_conditions"], np.float32)
     thresholds, missing_left = trees.below32(numbers), np.array(tree["default_left"], np.bool_)
@@ -162,12 +168,12 @@ def _grown(program: Program, booster: Any, missing: float, columns: list[Column]
 
 
 def _iterations(model: Model) -> int | None:
-    """Of one that stopped early, as many as its best iteration has."""
+    """Return the number of iterations up to the best one after early stopping; None for all."""
     return None if model.best_iteration is None else model.best_iteration + 1
 
 
 def encoded(program: Program, model: Model, columns: list[Column]) -> list[Column]:
-    """A category is the text or number that it was trained on; XGBoost refuses others."""
+    """Read the columns. A category is a text or number that it was trained on; XGBoost refuses others."""
     found = []
     for i, column in enumerate(columns):
         known = _categories(model.encodings[i]) if i < len(model.encodings) else []
@@ -183,7 +189,7 @@ def trained_categories(estimator: Any) -> dict[int, list[Any]]:
 
 
 def categories_of(booster: Any) -> dict[int, list[Any]]:
-    """By the places of their columns."""
+    """Return the categories by column index."""
     learner = json.loads(bytes(booster.save_raw("json")))["learner"]
     gradient_booster = learner["gradient_booster"]
     encodings = gradient_booster.get("model", {}).get("cats", {}).get("enc", ())
@@ -192,7 +198,7 @@ def categories_of(booster: Any) -> dict[int, list[Any]]:
 
 
 def _categories(encoding: Keys) -> list[Any]:
-    """Of a feature; of texts their bytes one after the other, and where each begins."""
+    """Return a feature's categories. Texts are stored as their joined bytes and the offset of each."""
     if "offsets" not in encoding:
         return list(encoding["values"])
     text, offsets = bytes(value % 256 for value in encoding["values"]), encoding["offsets"]
@@ -219,7 +225,10 @@ def names(booster: Any) -> list[str]:
 
 
 def probabilities(booster: Any, rows: Any) -> NDArray[Any]:
-    """After early stopping, the best iteration's. Instead of probabilities, `multi:softmax` has labels."""
+    """Return a booster's probabilities, after early stopping those of the best iteration.
+
+    `multi:softmax` would answer with labels, so a copy is asked for `multi:softprob`.
+    """
     import xgboost
 
     asked = booster

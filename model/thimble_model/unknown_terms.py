@@ -1,8 +1,8 @@
-"""The shares of unknown terms that texts like those of the training would have.
+"""Estimate the shares of unknown terms that new texts like the training texts would have.
 
-A vocabulary was made of the training texts, so it knows all of their terms, or nearly. A text that comes
-later brings terms of its own, and that is no drift. So each text is counted as if the vocabulary were made
-without it: a term that is in no more texts than it takes to be in the vocabulary is unknown there.
+A vocabulary is made from the training texts, so it knows all their terms or nearly all. A new text brings
+terms of its own, which is not drift. So each training text is counted as if the vocabulary were made without
+it: a term that is in only as many texts as the vocabulary demands would be unknown in each of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from thimble.inference.steps.text import Text
 
 
 def shares(classifier: Classifier, feature: int, batch: Batch) -> FloatArray:
-    """(n,) of texts that the model answers; NaN of those without a term."""
+    """Return the share of unknown terms (n,) of texts that the model answers; NaN for texts without terms."""
     step = _reader(classifier, feature)
     ids, known, terms = array("i"), array("q"), array("q")
     for text in batch.texts[feature].tolist():
@@ -34,7 +34,7 @@ def shares(classifier: Classifier, feature: int, batch: Batch) -> FloatArray:
 
 
 def _frequent(rows: NDArray[np.int64], ids: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
-    """(size,) which terms would be in the vocabulary without one of their texts."""
+    """Return a mask (size,) of the terms that would be in the vocabulary without one of their texts."""
     frequencies = np.bincount(np.unique(rows * size + ids) % size, minlength=size)
     frequent: NDArray[np.bool_] = frequencies > frequencies.min()
     return frequent

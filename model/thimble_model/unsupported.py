@@ -1,4 +1,4 @@
-"""The one refusal of the scientist's side: what is not supported is said so, never approximated."""
+"""The refusal of estimators without an exact document; nothing is approximated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +9,18 @@ from thimble.errors import InvalidInput, InvalidModel, ThimbleError
 
 
 class Unsupported(ThimbleError):
-    """An estimator that has no exact document; the sentence names it and what is supported."""
+    """An estimator without an exact document. The message names it and what is supported."""
 
 
 def require_document(data: bytes, name: Path | str) -> None:
-    """Bytes that may be a model document, and are no estimator or table in its place."""
+    """Raise InvalidModel unless the bytes may be a model document, rather than an estimator or a table."""
     if not data.lstrip().startswith(b"{"):
         raise InvalidModel(f"{name} is no model document; `thimble export` makes one of an estimator")
 
 
 @contextmanager
 def refusing(document: Path | str) -> Iterator[None]:
-    """What refuses a document says which."""
+    """Add the document's name to an InvalidModel raised inside."""
     try:
         yield
     except InvalidModel as error:
@@ -29,7 +29,7 @@ def refusing(document: Path | str) -> Iterator[None]:
 
 @contextmanager
 def located_in(table: Path | None) -> Iterator[None]:
-    """What refuses the rows of a file says of which."""
+    """Add the file's name, if there is one, to an InvalidInput raised inside."""
     try:
         yield
     except InvalidInput as error:
@@ -45,6 +45,6 @@ def class_name(estimator: Any) -> str:
 
 
 def names(items: Any) -> str:
-    """An enumeration for a sentence: "A, B and C"."""
+    """Return an enumeration for a sentence: "A, B and C"."""
     *most, last = sorted(items)
     return f"{', '.join(most)} and {last}" if most else last

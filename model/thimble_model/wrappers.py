@@ -1,7 +1,7 @@
-"""Estimators that answer with another one: pipelines, what a search found, what is frozen.
+"""Look behind estimators that answer with another one: pipelines, searches, frozen and self-training ones.
 
-imbalanced-learn's pipeline is known by the name of its module, so that it is not imported. Its samplers
-change training rows only.
+imbalanced-learn's pipeline is recognized by the name of its module, so that the library is not imported. Its
+samplers change training rows only.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ FOUND = "best_estimator_"
 
 
 class Through(NamedTuple):
-    """What a wrapper does to rows, and the estimator that then answers."""
+    """A wrapper's steps on rows, and the estimator that then answers."""
 
     steps: tuple[tuple[str, Any], ...]
-    name: str  # of the last; "" where people do not see it
+    name: str  # the last step's name; "" if people do not see it
     last: Any
 
     def place(self, before: Place) -> Place:
@@ -38,7 +38,10 @@ class Through(NamedTuple):
 
 
 def through(estimator: Any) -> Through | None:
-    """Look behind a wrapper; None for any other estimator. Unsupported for a search without an answer."""
+    """Look behind a wrapper; return None for any other estimator.
+
+    Raises Unsupported if a search has no best estimator.
+    """
     if is_pipeline(estimator):
         *steps, (name, last) = estimator.steps
         return Through(tuple((name, step) for name, step in steps if not _is_sampler(step)), name, last)
@@ -52,21 +55,21 @@ def through(estimator: Any) -> Through | None:
 
 
 def plain(estimator: Any) -> Any:
-    """The estimator itself, or the one in its place that a search found, or that is frozen."""
+    """Return the estimator itself, or the one behind a search, a frozen or a self-training estimator."""
     while not is_pipeline(estimator) and (found := through(estimator)):
         estimator = found.last
     return estimator
 
 
 def innermost(estimator: Any) -> Any:
-    """The estimator that answers, behind all wrappers."""
+    """Return the estimator that answers, behind all wrappers."""
     while found := through(estimator):
         estimator = found.last
     return estimator
 
 
 def reached(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """The estimator that answers, behind all wrappers, and the rows as they reach it."""
+    """Return the estimator that answers, behind all wrappers, and the rows as they reach it."""
     while found := through(estimator):
         for _, step in found.steps:
             X = X if step is None or isinstance(step, str) else step.transform(X)
@@ -75,30 +78,32 @@ def reached(estimator: Any, X: Any) -> tuple[Any, Any]:
 
 
 def receivers(estimator: Any) -> list[Any]:
-    """All that get the rows as they come: of a pipeline its first step, of an ensemble its members."""
+    """Return all estimators that get the rows unchanged: a pipeline's first step, an ensemble's members."""
     return [one for member in _receiving(estimator) for one in receivers(member)] or [estimator]
 
 
 def _receiving(estimator: Any) -> list[Any]:
-    """What an estimator hands its rows to as they come."""
+    """Return the estimators to which this one hands its rows unchanged."""
     if found := through(estimator):
         steps = [step for _, step in found.steps if step is not None and step != "passthrough"]
         return [*steps, found.last][:1]
     if isinstance(estimator, FeatureUnion):
         return [step for _, step in estimator.transformer_list]
-    if isinstance(estimator, SelectorMixin):  # it needed an estimator as it was fitted
+    if isinstance(estimator, SelectorMixin):  # its estimator only served the fitting
         return []
     if hasattr(estimator, "calibrated_classifiers_"):
         return [one.estimator for one in estimator.calibrated_classifiers_]
-    if hasattr(estimator, "estimators_"):  # as fitted; `estimator` is what they were made from
+    if hasattr(estimator, "estimators_"):  # the fitted ones; `estimator` is their prototype
         members = estimator.estimators_
         return [*(members.ravel() if isinstance(members, np.ndarray) else members)]
     return [estimator.estimator_] if hasattr(estimator, "estimator_") else []
 
 
 def classes(estimator: Any) -> Any:
-    """The classes of the estimator that answers, or a list of those of its outputs. A chain has one output,
-    of any number of labels."""
+    """Return the classes of the estimator that answers, or a list with the classes of each output.
+
+    A chain has one output, with any number of labels.
+    """
     inner = innermost(estimator)
     if type(inner) is ClassifierChain:
         return np.arange(len(inner.estimators_))
@@ -106,13 +111,16 @@ def classes(estimator: Any) -> Any:
 
 
 def is_pipeline(estimator: Any) -> bool:
-    """Whether it is scikit-learn's or imbalanced-learn's own: a subclass may predict in its own way."""
+    """Return whether this is scikit-learn's or imbalanced-learn's own pipeline.
+
+    A subclass may predict differently, so it does not count.
+    """
     kind = type(estimator)
     return kind is Pipeline or (kind.__name__ == "Pipeline" and kind.__module__ == "imblearn.pipeline")
 
 
 def is_search(estimator: Any) -> bool:
-    """Whether it predicts with the best that it found, as all of scikit-learn's searches do."""
+    """Return whether this predicts with the best estimator it found, as all scikit-learn searches do."""
     inherited = inspect.getattr_static(BaseSearchCV, "predict")
     return isinstance(estimator, BaseSearchCV) and (
         inspect.getattr_static(type(estimator), "predict") is inherited
