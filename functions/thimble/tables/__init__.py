@@ -1,1 +1,1 @@
-"""Bytes to rows, and answers to bytes: one reader and one writer a format."""
+"""Read rows from bytes and write answers as bytes: one reader and one writer for each format."""

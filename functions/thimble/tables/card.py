@@ -1,6 +1,6 @@
-"""A model's card: what people and a page are told of it, as JSON.
+"""A model's card: its description for people and the page, as JSON.
 
-It draws on the document, and computes nothing but the answers to its examples.
+It is taken from the document; only the answers to the examples are computed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 Entry = dict[str, Any]
 
-EXAMPLES = 20  # that are shown, at most
-CATEGORIES = 200  # of a feature
-EXAMPLES_BYTES = 500_000  # as JSON: what does not fit into an answer is left out
-FEATURES_BYTES = 1_500_000  # beyond which a feature is shown without its training data
-CURVES = ("loss_curve", "validation_scores")  # which are long
-ELSEWHERE = ("card", "features")  # in the card, not in its `training`
+EXAMPLES = 20  # shown at most
+CATEGORIES = 200  # shown at most for a feature
+EXAMPLES_BYTES = 500_000  # of JSON; further examples are left out
+FEATURES_BYTES = 1_500_000  # of JSON; further features are shown without their training data
+CURVES = ("loss_curve", "validation_scores")  # long lists, which only the history has
+ELSEWHERE = ("card", "features")  # keys that the card has in other places than `training`
 
 
 def card(classifier: Classifier) -> Entry:
@@ -60,12 +60,12 @@ def card(classifier: Classifier) -> Entry:
 
 
 def history(classifier: Classifier) -> Entry:
-    """How the training went, with its curves."""
+    """Return the history of the training, with its curves."""
     return {**identity(classifier), "history": dict(classifier.document.history)}
 
 
 def _outputs(document: Document) -> Entry:
-    """The labels and layers of a model of one output, of others those of each."""
+    """Return the labels and layers of a model's only output, or of each of its outputs by name."""
     cards = [{**_output(output), **abilities(document, output)} for output in document.outputs]
     if len(cards) == 1:
         return cards[0]
@@ -87,8 +87,8 @@ def _output(output: Output) -> Entry:
 
 
 def abilities(document: Document, output: Output) -> Entry:
-    """What can be asked for beside an output's labels, and the sentences that say why the rest cannot."""
-    from thimble.inference import sets  # which requests without them are spared
+    """Return the options that an output can answer (`can`), and why it cannot answer others (`cannot`)."""
+    from thimble.inference import sets  # imported only where it is needed
     from thimble.inference.explain import contributions, what_if
 
     alone, levels = document._replace(outputs=(output,)), list(sets.levels(output.head))
@@ -105,7 +105,10 @@ def abilities(document: Document, output: Output) -> Entry:
 
 
 def _threshold(head: Head) -> float | None:
-    """The probability, or score, above which a label applies, or the second of two is the label."""
+    """Return the probability or score above which a label applies, or the second of two classes is the label.
+
+    Returns None for an output without such a threshold.
+    """
     if head.apart or (not head.multilabel and len(head.classes) != 2):
         return None
     if head.threshold is not None and head.threshold_is_probability:
@@ -121,7 +124,7 @@ def _threshold(head: Head) -> float | None:
 
 
 def _features(document: Document) -> Iterator[Entry]:
-    """Each feature with its training data, as far as there is room for them."""
+    """Yield each feature with its training data, until FEATURES_BYTES are used up."""
     room = FEATURES_BYTES
     histograms = document.training.get("features") or [None] * len(document.schema.features)
     for i, feature in enumerate(document.schema.features):
@@ -133,7 +136,7 @@ def _features(document: Document) -> Iterator[Entry]:
 
 
 def _known(document: Document, i: int) -> Entry:
-    """The values of a feature that the model knows by name, and whether it takes others."""
+    """Return a feature's known categories, and whether the model accepts others."""
     steps = _encoders(document, i)
     if not steps:
         return {"categories": None, "categories_in_all": None, "accepts_unknown": None}
@@ -149,17 +152,17 @@ def _known(document: Document, i: int) -> Entry:
 
 
 def _encoders(document: Document, i: int) -> list[Encode]:
-    """The steps that look a feature itself up in a table."""
+    """Return the encoding steps that take a feature itself as input."""
     if document.preprocessing is None or document.schema.features[i].type not in ("text", "number"):
         return []
-    from thimble.inference.steps.categories import Encode  # with all steps: models without have none
+    from thimble.inference.steps.categories import Encode  # not needed for a model without preprocessing
 
     steps = [step for step, _ in document.preprocessing.steps]
     return [step for step in steps if isinstance(step, Encode) and step.columns == [i]]
 
 
 def _counts(reference: Reference | None, i: int, known: Sequence[Category]) -> Mapping[Category, int]:
-    """How many rows of the training data had each value, where that was counted."""
+    """Return the number of training rows with each value, for the values that were counted."""
     found = None if reference is None else reference.features[i]
     if isinstance(found, Categories):
         counted: dict[Category, int] = dict(zip(found.names, found.counts.tolist(), strict=True))
@@ -167,13 +170,13 @@ def _counts(reference: Reference | None, i: int, known: Sequence[Category]) -> M
     if isinstance(found, Numbers):
         bins = np.searchsorted(found.edges, np.array(known, np.float64), "right") - 1
         places = np.clip(bins, 0, len(found.counts) - 1).tolist()
-        if len(set(places)) == len(places) == len(found.counts):  # a bin each
+        if len(set(places)) == len(places) == len(found.counts):  # each value has a bin of its own
             return dict(zip(known, found.counts[places].tolist(), strict=True))
     return {}
 
 
 def _seen(reference: Reference | None, i: int, histogram: Mapping[str, Any] | None) -> Entry | None:
-    """The training data of a feature."""
+    """Return a feature's training data: counts by bin or category; None if there are none."""
     bins = None if reference is None else reference.features[i]
     if reference is None or bins is None:
         return None
@@ -194,7 +197,7 @@ def _seen(reference: Reference | None, i: int, histogram: Mapping[str, Any] | No
 
 
 def _answered(reference: Reference | None) -> Entry | None:
-    """What the model itself answers to its training rows."""
+    """Return how often the model answers each class on its training rows."""
     if reference is None:
         return None
     outputs = [{"classes": output.classes.tolist()} for output in reference.outputs]
@@ -216,8 +219,10 @@ def _examples(classifier: Classifier) -> Iterator[Entry]:
 
 
 def measured(document: Document, said: Any) -> Entry | None:
-    """How well the model did on some rows. Of what the document says for people, what can be no count and no
-    score is left out."""
+    """Return the model's scores on some rows, as the document states them.
+
+    Values that cannot be counts or scores are left out. Returns None if nothing is left.
+    """
     if not isinstance(said, dict):
         return None
     several, scores = len(document.heads) > 1, said.get("scores")
@@ -235,7 +240,9 @@ def measured(document: Document, said: Any) -> Entry | None:
 
 
 def _judged(head: Head, part: Any) -> Entry:
-    """Of one output: the true labels, and what always guessing the commonest of them would be worth."""
+    """Return the counts of an output's true labels, the share of the commonest one (the accuracy of always
+    guessing it), and the output's confusion matrix and calibration.
+    """
     part = part if isinstance(part, dict) else {}
     labels = part.get("labels")
     if not _are_counts(labels, len(head.classes)) or not sum(labels):
@@ -258,8 +265,11 @@ def _curves(found: Any) -> list[Entry | None] | None:
 
 
 def _curve(found: Any) -> Entry | None:
-    """A calibration with its expected error: how far, in the mean of the rows, a probability is from the
-    share that is right in its tenth."""
+    """Return a calibration curve with its expected calibration error; None if it is not valid.
+
+    The error is the mean over the rows of the distance between the mean probability of a row's tenth and the
+    share of that tenth that is right.
+    """
     try:
         check_calibration(Fields(found))
     except InvalidModel:

@@ -1,13 +1,13 @@
-"""The one place where a cell of text, a JSON value or a number of an array becomes a feature's value.
+"""Turn a cell of text, a JSON value or a number of an array into a feature's value. No other module does.
 
-A number in a cell is a decimal one as Python and JSON write it, between blanks or not: 5, -1.5, +.5, 1e-3. No
-other is: not inf, 1_000 or 0x10, and 1,5 only in a table that is said or found to have decimal commas. A
-boolean is true or false in any case, or a number that is 1 or 0. In JSON a number is a number, and a boolean
-is true, false, 1 or 0.
+A number in a cell is a decimal number as Python and JSON write it, with or without blanks around it: 5, -1.5,
++.5, 1e-3. Not numbers are inf, 1_000 and 0x10. 1,5 is a number only in a table that has decimal commas. A
+boolean is true or false in upper or lower case, or a number that is 1 or 0. In JSON a number is a number, and
+a boolean is true, false, 1 or 0.
 
 A text that pandas reads as missing is missing in every format, unless the model knows a category of that
-name: NA is Namibia too. Free text is never missing: NA is a word, and nothing is an empty text. Text is kept
-as `encodings` keeps it: bytes that are not UTF-8 make it unfit.
+name, such as NA for Namibia. Free text is never missing: NA is a word, and an empty cell is an empty text. A
+text with bytes that are not UTF-8, which `encodings` keeps, does not fit.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MISSING = (  # pandas' list
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"),
     *("N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
 )
-POINT, COMMA = MARKS = ".,"  # before decimals
+POINT, COMMA = MARKS = ".,"  # decimal marks
 SWAPPED = str.maketrans(MARKS, MARKS[::-1])
 OTHER_MARK = {
     POINT: "; decimals take a point, unless the sender says that they take a comma",
     COMMA: "; decimals take a comma here",
 }
-THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")  # or with three decimals
+THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")  # may be thousands, or a comma with three decimals
 BLANKS = " \t\r"
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # the usual spellings
-SHOWN = 40  # characters of a value that a rejection quotes
+SHOWN = 40  # characters of a value in a rejection
 
-Value = float | str | None  # None is missing
+Value = float | str | None  # None: missing
 
 
 class Unfit(Exception):
@@ -49,14 +49,14 @@ class Unfit(Exception):
 
 
 def missing(feature: Feature) -> tuple[str, ...]:
-    """Return the texts that mean that a feature's value is missing. Free text never is: it may be empty."""
+    """Return the texts that stand for a missing value of a feature; none for free text."""
     if feature.type == "free_text":
         return ()
     return tuple(text for text in MISSING if text not in feature.categories)
 
 
 def cell_value(feature: Feature, name: str, cell: str, mark: str = POINT) -> Value:
-    """Read a cell of text, with decimals after `mark`; raise Unfit if it does not fit the feature."""
+    """Read a cell of text, with `mark` as decimal mark. Raises Unfit if it does not fit the feature."""
     if feature.type == "unused":
         return None
     check_utf8(name, cell)
@@ -83,20 +83,22 @@ def number(name: str, cell: str, mark: str = POINT) -> float:
 
 
 def whole(value: Any) -> int:
-    """Return a whole number from 1, which JSON may have as 1.0 or 1e20; 0 for anything else."""
+    """Return a whole number from 1, which JSON may write as 1.0 or 1e20; 0 for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value % 1:
         return 0
     return int(value)
 
 
 def whole_in_text(text: str) -> int:
-    """Return the whole number from 1 that a text is; 0 for anything else. What has more than 18 digits is
-    more than there is of anything, as 18 of them are."""
+    """Return the whole number from 1 that a text spells; 0 for anything else.
+
+    Only the first 18 digits are read: that is already more than any limit.
+    """
     return int(text.lstrip("0")[:18] or 0) if text.isascii() and text.isdecimal() else 0
 
 
 def with_point(cell: str, mark: str) -> str:
-    """A number as Python writes it; one with the other mark is none."""
+    """Return a number as Python writes it. One with the other decimal mark does not become a number."""
     return cell if mark == POINT else cell.translate(SWAPPED)
 
 
@@ -110,7 +112,7 @@ def _boolean(name: str, cell: str, mark: str) -> float:
 
 
 def text_value(feature: Feature, name: str, text: str) -> str | None:
-    """Read a text; raise Unfit if it is missing and may not be."""
+    """Return a text, or None if it stands for a missing value. Raises Unfit if that may not be missing."""
     if text not in MISSING or feature.type == "free_text" or text in feature.categories:
         return text
     if feature.missing:
@@ -119,9 +121,9 @@ def text_value(feature: Feature, name: str, text: str) -> str | None:
 
 
 def json_value(feature: Feature, name: str, value: Any) -> Value:
-    """Read a JSON value; raise Unfit if it does not fit the feature."""
+    """Read a JSON value. Raises Unfit if it does not fit the feature."""
     if feature.type == "unused" or (feature.missing and (value is None or value != value)):
-        return None  # some programs write NaN, which is not equal to itself, for null
+        return None  # some programs write NaN, which is unequal to itself, for null
     if feature.textual and isinstance(value, str):
         check_utf8(name, value)
         return text_value(feature, name, value)
@@ -137,7 +139,7 @@ def json_value(feature: Feature, name: str, value: Any) -> Value:
 
 
 def json_kind(value: Any) -> str:
-    """Return what a JSON value is, such as "a string"; never the value itself."""
+    """Return the kind of a JSON value, such as "a string"; never the value itself."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -160,10 +162,10 @@ def _as_float(value: Any) -> float | None:
 
 
 def check_utf8(name: str, text: str) -> None:
-    """Raise Unfit for a text that was not UTF-8, or has half of a surrogate pair, which JSON can escape."""
+    """Raise Unfit for a text that was not UTF-8, or has half of a surrogate pair, as JSON can escape it."""
     if text.isascii():
         return
-    from thimble import encodings  # only here: a cold start is spared it
+    from thimble import encodings  # imported here to keep cold starts short
 
     if not encodings.is_sound(text):
         raise Unfit(Fault(encodings.fault(text), name, malformed=True))
@@ -176,13 +178,16 @@ def not_finite(number: float) -> str:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell is a number, with a decimal point or a decimal comma."""
+    """Return whether a cell is a number, with a decimal point or a decimal comma."""
     return is_decimal(cell.strip(BLANKS).replace(COMMA, POINT))
 
 
 def mark_of(cells: Iterable[str]) -> str:
-    """What decimals of a column of numbers take: a comma where some have one, none has a point, and one at
-    least has it where no thousands are told apart, as in 1,5."""
+    """Return the decimal mark of a column of numbers.
+
+    It is a comma if no number has a point, and at least one has a comma that cannot separate thousands, as in
+    1,5. Otherwise it is a point.
+    """
     numbers = [cell.strip(BLANKS) for cell in cells]
     if any(POINT in cell and is_decimal(cell) for cell in numbers):
         return POINT
@@ -191,7 +196,7 @@ def mark_of(cells: Iterable[str]) -> str:
 
 
 def is_decimal(text: str) -> bool:
-    """Whether a text is a number with a decimal point."""
+    """Return whether a text is a decimal number, as Python writes it."""
     return _number().fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""gzip and zstd as streams: pieces in, pieces out, never the whole. The same input gives the same bytes."""
+"""Compress and decompress gzip and zstd as streams, never as a whole. The same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-GZIP_LEVEL = 1  # digits shrink by a tenth more at level 6, six times as slowly
-ZSTD_LEVEL = 1  # and by nothing more at zstd's default level 3
+GZIP_LEVEL = 1  # level 6 makes tables of digits smaller by a tenth, but takes six times as long
+ZSTD_LEVEL = 1  # level 3, zstd's default, makes them no smaller
 
 
 class Compressor(Protocol):
@@ -41,7 +41,7 @@ class Compression:
         yield compressor.flush()
 
     def decompress(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """InvalidFile if the bytes are something else, broken or cut short."""
+        """Yield the decompressed bytes. Raises InvalidFile for another format, broken or cut data."""
         try:
             yield from members.gathered(self.unpacked(pieces), PIECE_BYTES)
         except (zlib.error, zstd.ZstdError) as error:

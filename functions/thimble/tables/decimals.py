@@ -1,8 +1,9 @@
-"""Short decimal numbers in text to float64, a whole column at once: 5, -1.5 or 20.25, but not 1e5.
+"""Read short decimal numbers, such as 5, -1.5 or 20.25, but not 1e5, from text to float64, a column at once.
 
-What is at most eight bytes long is one machine word, so a column of cells is an array of words, and some
-twenty operations on it give every value. The digits without the point are an integer, and that and the power
-of ten are exact, so their quotient is rounded once: the same bits as any correct reader's.
+A number of at most eight bytes fits in one machine word. So a column of cells is an array of words, and about
+twenty operations on it give all values. The digits without the point are an integer. That integer and the
+power of ten are exact, so their quotient is rounded only once, to the same bits as those of any correct
+reader.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ U64 = np.uint64
 Words = NDArray[np.uint64]
 
 WORD = 8  # bytes
-SHAPES = 8  # that are tried: numbers with as many decimals are of one
+SHAPES = 8  # tried at most; numbers with the same number of decimals have one shape
 MINUS, POINT, ZERO = b"-.0"
 ONES = 0x0101010101010101
 BEYOND_NINE = 0x80 - 10  # added to a byte of more than 9, it sets the top bit
@@ -29,12 +30,15 @@ BEYOND_NINE = 0x80 - 10  # added to a byte of more than 9, it sets the top bit
 
 @dataclass(frozen=True)
 class Decimals:
-    """Data that have numbers in them."""
+    """Reads numbers in data, by their positions."""
 
     data: bytes
 
     def read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
-        """The values of cells, and which cells are no short decimals: their values mean nothing."""
+        """Return the values of cells, and a mask of the cells that are no short decimals.
+
+        The values of the latter mean nothing.
+        """
         if self._signed:
             negative = self.bytes.take(starts) == MINUS
             starts = starts + negative
@@ -57,7 +61,10 @@ class Decimals:
         return values, doubtful
 
     def words(self, positions: Positions) -> Words:
-        """The eight bytes from each position on, the first of them lowest; beyond the data, any."""
+        """Return the eight bytes from each position on, in little-endian order.
+
+        Bytes beyond the end of the data have any value.
+        """
         first, bits = positions >> 3, (positions & 7).view(U64) << U64(3)
         low, high = self._words.take(first, mode="clip"), self._words.take(first + 1, mode="clip")
         low >>= bits
@@ -78,22 +85,24 @@ class Decimals:
         return MINUS in self.data
 
     def _tail(self, start: int, end: int) -> int:
-        """How many bytes a cell has from its point on."""
+        """Return the number of bytes from a cell's decimal point to its end; 0 without a point."""
         point = self.data.find(POINT, start, end)
         return 0 if point < 0 else end - point
 
 
 def _of_shape(digits: Words, lengths: Positions, tail: int) -> tuple[FloatArray, Flags]:
-    """The values of words of digits with a point before the last `tail - 1`, and which words are that."""
+    """Return the values of words of digits with a point before the last `tail - 1` digits (without one for
+    a `tail` of 0), and a mask of the words that have this shape.
+    """
     limits, least = BEYOND_NINE * ONES, 1
     if tail:
         at = 8 * (WORD - tail)  # the point's bits
-        digits = digits ^ U64((POINT ^ ZERO) << at)  # nothing is left of a point; of another byte something
+        digits = digits ^ U64((POINT ^ ZERO) << at)  # makes a point 0, and any other byte not 0
         limits, least = limits + (9 << at), 2
     fits: Flags = ((digits + U64(limits)) | digits) & U64(0x80 * ONES) == 0
     fits &= (lengths - least).view(U64) <= U64(WORD - least)
     if tail:
-        digits += (digits & U64((1 << at) - 1)) * U64(255)  # what stands before the point moves to its place
+        digits += (digits & U64((1 << at) - 1)) * U64(255)  # moves the digits before the point into its place
     digits = digits * U64(10 * 0x100 + 1) >> U64(8) & U64(0x00FF00FF00FF00FF)  # pairs of digits
     digits = digits * U64(100 * 0x10000 + 1) >> U64(16) & U64(0x0000FFFF0000FFFF)  # fours
     digits = digits * U64(10000 * 0x100000000 + 1) >> U64(32)

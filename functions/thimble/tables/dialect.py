@@ -1,7 +1,7 @@
-"""The dialect of delimited text and its header: said, or found from the first record.
+"""Find the dialect of delimited text and its header, as the sender states them or from the first record.
 
-`header` tells what a header is, and which columns are features. Of the dialects that make sense to the model,
-the likelier quote is taken, and by it the delimiter that gives the most cells.
+`header` decides what a header is and which columns are features. Among the dialects that fit the model, the
+likelier quote wins, and with it the delimiter that gives the most cells.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from thimble.tables.tokens import Dialect, check_quotes
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 QUOTES = ('"', "'")
 SEPARATING = ",;\t"
-SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # where a blank would be lost
+SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # names for blanks, which could be lost
 QUOTED = SPELLED | {"none": ""}
 SAYING = "HEADER, or thimble-header in its metadata, present or absent"
-GLANCE = 64 << 10  # bytes that are looked at first: most first records are short
+GLANCE = 64 << 10  # bytes that are read first; most first records are short
 SEPARATED = re.compile(rb'"?sep=([\t -~])"?(?:\r\n|\n|\r)', re.IGNORECASE)
 DECIMALS = {"point": POINT, "comma": COMMA}
-LOOKED_AT = 1_000  # records that tell what decimals take
+LOOKED_AT = 1_000  # records that are read to find the decimal mark
 EXCHANGED_TEXT = str.maketrans("\r\n", "\n\r")
-EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # makes \r that ends lines \n, and the other way round
+EXCHANGED = bytes.maketrans(b"\r\n", b"\n\r")  # exchanges \r and \n, for text whose lines end with \r
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the sender says of a table. What is empty is found; "none" means that there is no quote."""
+    """The sender's options for a table. An empty one is found from the data."""
 
     delimiter: str = ""
-    quote: str = ""
+    quote: str = ""  # "none": quotes are ordinary characters
     header: str = ""  # present or absent
     decimal: str = ""  # point or comma
 
     def __post_init__(self) -> None:
-        """Raise InvalidInput for an impossible delimiter, quote or header."""
+        """Raise InvalidInput for an impossible delimiter, quote, header or decimal mark."""
         if self.header and self.header not in header.SAID:
             raise InvalidInput(f"the header {self.header!r} is neither present nor absent, nor empty")
         if self.decimal and self.decimal not in DECIMALS:
@@ -72,7 +72,7 @@ class Given:
 
 
 def _is_mark(text: str) -> bool:
-    """Return whether a text can separate or quote: what numbers are written with cannot."""
+    """Return whether a text can be a delimiter or a quote; characters of numbers cannot."""
     return text == "\t" or (
         len(text) == 1 and " " <= text <= "~" and not text.isalnum() and text not in "+-."
     )
@@ -83,28 +83,28 @@ class BrokenHeader(InvalidFile):
 
 
 class Layout(NamedTuple):
-    """How a model reads the records of delimited text."""
+    """How to read the records of delimited text for a model."""
 
     dialect: Dialect
-    names: tuple[str, ...]  # what to call the columns
-    features: dict[int, int]  # in which column a feature is, by its position in the model
+    names: tuple[str, ...]  # of the columns
+    features: dict[int, int]  # a feature's column, by the feature's position in the model
     header: bytes | None  # as it is written, without its line ending
-    body: int  # where the records after it begin
-    first_line: int  # of these
+    body: int  # the offset where the records begin
+    first_line: int  # the line number of the first record
     returned: bool = False  # lines end with \r alone
-    mark: str = POINT  # before decimals
-    preface: bytes = b""  # a first line that says what separates the cells, as spreadsheets write it
+    mark: str = POINT  # the decimal mark
+    preface: bytes = b""  # a first line that names the delimiter, such as sep=;, as spreadsheets write it
 
     @property
     def width(self) -> int:
         return len(self.names)
 
     def plain(self, data: bytes) -> bytes:
-        """Return the bytes with \\n as what ends a line."""
+        """Return the data with \\n as line ending."""
         return data.translate(EXCHANGED) if self.returned else data
 
     def cells(self, record: bytes) -> list[str]:
-        """Return a plain record's cells as they were written, without the quotes around them."""
+        """Return the cells of a record from `plain` as they were written, without quotes around them."""
         cells = self.dialect.cells(record)
         if self.returned and not {*b"\r\n"}.isdisjoint(record):
             return [cell.translate(EXCHANGED_TEXT) for cell in cells]
@@ -118,7 +118,7 @@ class First(NamedTuple):
     raw: bytes  # without its line ending
     cells: list[str]
     start: int
-    end: int  # after its line ending
+    end: int  # with its line ending
     line: int
 
 
@@ -127,7 +127,8 @@ def find(
 ) -> Layout:
     """Find the layout of a text from its first bytes, `head` (all of it if `whole`).
 
-    InvalidFile says what is wrong with its header, or the `way` to say whether it has one.
+    Raises InvalidFile for a faulty header. If the first record may be a header or data, the error names the
+    `way` to state which.
     """
     preface, separator = _preface(head)
     if preface:
@@ -148,11 +149,11 @@ def find(
 
 
 def _mark(layout: Layout, head: bytes, whole: bool, schema: Schema) -> str:
-    """What decimals take in the first records, which are all of one mark or none."""
+    """Return the decimal mark of the numbers in the first records, a point if there is any doubt."""
     columns = [layout.features[k] for k in layout.features if schema.features[k].type == "number"]
     look = layout.plain(head)[layout.body : layout.body + GLANCE]
     delimiter, quote, _ = layout.dialect
-    split = delimiter == COMMA.encode() and not (quote and quote in look)  # then no cell holds a comma
+    split = delimiter == COMMA.encode() and not (quote and quote in look)  # no cell can hold a comma
     if not columns or COMMA.encode() not in look or split:
         return POINT
     ends = layout.dialect.ends(look, whole and len(head) <= layout.body + GLANCE)[:LOOKED_AT].tolist()
@@ -164,7 +165,7 @@ def _mark(layout: Layout, head: bytes, whole: bool, schema: Schema) -> str:
 
 
 def _preface(head: bytes) -> tuple[bytes, str]:
-    """A first line such as `sep=;`, its line ending included, and what it says that separates cells."""
+    """Return a first line such as `sep=;` with its line ending, and the delimiter that it names."""
     found = SEPARATED.match(head.removeprefix(BOM))
     mark = found[1].decode() if found else ""
     return (found[0], mark) if found and _is_mark(mark) else (b"", "")
@@ -201,7 +202,7 @@ def _fitting(
         for dialect in dialects:
             absent += dialect.delimiter not in head
             if dialect.delimiter not in head and (layouts or absent > 1):
-                continue  # without its delimiter a record is one cell, whichever that is
+                continue  # without its delimiter the record is one cell, whatever the delimiter is
             first = _first(head, whole, dialect)
             if unlikely and dialect.quote not in first.raw:
                 continue
@@ -216,7 +217,7 @@ def _fitting(
 
 @cache
 def _dialects(given: Given, delimiters: tuple[str, ...]) -> list[list[Dialect]]:
-    """Return the dialects that the text may be in, the likelier first: by quotes, then by delimiters."""
+    """Return the dialects that the text may have: a list for each quote, the likelier quote first."""
     marks = (given.delimiter_mark,) if given.delimiter else delimiters
     return [
         [Dialect(mark.encode(), quote.encode()) for mark in marks if mark != quote]
@@ -243,7 +244,7 @@ def _first(head: bytes, whole: bool, dialect: Dialect) -> First:
 
 
 def _end(data: bytes, dialect: Dialect, whole: bool) -> int:
-    """Return where the second record begins; 0 if that cannot be seen yet."""
+    """Return where the second record begins; 0 if these data do not show it."""
     if dialect.quote and dialect.quote in data:
         ends = dialect.ends(data, whole)[:1].tolist()
     else:
@@ -269,7 +270,11 @@ def _laid_out(first: First, head: bytes, schema: Schema, given: Given, way: str)
 
 
 def _features(names: list[str], schema: Schema, way: str) -> dict[int, int]:
-    """Return the column of each feature; of texts alone a header may be data, which the `way` says."""
+    """Return the column of each feature.
+
+    Raises NoFeatures if some are missing. If the model takes only texts, the first record may be data; then
+    the error names the `way` to state it.
+    """
     try:
         return header.features(names, schema)
     except NoFeatures as error:

@@ -1,8 +1,8 @@
-"""A request of which each row is answered or rejected by itself: its rows, and its answer as a table.
+"""Requests in which each row is answered or rejected by itself: read the rows, and write the answer's table.
 
-A CSV is read as any, and JSON Lines as those of a file: keys that are no features pass through. Where the
-answer is of the body's type, a row's answer stands beside its own columns. What is said of a rejected row
-does not repeat it.
+A CSV is read as in any request. JSON Lines are read as in a file: keys that are no features are passed
+through. If the answer has the type of the body, a row's answer stands beside its own columns. The reason for
+a rejection does not repeat the row's values.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ REJECTED = "rejected"
 
 
 class Each(Protocol):
-    """A request's rows."""
+    """The rows of a request."""
 
     def batch(self, classifier: Classifier, max_rows: int) -> Batch:
-        """Read them; what cannot be read is a fault. UnprocessableRows if they are no table for the model."""
+        """Read the rows; one that cannot be read gets a fault.
+
+        Raises UnprocessableRows if they are no table for the model.
+        """
 
     def line(self, row: int) -> int | None:
-        """The physical line, from 1, on which a row begins; None where a body has no lines."""
+        """Return the physical line, from 1, on which a row begins; None if the body has no lines."""
 
 
 def reason(fault: Fault) -> str:
@@ -52,7 +55,7 @@ def _reserved(classifier: Classifier) -> tuple[str, ...]:
 
 
 class JsonRows(NamedTuple):
-    """The rows of a body of JSON."""
+    """The rows of a JSON body."""
 
     table: Rows
 
@@ -65,12 +68,12 @@ class JsonRows(NamedTuple):
 
 
 def _placed(fault: Fault) -> Fault:
-    """The fault with its place in the row as a sentence has it."""
+    """Return the fault with its field as it stands in a sentence."""
     return fault._replace(field=fault.field.removeprefix(".") or "the row")
 
 
 class CsvRows(NamedTuple):
-    """The records of a CSV; `beside` them their answers are put."""
+    """The records of a CSV; with `beside`, the answers are written beside them."""
 
     body: csv.Body
     beside: bool
@@ -84,12 +87,12 @@ class CsvRows(NamedTuple):
 
 
 class LineRows:
-    """The lines of JSON Lines: lists, or objects; `beside` the keys of these the answers are put."""
+    """The lines of JSON Lines, lists or objects; with `beside`, the answers are added to objects' keys."""
 
     def __init__(self, data: bytes, beside: bool) -> None:
         self.beside = beside
         self.lines = [(number, line.strip()) for number, line in jsonlines.filled(data)]
-        self.own: set[int] = set()  # the rows that are objects to which keys can be added
+        self.own: set[int] = set()  # the rows that are objects, to which keys can be added
 
     def batch(self, classifier: Classifier, max_rows: int) -> Batch:
         check_size(len(self.lines), max_rows)
@@ -123,7 +126,7 @@ class LineRows:
 
 
 def as_csv(asked: Each, found: Settled, parameters: Mapping[str, str]) -> bytes:
-    """A record for each row, under a header unless `parameters` say that it is absent."""
+    """Write a record for each row, below a header unless `parameters` say that it is absent."""
     headed = csv.headed(parameters)
     if isinstance(asked, CsvRows) and asked.beside:
         return _beside_records(asked, found, headed)
@@ -133,8 +136,10 @@ def as_csv(asked: Each, found: Settled, parameters: Mapping[str, str]) -> bytes:
 
 
 def _beside_records(asked: CsvRows, found: Settled, headed: bool) -> bytes:
-    """Each record's own bytes, its answer in the body's dialect, and its own line ending. A record that does
-    not fit the header has empty cells in place of its own."""
+    """Write each record's own bytes, its answer in the body's dialect, and its own line ending.
+
+    A record that does not fit the header gets empty cells in place of its own.
+    """
     body, layout = asked.body, asked.body.layout
     assert layout is not None
     delimiter, lines = layout.dialect.delimiter, list[bytes]()
@@ -161,7 +166,7 @@ def _fits(layout: Layout, record: bytes) -> bool:
 
 
 def _cells(asked: Each, found: Settled, dialect: Dialect) -> Iterator[list[str]]:
-    """Of each row the answer's cells, and the last one's reason."""
+    """Yield for each row the cells of its answer, and a last cell with the reason if it is rejected."""
 
     def label(value: Label | list[Label] | None) -> str:
         return dialect.cell(cell_text(value))
@@ -173,7 +178,7 @@ def _cells(asked: Each, found: Settled, dialect: Dialect) -> Iterator[list[str]]
 
 
 def as_lines(asked: Each, found: Settled) -> bytes:
-    """An object for each row: its own keys, or its number; then the answer's."""
+    """Write an object for each row: its own keys, or its number, and then the keys of the answer."""
 
     def label(value: Label | list[Label] | None) -> str:
         return orjson.dumps(value).decode()
@@ -191,7 +196,7 @@ def as_lines(asked: Each, found: Settled) -> bytes:
 
 
 def _opened(asked: Each, row: int) -> bytes:
-    """The object of a row, before the answer's keys."""
+    """Return the beginning of a row's object, before the keys of the answer."""
     if isinstance(asked, LineRows) and asked.beside and row in asked.own:
         own = asked.lines[row][1][:-1].rstrip()
         return own if own != b"{" else b'{"row":%d' % row
@@ -203,7 +208,7 @@ def _names(found: Settled) -> list[str]:
 
 
 def _columns(found: Settled, label: Any, text: Any) -> Iterator[tuple[str, Sequence[str]]]:
-    """The columns that a file's result adds, as texts; in a canary the version of each row too."""
+    """Yield the columns that a file's result adds, as texts; in a canary also each row's version."""
     for column in added(found.classifier, found.predictions):
         if isinstance(column, LabelColumn):
             texts = list(map(label, column.distinct))

@@ -1,10 +1,10 @@
-"""File formats: which one a file has, by its name and its first bytes.
+"""Find the format of a file by its name and its first bytes.
 
 csv, tsv   `csv`, with `dialect`, `header` and `tokens`
 jsonl      `jsonlines`, with `uniform`
 json       `json_array`
 parquet    `parquet`
-gz, zst    `compression`, around any of these but Parquet
+gz, zst    `compression`, around any of these except Parquet
 all        `blocks` (records in, answers out), `cells` (values), `fast` (polars), `answers` (new columns)
 """
 
@@ -31,11 +31,10 @@ FOUND = Given()
 
 
 class TextFormat(NamedTuple):
-    """How the files of a format are called, and how one is opened: from its first bytes, and whether they are
-    all."""
+    """A text format: the extensions of its files, and the function that opens one."""
 
     extensions: tuple[str, ...]
-    open: Callable[[bytes, bool, Classifier, Given], Csv | JsonLines]
+    open: Callable[[bytes, bool, Classifier, Given], Csv | JsonLines]  # first bytes; whether they are all
 
 
 TEXT = {
@@ -59,9 +58,9 @@ SIGNATURES = (
 
 @dataclass(frozen=True)
 class Name:
-    """What a key says of its file: the format, and how it is compressed."""
+    """A file's format and compression, by its key."""
 
-    format: str  # "" if it says none that is read here
+    format: str  # "" if the extension is unknown
     compression: Compression | None
     extension: str  # ".csv.gz"
 
@@ -83,7 +82,7 @@ def _split(name: str) -> tuple[str, str]:
 def opened(
     name: Name, source: Source, classifier: Classifier, given: Given = FOUND, head: int = HEAD_BYTES
 ) -> Reader:
-    """Open a file by its first `head` bytes; InvalidFile if they are of no format for the model."""
+    """Open a file by its first `head` bytes. Raises InvalidFile if they are no table for the model."""
     if name.format == "parquet" and name.compression is None:
         return parquet.opened(source.size, source.read, classifier, source.on_read)
     return replace(find(name, *source.head(head), classifier, given), source=source)
@@ -92,7 +91,10 @@ def opened(
 def find(
     name: Name, head: bytes, whole: bool, classifier: Classifier, given: Given = FOUND
 ) -> Csv | JsonLines:
-    """Find the format of a file that begins with `head` (all of it if `whole`); InvalidFile for none."""
+    """Return the reader for a file by its first bytes, `head` (all of it if `whole`).
+
+    Raises InvalidFile if they do not fit the format in its name, or are no table for the model.
+    """
     if not name.format:
         known = ", ".join([*EXTENSIONS, *BY_EXTENSION])
         raise InvalidFile(f"the name says no format that is read here; these do: {known}")

@@ -1,16 +1,17 @@
-"""The header of a table, and which of its columns are the model's features.
+"""Decide whether a table has a header, and which of its columns are the model's features.
 
-The caller may say whether the first record is a header. Otherwise the record tells:
+The caller may state whether the first record is a header. Otherwise the record itself tells:
 
-- A model with feature names sees a header in these names, and in a record without a number.
-- A model without names sees a header where words stand in place of its numbers, and data where one of these
-  cells begins as a value does.
-- Numbers that go up by the same step (0, 1, 2 as pandas names columns; 2019, 2020, 2021) may be either, and
-  so may everything else. Then the caller has to say which: no guess may cost a record.
+- For a model with feature names, a header is a record with these names, or one without a number.
+- For a model without names, a header is a record with words in place of the model's numbers, and data is a
+  record in which one of these cells begins like a value.
+- Numbers that increase by the same step (0, 1, 2 as pandas names columns; 2019, 2020, 2021) may be either,
+  and so may any other record. Then the caller has to state which, because a wrong guess would lose a record.
 
 With a header, a model with names finds its columns by name, in any order and in either Unicode form. A model
-without names takes the columns that are not called id, and allows no others. Without a header, the features
-are all the columns, or, among more, exactly those with a number in the first record.
+without names takes all columns that are not called id, and exactly as many as it has features. Without a
+header, the features are all the columns, or, if there are more, exactly those with a number in the first
+record.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from thimble.errors import InvalidFile
 from thimble.inference.features import Feature, Schema, normal, spelled
 from thimble.tables.cells import MISSING, is_number
 
-IDENTIFIERS = ("", "id", "__index_level_0__")  # pandas' index has no name, or in Parquet the last
+IDENTIFIERS = ("", "id", "__index_level_0__")  # pandas' index has no name, or in Parquet the last one
 SAID = ("present", "absent")
-MOST_MEANT = 3  # of the missing columns, for which others are looked at
+MOST_MEANT = 3  # missing columns for which a similar name is suggested
 WHOLE = re.compile("0|[1-9][0-9]{0,17}")
 VALUE = re.compile(
     r"""['"]?[+-]?(?:\.?[0-9]|(?:inf|infinity|true|false)$)""", re.IGNORECASE
-)  # or meant as one
+)  # the beginning of a value, or of what is meant as one
 
 
 class NoFeatures(InvalidFile):
-    """A header that lacks features. `problem` says which, without repeating the header."""
+    """Raised for a header that lacks features. `problem` names them, without repeating the header."""
 
     def __init__(self, problem: str, header: Sequence[str]) -> None:
         super().__init__(f"{problem}; it has {listed(header)}")
@@ -43,7 +44,7 @@ class NoFeatures(InvalidFile):
 
 
 def named(cells: list[str], schema: Schema) -> list[str]:
-    """Return the columns' names: as the model spells those that it knows, others without blanks around."""
+    """Return the names of the columns: known ones as the model spells them, others without blanks around."""
     known = schema.names or ()
     exact = set(known)
     names = [cell if cell in exact else cell.strip() for cell in cells]
@@ -51,7 +52,10 @@ def named(cells: list[str], schema: Schema) -> list[str]:
 
 
 def is_header(cells: list[str], schema: Schema, said: str, way: str) -> bool:
-    """Return whether a record is a header, as said or found; InvalidFile tells the way to say it."""
+    """Return whether a record is a header, as stated or found.
+
+    Raises InvalidFile if it may be either; the error names the `way` to state it.
+    """
     if said in SAID:
         return said == "present"
     names = schema.names
@@ -78,7 +82,9 @@ def _has_names(cells: list[str], names: tuple[str, ...]) -> bool:
 
 
 def _counts_up(cells: list[str], n_features: int) -> bool:
-    """Return whether the cells besides an id are 0, or whole numbers up by the same step; two, by one."""
+    """Return whether the cells besides an id are a single 0, two whole numbers with a step of one, or more
+    whole numbers that increase by the same step.
+    """
     others = _besides_id(cells, n_features)
     if not all(map(WHOLE.fullmatch, others)):
         return False
@@ -90,14 +96,14 @@ def _counts_up(cells: list[str], n_features: int) -> bool:
 
 
 def _besides_id(cells: list[str], n_features: int) -> list[str]:
-    """Return the cells without those of an id, unless there are no more than the features."""
+    """Return the cells without ids; all cells if there are as many as features."""
     if len(cells) == n_features:
         return cells
     return [cell for cell in cells if cell.lower() not in IDENTIFIERS]
 
 
 def _has_words(cells: list[str], features: Sequence[Feature]) -> bool | None:
-    """Return whether words stand where numbers belong; None if that cannot be told."""
+    """Return whether there are words in place of numbers; None if that cannot be told."""
     mine = _besides_id(cells, len(features))
     if len(mine) == len(features):
         cells = [cell for cell, feature in zip(mine, features, strict=True) if feature.numeric]
@@ -108,9 +114,11 @@ def _has_words(cells: list[str], features: Sequence[Feature]) -> bool | None:
 
 
 def features(header: Sequence[str], schema: Schema) -> dict[int, int]:
-    """Return the column of each feature: found by name, or without names among the columns that are no id.
+    """Return the column of each feature: by name, or if the model has no names, among the columns that are no
+    id.
 
-    A feature that the model does not use may be absent. No column may have the name of an answer.
+    A feature that the model does not use may be absent. Raises InvalidFile if a feature is missing, is there
+    more than once, or a column has the name of an answer's column.
     """
     there = set(map(normal, header))
     taken = [name for name in schema.answer_columns if normal(name) in there]
@@ -145,8 +153,11 @@ def _by_name(header: Sequence[str], wanted: list[tuple[int, str]]) -> dict[int, 
 
 
 def _meant(missing: Sequence[str], header: Sequence[str], known: Collection[str]) -> str:
-    """Return which columns may be meant for the missing ones, by number: over HTTP, names may be data."""
-    from thimble import spelling  # only for an error
+    """Return a suggestion of columns that may be meant for the missing ones.
+
+    It gives their numbers, not their names: over HTTP the names may be data.
+    """
+    from thimble import spelling  # imported only for an error
 
     others = [name for name in header if name not in known]
     found = [(name, spelling.closest(name, others)) for name in missing[:MOST_MEANT]]
@@ -160,7 +171,10 @@ def _refuse_doubled(names: list[str]) -> None:
 
 
 def positions(cells: list[str], schema: Schema) -> dict[int, int]:
-    """Return the column of each feature, if the first record is no header."""
+    """Return the column of each feature in a table without a header, by its first record.
+
+    Raises InvalidFile if the features cannot be told among the cells.
+    """
     n = len(schema.features)
     if len(cells) == n:
         return dict(enumerate(range(n)))

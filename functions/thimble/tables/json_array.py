@@ -1,7 +1,7 @@
-"""A JSON array of objects. Its elements are read as JSON Lines, and the result is an array again.
+"""Read a JSON array of objects. Its elements are read as JSON Lines, and the result is an array again.
 
-The commas between elements are found in bulk, by strings and depth. An element that is no JSON refuses the
-whole file; one that is JSON but does not fit the model is rejected by itself.
+The commas between elements are found in bulk, by strings and depth. If an element is not JSON, the whole file
+is refused. An element that is JSON but does not fit the model is rejected by itself.
 """
 
 from __future__ import annotations
@@ -27,14 +27,16 @@ BLANKS = b" \t\r\n"
 
 @dataclass(frozen=True)
 class JsonArray(JsonLines):
-    empty: bool = False  # nothing stands between the brackets
+    empty: bool = False  # there is nothing between the brackets
     name: str = "json"
     opening: bytes = b"[\n"
     joint: bytes = b",\n"
     closing: bytes = b"\n]\n"
 
     def cut(self, data: bytes, final: bool) -> Positions:
-        """Return the commas between elements, and at the end the bracket that closes the array."""
+        """Return the positions of the commas between elements, and in the last block also that of the
+        closing bracket.
+        """
         buffer = np.frombuffer(data, np.uint8)
         structure = np.flatnonzero(np.frombuffer(data.translate(STRUCTURE), np.bool_))
         structure = structure[np.searchsorted(_quotes(buffer), structure) % 2 == 0]  # outside strings
@@ -62,7 +64,7 @@ class JsonArray(JsonLines):
 
 
 def _quotes(buffer: NDArray[np.uint8]) -> Positions:
-    """Return the quotes that begin and end strings: those without a backslash before them."""
+    """Return the quotes that begin and end strings: those that no backslash escapes."""
     quotes = np.flatnonzero(buffer == QUOTE)
     backslashes = np.flatnonzero(buffer == BACKSLASH)
     if not len(backslashes):
@@ -75,7 +77,7 @@ def _quotes(buffer: NDArray[np.uint8]) -> Positions:
 
 @dataclass(frozen=True)
 class Elements(Block):
-    """Elements as lines, without what stood around them. They know their place in the array."""
+    """Elements as lines, without the text between them; `array` gives their places in the file."""
 
     array: Block
 
@@ -94,7 +96,7 @@ def _as_lines(block: Block) -> Elements:
 
 
 def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) -> JsonLines:
-    """Open an array, or JSON Lines under that name, as some tools write them."""
+    """Open an array, or JSON Lines in a file named .json, as some tools write it."""
     mark = len(BOM) if head.startswith(BOM) else 0
     start = len(head) - len(head[mark:].lstrip(BLANKS))
     if head[start : start + 1] != b"[":

@@ -1,7 +1,7 @@
-"""Compressed data as the members that they consist of, one after the other.
+"""Decompress data that consist of several members, one after another.
 
-However small they are, the time grows with the data and no faster: what a member did not use comes back
-as a copy, so a new member gets little to begin with, and twice as much each time that it wants more.
+The time grows only in proportion to the data, however small the members are. A member returns a copy of the
+data that it did not use, so a new member gets few bytes at first, and twice as many each time it needs more.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 GZIP_BITS = 16 + zlib.MAX_WBITS  # zlib's window bits for gzip's own header and checksum
-PIECE_BYTES = 1 << 20  # unpacked at a time, whatever the data swell to
-LEAST_BYTES = 256  # that a new member gets
+PIECE_BYTES = 1 << 20  # decompressed at a time, however large the result is
+LEAST_BYTES = 256  # that a new member gets first
 
 Unpack = Callable[[Any, bytes], Iterator[bytes]]
 
 
 def unpacked(pieces: Iterable[bytes], begin: Callable[[], Any], unpack: Unpack) -> Iterator[bytes]:
-    """What all members hold; EOFError if the last one is cut short. Zeros after a member, with which some
-    writers fill their last block, are passed over."""
+    """Yield the decompressed bytes of all members. Raises EOFError if the last one is cut short.
+
+    Zeros after a member, with which some writers fill their last block, are skipped.
+    """
     member, window, begun = begin(), LEAST_BYTES, False
     for piece in pieces:
         at = 0
@@ -41,19 +43,19 @@ def unpacked(pieces: Iterable[bytes], begin: Callable[[], Any], unpack: Unpack) 
 
 
 def inflated(member: Any, data: bytes) -> Iterator[bytes]:
-    """What zlib makes of the data."""
+    """Yield the bytes that a zlib member decompresses from the data."""
     while data:
         yield member.decompress(data, PIECE_BYTES)
         data = member.unconsumed_tail
 
 
 def gunzipped(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """zlib.error if it is not gzip."""
+    """Yield the unpacked bytes. Raises zlib.error if the data are not gzip, EOFError if they end early."""
     return unpacked(pieces, lambda: zlib.decompressobj(GZIP_BITS), inflated)
 
 
 def gathered(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of that size, and a last one: many small pieces cost as little as few."""
+    """Yield the same bytes in pieces of `size`, and a smaller last one; many small inputs stay cheap."""
     held: list[bytes] = []
     length = 0
     for piece in pieces:

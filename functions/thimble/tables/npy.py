@@ -1,4 +1,7 @@
-"""numpy's .npy: an array in, the probabilities out. Never a pickle: arrays of objects are refused unread."""
+"""Read an array in numpy's .npy format, and write probabilities in it.
+
+Arrays of objects, which need pickle, are refused without reading them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class Header(NamedTuple):
 
 
 def body(data: bytes, parameters: Mapping[str, str]) -> Table:
-    """Rows, or one row; a record array has a column a field."""
+    """Read rows, or one row; a record array has a column for each field."""
     array = _read(data)
     if array.dtype.names:
         return Named({name: _values(array[name].reshape(-1)) for name in array.dtype.names})
@@ -40,12 +43,12 @@ def body(data: bytes, parameters: Mapping[str, str]) -> Table:
 
 
 def _read(body: bytes) -> Values:
-    """numpy's own reader makes room for what the header promises; this one looks at what is there first."""
+    """Read an array; check its size before memory is allocated, which numpy's own reader does not."""
     start = 10 if body.startswith(VERSION_1) else 12
     end = start + int.from_bytes(body[8:start], "little")
     try:
         shape, fortran, dtype = _header(body[:8], body[8:end])
-    except Exception:  # whatever numpy's reader and Python's tokenizer make of such bytes
+    except Exception:  # numpy's reader and Python's tokenizer raise many kinds
         raise MalformedBody("the body is not numpy's .npy format, as numpy.save writes it") from None
     if dtype.hasobject:
         raise InvalidInput(
@@ -62,7 +65,10 @@ def _read(body: bytes) -> Values:
 
 @lru_cache(maxsize=64)
 def _header(magic: bytes, text: bytes) -> Header:
-    """Kept: a client sends the same again, and Python's tokenizer takes its time. numpy bounds the length."""
+    """Parse a header, whose length numpy limits.
+
+    Headers are cached, because a client sends the same one again and Python's tokenizer is slow.
+    """
     return Header(*HEADERS[magic](io.BytesIO(text)))
 
 
@@ -79,13 +85,13 @@ def _values(array: Values) -> Values:
 
 
 def _shortened(array: Values) -> Values:
-    """What is too large for a double is infinite, and refused as such."""
+    """Convert to doubles; a number that is too large becomes infinite, and is refused later."""
     with np.errstate(over="ignore"):
         return array.astype(np.float64)
 
 
 def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
-    """(rows, classes) in FP64; of several outputs, side by side."""
+    """Write the probabilities as float64 of shape (rows, classes), with several outputs side by side."""
     first, *further = (scores.probabilities for scores in predictions.outputs)
     p: Values = np.vstack([first, *further]) if further else first
     return _head(p.T.shape) + p.T.tobytes()
@@ -93,7 +99,7 @@ def written(classifier: Classifier, predictions: Predictions, parameters: Mappin
 
 @lru_cache(maxsize=64)
 def _head(shape: tuple[int, ...]) -> bytes:
-    """What numpy.save writes before the doubles."""
+    """Return the header that numpy.save writes before the doubles."""
     stream = io.BytesIO()
     header = {"descr": "<f8", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)

@@ -1,7 +1,7 @@
-"""Python values to a batch, as JSON has them: lists by position, objects by feature name. `Table` is what a
-request brings, before the model is known.
+"""Turn Python values from JSON into a batch: lists by position, objects by feature name.
 
-The common case is converted at once. Rows that do not convert are read one by one, to say which and why.
+`Table` is the protocol of a request's rows, before the model is known. All rows are converted together if
+possible. Otherwise they are read one by one, to find the faulty rows and their reasons.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from thimble.inference.features import Feature, Schema, spelled
 from thimble.inference.predictions import Predictions
 from thimble.tables.cells import Unfit, Value, json_kind, json_value, missing
 
-MOST_NAMES = 20  # unknown ones that are looked at
+MOST_NAMES = 20  # unknown names for which a similar one is looked for
 
 NUMBERS = frozenset({int, float})
 JSON_TYPES: dict[str, frozenset[type]] = {
@@ -36,17 +36,24 @@ class Table(Protocol):
     """The rows of a request, before the model is known."""
 
     def batch(self, schema: Schema, max_rows: int) -> Batch:
-        """Return the rows as the model takes them; UnprocessableRows if they are no table for this model."""
+        """Return the rows as a batch, with faults for those that do not fit.
+
+        Raises UnprocessableRows if they are no table for this model.
+        """
 
     def alone(self, schema: Schema) -> Sequence[float] | None:
-        """Return the values of the only row, of a model of numbers; None where only a batch can tell."""
+        """Return the only row's values, if the model takes only numbers; None if a batch has to be read."""
 
     def place(self, row: int, field: str = "") -> str:
-        """Return what the caller calls a row, or a field of it."""
+        """Return the caller's name for a row, or for a field of it."""
 
 
 def read(table: Table, schema: Schema, max_rows: int) -> Batch:
-    """Read every row; MalformedBody or UnprocessableRows names the first that cannot be, never its value."""
+    """Read every row.
+
+    Raises MalformedBody or UnprocessableRows for the first row that cannot be read; the error names its
+    place, never its value.
+    """
     batch = table.batch(schema, max_rows)
     if batch.faults:
         row = min(batch.faults)
@@ -57,7 +64,7 @@ def read(table: Table, schema: Schema, max_rows: int) -> Batch:
 
 
 def refuse(table: Table, predictions: Predictions) -> None:
-    """Raise UnprocessableRows for the first row that the model gave no answer to."""
+    """Raise UnprocessableRows for the first row that the model rejected."""
     if predictions.rejected:
         row = min(predictions.rejected)
         raise UnprocessableRows(f"{table.place(row)}: {predictions.rejected[row]}")
@@ -71,7 +78,7 @@ def check_size(n: int, max_rows: int) -> None:
 
 
 class Rows(NamedTuple):
-    """Lists, or objects by feature name, as JSON has them."""
+    """Rows from JSON: lists, or objects by feature name."""
 
     instances: list[Any]
     path: str = "instances[{}]"
@@ -88,7 +95,7 @@ class Rows(NamedTuple):
 
 
 class RowOrRows(NamedTuple):
-    """A list that is one row; of a model that takes one text, as many rows."""
+    """A flat list: one row, or for a model that takes one text, a row for each value."""
 
     values: list[Any]
     path: str
@@ -109,7 +116,10 @@ class RowOrRows(NamedTuple):
 
 
 def columnar(columns: dict[str, Any], path: str) -> Rows:
-    """Make rows of lists by feature name, all of one length."""
+    """Make rows from lists by feature name.
+
+    Raises MalformedBody for a value that is no list, UnprocessableRows for lists of different lengths.
+    """
     for name, column in columns.items():
         if not isinstance(column, list):
             raise MalformedBody(f"{path}.{name} is {json_kind(column)}, not a list")
@@ -121,7 +131,7 @@ def columnar(columns: dict[str, Any], path: str) -> Rows:
 
 
 def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[float] | None:
-    """Return the values of the only row, for a model of numbers; None if anything is unusual."""
+    """Return the only row's values, if the model takes only numbers; None if anything is unusual."""
     if len(instances) != 1 or not schema.only_numbers:
         return None
     values: Sequence[float]
@@ -133,7 +143,7 @@ def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[float] | None:
 
 
 def unwrapped(row: Any) -> Any:
-    """Return the list in {"features": [...]}, any other row as it is.
+    """Return the list in {"features": [...]}; return any other row unchanged.
 
     No feature's value is a list, so this is never a row of a model with a feature called features.
     """
@@ -143,7 +153,7 @@ def unwrapped(row: Any) -> Any:
 
 
 def listed(schema: Schema, row: Any) -> Any:
-    """Return the list that a text alone stands for, any other row as it is."""
+    """Return a text as a list, if the model takes one text; return any other row unchanged."""
     return [row] if schema.only_a_text and isinstance(row, str) else row
 
 
@@ -159,8 +169,10 @@ def batch(schema: Schema, instances: Sequence[Any]) -> Batch:
 
 
 def _lists(schema: Schema, instances: Sequence[Any]) -> Sequence[Any] | None:
-    """Return the rows' values in the model's order; None unless all are lists, or all objects with exactly
-    the model's features."""
+    """Return the values of the rows in the model's order.
+
+    Returns None unless all rows are lists, or all are objects with exactly the model's features.
+    """
     kinds = set(map(type, instances))
     if kinds == {list}:
         return instances
@@ -175,12 +187,12 @@ def _lists(schema: Schema, instances: Sequence[Any]) -> Sequence[Any] | None:
 
 
 def _matrix(schema: Schema, lists: Sequence[Any]) -> Batch | None:
-    """Read numbers alone; None if anything is unusual."""
+    """Read rows of numbers; None if anything is unusual."""
     try:
         if not set(map(type, chain.from_iterable(lists))) <= NUMBERS:
             return None
         X = np.array(lists, np.float64)
-    except (ValueError, OverflowError):  # not of one length, too large
+    except (ValueError, OverflowError):  # of different lengths; too large
         return None
     if X.shape != (len(lists), len(schema.features)) or not all_finite(X):
         return None
@@ -188,10 +200,10 @@ def _matrix(schema: Schema, lists: Sequence[Any]) -> Batch | None:
 
 
 def _mixed(schema: Schema, lists: Sequence[Any]) -> Batch | None:
-    """Read numbers, booleans and texts; None if anything is unusual."""
+    """Read rows of numbers, booleans and texts; None if anything is unusual."""
     if len(lists) > 1:
         return _columns(schema, lists)
-    found = _one_by_one(schema, lists)  # for which numpy is too dear
+    found = _one_by_one(schema, lists)  # faster than numpy for a single row
     return None if found.faults else found
 
 
@@ -232,7 +244,7 @@ def _column(feature: Feature, values: Sequence[Any]) -> FloatArray | Sequence[st
 
 
 def _are_characters(texts: Sequence[str | None]) -> bool:
-    """Whether none has half of a surrogate pair."""
+    """Return whether all texts can be UTF-8: none has half of a surrogate pair."""
     try:
         "".join(filter(None, texts)).encode()
     except UnicodeEncodeError:
@@ -251,7 +263,7 @@ def _one_by_one(schema: Schema, instances: Sequence[Any]) -> Batch:
 
 
 def row_values(schema: Schema, row: Any) -> list[Value]:
-    """Return one row's values in the model's order; Unfit names the first that does not fit."""
+    """Return a row's values in the model's order. Raises Unfit for the first one that does not fit."""
     if isinstance(row, dict):
         row = _by_name(schema, row)
         return [json_value(feature, f".{feature.name}", row.get(feature.name)) for feature in schema.features]
@@ -266,7 +278,7 @@ def row_values(schema: Schema, row: Any) -> list[Value]:
 
 
 def _forms(schema: Schema) -> str:
-    """Say what a row may be."""
+    """Return a phrase for the forms that a row may have."""
     values = "a string, a list of one string" if schema.only_a_text else f"a list of {_values(schema)}"
     return f"{values} or an object" if schema.names else values.replace(", ", " or ")
 
@@ -276,7 +288,7 @@ def _values(schema: Schema) -> str:
 
 
 def _by_name(schema: Schema, row: dict[str, Any]) -> dict[str, Any]:
-    """Return the values by name, as the model spells the names."""
+    """Return the values by name, as the model spells the names. Raises Unfit for a wrong name."""
     if schema.names is None:
         problem = f"is an object, but the model has no feature names: send lists of {_values(schema)}"
         raise Unfit(Fault(problem))
@@ -287,7 +299,10 @@ def _by_name(schema: Schema, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def unknown_name(schema: Schema, given: Sequence[str]) -> Fault | None:
-    """Return the first name that is wrong. Right are the names of the model's features, each once."""
+    """Return a fault for the first name that is wrong; None if each feature's name is there once.
+
+    A name that may be a misspelling comes first. A feature that the model does not use may be absent.
+    """
     if fault := slip(schema, given):
         return fault
     times = Counter(given)
@@ -301,13 +316,13 @@ def unknown_name(schema: Schema, given: Sequence[str]) -> Fault | None:
 
 
 def slip(schema: Schema, given: Iterable[str]) -> Fault | None:
-    """Return a name that is close to that of an absent feature, if there is one."""
+    """Return a fault for a name that is close to an absent feature's name; None if there is none."""
     names, found = schema.names or (), set(given)
     absent = [name for name in names if name not in found]
     unknown = found.difference(names)
     if not absent or not unknown:
         return None
-    from thimble import spelling  # only for an error
+    from thimble import spelling  # imported only for an error
 
     for name in sorted(unknown)[:MOST_NAMES]:
         if told := spelling.hint(name, absent):

@@ -1,7 +1,8 @@
-"""Arrays to a batch: one of (rows, features), or one a feature by name, of any datatype that a double holds.
+"""Turn arrays into a batch: one array of (rows, features), or one for each feature by name.
 
-Booleans count as 0 and 1 among numbers, since a tensor's type is stated. NaN is a missing value where the
-model takes one. Texts are arrays of objects, str or None.
+Numbers may have any datatype that fits in a double. Booleans count as 0 and 1 for a feature of numbers, since
+a tensor states its type. NaN is a missing value if the model takes one. Texts are arrays of objects, str or
+None.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NUMERIC = "biuf"
 
 
 class Matrix(NamedTuple):
-    """A row a row, the features in the model's order."""
+    """One array with a row for each row, and the features in the model's order."""
 
     values: Values  # (n, n_features)
     name: str
@@ -48,7 +49,7 @@ class Matrix(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A column a feature, by the features' names."""
+    """One column for each feature, by the features' names."""
 
     arrays: Mapping[str, Values]  # (n,) each
 
@@ -80,14 +81,14 @@ class Named(NamedTuple):
 
 
 def check_booleans(values: Values, name: str) -> None:
-    """Raise UnprocessableRows for a byte of a boolean that is neither 0 nor 1."""
+    """Raise UnprocessableRows if a boolean's byte is neither 0 nor 1."""
     unfit = np.ascontiguousarray(values).view(np.uint8) > 1
     if unfit.any():
         raise UnprocessableRows(f"{name} has a byte that is neither 0 nor 1 at {int(np.argmax(unfit))}")
 
 
 def _plain(values: Values) -> FloatArray | None:
-    """Return (n_features, n) if all numbers are finite."""
+    """Return the numbers as (n_features, n); None if any value is no finite number."""
     if values.dtype.kind not in NUMERIC:
         return None
     X = _doubles(values.T)
@@ -95,13 +96,13 @@ def _plain(values: Values) -> FloatArray | None:
 
 
 def _doubles(values: Values) -> FloatArray:
-    """Return them as doubles, in C's order; a signalling NaN is a NaN like any other."""
+    """Return the values as doubles in C order; a signalling NaN becomes NaN without a warning."""
     with np.errstate(invalid="ignore"):
         return np.array(values, dtype=np.float64, order="C")
 
 
 def _batch(schema: Schema, columns: Mapping[int, tuple[str, Values]], n: int) -> Batch:
-    """Make a batch of columns by feature, each with what a fault is to call it."""
+    """Make a batch from columns by the feature's position, each with its name for faults."""
     batch, faults = Batch.empty(schema.features, n), dict[int, Fault]()
     for k, (name, values) in columns.items():
         feature = schema.features[k]
@@ -116,7 +117,7 @@ def _batch(schema: Schema, columns: Mapping[int, tuple[str, Values]], n: int) ->
 
 
 def _numbers(feature: Feature, name: str, values: Values) -> tuple[FloatArray, Faults]:
-    """Return a feature's numbers or booleans, and the faults of rows without."""
+    """Return a feature's numbers or booleans, and the faults of rows whose value does not fit."""
     problem = f"is not {WANTED[feature.type]}"
     if values.dtype.kind not in NUMERIC:
         return np.zeros(len(values)), dict.fromkeys(range(len(values)), Fault(problem, name, "a string"))
@@ -135,7 +136,7 @@ def _numbers(feature: Feature, name: str, values: Values) -> tuple[FloatArray, F
 
 
 def _texts(feature: Feature, name: str, values: Values) -> tuple[Texts, Faults]:
-    """Return a feature's texts, and the faults of rows without."""
+    """Return a feature's texts, and the faults of rows whose value does not fit."""
     if values.dtype.kind in NUMERIC:
         fault = Fault("is not a string", name, "a number")
         return np.full(len(values), None, np.object_), dict.fromkeys(range(len(values)), fault)

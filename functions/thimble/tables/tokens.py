@@ -1,9 +1,10 @@
-"""Delimited text taken apart: where quoted fields are, where cells and records end.
+"""Tokenize delimited text: find quoted fields, and the ends of cells and records.
 
-The rules are those of RFC 4180, and of Python's csv module where it leaves them open. A quote opens a field
-only as its first byte; two quotes inside a quoted field are one; any other quote is an ordinary character. A
-quote that is not closed within MAX_RECORD_BYTES, or before the end of the file, opens nothing: a stray quote
-costs its own record, not the rest of the file. Text after a closing quote costs its record, too.
+The rules are those of RFC 4180, and of Python's csv module where the RFC leaves them open. A quote opens a
+field only as the field's first byte. Two quotes inside a quoted field stand for one. Any other quote is an
+ordinary character. A quote that is not closed within MAX_RECORD_BYTES, or before the end of the file, opens
+nothing, so a stray quote costs its own record and not the rest of the file. A record with text after a
+closing quote is rejected too.
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ from thimble.tables.blocks import MAX_RECORD_BYTES, Positions, is_utf8
 from thimble.tables.cells import Unfit
 
 NEWLINE, RETURN = ord("\n"), ord("\r")
-DAMAGED = "\x1f"  # in a cell: bytes that have to be read from the record itself
+DAMAGED = "\x1f"  # in a cell: stands for bytes that have to be read from the record itself
 ASCII = bytes(range(128)) + DAMAGED.encode() * 128
 
 
 class Dialect(NamedTuple):
-    """One byte each, but for the newline, \\n or \\r\\n. Without a quote, quotes are ordinary characters."""
+    """The delimiter, quote and line ending of a text."""
 
-    delimiter: bytes
-    quote: bytes = b'"'
-    newline: bytes = b"\n"
+    delimiter: bytes  # one byte
+    quote: bytes = b'"'  # one byte; b"": quotes are ordinary characters
+    newline: bytes = b"\n"  # or b"\r\n"
 
     def quoted(self, data: bytes, final: bool) -> Quoted | None:
-        """Return the quoted fields; None if there is no quote at all."""
+        """Return the quoted fields; None if the data have no quote at all."""
         if not self.quote or self.quote not in data:
             return None
         return quoted(data, ord(self.quote), ord(self.delimiter), final)
 
     def ends(self, data: bytes, final: bool) -> Positions:
-        """Return the newlines that end records."""
+        """Return the positions of the newlines that end records."""
         newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == NEWLINE)
         fields = self.quoted(data, final)
         return newlines if fields is None else newlines[~fields.inside(newlines)]
@@ -63,7 +64,7 @@ class Dialect(NamedTuple):
         return text
 
     def cell(self, text: str) -> str:
-        """Write a text as a cell, quoted if it has to be."""
+        """Return a text as a cell, in quotes if it needs them."""
         quote = self.quote.decode() or '"'
         if any(c in text for c in (self.delimiter.decode(), quote, "\n", "\r")):
             return quote + text.replace(quote, quote * 2) + quote
@@ -71,7 +72,7 @@ class Dialect(NamedTuple):
 
 
 def check_quotes(dialect: Dialect, record: bytes, name: str = "the record") -> None:
-    """Raise Unfit for a record that opens a quote and never closes it, or goes on after a closing one."""
+    """Raise Unfit for a record with a quote that is never closed, or with text after a closing quote."""
     if not dialect.quote or dialect.quote not in record:
         return
     tokens, quote = Tokens(dialect, record + dialect.newline), dialect.quote.decode()
@@ -82,7 +83,7 @@ def check_quotes(dialect: Dialect, record: bytes, name: str = "the record") -> N
 
 
 class Tokens:
-    """Whole records, taken apart."""
+    """The cells and quoted fields of whole records; all positions are offsets in the data."""
 
     def __init__(self, dialect: Dialect, data: bytes) -> None:
         self.dialect = dialect
@@ -95,7 +96,7 @@ class Tokens:
         return np.flatnonzero(found)
 
     def even(self, n: int, width: int) -> bool:
-        """Whether the data are n records of that many cells each."""
+        """Return whether the data are n records of `width` cells each."""
         last = self.separators[width - 1 :: width]
         return len(self.separators) == n * width and bool((self._buffer[last] == NEWLINE).all())
 
@@ -106,21 +107,24 @@ class Tokens:
 
     @property
     def torn(self) -> Positions:
-        """The quotes that close a field and have more text after them in the cell."""
+        """The closing quotes that have more text after them in their cell."""
         if self._fields is None:
             return np.empty(0, np.intp)
         return self._fields.closes[~self._end_cells]
 
     @property
     def widths(self) -> Positions:
-        """(n,) cells in each record."""
+        """The number of cells in each record, (n,)."""
         newlines = np.flatnonzero(self._buffer[self.separators] == NEWLINE)
         return np.diff(newlines, prepend=-1)
 
     @property
     def bare(self) -> bytes:
-        """The data in UTF-8, without the quotes around cells. DAMAGED stands for what cannot be said so: a
-        newline, a delimiter or a quote within a cell, or bytes that are not UTF-8."""
+        """The data in UTF-8, without the quotes around cells.
+
+        DAMAGED stands for bytes that would then be misread: a newline, a delimiter or a quote within a cell,
+        and bytes that are not UTF-8.
+        """
         if self._fields is None or self._inside is None:
             return _utf8(self.data)
         buffer = self._buffer.copy()
@@ -133,12 +137,12 @@ class Tokens:
 
     @property
     def plain(self) -> Tokens:
-        """The same cells with no quotes around them, and nothing in them that means something else."""
+        """The same cells as `bare` has them, for a dialect without quotes."""
         bare = self.bare
         return self if bare is self.data else Tokens(self.dialect._replace(quote=b""), bare)
 
     def bounds(self, width: int, rows: slice) -> tuple[Positions, Positions]:
-        """(rows, width), where cells begin and end; the data are even."""
+        """Return where the cells of some rows begin and end, each (rows, width); the data have to be even."""
         ends = self.separators[rows.start * width : rows.stop * width]
         before = self.separators[rows.start * width - 1] if rows.start else -1
         starts = np.concatenate(([before], ends[:-1])) + 1
@@ -159,17 +163,17 @@ class Tokens:
 
     @cached_property
     def _end_cells(self) -> Flags:
-        """Which of the closing quotes end their cell."""
+        """A mask of the closing quotes that end their cell."""
         assert self._fields is not None
         closes = self._fields.closes
-        after = self._buffer[closes + 1]  # data end with a newline, so there is one
+        after = self._buffer[closes + 1]  # there is one, because the data end with a newline
         ends: Flags = (after == ord(self.dialect.delimiter)) | (after == NEWLINE)
         ends |= (after == RETURN) & (self._buffer[np.minimum(closes + 2, len(self.data) - 1)] == NEWLINE)
         return ends
 
     @cached_property
     def _inside(self) -> Flags | None:
-        """Which bytes lie in a quoted field."""
+        """A mask of the bytes in quoted fields; None without such fields."""
         if self._fields is None:
             return None
         steps = np.zeros(len(self.data), np.int8)
@@ -179,20 +183,20 @@ class Tokens:
 
 
 def _utf8(data: bytes) -> bytes:
-    """polars takes no broken UTF-8, even where nobody asks for it."""
+    """Replace bytes beyond ASCII by DAMAGED if the data are not UTF-8, which polars refuses in any column."""
     return data if is_utf8(data) else data.translate(ASCII)
 
 
 class Quoted(NamedTuple):
-    """The quoted fields, in order; from `open_at` on the data do not tell."""
+    """The quoted fields of data, in order."""
 
     opens: Positions
     closes: Positions
-    open_at: int | None
-    strays: Positions  # quotes that would open a field, were they ever closed
+    open_at: int | None  # the last opening quote, if the data end before it is closed
+    strays: Positions  # quotes that would open a field, but are never closed
 
     def inside(self, positions: Positions) -> NDArray[np.bool_]:
-        """Return which of the (ascending) positions lie in a quoted field, or in what may become one."""
+        """Return a mask of the (ascending) positions in a quoted field, or after `open_at`."""
         depth = np.searchsorted(self.opens, positions) - np.searchsorted(self.closes, positions)
         if self.open_at is not None:
             depth[np.searchsorted(positions, self.open_at) :] = 1
@@ -200,14 +204,14 @@ class Quoted(NamedTuple):
 
 
 def quoted(data: bytes, quote: int, delimiter: int, final: bool) -> Quoted:
-    """Find the quoted fields of data that begin with a record."""
+    """Find the quoted fields of data that begin at the start of a record; `final` if no data follow."""
     buffer = np.frombuffer(data, np.uint8)
     found = np.flatnonzero(buffer == quote)
     return _in_pairs(buffer, found, delimiter, final) or _one_by_one(data, found.tolist(), delimiter, final)
 
 
 def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int, final: bool) -> Quoted | None:
-    """Take every other quote for an opening, the next for its closing; None unless the rules agree."""
+    """Pair the quotes, an opening one with the next; return None if that breaks a rule."""
     opens, closes = found[0::2], found[1::2]
     open_at = int(opens[-1]) if len(found) % 2 else None
     doubled = closes[: len(opens) - 1] + 1 == opens[1:]
@@ -251,7 +255,7 @@ def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Q
 
 
 def _closing(found: list[int], i: int) -> int | None:
-    """Return the quote that closes what quote `i` opened: the first after it that is not one of two."""
+    """Return the index of the quote that closes quote `i`: the first after it that is not one of two."""
     i += 1
     while i < len(found):
         if i + 1 == len(found) or found[i + 1] != found[i] + 1:
