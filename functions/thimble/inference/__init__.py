@@ -1,1 +1,1 @@
-"""The document and what it computes: pure, of numpy and orjson alone."""
+"""The model document and its computations: pure functions that need only numpy and orjson."""

@@ -1,4 +1,4 @@
-"""What a request asks for beside the labels, and what each row then gets beside its own."""
+"""What a request can ask for beside labels, and the form of what each row then gets."""
 
 from __future__ import annotations
 
@@ -6,41 +6,40 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-ALL = -1  # of the contributions
+ALL = -1  # all contributions
 Cell = float | str | bool | list[Any] | None
 
 
 class Asked(NamedTuple):
-    """The options of a request, or of all files."""
+    """The options of one request, or of all files."""
 
-    threshold: float | None = None  # from which on the positive of two classes applies; None: the model's
-    explain: int = 0  # so many of the largest contributions, or ALL
-    of: str = ""  # the text of the class whose score is explained; empty: of the one that is answered
-    coverage: float | None = None  # how often a set of labels holds the truth
-    by_class: bool = False  # ... for each class
-    abstain_below: float | None = (
-        None  # no label where its probability, or score, is below; None: the model's
-    )
-    what_if: bool = False  # the smallest change of one feature that gives another label
+    threshold: float | None = None  # the positive of two classes applies from here on; None: the model's own
+    explain: int = 0  # number of contributions to list, the largest first; or ALL
+    of: str = ""  # text of the class whose score is explained; "" for the predicted class
+    coverage: float | None = None  # how often a set of labels holds the true one; None: no sets
+    by_class: bool = False  # the coverage holds for the rows of each class
+    abstain_below: float | None = None  # no label with a lower probability, or score; None: the model's own
+    what_if: bool = False  # find the smallest change of one feature that gives another label
 
 
 class Column(NamedTuple):
-    """A column of a file's result, of numbers or of text."""
+    """A column of a result file."""
 
     name: str
-    numbers: bool
+    numbers: bool  # otherwise text
 
 
 Values = Callable[[Any, Any, Any], Sequence[Sequence[Any]]]
-"""Of a classifier, a batch and predictions: of each output, JSON a row. There is a row at least."""
+"""Takes a classifier, a batch of at least one row, and its predictions; returns a JSON value per row for each
+output."""
 
 
 class Further(NamedTuple):
-    """What each row gets of an output beside its label."""
+    """A value that each row gets from one output, beside its label."""
 
-    key: str  # of JSON
+    key: str  # in JSON
     output: int
-    columns: tuple[Column, ...]  # of a table
-    values: Values  # what is asked alike of several outputs is found at once, by the very same
-    cells: Callable[[Any], Sequence[Cell]]  # of a value, unless it is None: one a column
-    most_rows: int = sys.maxsize  # that are asked at once: it may cost more than the answer
+    columns: tuple[Column, ...]  # in a table
+    values: Values  # the same object for several outputs: then it is called once for all of them
+    cells: Callable[[Any], Sequence[Cell]]  # turns a value that is not None into a cell per column
+    most_rows: int = sys.maxsize  # per call of `values`, which may cost more than the prediction

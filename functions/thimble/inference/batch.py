@@ -1,4 +1,4 @@
-"""A batch: rows as a model takes them, from whatever door and format, and why some of them cannot be read."""
+"""A batch: rows in the form that models take, whatever format they came in, and why some cannot be read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Texts = NDArray[np.object_]  # str, or None where a text is missing
 
 
 class Fault(NamedTuple):
-    """Why a record cannot be read. The door makes the sentence: it alone knows whether to repeat a value."""
+    """Why a record cannot be read. The caller makes the sentence: only it knows whether to repeat a value."""
 
-    problem: str  # what is said of the field: "is not a number"
+    problem: str  # what is wrong with the field: "is not a number"
     field: str = ""
     kind: str = ""  # what the value is instead: "a string"
-    value: str = ""  # the value as it is written, in quotes
-    malformed: bool = False  # the bytes are wrong, not what they say
+    value: str = ""  # the value as it was written, in quotes
+    malformed: bool = False  # the bytes cannot be parsed; otherwise, a value is wrong
 
     @property
     def discreet(self) -> str:
@@ -43,35 +43,36 @@ class Fault(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """n rows, a column a feature. For a feature that is no number, numbers are 0.0: NaN there would send the
-    whole batch the slow way. The values of faults and of blank lines mean nothing."""
+    """n rows, with a column per feature. `numbers` is 0.0 for features that are not numeric, because NaN
+    would send the whole batch down the slow path. The values of faulty and blank rows are meaningless."""
 
     numbers: FloatArray  # (n_features, n), C order; booleans are 0 and 1, NaN is missing
-    texts: Mapping[int, Texts]  # (n,) of each feature of text
+    texts: Mapping[int, Texts]  # (n,) for each text feature
     faults: Mapping[int, Fault] = MappingProxyType({})  # by row: the records that cannot be read
-    blank: frozenset[int] = frozenset()  # rows that are lines with nothing on them
+    blank: frozenset[int] = frozenset()  # rows that are blank lines
 
     @staticmethod
     def empty(features: Iterable[Feature], n: int) -> Batch:
-        """Rows to be filled in: of zeros, and of texts that are missing."""
+        """Return n rows to be filled in: numbers are zero, and texts are missing."""
         textual = [feature.textual for feature in features]
         texts = {k: np.full(n, None, np.object_) for k, is_text in enumerate(textual) if is_text}
         return Batch(np.zeros((len(textual), n)), texts)
 
     @staticmethod
     def alone(values: Sequence[float]) -> Batch:
-        """One row of numbers."""
+        """Return a batch of one row of numbers."""
         return Batch(np.array(values, np.float64)[:, np.newaxis], {})
 
     @staticmethod
     def of(features: Sequence[Feature], columns: Sequence[Any] | FloatArray) -> Batch:
-        """From a column a feature: numbers with NaN or None for what is missing, or texts with None."""
+        """Return a batch of columns, one per feature: numbers (NaN or None if missing) or texts (None if
+        missing)."""
         batch = Batch.empty(features, len(columns[0]))
         for k, (feature, column) in enumerate(zip(features, columns, strict=True)):
             if feature.textual:
                 batch.texts[k][:] = column
             elif feature.numeric:
-                batch.numbers[k] = np.asarray(column, np.float64)  # which makes NaN of None
+                batch.numbers[k] = np.asarray(column, np.float64)  # turns None into NaN
         return batch
 
     @property
@@ -81,19 +82,20 @@ class Batch(NamedTuple):
 
     @property
     def readable(self) -> Flags:
-        """(n,) which rows are neither faults nor blank."""
+        """A mask of the rows that are neither faulty nor blank, (n,)."""
         flags = np.ones(self.rows, np.bool_)
         if self.faults or self.blank:
             flags[[*self.faults, *self.blank]] = False
         return flags
 
     def take(self, rows: Flags | slice) -> Batch:
-        """Some of the rows, which can all be read."""
+        """Return some of the rows, all of them readable."""
         texts = {k: column[rows] for k, column in self.texts.items()}
         return Batch(np.ascontiguousarray(self.numbers[:, rows]), texts)
 
     def spread(self, rows: Flags) -> Batch:
-        """These rows as some of others, which are empty: the inverse of `take`."""
+        """Return a batch with these rows at the places marked in `rows`, and empty rows elsewhere: the
+        inverse of `take`."""
         if rows.all():
             return self
         numbers = np.zeros((len(self.numbers), len(rows)))
@@ -104,7 +106,7 @@ class Batch(NamedTuple):
         return Batch(numbers, texts)
 
     def put(self, row: int, values: Sequence[float | str | None]) -> None:
-        """A row's values, a feature each; None is missing."""
+        """Set the values of a row, one per feature; None is missing."""
         for k, value in enumerate(values):
             if k in self.texts:
                 self.texts[k][row] = value

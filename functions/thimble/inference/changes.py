@@ -1,4 +1,4 @@
-"""The smallest change that gives another label, as people get it, and as columns of a table."""
+"""The smallest change that gives another label, in the form of an answer: JSON and table columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from thimble.inference.predictions import Predictions
 
 
 def questions(document: Document) -> Iterator[Further]:
-    """Of each output, what would change its label."""
+    """Yield a `Further` for each output: the smallest change that gives another label."""
     most = what_if.most_rows(document)
     for k, head in enumerate(document.heads):
         columns = tuple(
@@ -27,7 +27,7 @@ def questions(document: Document) -> Iterator[Further]:
 
 
 def _changes(classifier: Any, batch: Batch, predictions: Predictions) -> list[list[dict[str, Any] | None]]:
-    """Of each output, of each row the change, or None where there is none."""
+    """Return for each output the change of each row; None if there is none."""
     document: Document = classifier.document
     found = what_if.of(classifier._replace(straight=None, further=()), batch, predictions)
     return [
@@ -46,7 +46,7 @@ def _told(document: Document, head: Head, change: Change) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A number of Python's own, as JSON takes it."""
+    """Convert a numpy scalar to a Python number, for JSON."""
     return value.item() if isinstance(value, np.generic) else value
 
 

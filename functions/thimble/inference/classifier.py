@@ -1,4 +1,4 @@
-"""A model ready to answer: a document whose examples came out right."""
+"""A model that is ready to answer: a document that gives the right answers to its own examples."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 EXAMPLES_TOLERANCE = 1e-9  # bits may differ between CPU architectures, answers may not
 with np.errstate(all="ignore"):
-    QUIET = copy_context()  # of which a copy is entered in a tenth of the time that `errstate` takes
+    QUIET = copy_context()  # entering a copy of it takes a tenth of the time that `errstate` takes
 
 
 class Classifier(NamedTuple):
     document: Document
     digest: str
     chunk: int  # how many rows are evaluated at once
-    straight: Straight | None  # decides a row that is alone, where it can
+    straight: Straight | None  # the fast path for a single row, if the model has one
     further: tuple[Further, ...] = ()  # what rows get beside their labels
 
     @property
@@ -62,23 +62,25 @@ class Classifier(NamedTuple):
 
     @property
     def heads(self) -> tuple[Head, ...]:
-        """Of the outputs; most models have one."""
+        """One head per output; most models have one."""
         return self.document.heads
 
     def asking(self, asked: Asked) -> Classifier:
-        """The same, asked for more than the labels; InvalidInput says what the model cannot do."""
-        from thimble.inference import further  # a plain request is spared it
+        """Return the same classifier, set to give what is asked for beside labels. Raises InvalidInput if the
+        model cannot do that."""
+        from thimble.inference import further  # only here: plain requests do not need it
 
         document, found = further.asking(self.document, asked)
         direct = None if found else straight.of(document.outputs)
         return self._replace(document=document, straight=direct, further=found)
 
     def predict(self, batch: Batch) -> Predictions:
-        """The answers to all rows; those of rows that could not be read mean nothing."""
+        """Return the answers to all rows; those to unreadable rows are meaningless."""
         return QUIET.copy().run(self._predict, batch)
 
     def predict_alone(self, values: Sequence[float]) -> Alone | None:
-        """The answer to a row of numbers, by the straight way; None if it takes the other."""
+        """Return the answer to one row of numbers by the fast path; None if the row or the model needs
+        `predict`."""
         if self.straight is None or self.document.preprocessing is not None:
             return None
         try:
@@ -94,7 +96,7 @@ class Classifier(NamedTuple):
         return concatenate([self._part(batch.take(slice(at, at + self.chunk))) for at in starts])
 
     def _part(self, batch: Batch) -> Predictions:
-        """The answers to as many rows as are evaluated at once."""
+        """Return the answers to at most `chunk` rows."""
         X, faults, unknown = self._inputs(batch)
         n = batch.rows
         if n == 1 and self.straight and not faults and (alone := self.straight.of_block(X)):
@@ -104,12 +106,12 @@ class Classifier(NamedTuple):
             scores, too_large = head.decide(scorer.scores(X), n)
             outputs.append(scores)
             for row, fault in too_large.items():
-                faults.setdefault(row, fault)  # of several the first is told
+                faults.setdefault(row, fault)  # the first of several is reported
         found = Predictions(tuple(outputs), faults, unknown=unknown)
         return found._replace(further=self._further(batch, found)) if self.further else found
 
     def _further(self, batch: Batch, found: Predictions) -> tuple[NDArray[np.object_], ...]:
-        """Of each question, a value a row."""
+        """Return one value per row for each of the classifier's `further`."""
         sources = {one.values: one.most_rows for one in self.further}
         told = {values: self._values(values, most, batch, found) for values, most in sources.items()}
         return tuple(
@@ -117,7 +119,7 @@ class Classifier(NamedTuple):
         )
 
     def _values(self, values: Values, most: int, batch: Batch, found: Predictions) -> list[list[Any]]:
-        """Of each output, the values of the rows, so many of which are asked at once at most."""
+        """Return the rows' values for each output. `values` is called with at most `most` rows at a time."""
         told: list[list[Any]] = [[] for _ in self.heads]
         for start in range(0, batch.rows, most):
             rows = slice(start, start + most)
@@ -130,8 +132,8 @@ class Classifier(NamedTuple):
         return told
 
     def _inputs(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
-        """Return what goes into the networks, (fan_in, rows in whole blocks), the rows that cannot go, and
-        the shares of unknown terms."""
+        """Return the inputs of the scorers, (fan_in, rows in whole blocks), the rejected rows with reasons,
+        and the shares of unknown terms."""
         preprocessing = self.document.preprocessing
         if preprocessing is None:
             return network.padded(batch.numbers), {}, {}
@@ -139,13 +141,13 @@ class Classifier(NamedTuple):
 
 
 def load(data: bytes) -> Classifier:
-    """A document's bytes, ready to answer; InvalidModel if malformed, or if it fails its own examples."""
+    """Load a document. Raises InvalidModel if it is malformed or gives wrong answers to its own examples."""
     document = parse(data)
     chunk = network.rows_at_once(document.cost.numbers)
     classifier = Classifier(document, digest(data), chunk, straight.of(document.outputs))
     _prove(classifier)
     if any(head.abstain_below is not None for head in classifier.heads):
-        from thimble.inference.asked import Asked  # which few models need
+        from thimble.inference.asked import Asked  # only here: few models need it
 
         return classifier.asking(Asked())
     return classifier
@@ -160,7 +162,7 @@ def _prove(classifier: Classifier) -> None:
         raise InvalidModel(f"examples.rows[{i}] gets no answer: {fault}")
     actual = np.vstack([scores.probabilities for scores in predictions.outputs]).T
     expected = examples.probabilities
-    error = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))  # scores may be large
+    error = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))  # relative, as scores may be large
     if not (error <= EXAMPLES_TOLERANCE).all():
         worst = np.unravel_index(np.argmax(~(error <= EXAMPLES_TOLERANCE)), error.shape)
         raise InvalidModel(

@@ -1,7 +1,7 @@
-"""The thresholds of sets of labels that a document keeps: split conformal prediction.
+"""A document's thresholds for sets of labels, by split conformal prediction.
 
-They say from which number on a class is in the set at each level, for all rows alike and for the rows of each
-class.
+At each level, a class is in the set if its number reaches the threshold. There is one threshold for all rows,
+and one per class for coverage within each class.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ KEYS = ("rows", "levels", "thresholds", "by_class")
 
 
 class Conformal(NamedTuple):
-    """Of one output. A threshold is of what is shown: of a probability, or of a score."""
+    """The thresholds of one output. They apply to the numbers that are shown: probabilities, or scores."""
 
-    rows: int  # that the thresholds come from
+    rows: int  # number of calibration rows
     levels: tuple[float, ...]  # such as 0.95, ascending
-    thresholds: tuple[float, ...]  # of each level
+    thresholds: tuple[float, ...]  # one per level
     by_class: FloatArray  # (levels, classes); -inf where a class had too few rows
 
     @property
     def card(self) -> dict[str, Any]:
-        """What people are told of it, as JSON: the levels, and at each the classes that are in every set of
-        `by_class`."""
+        """What the model card shows, as JSON: the levels, and for each level the classes (indices) that are
+        in every set of `by_class`."""
         always = [np.flatnonzero(np.isneginf(row)).tolist() for row in self.by_class]
         return {"rows": self.rows, "levels": list(self.levels), "always": always}
 
 
 def parse(fields: Fields, n_classes: int) -> Conformal:
-    """InvalidModel says what is wrong with it."""
+    """Read the thresholds of an output. Raises InvalidModel, which says what is wrong with them."""
     fields.require_known(KEYS, "conformal")
     levels = fields.vector("levels")
     _check_levels(levels, fields.at("levels"))
@@ -58,7 +58,7 @@ def _check_levels(levels: FloatArray, path: str) -> None:
 
 
 def _of_classes(row: object, path: str, n_classes: int) -> FloatArray:
-    """The thresholds of a level, of which null lets a class always in."""
+    """Return the thresholds of one level, (n_classes,); null becomes -inf, so the class is in every set."""
     if not isinstance(row, list) or len(row) != n_classes:
         raise InvalidModel(f"{path} is not a list of {n_classes} thresholds, one a class")
     known = [i for i, value in enumerate(row) if value is not None]

@@ -1,8 +1,8 @@
-"""What one row costs a model: its work, counted in multiplications, and the numbers that it holds at once.
+"""The cost of one row: its work, counted in multiplications, and how many numbers it holds in memory at once.
 
-Each part of a document says its own cost beside what it computes; what is dearer than the bounds is refused
-before it has computed anything. The weights are nanoseconds on one core, in units of a multiplication of a
-matrix that no cache holds (0.35 ns).
+Each part of a document defines its cost beside its computation. A model whose cost is above the bounds is
+refused before it computes anything. The weights are times on one core; their unit is one multiplication in a
+product with a matrix that is too large for the cache (0.35 ns).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from thimble.errors import InvalidModel
 
-MAX_MULTIPLICATIONS = 4_000_000  # 10,000 rows, the most of a request, in 14 of its 29 seconds
+MAX_MULTIPLICATIONS = 4_000_000  # a request's most rows, 10,000, then take 14 of its 29 seconds
 MAX_NUMBERS = 100_000
 
-COLUMN = 16  # a number that is read or written as it is, or by plain arithmetic
+COLUMN = 16  # a number that is copied, or used in plain arithmetic
 FUNCTION = 64  # a logarithm, or a look-up among categories
 CURVE = 256  # a search among points
 RANK = 768  # two searches, and the inverse of the normal distribution
-OUTPUT = 1_000  # an output of its own: what it costs beside its network
+OUTPUT = 1_000  # an output, without its network
 
 
 class Cost(NamedTuple):
@@ -28,12 +28,12 @@ class Cost(NamedTuple):
 
 
 def elementwise(reads: int, writes: int, each: int = COLUMN) -> Cost:
-    """Of a step that reads and writes so many numbers a row."""
+    """Return the cost of a step that reads and writes so many numbers per row."""
     return Cost(each * max(reads, writes), reads + writes)
 
 
 def product(shapes: Iterable[tuple[int, int]], each: int = FUNCTION) -> Cost:
-    """Of layers one after the other, (fan_in, fan_out) each."""
+    """Return the cost of layers that run one after the other, (fan_in, fan_out) each."""
     layers = list(shapes)
     return Cost(
         sum(fan_in * fan_out + each * fan_out for fan_in, fan_out in layers),
@@ -42,18 +42,18 @@ def product(shapes: Iterable[tuple[int, int]], each: int = FUNCTION) -> Cost:
 
 
 def in_turn(parts: Iterable[Cost]) -> Cost:
-    """Of parts that run one after the other, each in the memory of the last."""
+    """Return the cost of parts that run one after the other and reuse the same memory."""
     found = list(parts)
     return Cost(sum(part.multiplications for part in found), max((part.numbers for part in found), default=0))
 
 
 def beside(cost: Cost, numbers: int) -> Cost:
-    """Of a part that runs while other numbers are kept."""
+    """Return the cost of a part that runs while so many other numbers are kept."""
     return cost._replace(numbers=cost.numbers + numbers)
 
 
 def check(cost: Cost, path: str) -> None:
-    """InvalidModel if a row would cost too much."""
+    """Raise InvalidModel if a row would cost too much."""
     for found, most, what in (
         (cost.multiplications, MAX_MULTIPLICATIONS, "multiplications"),
         (cost.numbers, MAX_NUMBERS, "numbers at once"),

@@ -1,11 +1,11 @@
-"""The model document: JSON to arrays, and nothing but arrays (no code, no class names, no references).
+"""Read a model document: JSON that becomes arrays, and nothing else (no code, no class names, no references).
 
-The format is scikit-learn's fitted attributes without the trailing underscore, and a few keys of ours;
-`model/README.md` explains each, `model/schema.json` states them for other tools.
+The keys are scikit-learn's fitted attributes without the trailing underscore, and a few of our own.
+`model/README.md` explains each; `model/schema.json` states them for other tools.
 
-`FORMAT_VERSION` is raised when a reader that does not know a new key would answer wrongly. An optional
-key that old readers may ignore does not raise it. A document without `format` is one of those that were
-written before there was a format: read as version 1, with whatever other keys it has.
+Raise `FORMAT_VERSION` when a reader that does not know a new key would answer wrongly. An optional key that
+old readers may ignore does not need a new version. Documents without `format` are older than the format: they
+are read as version 1, and may have any other keys.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FORMAT = "thimble"
 FORMAT_VERSION = 1
 
 MAX_BYTES = 64 * 2**20
-MAX_MEMORY = 256 * 2**20  # of the values of its JSON
+MAX_MEMORY = 256 * 2**20  # bytes that the parsed JSON may take
 MAX_EXAMPLES = 1000
 
 HISTORY = (
@@ -61,7 +61,7 @@ KEYS = frozenset(
 
 
 class Examples(NamedTuple):
-    """Rows, and the probabilities that the model must compute for them."""
+    """Rows, and the probabilities that the model must give for them."""
 
     rows: tuple[tuple[float | str | None, ...], ...]
     probabilities: FloatArray  # (n_examples, n_classes)
@@ -71,17 +71,18 @@ class Document(NamedTuple):
     name: str
     schema: Schema
     preprocessing: Preprocessing | None
-    outputs: tuple[Output, ...]  # one, or in a multi-output model several
-    means: FloatArray | None  # (columns,) over the training rows, NaN where none is kept
+    outputs: tuple[Output, ...]  # one, or several in a multi-output model
+    means: FloatArray | None  # (columns,) means over the training rows, NaN where none is kept
     examples: Examples | None
-    reference: Reference | None  # what the model was trained on, to measure drift against
+    reference: Reference | None  # counts of the training data, to measure drift against
     history: Mapping[str, Any]
     training: Mapping[str, Any]
     cost: Cost  # of a row
-    kept: dict[tuple[str, int], Any]  # what explains it, by what it is and of which part
+    kept: dict[tuple[str, int], Any]  # the results of `once`, by their kind and the part's id
 
     def once(self, what: str, part: object, make: Callable[[], T]) -> T:
-        """Return what `make` gives; it is made once of a part of the document, and goes with the document."""
+        """Return the result of `make`. It is made once per kind (`what`) and part of the document, and kept
+        as long as the document."""
         key = what, id(part)
         if key not in self.kept:
             self.kept[key] = make()
@@ -94,20 +95,21 @@ class Document(NamedTuple):
 
 
 def digest(data: bytes) -> str:
-    """The name of a model's exact bytes: their SHA-256, in hexadecimal."""
+    """Return the SHA-256 of a document's exact bytes in hexadecimal, which names the model."""
     found: str = _sha256(len(data))(data).hexdigest()
     return found
 
 
 def _sha256(size: int) -> Callable[[bytes], Any]:
-    """`hashlib` loads OpenSSL, which takes 3 ms of a cold start: as long as Python's own takes for 1.4 MB."""
+    """Return the faster SHA-256 for so many bytes. `hashlib` loads OpenSSL, which takes 3 ms of a cold start;
+    Python's own implementation hashes 1.4 MB in that time."""
     own = import_module("_sha2" if sys.version_info >= (3, 12) else "_sha256")
     found: Callable[[bytes], Any] = (own if size <= 1_400_000 else import_module("hashlib")).sha256
     return found
 
 
 def parse(data: bytes) -> Document:
-    """Read and check a document; InvalidModel begins with the path of the field that is wrong."""
+    """Read and check a document. Raises InvalidModel, which begins with the path of the wrong field."""
     fields = Fields(_decode(data))
     _check_format(fields)
     found = outputs.parse(fields)
@@ -178,14 +180,15 @@ def _preprocessing(
 ) -> Preprocessing | None:
     if fields is None:
         return None
-    from thimble.inference import preprocessing  # with all its steps: few cold starts need them
+    from thimble.inference import preprocessing  # only here: it imports all steps, which few cold starts need
 
     takes_missing = all(output.scorer.takes_missing for output in found)
     return preprocessing.parse(fields, known, found[0].scorer.n_inputs, takes_missing)
 
 
 def _cost(n_features: int, program: Preprocessing | None, found: Sequence[Output]) -> Cost:
-    """The cost of a row: the preprocessing, then each output in turn. All answers are kept in memory."""
+    """Return the cost of a row: the preprocessing, then each output in turn, with all answers kept in memory.
+    Raises InvalidModel if it is too high."""
     kept = sum(len(output.head.classes) for output in found)
     before = program.cost if program else Cost(0, n_features)
     own = Cost(cost.OUTPUT * len(found), before.numbers + kept)

@@ -1,4 +1,4 @@
-"""Explanations as people get them: of each row the largest contributions first, and as columns of a table."""
+"""Explanations in the form of an answer: JSON with the largest contributions first, and table columns."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from thimble.inference.features import Feature
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions
 
-PARTS = 2_000_000  # contributions that are told at once
+PARTS = 2_000_000  # contributions that are written at once
 
 
 def questions(document: Document, asked: Asked) -> Iterator[Further]:
-    """Of each output, why it answers as it does."""
+    """Yield a `Further` for each output: the explanation of its answer."""
     used = [i for i, feature in enumerate(document.schema.features) if feature.type != "unused"]
     names = [_name(i, document.schema.features[i]) for i in used]
     most = _most_rows(document, len(used))
@@ -40,12 +40,13 @@ def questions(document: Document, asked: Asked) -> Iterator[Further]:
 
 
 def _most_rows(document: Document, parts: int) -> int:
-    """How many rows are explained at once: of so many parts, or as forests say."""
+    """Return how many rows are explained at once, with so many contributions each; forests set limits of
+    their own."""
     plans = (back.plan(document, output) for output in document.outputs)
     forests = [part.forest for plan in plans for part in plan.grown]
     most = PARTS // max(1, parts)
     if forests:
-        from thimble.inference.explain import trees  # other models are spared it
+        from thimble.inference.explain import trees  # only here: other models do not need it
 
         most = min(most, *map(trees.most_rows, forests))
     return max(1, most)
@@ -76,7 +77,7 @@ def _largest(value: Any) -> list[Cell]:
 def _explanations(
     used: Sequence[int], asked: Asked, classifier: Any, batch: Batch, predictions: Predictions
 ) -> list[list[dict[str, Any]]]:
-    """Of each output an explanation a row; those of rejected rows mean nothing."""
+    """Return for each output one explanation per row; those of rejected rows are meaningless."""
     document: Document = classifier.document
     columns = [_column(document.schema.features[i], i, batch) for i in used]
     return [
@@ -121,7 +122,7 @@ def _told(
 
 
 def _column(feature: Feature, i: int, batch: Batch) -> list[Any]:
-    """The values of a feature as they were sent; None is missing."""
+    """Return the values of a feature as they were sent; None is missing."""
     if feature.textual:
         texts: list[Any] = batch.texts[i].tolist()
         return texts
@@ -132,7 +133,7 @@ def _column(feature: Feature, i: int, batch: Batch) -> list[Any]:
 
 
 def _tokens(found: Contributions, feature: int, row: int) -> dict[str, Any]:
-    """Of free text, its words."""
+    """Return the contributing words of a free text; nothing for other features."""
     if feature not in found.tokens:
         return {}
     return {"tokens": [token._asdict() for token in found.tokens[feature][row]]}

@@ -1,4 +1,4 @@
-"""What a model takes, a feature a column: numbers, text or booleans; and rows of JSON as such columns."""
+"""The features of a model, one input column each: numbers, texts or booleans."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ WANTED = {
 
 class Feature(NamedTuple):
     """An input column of a model: numbers, booleans (as 0 and 1), texts that are categories, free texts whose
-    words are read, or values that it ignores."""
+    words are read, or values that the model ignores."""
 
     name: str  # "" in a model without names
     type: str  # of TYPES
     missing: bool  # whether a value may be missing
-    categories: frozenset[str] = frozenset()  # the texts that the model knows by name
+    categories: frozenset[str] = frozenset()  # texts that the model knows
 
     @property
     def numeric(self) -> bool:
@@ -35,7 +35,7 @@ class Feature(NamedTuple):
         return self.type in ("text", "free_text")
 
     def takes(self, value: Any) -> bool:
-        """Tell whether a JSON value fits."""
+        """Return whether a JSON value is valid for this feature."""
         if value is None or self.type == "unused":
             return self.missing
         if self.textual:
@@ -47,10 +47,10 @@ class Schema(NamedTuple):
     """What a reader of tables must know about a model."""
 
     features: tuple[Feature, ...]
-    names: tuple[str, ...] | None  # None of a model that was fitted on a plain matrix
-    answer_columns: tuple[str, ...]  # of a file's result: no feature has one of these names
-    only_numbers: bool  # no text, no boolean, none unused
-    only_a_text: bool  # one feature, which is free text: a row may be the text alone
+    names: tuple[str, ...] | None  # None if the model was fitted on a plain matrix
+    answer_columns: tuple[str, ...]  # of a result file; no feature has one of these names
+    only_numbers: bool  # all features are of type "number"
+    only_a_text: bool  # the only feature is free text, so a row may be the text alone
 
     @classmethod
     def of(cls, features: Sequence[Feature], answers: Sequence[str]) -> Schema:
@@ -102,7 +102,8 @@ def _names(fields: Fields, n_features: int) -> list[str]:
 
 
 def _check_forms(names: list[str]) -> None:
-    """Refuse two names that look the same: composed and decomposed letters."""
+    """Refuse names that differ only in Unicode form, such as composed and decomposed letters: they look
+    alike."""
     seen: set[str] = set()
     for i, name in enumerate(names):
         if normal(name) in seen:
@@ -111,15 +112,15 @@ def _check_forms(names: list[str]) -> None:
 
 
 def normal(name: str) -> str:
-    """Return a name in Unicode's normal form C, in which names are matched."""
+    """Return a name in Unicode normal form C, in which names are matched."""
     if name.isascii():
         return name
-    import unicodedata  # which few models need: a cold start is spared it
+    import unicodedata  # only here: few cold starts need it
 
     return unicodedata.normalize("NFC", name)
 
 
 def spelled(found: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Replace names that differ from a known one only in Unicode form by the known one."""
+    """Return the names; one that differs from a known name only in Unicode form is replaced by it."""
     spelling = {normal(name): name for name in known}
     return [spelling.get(normal(name), name) for name in found]

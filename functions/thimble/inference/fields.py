@@ -1,4 +1,5 @@
-"""One JSON object's keys, each typed and bounded; InvalidModel begins with the path of what is wrong."""
+"""Read the keys of a JSON object, and check their types and bounds. InvalidModel begins with the path of what
+is wrong."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel, shortened
 from thimble.inference.arrays import FloatArray
 
-MAX_WIDTH = 100_000  # of any list
+MAX_WIDTH = 100_000  # entries of any list
 MAX_COUNT = 2**53
 
 
 class Fields:
-    """The object at `path`, which is "" for the document itself."""
+    """The JSON object at `path`, which is "" for the document itself."""
 
     def __init__(self, value: Any, path: str = "") -> None:
         if not isinstance(value, dict):
@@ -31,7 +32,7 @@ class Fields:
         return key in self.raw
 
     def at(self, key: str) -> str:
-        """The path of a key."""
+        """Return the path of a key."""
         return f"{self.path}.{key}" if self.path else key
 
     def require_known(self, known: Collection[str], owner: str) -> None:
@@ -45,12 +46,12 @@ class Fields:
         return self.raw[key]
 
     def nested(self, key: str) -> Fields | None:
-        """Return None if the key is absent or null."""
+        """Return a nested object; None if the key is absent or null."""
         found = self.raw.get(key)
         return None if found is None else Fields(found, self.at(key))
 
     def json(self, key: str) -> dict[str, Any]:
-        """An object that is passed on as it is; empty if the key is absent."""
+        """Return an object as it is; empty if the key is absent."""
         found: dict[str, Any] = self._typed(key, dict, {})
         return found
 
@@ -91,16 +92,16 @@ class Fields:
         return found
 
     def column(self, key: str, length: int | None = None) -> FloatArray:
-        """A vector as (length, 1)."""
+        """Return a vector in the shape (length, 1)."""
         return self.vector(key, length)[:, np.newaxis]
 
     def vectors(self, key: str, length: int) -> tuple[FloatArray, ...]:
-        """`length` vectors, each of any length."""
+        """Return `length` vectors, each of any length."""
         lists = self.items_of_length(key, length)
         return tuple(vector(values, f"{self.at(key)}[{i}]") for i, values in enumerate(lists))
 
     def ascending(self, key: str, length: int, shortest: int = 1) -> tuple[FloatArray, ...]:
-        """`length` vectors, each in ascending order."""
+        """Return `length` vectors, each of at least `shortest` numbers in ascending order."""
         found = self.vectors(key, length)
         for i, values in enumerate(found):
             if len(values) < shortest or (np.diff(values) < 0).any():
@@ -115,7 +116,7 @@ class Fields:
         return found
 
     def matrices(self, key: str, length: int) -> tuple[FloatArray, ...]:
-        """`length` matrices of one width."""
+        """Return `length` matrices, all of the same width."""
         lists = self.items_of_length(key, length)
         found = tuple(matrix(rows, f"{self.at(key)}[{i}]") for i, rows in enumerate(lists))
         width = found[0].shape[1]
@@ -125,22 +126,22 @@ class Fields:
         return found
 
     def number(self, key: str) -> float | None:
-        """A number, or NaN for null; None if the key is absent."""
+        """Return a number, or NaN for null; None if the key is absent."""
         return _number(self.raw[key], self.at(key)) if key in self.raw else None
 
     def finite(self, key: str) -> float | None:
-        """A finite number; None if the key is absent."""
+        """Return a finite number; None if the key is absent."""
         return float(vector([self.raw[key]], self.at(key))[0]) if key in self.raw else None
 
     def positive(self, key: str) -> float:
-        """A number above 0; 1 if the key is absent."""
+        """Return a number above 0; 1 if the key is absent."""
         found = self.finite(key)
         if found is not None and found <= 0.0:
             raise InvalidModel(f"{self.at(key)} is {found:g}; it is above 0")
         return 1.0 if found is None else found
 
     def numbers(self, key: str, length: int) -> list[float]:
-        """`length` numbers, NaN for null; 0, 1, 2, ... if the key is absent."""
+        """Return `length` numbers, NaN for null; 0, 1, 2, ... if the key is absent."""
         if key not in self.raw:
             return [float(i) for i in range(length)]
         found = [_number(value, f"{self.at(key)}[{i}]") for i, value in enumerate(self.items(key))]
@@ -154,7 +155,7 @@ class Fields:
         return int(indices([self.value(key)], self.at(key), below)[0])
 
     def sizes(self, key: str, length: int) -> NDArray[np.intp]:
-        """`length` counts of columns; some may be zero."""
+        """Return `length` numbers of columns; some may be zero, but not all."""
         found = self.indices(key, MAX_WIDTH)
         self.check_length(key, len(found), length)
         if not found.any() or found.sum() > MAX_WIDTH:
@@ -168,7 +169,7 @@ class Fields:
         return counts(self.value(key), self.at(key), length, owners)
 
     def check_count(self, key: str, actual: int) -> None:
-        """Refuse a count, if present, that contradicts the weights."""
+        """Refuse a count that contradicts the weights; it may be absent."""
         if key in self.raw and (isinstance(self.raw[key], bool) or self.raw[key] != actual):
             raise InvalidModel(f"{self.at(key)} is {shown(self.raw[key])}; the weights say {actual}")
 
@@ -192,12 +193,12 @@ def items(value: Any, path: str) -> list[Any]:
 
 
 def vector(value: Any, path: str) -> FloatArray:
-    """Return finite float64."""
+    """Return finite numbers as float64; there must be at least one."""
     return finite_numbers(items(value, path), path)
 
 
 def finite_numbers(values: list[Any], path: str) -> FloatArray:
-    """Return a list of any length as float64. Booleans, which numpy would accept as numbers, are refused."""
+    """Return finite numbers of any count as float64. Booleans, which numpy would accept, are refused."""
     if not set(map(type, values)) <= {int, float}:
         i = next(i for i, number in enumerate(values) if type(number) not in (int, float))
         raise InvalidModel(f"{path}[{i}] is not a number")
@@ -223,7 +224,7 @@ def matrix(value: Any, path: str) -> FloatArray:
 
 
 def _matrix_at_once(rows: list[Any]) -> FloatArray | None:
-    """Return the matrix, or None if anything is unusual."""
+    """Return the matrix by the quick way, or None if anything is unusual."""
     if set(map(type, rows)) != {list} or len(set(map(len, rows))) > 1 or not 0 < len(rows[0]) <= MAX_WIDTH:
         return None
     if not set(map(type, chain.from_iterable(rows))) <= {int, float}:
@@ -236,7 +237,7 @@ def _matrix_at_once(rows: list[Any]) -> FloatArray | None:
 
 
 def indices(value: Any, path: str, below: int) -> NDArray[np.intp]:
-    """Return integers from 0 to below `below`; they may repeat."""
+    """Return integers from 0 to `below` - 1; they may repeat."""
     found = items(value, path)
     if set(map(type, found)) != {int} or min(found) < 0 or max(found) >= below:
         i = next(i for i, index in enumerate(found) if type(index) is not int or not 0 <= index < below)

@@ -1,4 +1,4 @@
-"""What is asked for beside labels: it is refused before any work begins, or is something to find for rows."""
+"""Check what a request asks for beside labels, before any work begins, and find it for rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from thimble.inference.predictions import Predictions, Scores
 
 
 def asking(document: Document, asked: Asked) -> tuple[Document, tuple[Further, ...]]:
-    """The document with the rules that are asked for, and what rows get beside their labels; InvalidInput
-    says what it cannot do."""
+    """Return the document with the decision rules that are asked for, and the values that rows get beside
+    their labels. Raises InvalidInput if the model cannot do what is asked."""
     document = document._replace(outputs=_decided(document.outputs, asked))
     found = tuple(_questions(document, asked))
     answers = [name for head in document.heads for name in head.columns]
@@ -30,7 +30,7 @@ def asking(document: Document, asked: Asked) -> tuple[Document, tuple[Further, .
 
 
 def _decided(outputs: tuple[Output, ...], asked: Asked) -> tuple[Output, ...]:
-    """The outputs with the rules that are asked for."""
+    """Return the outputs with the threshold and the abstention that are asked for."""
     threshold, below = asked.threshold, asked.abstain_below
     if threshold is not None:
         if len(outputs) > 1:
@@ -68,7 +68,7 @@ def _require(refusal: str) -> None:
 
 
 def _sets(document: Document, coverage: float, by_class: bool) -> Iterator[Further]:
-    """Of each output, the labels among which is the true one."""
+    """Yield a `Further` for each output: the set of labels that holds the true one."""
     values = partial(_labels, document.heads, coverage, by_class)
     for k, head in enumerate(document.heads):
         columns = (Column(f"{head.prefix}set", numbers=False),)
@@ -93,7 +93,7 @@ def _of_output(head: Head, found: NDArray[np.bool_]) -> list[list[Label]]:
 
 
 def _abstentions(document: Document) -> Iterator[Further]:
-    """Of each output that abstains, why there is no label."""
+    """Yield a `Further` for each output that may abstain: the reason why a row has no label."""
     values = partial(_reasons, document.heads)
     for k, head in enumerate(document.heads):
         if head.abstain_below is not None:
@@ -119,7 +119,7 @@ def _reason(head: Head, scores: Scores) -> list[str | None]:
 
 
 def _shortened(number: float, below: float) -> str:
-    """A number in four digits, or in as many as tell it from the one that it is below."""
+    """Return a number in four digits, or in as many as show that it is below the limit."""
     texts = (f"{number:.{digits}g}" for digits in range(4, 18))
     return next(text for text in texts if float(text) < below)
 

@@ -1,4 +1,4 @@
-"""The inverse of the standard normal distribution between 1e-11 and 1 - 1e-11, to a double's last digits.
+"""The quantiles of the standard normal distribution from 1e-11 to 1 - 1e-11, to a double's last digits.
 
 M. J. Wichura, "Algorithm AS 241: The Percentage Points of the Normal Distribution", Applied Statistics 37.
 """
@@ -11,7 +11,7 @@ from thimble.inference.arrays import FloatArray
 
 Coefficients = tuple[float, ...]
 
-# Numerator and denominator, from the highest power down: the middle, then both tails.
+# Coefficients of numerator and denominator, highest power first: for the middle, then for both tails.
 MIDDLE: tuple[Coefficients, Coefficients] = (
     (
         *(2509.0809287301226727, 33430.575583588128105, 67265.770927008700853, 45921.953931549871457),
@@ -37,7 +37,7 @@ TAIL: tuple[Coefficients, Coefficients] = (
 
 
 def inverse_normal(p: FloatArray) -> FloatArray:
-    """The x below which a share p of the distribution lies."""
+    """Return the x below which a share p of the distribution lies."""
     q = p - 0.5
     middle = q * _ratio(MIDDLE, 0.180625 - q * q)
     tail = _ratio(TAIL, np.sqrt(-np.log(np.where(q <= 0, p, 1.0 - p))) - 1.6)

@@ -1,5 +1,5 @@
-"""What a model answers with: an output is a scorer, which computes numbers, and a head, which says what they
-mean. A model has one output, or several."""
+"""The outputs of a model, one or several. An output is a scorer, which computes numbers, and a head, which
+says what they mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from thimble.inference.head import Head
 
 
 class Scorer(Protocol):
-    """Computes the numbers of an output, such as a Network."""
+    """The part of an output that computes numbers, such as a Network."""
 
     @property
     def n_inputs(self) -> int: ...
@@ -25,23 +25,23 @@ class Scorer(Protocol):
 
     @property
     def takes_missing(self) -> bool:
-        """Whether a number may be missing: NaN."""
+        """Whether inputs may be missing (NaN)."""
 
     @property
     def cost(self) -> Cost:
-        """Of a row."""
+        """The cost of a row."""
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """What people are told of it, as JSON: layers, trees."""
+        """What the model card shows, as JSON: layers, trees."""
 
     def scores(self, X: FloatArray, /) -> FloatArray:
-        """(n_inputs, rows in whole blocks) to an array of its own, (n_outputs, rows): the head overwrites it.
-        A row gets the same bits in any company."""
+        """Return the scores of X, (n_inputs, rows in whole blocks), as a new array, (n_outputs, rows), which
+        the head overwrites. A row gets the same bits whatever the other rows are."""
 
     def alone(self, X: FloatArray, /) -> Callable[[], list[float]]:
-        """What gives the scores of the first row of X, one block, whatever X holds at the call: for one
-        thread at a time."""
+        """Return a function that scores the first row of X, one block, with what X holds at the call. Only
+        one thread at a time may call it."""
 
 
 class Output(NamedTuple):
@@ -50,19 +50,19 @@ class Output(NamedTuple):
 
 
 class Family(NamedTuple):
-    """The scorers of one kind in a document."""
+    """How scorers of one kind are read from a document."""
 
     keys: tuple[str, ...]  # beside the head's
     parse: Callable[[Fields], Scorer]
 
 
 def _forest(fields: Fields) -> Scorer:
-    from thimble.inference import forest_keys  # only here: a cold start of a network is spared it
+    from thimble.inference import forest_keys  # only here: a network's cold start does not need it
 
     return forest_keys.parse(fields.value("forest"), fields.at("forest"))
 
 
-FAMILIES: Mapping[str, Family] = {  # by the key that an output has one of
+FAMILIES: Mapping[str, Family] = {  # by the key that tells the kind; an output has one of these keys
     "coefs": Family(network.KEYS, network.parse),
     "forest": Family(("forest",), _forest),
 }
@@ -71,7 +71,7 @@ KEYS = (*CLASSIFIER, *head.ANSWERED)
 
 
 def parse(fields: Fields) -> tuple[Output, ...]:
-    """The outputs of a document; InvalidModel says what is wrong with one."""
+    """Read the outputs of a document. Raises InvalidModel, which says what is wrong with one."""
     if "outputs" not in fields:
         return (_output(fields, "", ""),)
     for key in KEYS:
@@ -96,7 +96,7 @@ def parse(fields: Fields) -> tuple[Output, ...]:
 
 
 def one(fields: Fields) -> Output:
-    """A classifier that stands by itself; InvalidModel says what is wrong with it."""
+    """Read a single classifier, such as a step's. Raises InvalidModel, which says what is wrong with it."""
     fields.require_known(CLASSIFIER, "a classifier")
     return _output(fields, "", "")
 

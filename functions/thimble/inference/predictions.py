@@ -1,4 +1,4 @@
-"""What a model answers: of each output the scores and the labels, row by row, and the rows it rejects."""
+"""The answers of a model: the scores and labels of each output, row by row, and the rejected rows."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from numpy.typing import NDArray
 from thimble.inference.arrays import FloatArray
 
 Rows = slice | NDArray[np.bool_] | NDArray[np.intp]
-Alone = tuple[int, list[float]]  # of one row: the class's index, and the number of each class
+Alone = tuple[int, list[float]]  # the answer to one row: the class's index, and a number for each class
 
 
 class Scores(NamedTuple):
     """The answers of one output to n rows."""
 
-    probabilities: FloatArray  # (n_classes, n); of a model without probabilities its scores
+    probabilities: FloatArray  # (n_classes, n); scores if the model has no probabilities
     labels: NDArray[np.intp]  # (n,) class indices; meaningless in a multilabel output
-    mask: NDArray[np.bool_]  # (n_classes, n), the labels of a multilabel output; (0, n) of any other
-    abstained: NDArray[np.bool_] | None = None  # (n,) which labels are not answered; None: all are
+    mask: NDArray[np.bool_]  # (n_classes, n), the labels of a multilabel output; (0, n) for any other
+    abstained: NDArray[np.bool_] | None = None  # (n,) rows whose label is withheld; None: no row
 
     @property
     def answered(self) -> NDArray[np.intp]:
-        """(n,) the labels as they are answered: -1 where none is."""
+        """The labels as they are answered, (n,): -1 where the model abstains."""
         return self.labels if self.abstained is None else np.where(self.abstained, -1, self.labels)
 
     @property
     def winning(self) -> FloatArray:
-        """(n,) the number of each label."""
+        """The probability, or score, of each row's label, (n,)."""
         return self.probabilities[self.labels, np.arange(len(self.labels))]
 
     def times(self, n_classes: int) -> NDArray[np.int64]:
-        """(n_classes,) how often each was the label, or among the labels."""
+        """Return how often each class was the label, or among the labels, (n_classes,)."""
         found: NDArray[np.int64] = (
             self.mask.sum(axis=1) if len(self.mask) else np.bincount(self.labels, minlength=n_classes)
         )
         return found
 
     def take(self, rows: Rows) -> Scores:
-        """The scores of some rows, in C order."""
+        """Return the scores of some rows, in C order."""
         return Scores(
             np.ascontiguousarray(self.probabilities[:, rows]),
             self.labels[rows],
@@ -51,21 +51,19 @@ class Scores(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """The answers of all outputs to n rows. The numbers of a rejected row mean nothing."""
+    """The answers of all outputs to n rows. The numbers of rejected rows are meaningless."""
 
-    outputs: tuple[Scores, ...]  # one, or in a multi-output model several
+    outputs: tuple[Scores, ...]  # one, or several in a multi-output model
     rejected: Mapping[int, str] = MappingProxyType({})  # rows without an answer, each with the reason
     versions: tuple[str, ...] = ()  # in a canary, the digest of the model that answered each row
-    unknown: Mapping[int, FloatArray] = MappingProxyType(
-        {}
-    )  # (n,) of a free text: its share of unknown terms
-    further: tuple[NDArray[np.object_], ...] = ()  # (n,) what each of the classifier's `further` found
+    unknown: Mapping[int, FloatArray] = MappingProxyType({})  # (n,) for a free text: share of unknown terms
+    further: tuple[NDArray[np.object_], ...] = ()  # (n,) values for each of the classifier's `further`
 
     @staticmethod
     def alone(
         label: int, numbers: list[float], unknown: Mapping[int, FloatArray] = MappingProxyType({})
     ) -> Predictions:
-        """Of one row."""
+        """Return the predictions for one row."""
         labels, mask = np.array([label], np.intp), np.empty((0, 1), np.bool_)
         return Predictions((Scores(np.array(numbers)[:, np.newaxis], labels, mask),), unknown=unknown)
 
@@ -74,7 +72,7 @@ class Predictions(NamedTuple):
         return len(self.outputs[0].labels)
 
     def take(self, rows: Rows) -> Predictions:
-        """The predictions of some rows, none of them rejected."""
+        """Return the predictions for some rows, as if none were rejected."""
         unknown = {k: shares[rows] for k, shares in self.unknown.items()}
         outputs = tuple(scores.take(rows) for scores in self.outputs)
         versions = tuple(np.array(self.versions, np.object_)[rows]) if self.versions else ()
@@ -83,7 +81,7 @@ class Predictions(NamedTuple):
 
 
 def concatenate(parts: Sequence[Predictions]) -> Predictions:
-    """The predictions of consecutive rows as one."""
+    """Join the predictions for consecutive rows."""
     rejected: dict[int, str] = {}
     start = 0
     for part in parts:
@@ -95,7 +93,7 @@ def concatenate(parts: Sequence[Predictions]) -> Predictions:
 
 
 def _unknown(parts: Sequence[Predictions]) -> dict[int, FloatArray]:
-    """Of rows that were answered by a version without a vocabulary there are no shares: NaN."""
+    """Join the shares of unknown terms; NaN for rows whose version of the model has no vocabulary."""
     known = {k for part in parts for k in part.unknown}
     return {
         k: np.concatenate([part.unknown.get(k, np.full(part.n_rows, np.nan)) for part in parts])

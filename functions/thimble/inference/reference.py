@@ -1,9 +1,9 @@
 """Counts of the training data: the document's `reference`, against which drift is measured.
 
-Of a number a histogram, of a text its most frequent values, of a free text histograms of its lengths and of
-the shares of unknown terms, of the predictions the classes and how sure they were. No row of the training
-data is in it. What a card draws of the document's `training` is checked here too. No dataclasses: making one
-costs a cold start half a millisecond.
+It holds a histogram of each number, the most frequent values of each text, histograms of the lengths and of
+the shares of unknown terms of each free text, and of the predictions the classes and how sure they were. It
+holds no row of the training data. This module also checks the parts of the document's `training` that a model
+card draws. It uses no dataclasses: to define one takes half a millisecond of a cold start.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from thimble.inference.predictions import Predictions
 
 Counts = NDArray[np.int64]
 
-MAX_BINS = 64  # of a number, and categories of a text
+MAX_BINS = 64  # bins of a number, or categories of a text
 MAX_DECIMALS = 17
 MAX_CLASSES = 100  # of a confusion matrix
 MAX_TEXT = 2_000  # characters of a text about the model
-MAX_CURVES = 20  # classes, each with a calibration of its own
-TENTHS = 10  # of the winning probability, by which a calibration is told
+MAX_CURVES = 20  # classes that may each have a calibration of their own
+TENTHS = 10  # bins of the winning probability in a calibration
 ABOUT = ("summary", "use", "not_for", "limits", "data", "owner", "contact", "licence", "link")
 
 
 class Numbers(NamedTuple):
-    """A bin holds its lower edge, the last bin both of its edges."""
+    """A histogram. A bin includes its lower edge; the last bin includes both edges."""
 
     edges: FloatArray  # (bins + 1,)
     counts: Counts  # (bins,)
@@ -50,7 +50,7 @@ class Numbers(NamedTuple):
 class Categories(NamedTuple):
     names: tuple[str, ...]
     counts: Counts  # (names,)
-    other: int  # all further values together
+    other: int  # all other values together
     missing: int
 
     @property
@@ -58,12 +58,13 @@ class Categories(NamedTuple):
         return int(self.counts.sum()) + self.other + self.missing
 
     def places(self) -> dict[str | None, int]:
-        """Of a text among what is counted: missing, at 1 none of the categories, then each of them."""
+        """Return the position of each text among the counts: None (missing) is at 0, the categories are from
+        2 on. Position 1 is for all other texts, which are not in the result."""
         return {None: 0} | {name: k for k, name in enumerate(self.names, 2)}
 
 
 class Predicted(NamedTuple):
-    """Of one output."""
+    """Counts of the predictions of one output."""
 
     classes: Counts  # how often each was the label, or one of the labels
     winning: Numbers  # the largest probability (or score) of each row
@@ -80,7 +81,7 @@ class Reference:
         self.rows = rows
         self.features = features  # None: not watched
         self.outputs = outputs
-        self.unknown = unknown  # of free texts, the shares of terms that the vocabulary lacks
+        self.unknown = unknown  # by free text: its shares of terms that are not in the vocabulary
 
     @cached_property
     def numbers(self) -> dict[int, Numbers]:
@@ -88,12 +89,12 @@ class Reference:
 
     @property
     def width(self) -> int:
-        """How many rows of numbers `measured` has."""
+        """The number of rows that `measured` returns."""
         return len(self.features) + len(self.unknown)
 
     def measured(self, batch: Batch, predictions: Predictions) -> FloatArray:
-        """The numbers that are counted, (width, n): those of the rows, the lengths of free texts in their
-        places, and at last the shares of unknown terms."""
+        """Return the numbers that are counted, (width, n): a row per feature, which for a free text holds its
+        lengths in characters, then a row of shares of unknown terms per feature of `unknown`."""
         lengths = [k for k in batch.texts if k in self.numbers]
         if not lengths:
             return batch.numbers
@@ -113,8 +114,8 @@ class Reference:
 def parse(
     fields: Fields, features: Sequence[Feature], heads: Sequence[Head], vocabularies: Collection[int]
 ) -> Reference:
-    """The reference of a document, of which some features are looked up in `vocabularies`; InvalidModel says
-    what is wrong with it."""
+    """Read the reference of a document. `vocabularies` are the features whose unknown terms are counted.
+    Raises InvalidModel, which says what is wrong with it."""
     fields.require_known(("rows", "features", "outputs"), "reference")
     rows = fields.count("rows")
     of_features = _each(fields, "features", len(features))
@@ -149,7 +150,7 @@ def _feature(value: Any, path: str, feature: Feature, rows: int) -> Numbers | Ca
         raise InvalidModel(f"{path} must be null: the model does not use this feature")
     fields = Fields(value, path)
     if feature.type == "free_text":
-        found: Numbers | Categories = _numbers(fields, ("unknown",))  # of its lengths
+        found: Numbers | Categories = _numbers(fields, ("unknown",))  # counts of its lengths
     else:
         found = _numbers(fields) if feature.numeric else _categories(fields)
     _check_total(found.total, path, rows)
@@ -208,7 +209,8 @@ def _check_total(total: int, path: str, rows: int) -> None:
 
 
 def check_training(training: Fields, features: Sequence[Feature], heads: Sequence[Head]) -> None:
-    """Refuse what a card could not show of `training`. Its other keys are anybody's."""
+    """Raise InvalidModel if a model card could not show `training`. Keys that it does not show may hold
+    anything."""
     if "card" in training:
         check_about(Fields(training.raw["card"], training.at("card")))
     if "features" in training:
@@ -247,7 +249,7 @@ def _check_histogram(fields: Fields, feature: Feature) -> None:
 
 
 def _check_measured(fields: Fields, heads: Sequence[Head]) -> None:
-    """Of a model of several outputs, its `outputs` say of each what those of others say themselves."""
+    """Check held-out results. If the model has several outputs, `outputs` has an entry for each."""
     parts = [fields]
     if len(heads) > 1:
         parts = fields.nested_each("outputs") if "outputs" in fields else [Fields({})] * len(heads)

@@ -1,8 +1,8 @@
-"""The set of labels that holds the truth as often as is asked for: split conformal prediction.
+"""Sets of labels that hold the true label as often as is asked for, by split conformal prediction.
 
-A class is in the set where its probability (or score) is at least the threshold that the document keeps for
-that coverage. The likeliest class always is, so no set is empty. Sets are of what is shown: no threshold
-between two labels, a request's or the document's, changes one.
+A class is in the set if its probability (or score) is at least the document's threshold for that coverage.
+The likeliest class is always in the set, so no set is empty. Sets depend only on the numbers that are shown:
+the decision threshold between two labels, a request's or the document's, does not change them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from thimble.inference.predictions import Scores
 
 
 def levels(head: Head) -> tuple[float, ...]:
-    """The coverages that can be asked for; none where the document keeps no thresholds."""
+    """Return the coverages that can be asked for; none if the document has no thresholds."""
     return head.conformal.levels if head.conformal else ()
 
 
 def refusal(document: Document, coverage: float, by_class: bool) -> str:
-    """Why there are no sets of this coverage, of all rows or `by_class` of each class; "" where there are. A
-    document has thresholds for both or for neither."""
+    """Return why there are no sets of this coverage, over all rows or, with `by_class`, for each class; "" if
+    there are. A document has thresholds for both or for neither."""
     for head in document.heads:
         of = f"the output {head.name}" if len(document.heads) > 1 else "the model"
         if head.multilabel:
@@ -39,7 +39,7 @@ def refusal(document: Document, coverage: float, by_class: bool) -> str:
 
 
 def of(head: Head, scores: Scores, coverage: float, by_class: bool) -> NDArray[np.bool_]:
-    """(n_classes, rows): which classes are in the set of each row, for a coverage that is not refused."""
+    """Return which classes are in each row's set, (n_classes, rows). `refusal` must allow the coverage."""
     known = head.conformal
     assert known is not None
     at, numbers = known.levels.index(coverage), scores.probabilities

@@ -1,4 +1,4 @@
-"""JSON without surprises: a key that occurs twice is refused, and NaN is read, so that it can be named."""
+"""Read JSON strictly: refuse a key that occurs twice, but read NaN, so that an error can name its place."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 import orjson
 
-# Bytes of memory that a value takes once it is read, by the byte of text that each has at least one of.
+# Bytes of memory that a parsed value takes, by a byte that occurs in the text at least once per such value.
 WEIGHTS = {b",": 40, b":": 120, b"[": 96, b"{": 240, b'"': 32}
 
 
 class NotJson(ValueError):
-    """What is wrong with the text."""
+    """Raised if a text is not JSON; its message says why."""
 
 
 class DoubledKey(ValueError):
-    """The path of a key that occurs twice in one object."""
+    """Raised if a key occurs twice in one object; its message is the path of the key."""
 
 
 def memory(body: bytes) -> int:
-    """How many bytes of memory a text takes at most when it is read, beside the text itself: found before
-    anything is read."""
+    """Return how many bytes of memory a text takes at most when it is parsed, beside the text itself. Nothing
+    is parsed to find that out."""
     return sum(weight * body.count(mark) for mark, weight in WEIGHTS.items())
 
 
 def loads(body: bytes) -> Any:
-    """Any JSON value; NotJson or DoubledKey. NaN and Infinity, which are not JSON but which Python writes,
-    are read so that their place can be named."""
+    """Return any JSON value. NaN and Infinity, which are not JSON but which Python writes, are read too, so
+    that an error can name their place. Raises NotJson or DoubledKey."""
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -38,7 +38,8 @@ def loads(body: bytes) -> Any:
 
 
 def _keys_are_single(body: bytes, value: Any) -> bool:
-    """Proof, in the common case, that the parser dropped no doubled key: it would have dropped a colon."""
+    """Return True if certainly no key occurs twice: orjson would have dropped one, and its colon. This quick
+    test also returns False for some unusual texts."""
     colons = body.count(b":")
     if colons < 2:
         return True
@@ -76,8 +77,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _doubled(value: Any) -> list[str]:
-    """The path of the first key that occurs twice in one object, from its end; put together only when found,
-    for a key may be long."""
+    """Return the path of the first key that occurs twice in one object, last part first; empty if there is
+    none. The parts are joined by the caller, only once a key is found: keys may be long."""
     if isinstance(value, _Doubled):
         return [f".{value.key}"]
     is_object = isinstance(value, dict)
@@ -88,14 +89,15 @@ def _doubled(value: Any) -> list[str]:
 
 
 def integer(digits: str) -> float:
-    """Python reads no integer of more than 4300 digits; as a number, those of 400 are infinite already."""
+    """Return an integer of any length; one of 400 digits or more is infinite, as it would be as a float.
+    Python itself refuses integers of more than 4300 digits."""
     return int(digits) if len(digits) < 400 else math.copysign(math.inf, float(digits))
 
 
 def reason(error: Exception) -> str:
-    """What a parser's error means, in words for people."""
+    """Return what a parser's error means, in words for people."""
     if isinstance(error, UnicodeDecodeError):
-        from thimble import encodings  # only here: a cold start is spared it
+        from thimble import encodings  # only here: a cold start does not need it
 
         return f"byte {error.start} is not UTF-8{encodings.sentence(encodings.looks_like(error.object))}"
     return str(error) if isinstance(error, ValueError) else "it is nested too deeply"

@@ -1,1 +1,1 @@
-"""Why a row got its answer, in the features that people send. Imported only where it is asked for."""
+"""Explain why a row got its answer, in terms of the features that people send. Imported only when needed."""

@@ -1,9 +1,9 @@
-"""From the numbers that a scorer takes back to the features that people send.
+"""Trace the numbers that a scorer takes back to the features that people send.
 
-A score that is linear in some columns is linear in the columns before them too, as long as the steps between
-are sums. So weights go back through the steps until each is of a column that comes from one feature, or from
-a product of several; what such a column adds beyond its mean is what its features contribute. A column of
-several features is shared among them in equal parts.
+A score that is linear in some columns is also linear in the columns before them, as long as the steps between
+are sums. So weights are taken back through the steps until each belongs to a column that comes from one
+feature, or from a product of several. What such a column adds beyond its mean is what its features
+contribute; a column of several features is shared among them in equal parts.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Embedded(NamedTuple):
 
     @property
     def means(self) -> FloatArray:
-        """(the columns that the step reads, width); a document without them is refused before."""
+        """The means of the columns that the step reads, (columns, width). A document without them is refused
+        before they are used."""
         return np.zeros((0, 0)) if self.step.means is None else self.step.means
 
 
@@ -64,23 +65,23 @@ class Grown(NamedTuple):
 
     @property
     def forest(self) -> Forest:
-        assert isinstance(self.scorer, Forest)  # a network is taken through
+        assert isinstance(self.scorer, Forest)  # weights go back through a network
         return self.scorer
 
 
 class Plan(NamedTuple):
-    """The parts that a scorer's numbers are the sum of."""
+    """The parts whose sum is a scorer's numbers."""
 
     constant: FloatArray  # (outputs,)
     columns: Columns
     embedded: tuple[Embedded, ...]
     grown: tuple[Grown, ...]
-    owners: tuple[Owners, ...]  # of every column of the program
+    owners: tuple[Owners, ...]  # for each column of the program
     refusal: str  # "" if the parts add up
 
 
 class _Walk:
-    """Weights on their way back."""
+    """Weights on their way back through the steps."""
 
     def __init__(self, width: int, n_outputs: int) -> None:
         self.weights = np.zeros((width, n_outputs))
@@ -103,7 +104,8 @@ class _Walk:
 
 
 def plan(document: Document, output: Output) -> Plan:
-    """How the numbers of an output come from the columns of the program. Nobody changes what is given."""
+    """Return how the numbers of an output come from the columns of the program. Do not change the result: it
+    is shared."""
     program, n_features = document.preprocessing, len(document.schema.features)
     return document.once("plan", output.scorer, lambda: _plan(program, output.scorer, n_features))
 
@@ -131,7 +133,8 @@ class OfText(NamedTuple):
 
 
 def of_texts(document: Document, plan: Plan) -> list[OfText]:
-    """The sums of terms that free texts contribute by; nothing of what is made of them otherwise."""
+    """Return the steps by which free texts contribute as sums of terms. Columns that are made from texts in
+    other ways are left out."""
     program = document.preprocessing
     free = {i for i, feature in enumerate(document.schema.features) if feature.type == "free_text"}
     if program is None or not free:
@@ -151,7 +154,7 @@ def of_texts(document: Document, plan: Plan) -> list[OfText]:
 
 
 def _of_scorer(scorer: Scorer) -> str:
-    """Why a scorer's numbers are no sum; "" if they are one."""
+    """Return why a scorer's numbers are not a sum; "" if they are."""
     if isinstance(scorer, Network) and len(scorer.weights) > 1:
         return (
             "the model is a network with hidden layers: its score is not a sum over the features; only "
@@ -161,7 +164,8 @@ def _of_scorer(scorer: Scorer) -> str:
 
 
 def _back(walk: _Walk, step: Step, filled: slice, owners: list[Owners], mixed: NDArray[np.bool_]) -> str:
-    """Take the weights of a step's columns back to what it reads; why not, or "" where they could be."""
+    """Take the weights of a step's columns back to the columns that it reads. Return why that is
+    impossible; "" if it was possible."""
     weights = walk.weights[filled]
     several = [i for i in range(step.width) if weights[i].any() and len(owners[filled.start + i]) != 1]
     if not several:
@@ -188,7 +192,7 @@ Way = Callable[["_Walk", Step, FloatArray], None]
 
 
 def through(step: Step) -> Way | None:
-    """The way back through a step that only adds up; None if it does anything else."""
+    """Return the way back through a step that only adds up; None for any other step."""
     if isinstance(step, arithmetic.Scale) and not step.bounded:
         return _scale
     if isinstance(step, classify.Classify):
@@ -201,7 +205,7 @@ def through(step: Step) -> Way | None:
 
 
 def adds_up(step: classify.Classify) -> bool:
-    """Whether what the classifier gives are the sums of a linear model or of trees."""
+    """Return whether a step's classifier gives the plain sums of a linear model or of trees."""
     head, scorer = step.output
     plain = step.gives == ("logits",)
     shown = step.gives == ("probabilities",) and head.out_activation == "identity"
@@ -258,9 +262,11 @@ WAYS: dict[type[Step], Way] = {
 
 
 def _owners(program: Preprocessing | None, n_features: int) -> tuple[list[Owners], NDArray[np.bool_]]:
-    """The features that each column comes from, and whether it computes with a mixture of several.
+    """Return the features that each column comes from, and whether it computes with a mixture of several.
 
-    What is made of a sum of several features is, unless it is a sum too: those are taken through."""
+    A column that is made from a sum of several features is such a mixture, unless it is a sum too: weights go
+    back through sums.
+    """
     owners: list[Owners] = [frozenset([i]) for i in range(n_features)]
     summed, mixed = [False] * n_features, [False] * n_features
     for step, filled in program.steps if program else ():
@@ -270,7 +276,7 @@ def _owners(program: Preprocessing | None, n_features: int) -> tuple[list[Owners
             opaque = not adding and isinstance(step, SUMS)
             before = any(mixed[column] or (summed[column] and not adding) for column in reads)
             summed.append(len(own) > 1 and adding)
-            if isinstance(step, arithmetic.Linear):  # always the same, but missing where one of these is
+            if isinstance(step, arithmetic.Linear):  # a constant, but missing where one of these is
                 own = own or frozenset().union(*(owners[column] for column in step.columns))
             owners.append(own)
             mixed.append(len(own) > 1 and (before or opaque))
@@ -279,7 +285,7 @@ def _owners(program: Preprocessing | None, n_features: int) -> tuple[list[Owners
 
 
 def sources(step: Step) -> Iterable[Sequence[int]]:
-    """For each column that a step appends, the columns that it comes from."""
+    """Return for each column that a step appends the columns that it comes from."""
     columns = step.columns
     if isinstance(step, arithmetic.Pairs | arithmetic.Coalesce):
         return list(zip(columns[: step.width], columns[step.width :], strict=True))
@@ -297,8 +303,9 @@ def sources(step: Step) -> Iterable[Sequence[int]]:
     return [columns] * step.width if whole else [[column] for column in columns[: step.width]]
 
 
-# Of these each column comes from all that is read; of others, from the column in its place.
+# In these steps each column comes from all that are read; in others, from the column in the same place.
 WHOLE = (arithmetic.Constant, categories.Embed, classify.Classify, trees.Forest, sums.Votes, text.Text)
 
-# What these give is shared in no part: of several features it is a sum, or no sum at all.
+# A column that these steps make of several features is a sum or is not explained: unlike a product, it is not
+# shared among them in equal parts.
 SUMS = (arithmetic.Linear, categories.Embed, classify.Classify, trees.Forest, sums.Sum, sums.Votes)

@@ -1,7 +1,8 @@
-"""What each feature contributes to a score: the base, a number a feature, and their sum, which is the score.
+"""Split a score into a base and one contribution per feature; their sum is the score.
 
-The score is the number that gave the probability, before its activation: log-odds of a logistic model, a
-class's own number of a softmax. Of two classes that one number tells apart, the first one's is its negative.
+The score is the number behind the probability, before its activation: the log-odds in a logistic model, the
+logit of the class in a softmax. If one number tells two classes apart, it is the second's, and the first's is
+its negative.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from thimble.inference.network import BLOCK
 from thimble.inference.outputs import Output
 from thimble.inference.predictions import Predictions, Scores
 
-MOST_TOLD = 20  # classes, in a sentence
+MOST_TOLD = 20  # classes that an error lists
 NO_MEANS = "the document has no means of the training data: export the model again, with its training data"
 
 
 class Contributions(NamedTuple):
-    """Of one output. Those of rejected rows mean nothing."""
+    """The contributions to one output's scores. Those of rejected rows are meaningless."""
 
-    classes: NDArray[np.intp]  # (rows,) whose score is explained
+    classes: NDArray[np.intp]  # (rows,) the class whose score is explained
     base: FloatArray  # (rows,)
     score: FloatArray  # (rows,) base plus the sum over the features
     features: FloatArray  # (features, rows)
-    tokens: Mapping[int, Sequence[Sequence[Token]]]  # of free texts, by row
+    tokens: Mapping[int, Sequence[Sequence[Token]]]  # by free text, then by row
 
 
 def refusal(document: Document, of: str = "") -> str:
-    """Why there are no contributions, as a sentence; "" where there are some."""
+    """Return why there are no contributions (for the class `of`), as a sentence; "" if there are."""
     known = dict.fromkeys(text for head in document.heads for text in head.texts)
     if of and of not in known:
         told = f": {', '.join(known)}" if len(known) <= MOST_TOLD else ""
@@ -51,7 +52,8 @@ def refusal(document: Document, of: str = "") -> str:
 
 
 def needs(document: Document) -> tuple[NDArray[np.intp], list[int]]:
-    """The columns whose means explain the model, and the places of steps `embed` that need their own."""
+    """Return the columns whose means are needed to explain the model, and the indices of the steps `embed`
+    that need means of their own."""
     plans = [back.plan(document, output) for output in document.outputs]
     found = [plan for plan in plans if not plan.refusal]
     columns = {column for plan in found for column in plan.columns.at.tolist()}
@@ -63,8 +65,8 @@ def needs(document: Document) -> tuple[NDArray[np.intp], list[int]]:
 
 
 def of(document: Document, batch: Batch, predictions: Predictions, of: str = "") -> tuple[Contributions, ...]:
-    """One an output: of the class named `of`, where the output has it, else of the answered one. There is a
-    row at least."""
+    """Return the contributions for each output: to the score of the class `of` if the output has it, else to
+    that of the predicted class. There must be at least one row."""
     plans = [back.plan(document, output) for output in document.outputs]
     pairs = zip(document.outputs, predictions.outputs, strict=True)
     classes = [_classes(output.head, scores, of) for output, scores in pairs]
@@ -98,7 +100,7 @@ def _refusal(document: Document, output: Output) -> str:
 def _of_trees(plan: Plan) -> str:
     if not plan.grown:
         return ""
-    from thimble.inference.explain import trees  # the others are spared it
+    from thimble.inference.explain import trees  # only here: other models do not need it
 
     return next(filter(None, (trees.refusal(part.forest) for part in plan.grown)), "")
 
@@ -132,7 +134,7 @@ def _rows_at_once(document: Document, plan: Plan) -> int:
 
 
 class Explained(NamedTuple):
-    """Which number of the scorer is explained of each row, and what it is multiplied by."""
+    """Which of the scorer's numbers is explained for each row, and what it is multiplied by."""
 
     chosen: NDArray[np.intp]
     factor: FloatArray
@@ -156,7 +158,7 @@ def _of_rows(
     X: FloatArray,
     explained: Explained,
 ) -> _OfRows:
-    """The bases and the scores of rows, and what their features contribute."""
+    """Return the bases and scores of rows, and what their features contribute."""
     n = len(explained.chosen)
     chosen = np.pad(explained.chosen, (0, numbers.shape[1] - n))
     base = plan.constant.copy()
@@ -184,8 +186,8 @@ def _add_trees(
     chosen: NDArray[np.intp],
     features: FloatArray,
 ) -> FloatArray:
-    """Add what the columns of a forest contribute to their features; give what it adds to the base. The rows
-    of `numbers` do not fill a block, which here costs as much as they do."""
+    """Add what a forest's columns contribute to `features`; return what the forest adds to the base.
+    `numbers` has no rows of padding: here they would cost as much as others."""
     from thimble.inference.explain import trees
 
     forest = grown.forest
@@ -200,7 +202,7 @@ def _add_trees(
 
 
 def _numbers(document: Document, batch: Batch) -> tuple[FloatArray, FloatArray]:
-    """All columns of the program, and those among them that the scorers take; rows in whole blocks."""
+    """Return all columns of the program, and those that the scorers take; rows are in whole blocks."""
     preprocessing = document.preprocessing
     if preprocessing is None:
         X = network.padded(batch.numbers)
@@ -210,7 +212,8 @@ def _numbers(document: Document, batch: Batch) -> tuple[FloatArray, FloatArray]:
 
 
 def _share(found: FloatArray, owners: Sequence[Owners], features: FloatArray) -> None:
-    """Add what columns contribute, (columns, rows), to their features, in equal parts."""
+    """Add what columns contribute, (columns, rows), to their features, in equal parts. `found` is
+    overwritten."""
     places: dict[int, list[int]] = {}
     for i, own in enumerate(owners):
         for feature in own:

@@ -1,8 +1,8 @@
-"""Which words of a text contribute, and where they stand.
+"""Find which words of a text contribute, and where they stand.
 
-A term contributes its weight times what it counts, in equal parts for each time that it is there. Runs
-of characters overlap: they are shared in equal parts among their characters, and told by word. What is left
-of the text's contribution is of the terms that are not there: their means.
+A term contributes its weight times its value, in equal parts for each of its occurrences. Runs of characters
+overlap: each is shared equally among its characters, and the sums are given by word. The rest of the text's
+contribution comes from the means of the terms that it lacks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from thimble.inference.steps.text_terms import SPACES, WORDS, Analyzer
 
 
 class Token(NamedTuple):
-    """A term where it stands in the text that was sent, in characters as Python counts them."""
+    """A term, and where it stands in the text that was sent; positions count characters as Python does."""
 
     text: str
     start: int
@@ -34,7 +34,7 @@ class Token(NamedTuple):
 
 
 class Term(NamedTuple):
-    """A term that is in a text, from `start` to before `end`."""
+    """A term in a text, from `start` to before `end`."""
 
     term: str
     start: int
@@ -42,7 +42,7 @@ class Term(NamedTuple):
 
 
 class Tokens(Sequence[tuple[Token, ...]]):
-    """The tokens of a free text, by row; made when they are read."""
+    """The tokens of a free text, by row. They are computed when they are read."""
 
     def __init__(
         self, steps: Sequence[OfText], texts: Texts, chosen: NDArray[np.intp], factor: FloatArray
@@ -73,7 +73,7 @@ class Tokens(Sequence[tuple[Token, ...]]):
 def tokens(
     document: Document, plan: Plan, batch: Batch, chosen: NDArray[np.intp], factor: FloatArray
 ) -> Mapping[int, Sequence[Sequence[Token]]]:
-    """Of free texts, by row."""
+    """Return the tokens of each free text, by row."""
     steps: dict[int, list[OfText]] = {}
     for part in back.of_texts(document, plan):
         steps.setdefault(part.step.columns[0], []).append(part)
@@ -81,7 +81,7 @@ def tokens(
 
 
 def _of_text(part: OfText, text: str, weights: FloatArray) -> Iterator[tuple[int, int, float]]:
-    """Where something of a text contributes, and what."""
+    """Yield the start, end and contribution of everything in a text that contributes."""
     step = part.step
     if len(text) > MAX_CHARACTERS or len(step.analyzer.prepared(text)) > MAX_PREPARED:
         return
@@ -102,7 +102,8 @@ def _of_text(part: OfText, text: str, weights: FloatArray) -> Iterator[tuple[int
 
 
 def _by_word(text: str, each: Sequence[tuple[Term, float]]) -> Iterator[tuple[int, int, float]]:
-    """What runs of characters add, in equal parts for each that is no space, word by word."""
+    """Yield the start, end and contribution of each word, from runs of characters. A run is shared equally
+    among its characters that are not spaces."""
     at = np.full(len(text), -1)
     words = [found.span() for found in WORDS.finditer(text)]
     for i, (start, end) in enumerate(words):
@@ -119,7 +120,7 @@ def _by_word(text: str, each: Sequence[tuple[Term, float]]) -> Iterator[tuple[in
 
 
 def terms(analyzer: Analyzer, text: str) -> list[Term]:
-    """The terms of a text, as `Analyzer.terms` has them, with where they stand in it."""
+    """Return the terms of a text, the same as `Analyzer.terms`, and where they stand in it."""
     prepared = analyzer.prepared(text)
     origins = _origins(analyzer, text)
     found = PLACED[analyzer.kind](analyzer, prepared)
@@ -127,7 +128,7 @@ def terms(analyzer: Analyzer, text: str) -> list[Term]:
 
 
 def _origins(analyzer: Analyzer, text: str) -> Sequence[int]:
-    """Which character of a text each one of the prepared text comes from."""
+    """Return for each character of the prepared text the index of the character that it comes from."""
     if text.isascii():
         return range(len(text))
     found: Sequence[int] = range(len(text))
@@ -143,7 +144,8 @@ def _origins(analyzer: Analyzer, text: str) -> Sequence[int]:
 
 
 def _placed(text: str, origins: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """From the prepared text to the one that was sent; the marks that combine with its end are its own."""
+    """Turn a span of the prepared text into a span of the text that was sent. Marks that combine with its
+    last character belong to it."""
     if start == end:
         return (origins[start],) * 2 if start < len(origins) else (len(text),) * 2
     first, last = origins[start], origins[end - 1] + 1
@@ -185,7 +187,7 @@ def _within(analyzer: Analyzer, word: str, places: list[tuple[int, int]]) -> Ite
         for i in range(1 if whole else len(word) - n + 1):
             run = places[i : i + n]
             start, end = run[0][0], run[-1][1]
-            if start == end:  # of the space before or after it
+            if start == end:  # only the space before or after the word
                 start, end = places[0][0], places[-1][1]
             yield Term(word[i : i + n], start, end)
         if whole:
@@ -199,7 +201,7 @@ def _runs(analyzer: Analyzer, text: str, places: list[tuple[int, int]]) -> Itera
 
 
 def _single_spaces(text: str) -> tuple[str, list[tuple[int, int]]]:
-    """The text with one space in place of several, and where each character stands."""
+    """Return the text with one space in place of several, and the span in the text of each character left."""
     places: list[tuple[int, int]] = []
     at = 0
     for found in chain(SPACES.finditer(text), (None,)):

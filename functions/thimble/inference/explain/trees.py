@@ -1,13 +1,14 @@
-"""What each column adds to a forest's sums: path-dependent TreeSHAP, exact.
+"""What each column adds to a forest's sums: exact path-dependent TreeSHAP.
 
-A column's part is the mean, over all orders in which the columns become known, of what knowing it adds. Where
-a node's column is not known, a row goes both ways, each as often as the training rows did. Of a leaf of value
-v whose path asks d columns, that is v (o_i - z_i) times the integral from 0 to 1 of the product, over the
-other columns j, of z_j (1 - t) + o_j t. There o_j is whether the row answers all that the path asks of j, and
-z_j the share of the training rows that did. Gauss-Legendre quadrature of d / 2 points integrates it exactly.
+A column's part is the mean, over all orders in which the columns become known, of what knowing it adds. If a
+node's column is not known, a row goes both ways, in the proportions of the training rows. For a leaf of value
+v whose path asks d columns, the part of column i is v (o_i - z_i) times the integral over t from 0 to 1 of
+the product, over the other columns j, of z_j (1 - t) + o_j t. Here o_j is 1 if the row follows the path in
+all questions about column j, else 0; z_j is the share of the training rows that do. Gauss-Legendre quadrature
+with d / 2 points integrates this exactly.
 
-At each point the products are made on the way down, and summed on the way up, so that a node is worked on
-once, not once a leaf and a column. Rows lie side by side, and sums run in the order of the nodes: a row's
+At each point the products are made on the way down and summed on the way up, so that each node is computed
+once, not once per leaf and column. Rows lie side by side, and sums run in the order of the nodes: a row's
 bits depend on nothing but the row.
 """
 
@@ -27,26 +28,26 @@ from thimble.inference.forest import Forest, Inputs
 from thimble.inference.leaves import Nodes, Oblivious
 from thimble.inference.questions import Indices
 
-NODES = 8_000  # worked on together, but for a larger tree
-NUMBERS = 800_000  # of a part, its points and its rows, at once
-MOST_NUMBERS = 20_000_000  # of the parts of a forest, as they are kept
-MOST_A_ROW = 100 * cost.MAX_MULTIPLICATIONS  # 0.14 seconds
-MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # of all rows at once: 14 seconds
-WORK = 24  # of a node at a point, in multiplications: see `cost`
+NODES = 8_000  # nodes of a part, at most, unless a single tree has more
+NUMBERS = 800_000  # numbers at once: a part's states, times points, times rows
+MOST_NUMBERS = 20_000_000  # numbers that a forest's parts may keep
+MOST_A_ROW = 100 * cost.MAX_MULTIPLICATIONS  # for one row: 0.14 seconds
+MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # for all rows at once: 14 seconds
+WORK = 24  # multiplications per node and point: see `cost`
 
 WITHOUT = "the document has no counts of the training rows at the leaves: export the model again"
 
 
 class Trees(NamedTuple):
-    """All nodes, level by level over all trees; the children of a node are side by side."""
+    """All nodes, level by level over all trees; the children of a node are adjacent."""
 
-    columns: Indices  # (nodes,): what each asks, 0 at a leaf
+    columns: Indices  # (nodes,): the column that a node asks; 0 at a leaf
     inputs: Indices
     thresholds: NDArray[Any]
-    children: Indices  # (nodes,): the left one; 0 at a leaf
-    leaves: Indices  # (nodes,): a leaf's place; -1 of an inner node
-    tree: Indices  # (nodes,): which tree each is of
-    ends: tuple[int, ...]  # of the levels
+    children: Indices  # (nodes,): the left child; 0 at a leaf
+    leaves: Indices  # (nodes,): the leaf's index; -1 for an inner node
+    tree: Indices  # (nodes,): the tree of each node
+    ends: tuple[int, ...]  # where each level ends
 
     @property
     def levels(self) -> list[slice]:
@@ -54,37 +55,38 @@ class Trees(NamedTuple):
 
 
 class Level(NamedTuple):
-    """A level of a part: the nodes below those of the level above that ask."""
+    """A level of a part: the children of all inner nodes of the level above."""
 
     nodes: slice
-    inner: Indices  # of its own, those that ask
-    before: Indices  # (nodes,): of each, the last node on its path below the same column; else a root
-    inputs: Indices  # (pairs,): what was asked above
+    inner: Indices  # which of the level's nodes are inner nodes
+    before: Indices  # (nodes,): the last node above whose parent asks the same column, else a root
+    inputs: Indices  # (pairs,): the inputs that the parents ask
     thresholds: NDArray[Any]  # (pairs, 1)
 
 
 class Part(NamedTuple):
-    """Some trees, ready for rows. A row is at each node in one of three states: its column's answers led away
-    from the path above (0), they do here (1), or not yet (2)."""
+    """Some trees, prepared for rows. At each node a row is in one of three states: its answers about the
+    column that the parent asks left the node's path earlier (0), leave it here (1), or have not left it (2).
+    """
 
     n_nodes: int
     n_roots: int
     levels: tuple[Level, ...]
-    product: FloatArray  # (points, 3 * nodes): in each state, what a node multiplies the product by
-    added: FloatArray  # (points, 3 * nodes): ... and its sum, for its column's part
-    columns: Indices  # (pairs,): what each pair of children is asked
-    values: tuple[FloatArray | None, ...]  # of each output, (nodes, 1): leaves' values; None if it has none
+    product: FloatArray  # (points, 3 * nodes): a node's factor in the product, for each state
+    added: FloatArray  # (points, 3 * nodes): the factor of a node's sum in its column's part, for each state
+    columns: Indices  # (pairs,): the column that the parent of each pair of children asks
+    values: tuple[FloatArray | None, ...]  # for each output, (nodes, 1): leaves' values; None if it has none
 
 
 class Parts(NamedTuple):
-    """What explains a forest, whatever the rows."""
+    """What is needed to explain a forest, whatever the rows are."""
 
     base: FloatArray  # (outputs,)
     parts: tuple[Part, ...]
 
 
 def refusal(forest: Forest) -> str:
-    """Why there are no contributions; "" if there are."""
+    """Return why there are no contributions; "" if there are."""
     if forest.counts is None:
         return WITHOUT
     price = row_cost(forest)
@@ -94,7 +96,7 @@ def refusal(forest: Forest) -> str:
 
 
 def row_cost(forest: Forest) -> Cost:
-    """Of a row's contributions, at most. The numbers are those that are kept for all rows."""
+    """Return the most that a row's contributions cost. The numbers are those that are kept for all rows."""
     n = forest.card["nodes"]
     if isinstance(forest.leaves, Oblivious):
         n *= 2
@@ -104,9 +106,10 @@ def row_cost(forest: Forest) -> Cost:
 
 
 def contributions(forest: Forest, X: FloatArray, known: Parts | None = None) -> tuple[FloatArray, FloatArray]:
-    """Of each output the base, (outputs,), and what each input adds to it, (outputs, inputs, rows). Their sum
-    is `forest.scores(X)`. The rows need not fill a block: those that do it alone are better left out.
-    InvalidInput where `refusal` says why, or for too many rows at once. `known` are its `parts`."""
+    """Return the base of each output, (outputs,), and what each input adds to it, (outputs, inputs, rows).
+    Their sum is `forest.scores(X)`. X, (inputs, rows), need not have whole blocks of rows: padding is better
+    left out. `known` is `parts(forest)`, if it was made before. Raises InvalidInput for what `refusal`
+    refuses, or for too many rows at once."""
     n_rows = X.shape[1]
     if told := refusal(forest) or _too_many(forest, n_rows):
         raise InvalidInput(told)
@@ -129,7 +132,7 @@ def contributions(forest: Forest, X: FloatArray, known: Parts | None = None) -> 
 
 
 def most_rows(forest: Forest) -> int:
-    """How many rows can be explained at once."""
+    """Return how many rows can be explained at once."""
     return max(1, MOST // row_cost(forest).multiplications)
 
 
@@ -139,7 +142,7 @@ def _too_many(forest: Forest, n_rows: int) -> str:
 
 
 def _added(part: Part, Z: NDArray[Any]) -> Iterator[tuple[int, FloatArray]]:
-    """Of each output what each pair of children adds to its column's part, (pairs, rows)."""
+    """Yield an output's index, and what each pair of children adds to its column's part, (pairs, rows)."""
     states = _states(part, Z)
     product, added = part.product.take(states, axis=1), part.added.take(states, axis=1)
     first = part.levels[0].nodes.stop if part.levels else part.n_nodes
@@ -167,7 +170,7 @@ def _steps(part: Part) -> Iterator[tuple[Level, Level]]:
 
 
 def _states(part: Part, Z: NDArray[Any]) -> Indices:
-    """(nodes, rows): the place of each node's state among all."""
+    """Return the index of each node's state among the states of all nodes, (nodes, rows)."""
     follows = np.ones((part.n_nodes, Z.shape[1]), np.uint8)
     states = follows + follows
     for _, level in _steps(part):
@@ -181,14 +184,14 @@ def _states(part: Part, Z: NDArray[Any]) -> Indices:
 
 
 def _add(phi: FloatArray, columns: Indices, found: FloatArray) -> None:
-    """Each pair's part to its column's, one after the other."""
+    """Add what each pair of children adds, (pairs, rows), to its column's part in `phi`, in their order."""
     n_inputs, n_rows = phi.shape
     places = (columns * n_rows)[:, np.newaxis] + np.arange(n_rows)
     phi += np.bincount(places.ravel(), found.ravel(), n_inputs * n_rows).reshape(phi.shape)
 
 
 def _summed(phi: FloatArray) -> FloatArray:
-    """(outputs, rows): one input after the other."""
+    """Return the sums over the inputs, (outputs, rows), added one input after the other."""
     total = np.zeros((len(phi), phi.shape[2]))
     for column in range(phi.shape[1]):
         total += phi[:, column]
@@ -196,7 +199,8 @@ def _summed(phi: FloatArray) -> FloatArray:
 
 
 def _share(phi: FloatArray, rest: FloatArray) -> None:
-    """What sums of single precision round away, by the sizes of the parts."""
+    """Add what sums in single precision round away, (outputs, rows), to the parts, in proportion to their
+    sizes."""
     sizes = np.abs(phi)
     total = _summed(sizes)
     sizes[:, 0] += total == 0
@@ -207,7 +211,7 @@ def _share(phi: FloatArray, rest: FloatArray) -> None:
 
 
 def parts(forest: Forest) -> Parts:
-    """The trees ready for rows: it takes as long as thousands of these."""
+    """Prepare the trees for rows. This takes as long as explaining thousands of rows."""
     trees, counts = _trees(forest), np.asarray(forest.counts, np.float64)
     columns, values = trees.columns, _values(forest, trees)
     ratios = _ratios(trees, counts)
@@ -256,7 +260,8 @@ def _of_nodes(found: Nodes, forest: Forest) -> Trees:
 
 
 def _of_oblivious(found: Oblivious, forest: Forest) -> Trees:
-    """The last question is a root's, so that leaves lie side by side in the order of their bits."""
+    """Make nodes of oblivious trees. The last question becomes the root's, so that leaves are in the order of
+    their bits."""
     depths = np.isfinite(found.thresholds).sum(axis=0)
     tree, code, ends = np.arange(len(depths)), np.zeros(len(depths), np.intp), [0]
     made: list[tuple[Indices, ...]] = []
@@ -283,14 +288,15 @@ def _of_oblivious(found: Oblivious, forest: Forest) -> Trees:
 
 
 def _columns_of(inputs: Inputs, n_columns: int) -> Indices:
-    """Of each input of the nodes the column that it is made of."""
+    """Return the column that each of the nodes' inputs is made of."""
     columns = np.tile(np.arange(n_columns), 1 + inputs.twice)
     sets = [np.full(sets.table.shape[1], sets.column) for sets in inputs.sets]
     return np.concatenate([columns, *sets]).astype(np.intp)
 
 
 def _values(forest: Forest, trees: Trees) -> tuple[FloatArray, ...]:
-    """Of each output what each node adds to it; 0 where its tree adds nothing."""
+    """Return for each output what each node adds to it, (nodes,); 0 at inner nodes and in other outputs'
+    trees."""
     is_leaf = trees.leaves >= 0
     of_nodes = isinstance(forest.leaves, Nodes)
     places = np.arange(len(is_leaf)) if of_nodes else np.maximum(trees.leaves, 0)
@@ -308,7 +314,7 @@ def _is_shared_out(forest: Forest) -> bool:
 
 
 def _ratios(trees: Trees, counts: FloatArray) -> FloatArray:
-    """Of each node how many of its parent's training rows came to it; half where none did."""
+    """Return the share of its parent's training rows that came to each node; half if the parent had none."""
     is_leaf = trees.leaves >= 0
     of_nodes = np.where(is_leaf, counts[np.maximum(trees.leaves, 0)], 0.0)
     ratios = np.ones(len(of_nodes))
@@ -325,7 +331,7 @@ def _ratios(trees: Trees, counts: FloatArray) -> FloatArray:
 
 
 def _means(trees: Trees, ratios: FloatArray, values: tuple[FloatArray, ...]) -> FloatArray:
-    """Of each output the sum of its trees' means over the training rows."""
+    """Return the sum of its trees' means over the training rows, for each output."""
     is_leaf, found = trees.leaves >= 0, []
     n_roots = trees.ends[0]
     for own in values:
@@ -339,8 +345,8 @@ def _means(trees: Trees, ratios: FloatArray, values: tuple[FloatArray, ...]) -> 
 
 
 def _paths(trees: Trees, ratios: FloatArray) -> tuple[Indices, FloatArray]:
-    """Of each node the last one on its path that stands below the same column, or itself at a root's; and the
-    training rows' share of what its path asks of its column."""
+    """Return for each node the last one above it whose parent asks the same column, or -1; and the share of
+    the training rows that follow its path in all questions about that column."""
     before, shares = np.full(len(ratios), -1), ratios.copy()
     parent = np.full(len(ratios), -1)
     asking = np.flatnonzero(trees.leaves < 0)
@@ -362,7 +368,7 @@ def _paths(trees: Trees, ratios: FloatArray) -> tuple[Indices, FloatArray]:
 
 
 def _distinct(trees: Trees, before: Indices) -> Indices:
-    """Of each node how many columns its path asks."""
+    """Return how many distinct columns are asked on the path to each node."""
     asked = np.zeros(len(before), np.intp)
     is_leaf = trees.leaves >= 0
     for level in trees.levels[:-1]:
@@ -382,7 +388,7 @@ def _part(
     shares: FloatArray,
     distinct: Indices,
 ) -> Part:
-    """`nodes` are those of whole trees, in the order of all."""
+    """Prepare some of the trees for rows; `nodes` are all their nodes, in ascending order."""
     place = np.zeros(len(columns), np.intp)
     place[nodes] = np.arange(len(nodes))
     asking = nodes[trees.leaves[nodes] < 0]
@@ -422,15 +428,15 @@ def _part(
 
 
 def _n_points(distinct: int) -> int:
-    """How many integrate a polynomial of one degree less."""
+    """Return how many points integrate a polynomial of degree `distinct` - 1 exactly."""
     return max(1, (distinct + 1) // 2)
 
 
 def _of_states(
     ratios: FloatArray, old: FloatArray, new: FloatArray, n_points: int
 ) -> tuple[FloatArray, FloatArray]:
-    """(points, 3 * nodes) each: what a node multiplies by, and what its sum is multiplied by, in each state.
-    Where the shares are zero nothing is divided by zero: t is between 0 and 1."""
+    """Return the factors of each node, in each state, for the product and for its sum, (points, 3 * nodes)
+    each. No share makes a divisor zero, since t is between 0 and 1."""
     at, weights = np.polynomial.legendre.leggauss(n_points)
     t, w = ((1 + at) / 2)[:, np.newaxis], (weights / 2)[:, np.newaxis]
     followed, follows = t + old * (1 - t), t + new * (1 - t)

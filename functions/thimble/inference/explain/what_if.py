@@ -1,11 +1,13 @@
-"""What would change an answer: the smallest change of one feature that gives another label.
+"""Find the smallest change of one feature that gives another label.
 
-A number may become any other within the range of the training data, a category any that the model knows and
-they had; a missing value stays one, and none becomes missing. The size of a change is told in ranges of the
-feature; to another category it is one whole range. A forest's thresholds say where its label may change; a
-linear model's label changes but once in each direction; else the range is looked at in steps, the kinks of
-the preprocessing among them. From there the change is halved to the last digit of a number, and each one told
-was answered.
+A number may become any other in the range of the training data; a category may become any other that the
+model knows and the training data had. A missing value stays missing, and no value becomes missing. Changes
+are compared in units of the feature's range; a change to another category counts as one range.
+
+A forest's thresholds tell where its label may change. A linear model's label changes at most once in each
+direction. Otherwise the range is searched in steps, which include the kinks of the preprocessing. Each change
+that is found is then narrowed by bisection to the last digit of a number. The model has answered every change
+that is returned.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ from thimble.inference.reference import Categories, Numbers
 from thimble.inference.steps import arithmetic, categories, curves, splines
 from thimble.inference.steps.columns import Step
 
-STEPS = 64  # that a range is looked at in, where nothing says more
-MOST_POINTS = 8_000  # at which a row is answered
+STEPS = 64  # steps of a range whose label changes are not known otherwise
+MOST_POINTS = 8_000  # changes of a row that are tried
 MOST_CATEGORIES = 100  # of a feature
 HALVINGS = 100
 AT_ONCE = 1_000_000  # numbers
@@ -49,11 +51,11 @@ class Change(NamedTuple):
     feature: int
     value: float | bool | str  # what was sent
     to: float | bool | str
-    label: int  # the class's index, of the row with this change
+    label: int  # index of the class that the changed row gets
 
 
 class Model(Protocol):
-    """A classifier."""
+    """What this module needs of a Classifier."""
 
     @property
     def document(self) -> Document: ...
@@ -64,12 +66,12 @@ class Model(Protocol):
 
 
 class Points(NamedTuple):
-    """At what values of a feature rows are answered."""
+    """The values of one feature that are tried."""
 
     feature: int
-    values: FloatArray  # ascending, of a number
-    texts: tuple[str, ...]  # or of a text
-    span: float  # the range of the feature; 0 where each value is a category
+    values: FloatArray  # of a number, ascending
+    texts: tuple[str, ...]  # of a text
+    span: float  # the range of the feature; 0 if its values are categories
 
     @property
     def n(self) -> int:
@@ -77,7 +79,7 @@ class Points(NamedTuple):
 
 
 def refusal(document: Document) -> str:
-    """Why no change can be told, as a sentence; "" where one can."""
+    """Return why no change can be found, as a sentence; "" if one can."""
     for output in document.outputs:
         if output.head.multilabel:
             return "the model answers with any number of labels; what would change one label cannot be told"
@@ -96,7 +98,7 @@ def refusal(document: Document) -> str:
 
 
 def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change | None]]:
-    """Of each output, of each row, the smallest change that gives another label; None where none does.
+    """Return, for each output, each row's smallest change that gives another label; None if none does. Raises
     InvalidInput if so many rows would take too long."""
     document = model.document
     grid = [one for one in points(document) if one.n]
@@ -122,7 +124,7 @@ def of(model: Model, batch: Batch, predictions: Predictions) -> list[list[Change
 
 
 def most_rows(document: Document) -> int:
-    """How many rows can be asked at once."""
+    """Return how many rows can be asked at once."""
     return _most_rows(document, sum(one.n for one in points(document)))
 
 
@@ -164,7 +166,7 @@ class _Best(NamedTuple):
 
 
 class _Bracket(NamedTuple):
-    """A number between two values, of which the further one gives another label."""
+    """Two values for a row's number. The far one gives another label; the near one does not."""
 
     row: int
     points: Points
@@ -197,7 +199,7 @@ def _brackets(points: Points, row: int, value: float, flipped: NDArray[np.intp])
     above = flipped[values[flipped] > value]
     if len(above):
         i = int(above[0])
-        near = max(value, float(values[i - 1])) if i else float(values[0])  # a value below the range
+        near = max(value, float(values[i - 1])) if i else float(values[0])  # the value is below the range
         yield _Bracket(row, points, value, near, float(values[i]))
     below = flipped[values[flipped] < value]
     if len(below):
@@ -209,7 +211,7 @@ def _brackets(points: Points, row: int, value: float, flipped: NDArray[np.intp])
 def _halve(
     model: Model, batch: Batch, own: Labels, brackets: list[_Bracket], best: list[_Best | None]
 ) -> None:
-    """Move each bracket's further end as near as it gives another label."""
+    """Move each bracket's far end as near as it still gives another label, and keep the `best` changes."""
     bound = [np.inf if one is None else one.size for one in best]
     for bracket in brackets:
         bound[bracket.row] = min(bound[bracket.row], bracket.size(bracket.far))
@@ -237,8 +239,8 @@ def _halve(
 def _with(
     model: Model, batch: Batch, rows: Labels, features: Labels, values: FloatArray
 ) -> tuple[Labels, Flags]:
-    """The labels of rows, of the model's only output, each with another value of a feature; and which of them
-    are answered."""
+    """Return the labels of rows that each have another value for one feature, and a mask of those that are
+    answered. The model has only one output."""
     changed = _repeated(batch, rows)
     changed.numbers[features, np.arange(len(rows))] = values
     found = model.predict(changed)
@@ -260,7 +262,8 @@ def _places(grid: Sequence[Points]) -> Iterator[tuple[Points, slice]]:
 
 
 def _at_points(model: Model, batch: Batch, grid: Sequence[Points]) -> tuple[list[Labels], Flags]:
-    """The labels of each row at each point, (rows, points) of each output, and which are answered."""
+    """Return the labels of each row at each point, (rows, points) for each output, and a mask of those that
+    are answered."""
     width = sum(one.n for one in grid)
     changed = _repeated(batch, np.repeat(np.arange(batch.rows), width))
     numbers = changed.numbers.reshape(-1, batch.rows, width)
@@ -280,7 +283,7 @@ def _at_points(model: Model, batch: Batch, grid: Sequence[Points]) -> tuple[list
 
 
 def points(document: Document) -> list[Points]:
-    """At what values each feature is looked at; at none of those that never change a label alone."""
+    """Return the values of each feature to try; none for features that never change a label alone."""
     kinks = _kinks(document)
     known = _numeric_categories(document)
     most = MOST_POINTS // max(1, len(document.schema.features))
@@ -318,7 +321,7 @@ def _of_feature(
 
 
 def _range(document: Document, k: int) -> tuple[float, float] | None:
-    """The least and the largest value in training."""
+    """Return the least and the largest value in training; None if they are not known."""
     drawn = document.training.get("features")
     if drawn and drawn[k]:
         return float(drawn[k]["low"]), float(drawn[k]["high"])
@@ -327,8 +330,9 @@ def _range(document: Document, k: int) -> tuple[float, float] | None:
 
 
 def _texts(document: Document, k: int, feature: Feature, most: int) -> tuple[str, ...]:
-    """The categories, those that were frequent in training first; those that were not there, such as what
-    stands for a missing one, only where the document does not list all that were."""
+    """Return the categories to try, the most frequent in training first. Categories that were not in
+    training, such as a substitute for missing values, are tried only if the document does not list all that
+    were."""
     counted = document.reference.features[k] if document.reference else None
     frequent, others = (counted.names, counted.other) if isinstance(counted, Categories) else ((), 1)
     first = [name for name in frequent if name in feature.categories]
@@ -337,7 +341,7 @@ def _texts(document: Document, k: int, feature: Feature, most: int) -> tuple[str
 
 
 def _numeric_categories(document: Document) -> dict[int, FloatArray]:
-    """The numbers that are categories of a feature."""
+    """Return the numbers that are categories, by feature."""
     program, found = document.preprocessing, dict[int, FloatArray]()
     plans = [back.plan(document, output) for output in document.outputs]
     for plan in plans:
@@ -350,13 +354,13 @@ def _numeric_categories(document: Document) -> dict[int, FloatArray]:
             numbers = sorted(x for x in step.codes if isinstance(x, float | int))
             held = (
                 _held(document, plans[0], step.columns[0]) if len(numbers) > 1 else []
-            )  # else one is marked
+            )  # a single number only marks a value
             found |= dict.fromkeys(held, np.array(numbers, np.float64))
     return found
 
 
 def _held(document: Document, plan: Plan, column: int) -> list[int]:
-    """The feature whose numbers a column holds, if it does."""
+    """Return the feature whose numbers a column holds unchanged, in a list; empty if there is none."""
     return [k for k in plan.owners[column] if _as_it_is(document, column, k)]
 
 
@@ -365,8 +369,8 @@ def _direct(document: Document) -> range:
 
 
 def _kinks(document: Document) -> dict[int, FloatArray]:
-    """Where the label may change, or the way to it has a kink, by feature. Nothing of a feature that goes
-    into a linear model as it is: its label changes but once in each direction."""
+    """Return, by feature, the values where the label may change or the computation has a kink. A feature that
+    goes into a linear model unchanged has none: the label changes at most once in each direction."""
     found: dict[int, list[FloatArray]] = {}
     curved: set[int] = set()
     for output in document.outputs:
@@ -391,7 +395,7 @@ def _kinks(document: Document) -> dict[int, FloatArray]:
 
 
 def _as_it_is(document: Document, column: int, feature: int) -> bool:
-    """Whether a column holds the feature's numbers, but for missing ones."""
+    """Return whether a column holds the feature's numbers unchanged, except for missing ones."""
     if column < len(document.schema.features):
         return column == feature
     for step, filled in document.preprocessing.steps if document.preprocessing else ():
@@ -403,7 +407,7 @@ def _as_it_is(document: Document, column: int, feature: int) -> bool:
 
 
 def _of_steps(document: Document, feature: int) -> list[FloatArray]:
-    """The kinks of steps that read the feature itself."""
+    """Return the kinks of the steps that read the feature itself."""
     found = []
     for step, _ in document.preprocessing.steps if document.preprocessing else ():
         for place, column in enumerate(step.columns):
@@ -423,7 +427,7 @@ def _of_step(step: Step, place: int) -> list[FloatArray]:
 
 
 def _thresholds(forest: Forest, place: int) -> FloatArray:
-    """What a forest compares its column with."""
+    """Return the thresholds that a forest compares one of its columns with."""
     leaves = forest.leaves
     assert isinstance(leaves, Nodes | Oblivious)
     own = (leaves.inputs == place) | (
