@@ -1,15 +1,16 @@
-// The answer to what is on the screen: asked as it changes, one request at a time, shown where nothing jumps.
+// The answer to the form's values: requested after each change, one request at a time, shown without moving the rest.
 import { $, el, inWords, name, say } from './dom.js'
 import { bar } from './charts.js'
 import { capital, percent, plural, sentence, short, visible } from './text.js'
 
-const MOST = 12 // classes that are shown in their own order; of more, the likeliest
+const MOST = 12 // classes shown in the model's order; if there are more, the likeliest are shown
 const LIKELIEST = 10
 
-/** How many classes the service is asked for; none where all are shown. */
+/** The number of classes to request; '' for all. */
 export const top = (model) => model.outputs.some((o) => o.texts.length > MOST) ? LIKELIEST : ''
 
-/** Build the place of the answer. `show` takes a prediction, or null; a problem, or ''; what lies outside. */
+/** Build the place of the answer. `show` takes a prediction or null, a problem or '', and the names of the values
+ * outside the training data. */
 export function build(model) {
   const blocks = model.outputs.map((output) => block(output, model.outputs.length))
   const legend = el('p', { className: 'small legend' }, explained(model.outputs)), outside = el('p', { className: 'outside' })
@@ -64,7 +65,7 @@ function line(text, marks, probabilities) {
   }
 }
 
-/** The line across a rail: from where on a class is the answer, or how often it was in training. */
+/** The mark on a rail: the threshold from which a class is the answer, or the class's share in training. */
 function marks({ multilabel, probabilities, threshold, texts, shares }, k) {
   if (!probabilities) return []
   if (threshold != null && (multilabel || k === texts.length - 1)) return [{ at: threshold, kind: 'threshold' }]
@@ -83,7 +84,7 @@ function explained(outputs) {
   return el('span', {}, ...parts)
 }
 
-/** Ask at once, and while one request is on its way only remember that there is something newer. */
+/** Call `send` soon after a change; a change during a request leads to one more request after it. */
 export function asker(send) {
   const PAUSE = 90
   let timer = null, busy = false, again = false

@@ -1,24 +1,24 @@
-// The same call elsewhere: what is on the screen as curl, Python and JavaScript, and what other clients write.
+// The same request from elsewhere: the form's values in curl, Python and JavaScript, and lines for other clients.
 import { $, button, copier, el } from './dom.js'
 import { address, auth, query } from './service.js'
 import { number, quoted, shellQuoted } from './text.js'
 
 const PLAIN = { null: 'null', true: 'true', false: 'false', key: quoted }
 const PYTHON = { null: 'None', true: 'True', false: 'False', key: quoted }
-const SCRIPT = { ...PLAIN, key: (text) => text === '__proto__' ? '["__proto__"]' : quoted(text) } // as a plain key it would be the prototype
+const SCRIPT = { ...PLAIN, key: (text) => text === '__proto__' ? '["__proto__"]' : quoted(text) } // a plain key would set the prototype
 
 const cell = (f, value, words) => {
   if (value === null || typeof value === 'boolean') return words[value]
   if (f.type === 'number') return Number.isFinite(Number(value)) && typeof value === 'number' ? String(value) : Number.isFinite(number(value)) ? String(number(value)) : words.null
   return quoted(value)
 }
-/** A row as a literal, written by hand: an object would put names such as 1 in another order. */
+/** A row as a literal. It is not made from an object, which would reorder names such as 1. */
 function literal(model, values, words = PLAIN) {
   if (!model.used[0]?.named) return `[${model.features.map((f) => cell(f, values[f.i], words)).join(', ')}]`
   return `{${model.used.map((f) => `${words.key(f.label)}: ${cell(f, values[f.i], words)}`).join(', ')}}`
 }
 
-/** The body that the page itself sends; by position, which is shorter. */
+/** The body that the page itself sends: a list, which is shorter than an object. */
 export const body = (model, values) => `{"instance":[${model.features.map((f) => cell(f, values[f.i], PLAIN)).join(',')}]}`
 export const path = (model, more = {}) => `classify${query({ ...model.wanted, ...more })}`
 
@@ -29,7 +29,7 @@ const SNIPPETS = {
   JavaScript: (model, values) => `const answer = await fetch(${quoted(target(model))}, {\n  method: 'POST',\n  headers: { 'content-type': 'application/json'${auth.token ? ', authorization: `Bearer ${token}`' : ''} },\n  body: JSON.stringify({ instance: ${literal(model, values, SCRIPT)} }),\n})\nif (!answer.ok) throw new Error((await answer.json()).error)\nconsole.log((await answer.json()).predictions[0])`,
 }
 
-/** The buttons beside the answer, and the code that they copy, shown at the end of the page. */
+/** Build the buttons beside the answer, and the code that they copy at the end of the page. */
 export function build(model, values) {
   let chosen = 'curl'
   const draw = () => {

@@ -1,8 +1,8 @@
-// Drawings: a rail with a bar, a histogram behind a slider, training and now on top of each other.
+// Charts: bars on rails, the histogram behind a slider, the reliability curve, drift against the training data.
 import { el, name, svg } from './dom.js'
 import { percent, short } from './text.js'
 
-/** A line of a list of bars: what it is, a rail, a number. `set` moves the bar, `mark` puts a line across the rail. */
+/** An item of a list of bars: a label, a rail and a number. `set` sets the bar; `marks` are lines across the rail. */
 export function bar(label, { marks = [], around = false, title } = {}) {
   const fill = el('i'), value = el('span', { className: 'value' })
   const rail = el('span', { className: around ? 'rail around' : 'rail' }, fill, ...marks.map(({ at, kind }) => el('s', { className: kind ?? '', style: { left: `${100 * at}%` } })))
@@ -12,7 +12,7 @@ export function bar(label, { marks = [], around = false, title } = {}) {
   return { item, fill, set }
 }
 
-/** How often what was said came true, by what was said: a circle for some rows, as large as they are many. */
+/** The reliability curve: the share that was right by the stated probability. A larger circle has more rows. */
 export function reliability(points) {
   const most = Math.max(...points.map(({ rows }) => rows))
   const dots = points.map(({ rows, said, right }) => svg('circle', { cx: 100 * said, cy: 100 - 100 * right / rows, r: (1.25 + 3.25 * Math.sqrt(rows / most)).toFixed(2) }))
@@ -20,7 +20,7 @@ export function reliability(points) {
   return svg('svg', { viewBox: '-5 -5 110 110', 'aria-hidden': 'true' }, svg('path', { class: 'frame', d: 'M0,0V100H100' }), svg('path', { class: 'just', d: 'M0,100L100,0' }), svg('path', { class: 'line', d: line }), ...dots)
 }
 
-/** The training data of a number as one shape: as tall as there were many rows for the width. */
+/** The histogram of a number's training data as one shape; its height is the number of rows by width. */
 export function histogram({ bars, low, high }) {
   const span = high - low
   const heights = bars.map(({ from, to, n }) => n / Math.max(to - from, span / 60))
@@ -30,10 +30,10 @@ export function histogram({ bars, low, high }) {
   return svg('svg', { viewBox: '0 0 100 40', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, svg('path', { d: `M0,40${path}V40Z` }))
 }
 
-const FEW = 4 // bins that are named one by one
+const FEW = 4 // bins, at most, that are named one by one
 const PLACES = [['below'], ['range', 'category'], ['above', 'other'], ['missing']] // from left to right
 
-/** A feature's training data as a shape behind, the rows of now as a line in front, and a word on how far it moved. */
+/** A feature's drift: its training data as a shape, the current rows as a line in front, and a word for it. */
 function drifted(title, entry, rows, trainingRows) {
   const bins = PLACES.flatMap((kinds) => entry.bins.filter((bin) => kinds.includes(bin.kind)))
   const now = bins.map((bin) => bin.now / (rows || 1)), training = bins.map((bin) => bin.training / (trainingRows || 1))
@@ -52,7 +52,7 @@ function drifted(title, entry, rows, trainingRows) {
   return item
 }
 
-/** What stands below: the name of each of a few categories, or the ends. */
+/** The labels below a chart: the names of a few categories, or both ends. */
 function ends(bins) {
   const text = (bin) => el('span', {}, bin.kind === 'category' ? name(bin.text) : bin.kind)
   if (bins.length <= FEW && bins.some((bin) => bin.kind === 'category')) return el('p', { className: 'ends each' }, ...bins.map(text))
@@ -64,13 +64,13 @@ function ends(bins) {
 }
 
 const called = (bin) => bin.kind === 'category' ? bin.text : bin.kind === 'range' ? `${short(bin.low)} to ${short(bin.high)}` : bin.kind
-/** The same for who does not see: the bins that moved most. */
+/** The same for screen readers: the bins that moved most. */
 function inWords(bins, training, now) {
   const order = bins.map((_, k) => k).sort((a, b) => Math.abs(now[b] - training[b]) - Math.abs(now[a] - training[a])).slice(0, 3)
   return order.map((k) => `${called(bins[k])}: ${percent(training[k])} in training, ${percent(now[k])} now`).join('; ')
 }
 
-/** All of a report, what moved most first, behind a fold from the thirteenth on. */
+/** All charts of a report, the largest drift first; if there are more than 16, those after the twelfth are folded. */
 export function drift(report, fold) {
   const outputs = report.outputs.map((entry) => ({ title: entry.name ? el('span', {}, 'answers to ', name(entry.name)) : el('span', {}, 'the answers'), entry }))
   const features = report.features.map((entry) => ({ title: entry.name, entry })).sort((a, b) => b.entry.psi - a.entry.psi)
@@ -79,7 +79,7 @@ export function drift(report, fold) {
   return items.length <= 16 ? list(items) : el('div', {}, list(items.slice(0, 12)), fold(list(items.slice(12)), `Show the other ${items.length - 12}`))
 }
 
-/** What a report comes to: "have much moved from the training data: mass, island." */
+/** The verdict of a report in words: "have much moved from the training data: mass, island." */
 export function verdict({ word, features }) {
   if (word === 'steady') return ['look like the training data.']
   const moved = ['much moved', 'moved'].flatMap((kind) => features.filter((entry) => entry.word === kind)).map((entry) => name(entry.name))

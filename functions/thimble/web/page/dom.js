@@ -1,9 +1,9 @@
-// Elements. Every text of a model or a file becomes a text node, never markup.
+// Make elements. Every text from a model or a file becomes a text node, never markup.
 import { visible } from './text.js'
 
 export const $ = (id) => document.getElementById(id)
 
-/** An element: properties where it has such, attributes else; null children are left out. */
+/** Make an element with properties or attributes; null children are left out. */
 export function el(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children)
 }
@@ -27,23 +27,23 @@ function filled(node, properties, children) {
   return node
 }
 
-/** A name of somebody else's: isolated from the direction of what surrounds it. */
+/** A name from a model or a file, isolated from the writing direction around it. */
 export const name = (text) => el('bdi', {}, visible(text))
 
-/** Nodes as a list in words: a, b and c. */
+/** Nodes as a list in a sentence: a, b and c. */
 export const inWords = (nodes, last = 'and') =>
   nodes.flatMap((node, i) => [i === 0 ? '' : i === nodes.length - 1 ? ` ${last} ` : ', ', node])
 
 export const button = (text, onclick, properties = {}) => el('button', { type: 'button', onclick, ...properties }, ...[text].flat())
 
 let spoken
-/** Say something to a screen reader, once nothing newer came for a moment. */
+/** Announce a text to screen readers, unless a newer one follows within `after` milliseconds. */
 export function say(text, after = 900) {
   clearTimeout(spoken)
   spoken = setTimeout(() => { if ($('say').textContent !== text) $('say').textContent = text }, after)
 }
 
-/** A button that copies what `text` returns when it is pressed, and says so: `told` in words, and aloud. */
+/** A button that copies the return value of `text`, then says so in the element `told` (or itself) and aloud. */
 export function copier(label, text, told, properties = {}) {
   const made = button(label, async () => {
     try {

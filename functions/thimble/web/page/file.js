@@ -1,4 +1,4 @@
-// A file: what fits a request is answered at once, with every record either answered or rejected.
+// Files: one that fits in a request is answered at once; every record is either answered or rejected.
 import { $, button, el, name, say } from './dom.js'
 import * as charts from './charts.js'
 import * as call from './call.js'
@@ -6,7 +6,7 @@ import * as upload from './upload.js'
 import { ask, json } from './service.js'
 import { bytes, counted, percent, sentence, short, spelled, visible, whole } from './text.js'
 
-const MOST_BYTES = 4_500_000 // of a text that Lambda takes
+const MOST_BYTES = 4_500_000 // of a text in one request; Lambda takes no more
 const ROWS = 8, REASONS = 8, BARS = 12
 const KINDS = [
   { endings: ['.jsonl', '.ndjson'], type: 'application/jsonlines', answer: 'application/jsonlines', ending: '.jsonl' },
@@ -18,7 +18,7 @@ const kindOf = (file) => KINDS.find(({ endings }) => endings.some((ending) => fi
 let model = null, uploads = { open: false }, newest = 0
 export async function build(given) {
   model = given
-  newest++ // what was sent before is of another model
+  newest++ // answers to earlier requests are from another model
   $('result').replaceChildren()
   $('choose').onclick = () => $('file').click()
   $('file').onchange = () => { take($('file').files[0]); $('file').value = '' }
@@ -74,7 +74,7 @@ function large(file, kind, error) {
   tell(name(file.name), ` cannot be classified here. ${why} `, ...(kind || /\.(parquet|pq|gz|zst)$/i.test(file.name) ? ['Files of any size go into the inbox: ', el('code', {}, `thimble drop ${file.name.includes(' ') ? 'FILE' : visible(file.name)}`)] : []))
 }
 
-/** What an uploaded file came to, as much as its summary says. */
+/** The result of an uploaded file, as far as its summary has it. */
 function finished(found) {
   const parts = [counts(found.classes), ...moved(found.drift)]
   return parts
@@ -97,7 +97,7 @@ function reasons(rejected) {
     rest ? el('li', {}, `and ${counted(rest, 'more', 'more')}, which the download names.`) : null)]
 }
 
-// A class has a colour and always its name beside it: beyond eight the colours come again.
+// A class has a colour, always with its name beside it; beyond eight classes the colours repeat.
 const hue = (k, n) => `oklch(var(--light) 0.13 ${(168 + k * 360 / Math.min(n, 8) + Math.floor(k / 8) * 22) % 360})`
 function colours(outputs) {
   const found = new Map()
@@ -145,7 +145,7 @@ function preview({ header, rows }, predictions) {
     el('tbody', {}, ...shown.map(({ row, k }) => el('tr', {}, ...answer(predictions[k]), ...columns.map(({ at, n }) => el('td', { className: n ? 'n' : 'text' }, n && row[at]?.length > 8 ? short(Number(row[at])) : name(row[at] ?? ''))))))))
 }
 
-// A spreadsheet runs a cell that begins so; a number is none.
+// A spreadsheet runs a cell that begins with one of these, unless it is a number.
 const RUNS = /^[=+\-@\t\r]/
 const runs = (cell) => RUNS.test(cell) && Number.isNaN(Number(cell))
 const written = (cell, delimiter) => /["\r\n]/.test(cell) || cell.includes(delimiter) || cell !== cell.trim() ? `"${cell.replaceAll('"', '""')}"` : cell
@@ -164,7 +164,7 @@ function download({ name: called, text, table, kind }, answers) {
     el('p', { className: 'small' }, `A spreadsheet would run ${counted(cells, 'cell')} that ${cells === 1 ? 'begins' : 'begin'} with =, +, − or @. The download has a ' before ${cells === 1 ? 'it' : 'each'}. `, button('Download the cells as they are', () => save(text)))]
 }
 
-/** A CSV of the service, in the dialect of what was sent: its header, its records as texts, its delimiter. */
+/** Parse a CSV from the service, which has the dialect of the file that was sent: header, records, delimiter. */
 function records(text) {
   const delimiter = /([^"])"?rejected"?\r?$/m.exec(text)?.[1] ?? ','
   const found = []

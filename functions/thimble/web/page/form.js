@@ -1,14 +1,14 @@
-// The form: a field for each value that the model reads. A value is a number's text as it was typed, a category,
-// true, false, or null where it is missing.
+// The form: a field for each value that the model reads. A value is the text of a number as typed, a category,
+// true, false, or null if it is missing.
 import { $, button, el, name } from './dom.js'
 import { histogram } from './charts.js'
 import { fixed, number, percent, short, visible } from './text.js'
 import { rounded as toStep } from './model.js'
 
-const FOLD = 14 // fields of a wide model that are shown at once
-const RADIOS = 6 // choices, at most, that stand side by side
+const FOLD = 14 // fields that are shown at first, if there are many
+const RADIOS = 6 // choices, at most, that are radio buttons
 
-/** Build the fields. `changed` is called after each change; the form's `values` are read, and set by `start`. */
+/** Build the fields. `changed` is called after each change. The form's `values` are to be read; `start` sets them. */
 export function build(model, changed) {
   const values = model.features.map(() => null)
   const context = { values, changed }
@@ -52,7 +52,7 @@ function numeric(f, { values, changed }) {
   const low = el('span'), high = el('span'), box = f.optional && el('input', { type: 'checkbox', tabIndex: -1 })
   const slide = moves && el('div', { className: 'slide' }, histogram(f), slider)
   const step = moves ? Math.max(10 ** Math.floor(Math.log10((f.high - f.low) / 20)), 10 ** -(f.decimals ?? 12)) : 1
-  let before = null // what a value was before it was said to be missing
+  let before = null // the value before "missing" was checked
   const set = (value, from) => { values[f.i] = value; draw(from); changed() }
   const x = () => number(values[f.i]), missing = () => values[f.i] === null
   const problem = () => missing() ? !f.optional && 'is needed' : !Number.isFinite(x()) && 'is not a number'
@@ -85,7 +85,7 @@ function numeric(f, { values, changed }) {
     el('div', { className: 'entry' }, field, box && el('label', { className: 'missing', 'aria-hidden': 'true' }, box, 'missing')))
   return { f, row, draw, problem, outside }
 }
-/** An end of the range with as many decimals as both ends need. */
+/** One end of the range, with as many decimals as either end needs. */
 function end(f, x) {
   const needs = (y) => (String(Number(y.toFixed(Math.min(f.decimals, 4)))).split('.')[1] ?? '').length
   return f.decimals > 6 ? short(x) : fixed(x, Math.max(needs(f.low), needs(f.high)))
@@ -138,7 +138,7 @@ function text(f, { values, changed }) {
   return { f, row, draw, problem: () => false }
 }
 
-/** The buttons that fill the form with an example, called by what the model answers to it. */
+/** Build the buttons that fill the form with an example; each is named after the model's answer to it. */
 export function examples(model, pressed) {
   const seen = new Map()
   const title = ({ answer }, i) => {

@@ -1,4 +1,4 @@
-// What the page knows of a model: its card, in the page's own shape. What a document lacks is null here.
+// A model's card in the page's own form. A value that the document lacks is null.
 import { json, query } from './service.js'
 
 export async function read(wanted) {
@@ -57,7 +57,7 @@ function booleans(seen) {
   return [true, false].map((value) => ({ value, share: yes == null ? null : value ? yes : 1 - yes - seen.missing / seen.rows }))
 }
 
-/** The range, and bars from edge to edge whose area is how many rows there were. */
+/** The range of a number, and the bars of its histogram, each with its edges and its number of rows. */
 function numbers({ low, high, histogram, edges, counts, decimals }) {
   if (low == null || high == null) return {}
   const equal = histogram && histogram.map((n, k) => ({ from: low + (high - low) * k / histogram.length, to: low + (high - low) * (k + 1) / histogram.length, n }))
@@ -76,19 +76,19 @@ function middle(bars, low) {
   return low
 }
 
-/** What a value of the form starts with: an example's, or the most usual. */
+/** The values with which the form starts: those of an example, or the most usual ones. */
 export function rowOf(model, example) {
   return model.features.map((f, i) => {
     const value = example ? example.row[i] : f.choices ? f.choices[0].value : f.type === 'text' ? '' : f.middle ?? 0
     return valueOf(f, value)
   })
 }
-/** A value of JSON as the form keeps it. */
+/** A JSON value in the form's own type. */
 export function valueOf(f, value) {
   if (f.type === 'unused' || value === null) return null
   if (f.type === 'boolean') return Boolean(value)
   return f.choices || f.type === 'text' ? value : asTyped(f, value)
 }
-/** A number with the decimals that the training data have. An example's own digits are kept. */
+/** A number as text, rounded to the decimals of the training data, or to four if these have fewer. */
 export const asTyped = (f, x) => String(Number.isInteger(x) || f.decimals == null ? x : Number(x.toFixed(Math.max(f.decimals, 4))))
 export const rounded = (f, x) => String(f.decimals == null ? x : Number(x.toFixed(f.decimals)))

@@ -1,4 +1,4 @@
-// The page: what the address names is read, shown, and asked again as it changes.
+// The page: read the model that the address names, show it, and answer the form's values as they change.
 import { $, button, el, name } from './dom.js'
 import { auth, json, Refused } from './service.js'
 import { read, rowOf } from './model.js'
@@ -11,7 +11,7 @@ import * as file from './file.js'
 import * as seen from './seen.js'
 import { capital, sentence, visible } from './text.js'
 
-// The address: the model, its version and the row stand behind the #, which no server's log sees.
+// The address: the model, its version and the row are behind the #, so no server logs them.
 const MISSING = '~'
 function fromAddress() {
   const found = new Map(location.hash.slice(1).split('&').filter(Boolean).map((part) => [part.split('=')[0], part.slice(part.indexOf('=') + 1)]))
@@ -35,7 +35,7 @@ function rowOfAddress(model, row) {
   } catch { return null }
 }
 
-let shown = null // the model and version that are on the screen
+let shown = null // the model on the screen
 async function show() {
   const { model: named, version, row } = fromAddress()
   const model = await read({ model: named, version })
@@ -47,7 +47,7 @@ async function show() {
   const reasons = why.build(model, asker.changed, values)
   function settled() {
     const at = fromAddress()
-    if (shown !== model || at.model !== named || at.version !== version) return // another is on its way
+    if (shown !== model || at.model !== named || at.version !== version) return // another model is loading
     history.replaceState(null, '', toAddress({ model: named, version, row: values.values.map(cellOf).join(',') }))
     code()
   }
@@ -102,7 +102,7 @@ function picker(label, options, chosen) {
   return el('span', { className: 'picker' }, el('label', { htmlFor: id }, label), ' ', select)
 }
 
-// Without an answer: a sentence, and what can be done about it.
+// If the service does not answer: say why, and what to do about it.
 function refused(error) {
   const help = []
   if (error.status === 401) help.push(tokenForm())

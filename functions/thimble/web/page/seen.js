@@ -1,4 +1,4 @@
-// What the service has seen: requests and classes since it knows, and how far its rows moved.
+// GET /seen: the requests and classes that one instance has counted, and how far the rows have moved.
 import { $, button, el, name } from './dom.js'
 import * as charts from './charts.js'
 import { fold } from './upload.js'

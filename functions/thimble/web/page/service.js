@@ -1,4 +1,4 @@
-// The service's answers, and the sentence that says why there is none.
+// Requests to the service: its answers, or the sentence that says why there is none.
 
 const PATIENCE = 30000
 const KEY = 'thimble-token'
@@ -9,16 +9,16 @@ export class Refused extends Error {
 
 const kept = (() => { try { return sessionStorage } catch { return null } })()
 let token = kept?.getItem(KEY) ?? ''
-/** The token of this tab; nothing keeps it when the tab is closed. */
+/** The token, kept until this tab is closed. */
 export const auth = {
   get token() { return token },
   set token(given) {
     token = given.trim().replace(/^bearer\s+/i, '')
-    try { token ? kept?.setItem(KEY, token) : kept?.removeItem(KEY) } catch { /* it is kept for this page only */ }
+    try { token ? kept?.setItem(KEY, token) : kept?.removeItem(KEY) } catch { /* it is kept until the page is left */ }
   },
 }
 
-/** Where the service is: the folder of this page, whatever stage or domain it has. */
+/** The service's address: the folder of this page, with any stage or domain. */
 export const here = new URL('.', location.href.split(/[?#]/)[0])
 export const address = (path) => new URL(path, here).href
 export const query = (given) => {
@@ -26,7 +26,7 @@ export const query = (given) => {
   return found.length ? `?${found.join('&')}` : ''
 }
 
-/** The response, if it is a good one; Refused has the sentence otherwise. */
+/** Return the response if its status is 2xx; otherwise throw Refused with a sentence. */
 export async function ask(path, { headers = {}, ...options } = {}) {
   const sent = { ...headers, ...(token && { authorization: `Bearer ${token}` }) }
   let response

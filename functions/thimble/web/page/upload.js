@@ -1,20 +1,20 @@
-// Files that are more than a request takes: into the inbox by a link that the service signs, then watched.
+// Uploads: send a file that is too large for a request to the inbox by a presigned form, then poll its state.
 import { $, button, el, name, say } from './dom.js'
 import { json, query } from './service.js'
 import { bytes, percent, sentence, whole } from './text.js'
 
 const KEY = 'thimble-uploads', KEPT = 20
-const SOON = 2000, LATE = 30000 // milliseconds between two looks
+const SOON = 2000, LATE = 30000 // milliseconds between two polls, at first and at most
 
 const store = {
   read() { try { return JSON.parse(localStorage.getItem(KEY)) ?? [] } catch { return [] } },
-  write(entries) { try { localStorage.setItem(KEY, JSON.stringify(entries.slice(0, KEPT))) } catch { /* they are known until the page is closed */ } },
+  write(entries) { try { localStorage.setItem(KEY, JSON.stringify(entries.slice(0, KEPT))) } catch { /* they are kept until the page is closed */ } },
 }
 let known = null
 const entries = () => known ??= store.read().filter((one) => typeof one?.id === 'string')
 const keep = (found) => { known = found; store.write(known) }
 
-/** More of a page that is long, unfolded by a button. */
+/** Hide content behind a button that shows it. */
 export function fold(content, label) {
   const more = button(label, () => { content.hidden = false; more.remove() })
   content.hidden = true
@@ -22,7 +22,7 @@ export function fold(content, label) {
 }
 
 let shown = () => []
-/** Show the files that were uploaded from this browser before. */
+/** Show the files that this browser uploaded before. */
 export function find(uploads, model, drawn) {
   shown = drawn
   $('uploads').replaceChildren()
@@ -56,7 +56,7 @@ function send({ url, fields }, file, progress) {
   })
 }
 
-/** The lines of one file: what it is called, how far it is, what came of it. */
+/** Build the place of one file: its name, its state or progress, and its result. */
 function place(entry) {
   const state = el('span', {}), bar = el('progress', { max: 1, hidden: true, 'aria-label': 'sent' }), more = el('div', { className: 'more' }), again = el('span')
   const node = el('div', { className: 'upload' }, el('p', { className: 'lead' }, name(entry.name), state, ' ', again), bar, more)
@@ -99,7 +99,7 @@ function done(where, entry, found) {
   const link = ([text, to, kind], k) => el('button', { type: 'button', className: kind, onclick: () => follow(entry, k) }, `${text}, ${bytes(to.bytes)}`)
   where.fill(...shown(found), el('p', { className: 'drop' }, ...links.map(link), away))
 }
-/** The links are short-lived: a new one is asked for when it is followed. */
+/** Download a result. Presigned links expire soon, so a new one is requested each time. */
 async function follow(entry, k) {
   const found = await json(`uploads${query({ id: entry.id })}`)
   const to = k ? found.rejected : found.result

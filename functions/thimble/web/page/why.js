@@ -1,14 +1,14 @@
-// Why this answer, how sure, and what would change it: what the service says of the row beside its answer.
+// Why this answer, how sure, and what would change it: the explanation, label set and what-if of a row.
 import { $, button, el, inWords, name } from './dom.js'
 import { bar } from './charts.js'
 import { capital, fixed, percent, pieces, sentence, short, signed, visible, whole } from './text.js'
 import { valueOf } from './model.js'
 
-const MOST = 8 // values whose part in the answer is shown one by one; one more rather than "the other 1"
+const MOST = 8 // contributions shown one by one; nine are shown rather than "the other 1"
 const shownOf = ({ used }) => used.length > MOST + 1 ? MOST : Math.max(1, used.length)
-const TOLD = 3 // words of a text that are named, of each side
+const TOLD = 3 // words of a text that are named, for and against each
 
-/** Build the place below the answer. `again` asks for the answer anew; the form's `values` are read, and set by `start`. */
+/** Build the place below the answer. `again` requests the answer anew; `start` sets the form's `values`. */
 export function build(model, again, { values, start }) {
   const can = (what) => model.outputs.every((output) => output.can[what])
   const wanted = { of: '', level: can('coverage') ? model.outputs[0].can.coverage.at(-1) : '', each: false, change: false }
@@ -24,7 +24,7 @@ export function build(model, again, { values, start }) {
   const place = el('div', { className: 'why' }, ...parts.flat().map((part) => part.node), refusals.length ? el('p', { className: 'small cannot' }, refusals.join(' ')) : null)
   $('answer').append(place)
   return {
-    /** What the service is asked for beside the answer. */
+    /** The parameters to request with the answer. */
     asked: () => ({ explain: can('explain') ? shownOf(model) : '', class: wanted.of, coverage: wanted.level, by_class: wanted.each ? 'true' : '', what_if: wanted.change ? 'true' : '' }),
     show(prediction, problem) {
       place.classList.toggle('stale', Boolean(problem))
@@ -36,7 +36,7 @@ export function build(model, again, { values, start }) {
 const featureOf = (model, called) => typeof called === 'number' ? model.features[called] : model.features.find((f) => f.label === called)
 const plain = (value) => value == null ? 'missing' : typeof value === 'number' ? short(value) : visible(value)
 
-/** What each value adds to the score of a class, the largest first: to the right for it, to the left against. */
+/** What each value contributes to the score of a class, the largest first: to the right for it, to the left against. */
 function contributions(model, output, values, choose) {
   const { title, texts, multilabel } = output, shown = shownOf(model), more = model.used.length > shown
   const lines = Array.from({ length: shown + more }, part)
@@ -60,7 +60,7 @@ function contributions(model, output, values, choose) {
 }
 const textOf = (model, { feature, value }, values) => typeof value === 'string' ? value : values[featureOf(model, feature).i] ?? ''
 
-/** The class whose score is taken apart: the one that is answered, or always the same. */
+/** The choice of the class that is explained: the answered one, or always the same one. */
 function classes(texts, choose) {
   const answered = el('option', { value: '' }, 'this answer')
   const select = el('select', { 'aria-label': 'The class that is explained' }, answered, ...texts.map((text, k) => el('option', { value: k }, visible(text))))
@@ -85,7 +85,7 @@ function part() {
   }
 }
 
-/** A text with its words in the colour of their side, the stronger the more; and the strongest of them in words. */
+/** A text with its words coloured by their contribution, and below it the strongest words for and against. */
 function marked({ feature, tokens }, text, several, decimals) {
   const cut = pieces(text, tokens), most = Math.max(...cut.map(({ sum }) => Math.abs(sum))) || 1
   const nodes = cut.map(({ piece, sum }) => Math.abs(sum) < most / 50 ? visibleLines(piece)
@@ -99,7 +99,7 @@ function marked({ feature, tokens }, text, several, decimals) {
 }
 const visibleLines = (text) => text.split('\n').map(visible).join('\n')
 
-/** The set of labels that holds the truth as often as is chosen, in all cases or in those of each class. */
+/** The set of labels that holds the true one with the chosen coverage, in all cases or in those of each class. */
 function labels({ title, can }, wanted, choose) {
   const found = el('p', { className: 'set' })
   const levels = can.coverage.map((one) => button(percent(one).replace('.0', ''), () => { choose('level', one); press() }))
@@ -119,7 +119,7 @@ function labels({ title, can }, wanted, choose) {
   return { node, show }
 }
 
-/** The smallest change of one value that gives another answer; pressed, it is made. */
+/** The smallest change of one value that gives another answer, as a button that makes it. */
 function change(model, { title }, ask, apply) {
   const place = el('p', { className: 'change' }), first = button(['What would change the answer', ...(title ? [' to ', name(title)] : []), '?'], () => { place.replaceChildren('Looking for it.'); ask() })
   place.append(first)
@@ -127,7 +127,7 @@ function change(model, { title }, ask, apply) {
     if (found === undefined) return
     if (!found) return place.replaceChildren('No change of a single value, within what it was trained on, gives another answer', ...(title ? [' to ', name(title)] : []), '.')
     const { feature, from, to, label } = found, f = featureOf(model, feature)
-    place.replaceChildren(button([name(f.label), ' from ', name(told(from)), ' to ', name(told(to))], () => apply(f.i, typeof to === 'number' && !f.choices ? String(to) : valueOf(f, to)) /* to its last digit: a rounded one may change nothing */, { title: 'Make this change in the form' }), ' would make ', title ? name(title) : 'it', ' ', el('b', {}, name(label)), '.')
+    place.replaceChildren(button([name(f.label), ' from ', name(told(from)), ' to ', name(told(to))], () => apply(f.i, typeof to === 'number' && !f.choices ? String(to) : valueOf(f, to)) /* in all digits: a rounded value may not change the answer */, { title: 'Make this change in the form' }), ' would make ', title ? name(title) : 'it', ' ', el('b', {}, name(label)), '.')
   }
   const told = (value) => value === null ? 'missing' : typeof value === 'number' ? short(value) : String(value)
   return { node: place, show }

@@ -1,10 +1,10 @@
-// The model in words: what it tells apart, how well, what for.
+// The model in words: its classes, its scores, its purpose.
 import { $, el, inWords, name } from './dom.js'
 import { reliability } from './charts.js'
 import { counted, lines, percent, plural, short, visible, whole } from './text.js'
 
 const FEW_CLASSES = 5
-const LONG = 60 // characters of class names that a headline takes
+const LONG = 60 // characters of class names, at most, in a headline
 
 export function introduce(model) {
   document.title = `${visible(model.name)} · Thimble`
@@ -50,7 +50,7 @@ function about({ about: given }) {
 }
 const link = (to) => to.startsWith('https://') ? el('a', { href: to, rel: 'noreferrer noopener' }, visible(to.replace('https://', ''))) : visible(to)
 
-const MOST = 12 // classes of which the whole table is shown
+const MOST = 12 // classes, at most, of a confusion matrix that is shown whole
 function errs({ outputs, scores }) {
   const from = scores?.held_out ?? scores?.training
   const found = (from?.outputs ?? []).flatMap((judged, k) => [...confused(outputs[k], judged), ...calibrated(outputs[k], judged)])
@@ -73,7 +73,7 @@ function confused({ texts, title }, { confusion }) {
     el('tbody', {}, ...confusion.map((row, t) => el('tr', {}, el('th', { scope: 'row' }, name(texts[t])), ...row.map((n, a) => cell(n, t, a)))))))]
 }
 
-/** What it said and how often that was right: a curve, and beside it the numbers, which are all that some read. */
+/** The calibration of an output: the curve, and beside it the numbers, which screen readers read. */
 function calibrated({ title, texts, multilabel }, { calibration, calibration_by_class: each }) {
   if (multilabel) return (each ?? []).flatMap((found, k) => curve(found, texts[k]))
   return curve(calibration, title)
