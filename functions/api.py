@@ -1,7 +1,6 @@
 """The entry point for API Gateway: wiring only.
 
-A thread fetches the model while the other modules are imported. Garbage collection is off until everything is
-imported and loaded.
+A thread fetches the model during the imports. Garbage collection is off until all is loaded.
 """
 
 import gc
