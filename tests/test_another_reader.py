@@ -335,6 +335,24 @@ def line(x: float, xs: list[float], ys: list[float], first: bool = True) -> floa
     return ys[at - 1] + share * (ys[at] - ys[at - 1])
 
 
+def single_line(x: float, xs: list[float], ys: list[float]) -> float:
+    xs, ys = [single(x) for x in xs], [single(y) for y in ys]
+    x = min(max(single(x), xs[0]), xs[-1])
+    at = max(bisect.bisect_left(xs, x) - 1, 0)
+    if at == len(xs) - 1:
+        return ys[0]
+    slope = single(single(ys[at + 1] - ys[at]) / single(xs[at + 1] - xs[at]))
+    return single(single(slope * single(x - xs[at])) + ys[at])
+
+
+def interpolate(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
+    through = single_line if step.get("input_type") == "float32" else line
+    return [
+        x if math.isnan(x) else through(x, xs, ys)
+        for x, xs, ys in zip(columns, step["x"], step["y"], strict=True)
+    ]
+
+
 def quantiles(step: Any, columns: list[Any], table: list[Any]) -> list[float]:
     def rank(x: float, q: list[float]) -> float:
         if math.isnan(x):
@@ -482,10 +500,7 @@ STEPS: dict[str, Callable[[Any, list[Any], list[Any]], list[float]]] = {
     "constant": lambda step, *_: step["values"],
     "quantiles": quantiles,
     "power": power,
-    "interpolate": lambda step, columns, _: [
-        x if math.isnan(x) else line(x, xs, ys)
-        for x, xs, ys in zip(columns, step["x"], step["y"], strict=True)
-    ],
+    "interpolate": interpolate,
     "function": lambda step, columns, _: [PLAIN[step["name"]](x) for x in columns],
     "require": require,
     "text": text,
@@ -667,6 +682,15 @@ def assert_same_answers(data: bytes, instances: list[list[Any]]) -> None:
                 assert label == [c for c, chosen in zip(head.classes, applies, strict=True) if chosen]
             else:
                 assert label == head.classes[scores.labels[i]]
+
+
+def test_so_it_does_of_curves_of_single_precision() -> None:
+    calibrated = CalibratedClassifierCV(RandomForestClassifier(3, random_state=0), method="isotonic", cv=2)
+    document = json.loads(export(calibrated.fit(NUMBERS, LABELS), NUMBERS))
+    for step in document["preprocessing"]["steps"]:
+        step |= {"input_type": "float32"} if step["op"] == "interpolate" else {}
+    del document["examples"]  # of double precision
+    assert_same_answers(json.dumps(document).encode(), NUMBERS.to_numpy().tolist())
 
 
 @pytest.mark.parametrize("trainer", ["xgboost", "lightgbm", "catboost"])

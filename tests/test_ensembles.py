@@ -411,6 +411,8 @@ def test_single_precision_stays_what_it_is() -> None:
     assert_answers(document(beside, X), beside, OTHERS)
     with pytest.raises(Unsupported, match="single precision, and so is what it computes; fit it with pass"):
         export(stacking(single(1), single(2)).fit(X, y), X)
+    with pytest.raises(Unsupported, match="single precision, and so is what it computes; fit it with pass"):
+        export(stacking(voting(single(1), single(2), voting="soft"), single(2)).fit(X, y), X)
 
 
 def test_categories_that_a_booster_takes_reach_it_in_an_ensemble() -> None:
@@ -535,6 +537,7 @@ def test_refusals_name_the_member() -> None:
 
 STEP = {"op": "classify", "columns": [0], "gives": ["label"]}
 INNER = {"classes": ["a", "b"], "out_activation": "logistic", "coefs": [[[1.0]]], "intercepts": [[0.0]]}
+LINE = {"op": "interpolate", "columns": [0], "x": [[0, 1]], "y": [[0, 1]]}
 HOSTILE: list[tuple[dict[str, Any], str]] = [
     (STEP, "preprocessing.steps[0].classifier is missing"),
     (STEP | {"classifier": 3}, "preprocessing.steps[0].classifier is not an object"),
@@ -562,6 +565,16 @@ HOSTILE: list[tuple[dict[str, Any], str]] = [
     ({"op": "sum", "columns": [0], "size": 1, "divide": 0}, "preprocessing.steps[0].divide is 0; it is ab"),
     ({"op": "sum", "columns": [0], "size": 1, "weights": [1, 2]}, "preprocessing.steps[0].weights has 2 en"),
     ({"op": "sum", "columns": [0], "size": 1, "sum_type": "float16"}, "preprocessing.steps[0].sum_type is"),
+    (LINE | {"input_type": "float16"}, 'preprocessing.steps[0].input_type is "float16"; use one of float64,'),
+    (LINE | {"input_type": None}, "preprocessing.steps[0].input_type is null; use one of float64, float32"),
+    (
+        LINE | {"x": [[-1e39, 0]], "input_type": "float32"},
+        "preprocessing.steps[0].x[0][0] is -1e+39, too large for float32",
+    ),
+    (
+        LINE | {"y": [[0, 1e39]], "input_type": "float32"},
+        "preprocessing.steps[0].y[0][1] is 1e+39, too large for float32",
+    ),
     ({"op": "votes", "columns": [0], "choices": 0, "weights": [1]}, "preprocessing.steps[0].choices is 0"),
     ({"op": "votes", "columns": [0], "choices": 20_000, "weights": []}, "preprocessing.steps[0].weights is"),
     (

@@ -151,6 +151,7 @@ GOOD |= {
     "nothing missing": prepared(ENCODE, missing=[]),
     **{f"step {op}": step(op) for op in STEPS},
     "impute another value": step("impute", missing=-1),
+    "interpolate in single precision": step("interpolate", input_type="float32"),
     "two outputs": outputs(),
     "two outputs, one of scores": outputs({}, {"out_activation": "identity", "decision": "scores"}),
     "multilabel scores": {
@@ -195,6 +196,7 @@ BAD: dict[str, Any] = {
     "spline of degree 0": step("spline", degree=0),
     "spline with an unknown outside": step("spline", outside="nearest"),
     "bins without edges": step("bins", edges=[[]]),
+    "interpolate in half precision": step("interpolate", input_type="float16"),
     "scale without anything": step("scale", subtract=..., divide=..., minimum=...),
     "an unknown norm": step("normalize", norm="l3"),
     "an unknown distribution": step("quantiles", distribution="cauchy"),
@@ -333,6 +335,7 @@ INCONSISTENT: dict[str, Any] = {  # only the reader can tell
     "knots too few for a period": step("spline", outside="period", knots=[[0, 1, 2, 2, 3, 4]], degree=2),
     "edges that fall": step("bins", edges=[[2, 1]]),
     "x and y of other lengths": step("interpolate", y=[[1]]),
+    "a point beyond single precision": step("interpolate", y=[[1, 1e300]], input_type="float32"),
     "one quantile": step("quantiles", quantiles=[[1]]),
     "intercepts too few": step("linear", intercepts=[1]),
     "left and right of other lengths": step("product", right=[0, 0]),

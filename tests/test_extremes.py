@@ -332,6 +332,10 @@ STEPS: list[dict[str, Any]] = [
     ),
     {"op": "interpolate", "columns": [0], "x": [[1.0]], "y": [[2.0]]},
     {"op": "interpolate", "columns": [0], "x": [[1.0, 2.0]], "y": [[2.0, 2.0]]},
+    *(
+        {"op": "interpolate", "columns": [0], "x": [x], "y": [x], "input_type": "float32"}
+        for x in ([1.0], [1.0, 1.0], [1.0, 1.0 + 2**-40, 2.0])
+    ),
     {"op": "impute", "columns": [0], "values": [1.0], "missing": -1.0},
     *({"op": "function", "columns": [0], "name": name} for name in FUNCTIONS),
 ]

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
@@ -19,6 +19,7 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -254,15 +255,57 @@ WRAPPED = [
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_forests_are_exported_inside_others(_: str, wrap: Any, name: str, n_classes: int) -> None:
     X, y, _weights = made(1, n_classes, False)
-    if name == "xgboost" and _ == "calibrated, isotonic":
-        with pytest.raises(Unsupported, match="single precision"):
-            export(wrap(xgb()).fit(X, y), X)
-        return
     estimator = wrap((EXACT | CLOSE)[name]()).fit(X, y)
     classifier = load(export(estimator, X))
     (scores,) = classifier.predict(Batch.of(classifier.features, X.T)).outputs
     np.testing.assert_allclose(scores.probabilities.T, estimator.predict_proba(X), rtol=0, atol=1e-12)
     assert [classifier.heads[0].classes[k] for k in scores.labels] == labels_of(estimator, X)
+
+
+SINGLE: dict[str, Callable[[], Any]] = {  # their probabilities are of single precision
+    "xgboost": xgb,
+    "a vote": lambda: VotingClassifier([("a", xgb()), ("b", xgb(max_depth=2))], voting="soft"),
+    "a vote of votes": lambda: VotingClassifier([("a", SINGLE["a vote"]()), ("b", xgb())], voting="soft"),
+    "one against all": lambda: OneVsRestClassifier(xgb()),
+    "after an imputer": lambda: make_pipeline(SimpleImputer(), xgb()),
+}
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(
+    name=st.sampled_from(list(SINGLE)),
+    n_classes=st.integers(2, 4),
+    ensemble=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_isotonic_curves_of_single_precision_are_scikit_learns(
+    name: str, n_classes: int, ensemble: bool, seed: int
+) -> None:
+    X, y, _ = made(seed, n_classes, False)
+    y[: 3 * n_classes] = np.tile(np.arange(n_classes), 3)  # each class is in each part
+    estimator = CalibratedClassifierCV(SINGLE[name](), method="isotonic", ensemble=ensemble, cv=2).fit(X, y)
+    classifier = load(export(estimator, X))
+    others = np.vstack([X, made(seed + 1, n_classes, False)[0]])
+    assert_answers(classifier, estimator, others, exact=True)
+
+
+@settings(max_examples=settings().max_examples // 4)
+@given(
+    steps=st.lists(st.floats(2**-20, 1.0, width=32), min_size=1, max_size=5),
+    likely=st.lists(st.floats(0.0, 1.0, width=32), min_size=6, max_size=6),
+)
+@example(steps=[0.1], likely=[2 / 15] * 6)
+def test_a_curve_that_rounds_above_1_is_scikit_learns(steps: list[float], likely: list[float]) -> None:
+    """There it answers with a probability a little below 0 beside 1."""
+    X, y, _ = made(3, 2, False)
+    estimator = CalibratedClassifierCV(xgb(), method="isotonic", cv=2).fit(X, y)
+    for member in estimator.calibrated_classifiers_:
+        [curve] = member.calibrators
+        curve.X_thresholds_ = np.cumsum([0.0, *steps], dtype=np.float32)
+        curve.y_thresholds_ = np.sort(np.array([*likely[: len(steps)], 1.0], np.float32))
+        curve.X_min_, curve.X_max_ = curve.X_thresholds_[[0, -1]]
+        curve._build_f(curve.X_thresholds_, curve.y_thresholds_)
+    assert_answers(load(export(estimator, X)), estimator, X, exact=True)
 
 
 @pytest.mark.parametrize("name", ["a forest", "histograms", "lightgbm"])

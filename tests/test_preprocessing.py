@@ -29,6 +29,7 @@ from sklearn.feature_selection import (
 )
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import KNNImputer, MissingIndicator, SimpleImputer
+from sklearn.isotonic import IsotonicRegression
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import (
     LogisticRegression,
@@ -63,6 +64,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from tests.examples import EXAMPLES
 from thimble.errors import UnprocessableRows
+from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.normal import inverse_normal
 from thimble.inference.steps import OPS
@@ -735,6 +737,40 @@ def test_isotonic_calibration_is_as_exact_as_the_rest(y: Any, ensemble: bool) ->
     found = parity(loaded, fitted, pd.concat([X * scale for scale in (-2, 0.5, 1, 1.01, 3)]))
     assert found.holds
     assert found.worst <= 1e-12
+
+
+def test_isotonic_calibration_over_rows_of_single_precision_is_refused() -> None:
+    """Its curve rounds scores to float32: the last digit of a score would show in the answer."""
+    X = NUMBERS.drop(columns="constant")
+    network = MLPClassifier((4,), max_iter=5)
+    calibrated = CalibratedClassifierCV(network, method="isotonic", cv=2).fit(X.astype(np.float32), BINARY)
+    with pytest.raises(Unsupported, match=r"fitted on columns of single precision.*fit it on float64"):
+        export(calibrated, X)
+
+
+def test_a_curve_of_single_precision_is_scikit_learns_to_the_bit() -> None:
+    rng = np.random.default_rng(5)
+    for n in (1, 2, 3, 10, 200):
+        x = rng.normal(size=n).astype(np.float32)
+        curve = IsotonicRegression(out_of_bounds="clip").fit(x, rng.integers(0, 2, n))
+        points = {"x": [curve.X_thresholds_.tolist()], "y": [curve.y_thresholds_.tolist()]}
+        step = {"op": "interpolate", "columns": [0], **points, "input_type": "float32"}
+        loaded = load(
+            json.dumps(
+                {
+                    "classes": ["a", "b"],
+                    "coefs": [[[1]]],
+                    "intercepts": [[0]],
+                    "out_activation": "identity",
+                    "decision": "scores",
+                    "preprocessing": {"types": ["number"], "missing": [], "steps": [step], "outputs": [1]},
+                }
+            ).encode()
+        )
+        near = np.concatenate([curve.X_thresholds_, rng.normal(size=500), [-1e30, 1e30]])
+        asked = np.concatenate([near, np.nextafter(near.astype(np.float32), np.float32(9))]).astype(float)
+        (found,) = loaded.predict(Batch.of(loaded.features, [asked])).outputs
+        assert found.probabilities[1].tobytes() == curve.predict(asked).astype(np.float64).tobytes()
 
 
 def test_isotonic_calibration_promises_no_more_than_its_steepest_line_leaves() -> None:

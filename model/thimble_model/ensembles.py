@@ -32,8 +32,10 @@ def of_trees(estimator: Any) -> bool:
     return all(type(one) in (DecisionTreeClassifier, ExtraTreeClassifier) for one in estimator.estimators_)
 
 
-def is_single(one: AnyHead) -> bool:
+def is_single(program: Program, one: AnyHead) -> bool:
     """Return whether the head's probabilities are computed in single precision."""
+    if isinstance(one, Head) and program.single.issuperset(one.inputs):
+        return True
     found = one.keys["out_activation"], one.keys.get("normalize") or ""
     return any(name.endswith(SINGLE) for name in found)
 
@@ -53,13 +55,13 @@ def voting(program: Program, estimator: Any, columns: Columns, place: Place, cla
             raise Unsupported("one of its members has not seen every class")
     if len(heads) == 1 and weights is None:
         return members.relabelled(members.by_probability(heads[0]), classes)
-    single = weights is None and all(map(is_single, heads))
+    single = weights is None and all(is_single(program, one) for one in heads)
     mean = _added(
         program,
         [members.probabilities(program, one) for one in heads],
         weights=weights,
         divide=float(len(heads) if weights is None else np.asarray(weights).sum()),
-        sum_type="float32" if single else None,
+        single=single,
     )
     return identity_head(mean, classes=classes)
 
@@ -69,7 +71,7 @@ def _added(
     parts: Sequence[Sequence[int]],
     divide: float,
     weights: Any = None,
-    sum_type: str | None = None,
+    single: bool = False,
 ) -> list[int]:
     """Add the members' columns up in order, weighted if there are weights, and divide the sums."""
     made = program.add(
@@ -79,9 +81,12 @@ def _added(
         size=len(parts[0]),
         weights=None if weights is None else np.asarray(weights, dtype=np.float64),
         divide=None if divide == 1.0 else divide,
-        sum_type=sum_type,
+        sum_type="float32" if single else None,
     )
-    return [column.index for column in made]
+    added = [column.index for column in made]
+    if single:
+        program.single.update(added)
+    return added
 
 
 def _counted(program: Program, heads: Sequence[AnyHead], weights: Any, classes: list[Label]) -> Head:
@@ -111,7 +116,7 @@ def stacking(program: Program, estimator: Any, columns: Columns, place: Place, c
     single = not estimator.passthrough
     for name, one, method in zip(names, estimator.estimators_, estimator.stack_method_, strict=True):
         made = classify(program, one, columns, (*place, name))
-        single = single and method == "predict_proba" and is_single(made)
+        single = single and method == "predict_proba" and is_single(program, made)
         found = answered(program, made, method)
         if method == "predict_proba" and len(estimator.classes_) == 2:
             found = found[1:]
@@ -259,7 +264,7 @@ def one_vs_rest(
     compared = [binary(program, one, decides) for one in heads]
     if not likely:
         return identity_head(compared, **keys, decision="scores")
-    single = all(map(is_single, heads))
+    single = all(is_single(program, one) for one in heads)
     keys["normalize"] = None if multilabel else "zero32" if single else "zero"
     if not decides:
         return identity_head(compared, **keys, decision=None if multilabel else "logits")
@@ -354,7 +359,7 @@ def threshold(
     keys = {"threshold": float(bar), "positive": one.classes[positive]}
     if _method(estimator, inner) == "predict_proba":
         shown = members.shown(one)
-        if is_single(shown) and not isinstance(bar, np.floating):
+        if is_single(program, shown) and not isinstance(bar, np.floating):
             keys["threshold"] = float(np.float32(bar))  # numpy compares in the array's precision
         return replace(shown, keys=_without_decision(shown) | keys)
     plain = members.shown(one)

@@ -48,6 +48,7 @@ from thimble_model.labels import labels
 from thimble_model.networks import AnyHead, FloatArray, Head, head, identity_head, lowered, side_by_side
 from thimble_model.program import Column, Program
 from thimble_model.transformers import located, transform, unsupported
+from thimble_model.trees import spelled
 from thimble_model.unsupported import Unsupported, class_name
 from thimble_model.wrappers import Place, Through, innermost, through
 
@@ -256,21 +257,35 @@ def calibrated(program: Program, estimator: CalibratedClassifierCV, columns: Col
 def _calibrated_member(program: Program, member: Any, columns: Columns, place: Place) -> list[int]:
     """Return the columns of a member's calibrated probabilities, one for each class."""
     raw = _calibrated_numbers(program, member, columns, place)
-    if member.method == "isotonic":
-        x, y = (
-            [getattr(c, key).tolist() for c in member.calibrators]
-            for key in ("X_thresholds_", "y_thresholds_")
-        )
-        found = program.add("interpolate", raw, x=x, y=y)
-    else:
-        multiply, add = _calibrated_scale(member)
-        scaled = program.add("scale", raw, multiply=multiply, add=add)
-        found = program.add("function", [column.index for column in scaled], name="logistic")
-    indices = [column.index for column in found]
-    if len(indices) == 1:
-        (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p
-        return [rest.index, *indices]
-    return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
+    indices = (_isotonic if member.method == "isotonic" else _sigmoid)(program, member, raw)
+    if len(indices) > 1:
+        return [column.index for column in program.add("normalize", indices, width=len(indices), norm="sum")]
+    (rest,) = program.add("scale", indices, subtract=np.ones(1), multiply=-np.ones(1))  # 1 - p
+    if _has_single_curves(member):  # its rounding may end above 1
+        indices = [column.index for column in program.add("scale", indices, maximum=np.ones(1))]
+    return [rest.index, *indices]
+
+
+def _sigmoid(program: Program, member: Any, raw: list[int]) -> list[int]:
+    multiply, add = _calibrated_scale(member)
+    scaled = program.add("scale", raw, multiply=multiply, add=add)
+    made = program.add("function", [column.index for column in scaled], name="logistic")
+    return [column.index for column in made]
+
+
+def _isotonic(program: Program, member: Any, raw: list[int]) -> list[int]:
+    single = _has_single_curves(member)
+    x, y = (
+        [spelled(getattr(c, key), single) for c in member.calibrators]
+        for key in ("X_thresholds_", "y_thresholds_")
+    )
+    made = program.add("interpolate", raw, x=x, y=y, input_type="float32" if single else None)
+    return [column.index for column in made]
+
+
+def _has_single_curves(member: Any) -> bool:
+    """Return whether an isotonic member was fitted on numbers of single precision, as XGBoost's are."""
+    return member.method == "isotonic" and bool(member.calibrators[0].X_thresholds_.dtype == np.float32)
 
 
 def _calibrated_alone(program: Program, member: Any, columns: Columns, place: Place) -> Head:
@@ -296,12 +311,12 @@ def _calibrated_numbers(program: Program, member: Any, columns: Columns, place: 
     one = classify(program, member.estimator, columns, place)
     if len(member.estimator.classes_) != len(member.classes):
         raise Unsupported("one of its members has not seen every class")
-    if member.method == "isotonic" and member.calibrators[0].X_thresholds_.dtype == np.float32:
-        raise Unsupported(
-            f"method='isotonic' over {class_name(member.estimator)}, of whose single precision scikit-learn "
-            "makes a curve of single precision; supported is 'sigmoid'"
-        )
     decides = hasattr(member.estimator, "decision_function")
+    if _has_single_curves(member) and (decides or not ensembles.is_single(program, one)):
+        raise Unsupported(
+            f"method='isotonic' over {class_name(member.estimator)}, which was fitted on columns of single "
+            "precision: the curve rounds its scores to that; fit it on float64"
+        )
     if decides:
         if isinstance(one, Head):
             return lowered(program, one) if members.is_linear(one) else members.decisions(program, one)

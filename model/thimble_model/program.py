@@ -80,6 +80,7 @@ class Program:
     forbidden: set[int] = field(default_factory=set)  # features that may not be missing
     missing: dict[int, frozenset[int]] = field(default_factory=dict)  # column: features it is missing with
     doubtful: set[int] = field(default_factory=set)  # columns that may be missing though no feature is
+    single: set[int] = field(default_factory=set)  # columns that are computed in single precision
 
     read: set[int] = field(default_factory=set)  # the features that steps have looked at
     answered: dict[int, tuple[Any, dict[str, list[int]]]] = field(default_factory=dict)  # members' answers

@@ -89,7 +89,7 @@ def forest(
         **({"categorical": used, "sets": [sorted(codes) for codes in sets.places]} if used and sets else {}),
         **shape(letters),
         "columns": splits.columns.tolist(),
-        "thresholds": _spelled(splits.thresholds, single),
+        "thresholds": spelled(splits.thresholds, single),
         **_leaves(leaves.values, single_sums),
         **({"tree_outputs": list(tree_outputs or ())} if several else {}),
         "base": [float(number) for number in base],
@@ -105,7 +105,7 @@ def _counts(counts: NDArray[Any]) -> list[int] | list[float]:
     if (counts == np.rint(counts)).all():
         whole: list[int] = counts.astype(np.int64).tolist()
         return whole
-    return _spelled(counts.astype(np.float64), counts.dtype == np.float32)
+    return spelled(counts.astype(np.float64), counts.dtype == np.float32)
 
 
 def _gain(trees: Sequence[Tree], n_inputs: int) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _side_by_side(trees: Sequence[Oblivious]) -> tuple[Splits, Leaves, Shape]:
     return splits, Leaves(np.concatenate([tree.values for tree in trees]), _counted(trees)), shape
 
 
-def _spelled(numbers: Floats, single: bool) -> list[float]:
+def spelled(numbers: Floats, single: bool) -> list[float]:
     """Return numbers with as few digits as tell them from their neighbours.
 
     Infinity becomes the largest finite number; as a threshold, it is reached by every finite number too.
@@ -208,9 +208,9 @@ def _leaves(values: Floats, single: bool) -> dict[str, Any]:
         keys, values = {"leaves": places.ravel().tolist()}, distinct
     if not np.isfinite(values).all():
         raise Unsupported("it has leaves that are not finite: its training diverged")
-    spelled = _spelled(values.ravel(), single)
+    numbers = spelled(values.ravel(), single)
     return keys | {
-        "values": spelled if each == 1 else [spelled[i : i + each] for i in range(0, len(spelled), each)]
+        "values": numbers if each == 1 else [numbers[i : i + each] for i in range(0, len(numbers), each)]
     }
 
 

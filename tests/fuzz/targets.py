@@ -46,6 +46,15 @@ WIDE: list[list[dict[str, Any]]] = [
     [{"op": "linear", "columns": MANY, "coefs": [[1]] * 5_000, "intercepts": [0]}],
     [{"op": "bins", "columns": MANY[:999], "edges": [[0]] * 999}],
     [{"op": "interpolate", "columns": [0], "x": [[0]], "y": [[1]]}],
+    [
+        {
+            "op": "interpolate",
+            "columns": [0],
+            "x": [[0, 0, 3e38]],
+            "y": [[-3e38, 3e38, 1]],
+            "input_type": "float32",
+        }
+    ],
 ]
 
 PATHS = (

@@ -17,6 +17,7 @@ from thimble.inference.arrays import FloatArray
 
 MAX_WIDTH = 100_000  # entries of any list
 MAX_COUNT = 2**53
+TYPES: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32}
 
 
 class Fields:
@@ -74,6 +75,9 @@ class Fields:
         if not isinstance(value, str) or value not in known:
             raise InvalidModel(f"{self.at(key)} is {shown(value)}; use one of {', '.join(known)}")
         return value
+
+    def dtype(self, key: str) -> type[np.floating[Any]]:
+        return TYPES[self.choice(key, TYPES, "float64")]
 
     def items(self, key: str) -> list[Any]:
         return items(self.value(key), self.at(key))
@@ -209,6 +213,17 @@ def finite_numbers(values: list[Any], path: str) -> FloatArray:
     if not np.isfinite(numbers).all():
         raise InvalidModel(f"{path}[{np.argmin(np.isfinite(numbers))}] is not finite")
     return numbers
+
+
+def cast(numbers: FloatArray, dtype: type[np.floating[Any]], path: str) -> NDArray[Any]:
+    """Return numbers as the document's type; InvalidModel for one beyond it, which would be infinite."""
+    with np.errstate(over="ignore"):
+        found = numbers.astype(dtype)
+    finite = np.isfinite(found)
+    if not finite.all():
+        i = int(np.argmin(finite))
+        raise InvalidModel(f"{path}[{i}] is {numbers[i]:g}, too large for {np.dtype(dtype)}")
+    return found
 
 
 def matrix(value: Any, path: str) -> FloatArray:

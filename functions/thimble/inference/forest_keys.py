@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.cost import COLUMN, Cost
-from thimble.inference.fields import Fields, finite_numbers, shown
+from thimble.inference.fields import Fields, cast, finite_numbers, shown
 from thimble.inference.forest import Forest, Inputs, Sets
 from thimble.inference.leaves import Leaves, Nodes, Oblivious
 from thimble.inference.questions import Floats, Indices
@@ -32,7 +32,6 @@ KEYS = (
     *("leaves", "values", "tree_outputs", "base", "divide", "sum_type"),
     *("gain", "counts"),
 )
-TYPES: dict[str, type[np.floating[Any]]] = {"float64": np.float64, "float32": np.float32}
 LEAF, LEFT, RIGHT, NEVER = b".lrn"
 
 VISIT = 16  # of a node, in multiplications: see `cost`
@@ -47,9 +46,6 @@ class ForestFields(Fields):
         if type(value) is not int or not 1 <= value <= most:
             raise InvalidModel(f"{self.at(key)} is {shown(value)}, not an integer from 1 to {most}")
         return value
-
-    def dtype(self, key: str) -> type[np.floating[Any]]:
-        return TYPES[self.choice(key, TYPES, "float64")]
 
     def floats(self, key: str, length: int | None = None, most: int = MAX_NODES) -> NDArray[np.float64]:
         """Finite numbers, so many."""
@@ -94,7 +90,7 @@ def parse(value: Any, path: str) -> Forest:
     takes_missing = bool((asked != NEVER).all())
     inputs, splits = _inputs(keys, asked, n_inputs, takes_missing)
     dtype = keys.dtype("sum_type")
-    base = _cast(keys.floats("base", most=MAX_OUTPUTS), dtype, keys.at("base"))
+    base = cast(keys.floats("base", most=MAX_OUTPUTS), dtype, keys.at("base"))
     if not len(base):
         raise InvalidModel(f"{keys.at('base')} is empty; it has a number an output")
     depths = _depths(keys, marks) if "depths" in keys else None
@@ -138,17 +134,6 @@ def _counts(keys: ForestFields, n_leaves: int) -> NDArray[np.float64]:
     return found
 
 
-def _cast(numbers: NDArray[np.float64], dtype: type[np.floating[Any]], path: str) -> Floats:
-    """As the document's type; one beyond it would be infinite."""
-    with np.errstate(over="ignore"):
-        cast = numbers.astype(dtype)
-    finite = np.isfinite(cast)
-    if not finite.all():
-        i = int(np.argmin(finite))
-        raise InvalidModel(f"{path}[{i}] is {numbers[i]:g}, too large for {np.dtype(dtype)}")
-    return cast
-
-
 def _marks(keys: ForestFields) -> NDArray[np.uint8]:
     """A byte a node, or of oblivious trees a level."""
     text = keys.value("nodes")
@@ -183,7 +168,7 @@ def _inputs(
     zero = keys.finite("zero") or 0.0
     absent, absent_in = _absent(keys, n_inputs, takes_missing)
     inputs = Inputs(dtype, zero, absent, absent_in, takes_missing, sets)
-    return inputs, _Splits(columns, looked_at, _cast(thresholds, dtype, keys.at("thresholds")))
+    return inputs, _Splits(columns, looked_at, cast(thresholds, dtype, keys.at("thresholds")))
 
 
 def _absent(keys: ForestFields, n_inputs: int, takes_missing: bool) -> tuple[float | None, Indices]:
@@ -353,8 +338,8 @@ def _values(
         keys.places("leaves", n_leaves, len(listed)) if "leaves" in keys else np.arange(n_leaves)
     )
     if each == 1:
-        numbers = _cast(finite_numbers(listed, path), dtype, path)
+        numbers = cast(finite_numbers(listed, path), dtype, path)
         return None, (numbers.take(of_nodes),) * n_outputs
     rows = [_listed(row, f"{path}[{i}]", each, each) for i, row in enumerate(listed)]
-    numbers = _cast(finite_numbers(list(chain.from_iterable(rows)), path), dtype, path)
+    numbers = cast(finite_numbers(list(chain.from_iterable(rows)), path), dtype, path)
     return of_nodes, tuple(np.ascontiguousarray(numbers.reshape(-1, each).T))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel
 from thimble.inference import cost
 from thimble.inference.arrays import FloatArray
+from thimble.inference.fields import cast
 from thimble.inference.normal import inverse_normal
+from thimble.inference.single import Singles
 from thimble.inference.steps.columns import Step, StepFields, Table
 
 
@@ -19,7 +22,7 @@ class Curves(Step):
     """A step with one curve for each column. Every curve leaves NaN as it is."""
 
     def _draw(
-        self, columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], FloatArray]], price: int
+        self, columns: NDArray[np.intp], curves: Iterable[Callable[[FloatArray], NDArray[Any]]], price: int
     ) -> None:
         self.curves = list(zip(columns.tolist(), curves, strict=True))
         n = len(self.curves)
@@ -49,7 +52,7 @@ def _bin(edges: FloatArray, x: FloatArray) -> FloatArray:
 class Interpolate(Curves):
     """Interpolate linearly between the points (x, y); the curve is constant outside them."""
 
-    KEYS = ("columns", "x", "y")
+    KEYS = ("columns", "x", "y", "input_type")
 
     def __init__(self, fields: StepFields) -> None:
         columns = fields.columns()
@@ -57,13 +60,27 @@ class Interpolate(Curves):
         for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
             if len(x) != len(y):
                 raise InvalidModel(f"{fields.at('y')}[{i}] has {len(y)} numbers; x has {len(x)}")
-        self.points = tuple(zip(xs, ys, strict=True))
-        self._draw(columns, [partial(_interpolated, x, y) for x, y in self.points], cost.CURVE)
+        dtype = fields.dtype("input_type")
+        self.points = tuple(
+            (cast(x, dtype, f"{fields.at('x')}[{i}]"), cast(y, dtype, f"{fields.at('y')}[{i}]"))
+            for i, (x, y) in enumerate(zip(xs, ys, strict=True))
+        )
+        line = _single_line if dtype is np.float32 else _line
+        self._draw(columns, [partial(line, x, y) for x, y in self.points], cost.CURVE)
 
 
-def _interpolated(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
+def _line(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
     """Leave NaN, which numpy would turn into y if there is only one point."""
     return np.where(np.isnan(x), x, np.interp(x, xs, ys)) if len(xs) == 1 else np.interp(x, xs, ys)
+
+
+def _single_line(xs: Singles, ys: Singles, x: FloatArray) -> Singles:
+    """Interpolate in single precision throughout, as scipy's interp1d does: from the last point below x."""
+    near = np.clip(x.astype(np.float32), xs[0], xs[-1])
+    left = np.searchsorted(xs[1:-1], near)
+    right = np.minimum(left + 1, len(xs) - 1)
+    run = np.where(xs[left] < xs[right], xs[right] - xs[left], np.float32(1.0))
+    return (ys[right] - ys[left]) / run * (near - xs[left]) + ys[left]
 
 
 class Quantiles(Curves):

@@ -9,7 +9,6 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import elementwise
 from thimble.inference.steps.columns import Step, StepFields, Table, selection
 
-SUM_TYPES = {"float32": np.float32, "float64": np.float64}
 MOST = 20_000  # columns that a step appends
 
 
@@ -24,7 +23,7 @@ class Sum(Step):
             raise InvalidModel(f"{fields.at('columns')} has {len(columns)} entries, not groups of {width}")
         groups = len(columns) // width
         weights = fields.vector("weights", groups).tolist() if "weights" in fields else [1.0] * groups
-        self.dtype = SUM_TYPES[fields.choice("sum_type", SUM_TYPES, "float64")]
+        self.dtype = fields.dtype("sum_type")
         self.divide = fields.positive("divide")
         self.parts = list(zip(map(selection, np.split(columns, groups)), weights, strict=True))
         self._declare([columns], width, elementwise(2 * len(columns), width))
