@@ -1,7 +1,7 @@
-"""API Gateway on loopback: HTTP/1.1 in front of the API function, every request through payload format 2.0.
+"""API Gateway on loopback: HTTP/1.1 in front of the API function, with every request in payload format 2.0.
 
-The standard library's server: one thread a connection, requests kept raw (WSGI would have decoded the path
-and merged the headers already), nothing to configure or to warn about.
+It uses the standard library's server: a thread for each connection, nothing to configure, and raw requests.
+(WSGI would already have decoded the path and merged the headers.)
 """
 
 import logging
@@ -18,14 +18,14 @@ from threading import Lock
 from thimble_infra.invocation import Context, EventTooLarge, Handler, invoke
 from thimble_infra.payload import HttpRequest, HttpResponse, event, message, response
 
-MAX_BODY_BYTES = 10 * 1024 * 1024  # API Gateway's quota; Lambda's, of the whole event, is lower
-FUNCTION_TIMEOUT = 29.0  # seconds, API Gateway's for an integration
+MAX_BODY_BYTES = 10 * 1024 * 1024  # API Gateway's quota; Lambda's quota for the whole event is lower
+FUNCTION_TIMEOUT = 29.0  # seconds: API Gateway's timeout for an integration
 
 logger = logging.getLogger(__name__)
 
 
 class ApiGateway(ThreadingHTTPServer):
-    """Serves a handler on a socket that is bound already. `log` gets one line a request."""
+    """A server for a handler on a socket that is already bound. `log` gets one line per request."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -41,7 +41,7 @@ class ApiGateway(ThreadingHTTPServer):
         self._one_at_a_time = Lock()
 
     def answer(self, request: HttpRequest) -> HttpResponse:
-        """The function's answer, one request at a time, as one instance of a Lambda function takes them."""
+        """Return the function's answer. It takes one request at a time, as an instance of Lambda does."""
         started = time.perf_counter()
         if len(request.body) > MAX_BODY_BYTES:
             answer = message(413, "Request Entity Too Large")
@@ -53,7 +53,7 @@ class ApiGateway(ThreadingHTTPServer):
         return answer
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that the client broke is no news; anything else goes to the log."""
+        """Log the error, unless the client broke the connection."""
         if not isinstance(sys.exception(), ConnectionError):
             logger.exception("connection from %s", client_address)
 
@@ -73,7 +73,7 @@ class _Connection(BaseHTTPRequestHandler):
     server: ApiGateway
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = -1  # head and body leave in one packet
+    wbufsize = -1  # buffered: head and body leave in one packet
 
     def _serve(self) -> None:
         try:
@@ -97,7 +97,7 @@ class _Connection(BaseHTTPRequestHandler):
     do_TRACE = do_QUERY = _serve  # noqa: N815
 
     def _read_body(self) -> bytes:
-        """The body; of one that is too large, just enough to tell. Raises ValueError when it is malformed."""
+        """Return the body, or the beginning of a too large one. Raises ValueError if it is malformed."""
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return _read_chunks(self.rfile)
         length = self.headers.get("content-length", "0")
@@ -121,7 +121,7 @@ class _Connection(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def send_error(self, code: int, message_: str | None = None, explain: str | None = None) -> None:
-        """What the server's parser refuses, a method or a line too long, in the form of the rest."""
+        """Answer what the server's parser refuses, such as an unknown method, in API Gateway's form."""
         self.close_connection = True
         self._send(message(code, HTTPStatus(code).phrase))
 
@@ -130,7 +130,7 @@ class _Connection(BaseHTTPRequestHandler):
 
 
 def _read(stream: BufferedIOBase, length: int, keep: int) -> bytes:
-    """Read `length` bytes, keep the first `keep`: clients hear a refusal only after they have sent all."""
+    """Read `length` bytes and keep the first `keep`: clients read a refusal only after sending all."""
     kept = stream.read(min(length, keep))
     left = length - len(kept)
     while left and (skipped := stream.read(min(left, 1 << 20))):

@@ -1,7 +1,7 @@
-"""S3, SQS and Step Functions on loopback: moto's server in its own process, with what template.yaml has.
+"""S3, SQS and Step Functions on loopback: moto's server in its own process, with template.yaml's resources.
 
-Objects of more than 5 MB lie in anonymous temporary files; all of them are gone when the process ends. The
-state machine is the deployed one, executed by moto's interpreter; what it calls is the workflow function.
+Objects of more than 5 MB are in anonymous temporary files; all objects are gone when the process ends. The
+state machine is the deployed one: moto's interpreter executes it, and it calls the workflow function.
 """
 
 import json
@@ -22,10 +22,10 @@ BUCKETS = (MODELS, INBOX, RESULTS, PARTS)
 QUEUE, DEAD_LETTERS = "thimble-queue", "thimble-dead-letters"
 WORKFLOW = "thimble-workflow"
 DEFINITION = Path(__file__).parents[1] / "workflow.asl.json"
-FUNCTION_TIMEOUT = 900.0  # seconds, of the files function and the workflow function
+FUNCTION_TIMEOUT = 900.0  # seconds, for the files function and the workflow function
 ATTEMPTS = 5
 VISIBILITY_TIMEOUT = 5400  # seconds, six times the files function's timeout
-READABLE_RESULTS = {  # for curl; on loopback only
+READABLE_RESULTS = {  # so that curl can read results; on loopback only
     "Version": "2012-10-17",
     "Statement": [
         {
@@ -36,7 +36,7 @@ READABLE_RESULTS = {  # for curl; on loopback only
         }
     ],
 }
-UPLOADS: "CORSConfigurationTypeDef" = {  # as the stack has it for its own address
+UPLOADS: "CORSConfigurationTypeDef" = {  # like the stack's rule for its own address
     "CORSRules": [{"AllowedMethods": ["POST"], "AllowedOrigins": ["*"], "AllowedHeaders": ["*"]}]
 }
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
@@ -55,7 +55,7 @@ def workflow_arn() -> str:
 
 
 def definition() -> str:
-    """The state machine with its substitutions made: as many ranges at a time as there are cores."""
+    """Return the state machine with its substitutions made; it runs a range per core at a time."""
     function = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{WORKFLOW}"
     text = DEFINITION.read_text().replace("${WorkflowFunctionArn}", function)
     return text.replace("${MapConcurrency}", str(cores()))
@@ -66,14 +66,14 @@ def cores() -> int:
 
 
 def environment(s3_url: str) -> dict[str, str]:
-    """What the functions find in their environment here: made-up credentials, never somebody's real ones."""
+    """Return the functions' environment here, with made-up credentials, never a user's real ones."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {
         "POWERTOOLS_SERVICE_NAME": "thimble",
         "POWERTOOLS_METRICS_NAMESPACE": "Thimble",
         "POWERTOOLS_LOG_LEVEL": "INFO",
         "OPENBLAS_NUM_THREADS": "1",
-        "RETRY_SECONDS": "2",  # somebody is watching
+        "RETRY_SECONDS": "2",  # short, because somebody is watching
         **own,
         **CREDENTIALS,
         "AWS_REGION": REGION,
@@ -85,9 +85,9 @@ def environment(s3_url: str) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         **no_proxy(),
         "MODELS_URI": f"s3://{MODELS}/models",
-        "MODEL_URI": "",  # the registry answers, whatever the terminal's environment says
+        "MODEL_URI": "",  # use the registry, whatever the terminal's environment says
         "RESULTS_URI": f"s3://{RESULTS}",
-        "INBOX_URI": f"s3://{INBOX}",  # so that a page uploads as it does where Uploads is Enabled
+        "INBOX_URI": f"s3://{INBOX}",  # so that the page uploads as with Uploads=Enabled
         "AUTH": "",
         "PARTS_URI": f"s3://{PARTS}",
         "WORKFLOW_ARN": workflow_arn(),
@@ -95,14 +95,14 @@ def environment(s3_url: str) -> dict[str, str]:
 
 
 def no_proxy() -> dict[str, str]:
-    """What keeps requests to loopback away from a proxy that the environment names."""
+    """Return the variables that keep requests to loopback away from the environment's proxy."""
     names = ("NO_PROXY", "no_proxy")
     known = [host for name in names for host in os.environ.get(name, "").split(",") if host]
     return dict.fromkeys(names, ",".join(dict.fromkeys([*known, "127.0.0.1", "localhost"])))
 
 
 def create_resources(s3_url: str) -> None:
-    """The buckets, the queues, the notification that joins the inbox to its queue, and the state machine."""
+    """Create the buckets, the queues, the notification from the inbox to its queue, and the state machine."""
     import boto3
 
     s3 = boto3.client("s3", endpoint_url=s3_url, region_name=REGION)
@@ -131,7 +131,7 @@ def create_resources(s3_url: str) -> None:
 
 
 def main() -> None:
-    """`python -m thimble_infra.aws FD...`: serve on sockets that the parent bound, as long as it lives."""
+    """Serve on sockets that the parent bound, as long as it lives: `python -m thimble_infra.aws FD...`."""
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -164,7 +164,7 @@ def main() -> None:
             fd=descriptor,
         )
         Thread(target=server.serve_forever, daemon=True).start()
-    sys.stdin.read()  # ends with the parent, however that ends
+    sys.stdin.read()  # returns when the parent ends, however it ends
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What AWS answers to boto3, as a sentence with a next step."""
+"""Turn AWS's errors in boto3 into sentences with a next step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STALE = ("ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "Unrec
 
 @contextmanager
 def sentences(subject: str) -> Iterator[None]:
-    """Say of what AWS refused it."""
+    """Turn boto3's errors inside into Unavailable, or NotFound for a missing stack, about `subject`."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
     try:

@@ -1,6 +1,6 @@
-"""What AWS bills for, item by item, without its free tiers: a month of requests, and a file that is split.
+"""Compute AWS's bill item by item, without free tiers: for a month of requests, and for a file that is split.
 
-An item that is nought is there all the same: it was counted.
+Items of 0 dollars are listed too, because they were counted.
 """
 
 from math import ceil
@@ -11,7 +11,7 @@ Items = dict[str, float]  # dollars
 
 
 def month(requests: float) -> Items:
-    """A month of so many requests of one row, evenly spread, and no file."""
+    """Return the bill for a month of evenly spread requests of one row, without files."""
     starts, logged = environments_started(requests), log_bytes(requests)
     return {
         "alarms, by the metric": ASSUMED["alarm_metrics"] * PRICES["alarm_metric_month"],
@@ -31,12 +31,15 @@ def month(requests: float) -> Items:
 
 
 def month_of_the_key(requests: float) -> float:
-    """With KmsKeyArn, beside the others: S3 asks for the bucket's key once for each new environment."""
+    """Return the extra dollars of a month with KmsKeyArn.
+
+    S3 asks for the bucket's key once for each new environment.
+    """
     return float(PRICES["kms_key_month"]) + kms_dollars(environments_started(requests))
 
 
 def file(size: float) -> Items:
-    """A file of so many bytes that is split."""
+    """Return the bill for a file of `size` bytes that is split."""
     ranges = ranges_of(size)
     calls = ranges + ASSUMED["calls_beside_ranges"]
     worked = ranges * (call_seconds(size / ranges) - ASSUMED["start_seconds"]) + joined_seconds(size, ranges)
@@ -54,50 +57,53 @@ def file(size: float) -> Items:
 
 
 def file_of_the_key(size: float) -> float:
-    """With KmsKeyArn, beside the others."""
+    """Return the extra dollars of a file with KmsKeyArn."""
     return kms_dollars(ranges_of(size) + ASSUMED["calls_beside_ranges"])
 
 
 def kept(size: float) -> float:
-    """A month of the input and the result."""
+    """Return the dollars of keeping the input and the result for a month."""
     dollars: float = size * (1 + ASSUMED["result_bytes_a_byte"]) / 1e9 * PRICES["s3_gb_month"]
     return dollars
 
 
 def fetched(size: float) -> float:
-    """The result, once, to the internet."""
+    """Return the dollars of sending the result to the internet once."""
     dollars: float = size * ASSUMED["result_bytes_a_byte"] / 1e9 * PRICES["internet_gb"]
     return dollars
 
 
 def environments_started(requests: float) -> float:
-    """One for each request, where they come further apart than an idle environment is kept; otherwise as many
-    as work at a time, each as often as Lambda replaces it."""
+    """Return how many environments a month of requests starts.
+
+    Requests further apart than an idle environment is kept start one each. Otherwise, as many as work at a
+    time are started, each as often as Lambda replaces it.
+    """
     if requests * ASSUMED["idle_seconds_kept"] <= MONTH:
         return requests
     return min(requests, float(at_a_time(requests) * MONTH / ASSUMED["environment_seconds"]))
 
 
 def at_a_time(requests: float) -> int:
-    """Environments at work."""
+    """Return the number of environments that work at a time."""
     return ceil(requests / MONTH * billed_ms() / 1000)
 
 
 def looks(requests: float) -> float:
-    """GETs: a start's two, and each working environment's as often as MODEL_REFRESH_SECONDS says."""
+    """Return the month's GETs: two for each start, and one per working environment and refresh interval."""
     looked = min(requests, float(at_a_time(requests) * MONTH / ASSUMED["refresh_seconds"]))
     return 2 * environments_started(requests) + looked
 
 
 def log_bytes(requests: float) -> float:
-    """Of each request, and each minute's of what was watched."""
+    """Return the month's log bytes: for each request, and for each minute of drift watched."""
     minutes = min(requests, at_a_time(requests) * MONTH / 60)
     found: float = requests * ASSUMED["log_bytes_a_request"] + minutes * ASSUMED["log_bytes_a_minute"]
     return found
 
 
 def searched_bytes(logged: float) -> float:
-    """Each query of each view reads the hours that the dashboard shows."""
+    """Return the log bytes that the dashboard searches: each query of each view reads the hours it shows."""
     share = ASSUMED["dashboard_hours"] * 3600 / MONTH
     found: float = ASSUMED["dashboard_views"] * ASSUMED["dashboard_queries"] * logged * share
     return found
@@ -109,14 +115,14 @@ def polls() -> float:
 
 
 def billed_ms(share: float = 1.0) -> int:
-    """Of a request of one row, on a share of a processor."""
+    """Return the billed milliseconds of a request of one row, on a share of a processor."""
     worked: float = MEASURED["request_seconds"] * ASSUMED["slower_vcpu"] * 1000
     more: float = ASSUMED["request_more_ms"]
     return ceil((worked + more) / share)
 
 
 def cold_seconds(share: float = 1.0) -> float:
-    """Of the start of an API's environment, which is billed, on a share of a processor."""
+    """Return the billed seconds to start an API environment, on a share of a processor."""
     seconds: float = MEASURED["cold_seconds"] * ASSUMED["slower_vcpu"] / share + ASSUMED["cold_more_seconds"]
     return seconds
 
@@ -127,7 +133,7 @@ def ranges_of(size: float) -> int:
 
 
 def call_seconds(size: float) -> float:
-    """Of a range of so many bytes: the start, the work, and the bytes on their way."""
+    """Return the seconds of a call for a range of `size` bytes: start, work and transfer."""
     moved = size * (1 + ASSUMED["result_bytes_a_byte"])
     seconds: float = (
         ASSUMED["start_seconds"]
@@ -138,13 +144,13 @@ def call_seconds(size: float) -> float:
 
 
 def work_seconds(size: float) -> float:
-    """Of the processor that was measured on."""
+    """Return the seconds of work for `size` bytes on the processor that was measured."""
     seconds: float = size / ASSUMED["bytes_a_row"] / MEASURED["file_rows_a_second"]
     return seconds
 
 
 def joined_seconds(size: float, ranges: float) -> float:
-    """Of the assembly: a copy of each range's result."""
+    """Return the seconds of the assembly, which copies each range's result."""
     copied = size / ranges * ASSUMED["result_bytes_a_byte"] / ASSUMED["copy_bytes_a_second"]
     seconds: float = ranges * (ASSUMED["copy_seconds"] + copied) / ASSUMED["copies_at_a_time"]
     return seconds
@@ -165,7 +171,7 @@ def http_api_dollars(millions: float) -> float:
 
 
 def s3_dollars(size: float, ranges: float) -> float:
-    """Requests for an input of so many bytes, for its result, and for what each range leaves and looks at."""
+    """Return the dollars of S3's requests: for the input, the result, and each range's own objects."""
     puts = size * ASSUMED["result_bytes_a_byte"] / ASSUMED["put_bytes"] + ranges * ASSUMED["puts_a_range"]
     gets = size / ASSUMED["get_bytes"] + ranges * ASSUMED["gets_a_range"]
     dollars: float = (puts * PRICES["s3_put_thousand"] + gets * PRICES["s3_get_thousand"]) / 1000

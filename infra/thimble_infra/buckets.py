@@ -1,6 +1,4 @@
-"""Buckets as a command reaches them: at AWS or on the local stack, with whose credentials, and what S3 says
-of them as a sentence.
-"""
+"""Connect commands to buckets, at AWS or on the local stack, and turn S3's errors into sentences."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class Place:
-    """A bucket and a folder in it."""
+    """A bucket and a folder inside it."""
 
     bucket: str
     prefix: str
@@ -47,16 +45,16 @@ def place(uri: str) -> Place:
 
 @contextmanager
 def reading(bucket: str, endpoint_url: str | None) -> Iterator[S3Store]:
-    """A bucket that is read; what S3 says meanwhile becomes a sentence."""
+    """Open a bucket for reading, and turn S3's errors inside into sentences."""
     endpoint = endpoint_of(bucket, endpoint_url)
     with answering(bucket, endpoint):
         yield connect(bucket, endpoint)
 
 
 def connect(bucket: str, endpoint: str | None) -> S3Store:
-    """The bucket, at AWS or at an endpoint, with the credentials that the AWS command line would find.
+    """Connect to the bucket, at AWS or an endpoint, with the credentials that AWS's command line would find.
 
-    An endpoint on loopback needs none: a local S3 takes any.
+    An endpoint on loopback needs none: a local S3 takes any. Raises Unavailable if there are no credentials.
     """
     config: S3Config = {"endpoint": endpoint} if endpoint else {}
     options: ClientConfig = {"allow_http": bool(endpoint and endpoint.startswith("http://"))}
@@ -80,7 +78,10 @@ def connect(bucket: str, endpoint: str | None) -> S3Store:
 
 
 def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
-    """Where S3 is. The local stack's buckets are here unless told otherwise: at AWS the names are free."""
+    """Return S3's endpoint; None for AWS.
+
+    The names of the local stack's buckets mean the local stack unless an endpoint is given.
+    """
     endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint or bucket not in aws.BUCKETS:
         return endpoint
@@ -88,7 +89,7 @@ def endpoint_of(bucket: str, endpoint_url: str | None) -> str | None:
 
 
 def keys(bucket: S3Store, prefix: str) -> list[str]:
-    """Of all objects whose keys begin so."""
+    """Return the keys of all objects whose keys begin with `prefix`."""
     listed = obstore.list(bucket, prefix.rpartition("/")[0] or None).collect()
     return sorted(item["path"] for item in listed if item["path"].startswith(prefix))
 
@@ -99,12 +100,12 @@ def is_local(endpoint: str | None) -> bool:
 
 @contextmanager
 def answering(bucket: str, endpoint: str | None) -> Iterator[None]:
-    """What S3 says of a bucket that is read, as a sentence."""
+    """Turn S3's errors from reading a bucket into Unavailable with a sentence."""
     at = f" at {endpoint}" if endpoint else ""
     try:
         yield
     except FileNotFoundError as error:
-        if error.filename:  # of this machine
+        if error.filename:  # a file of this machine
             raise
         raise Unavailable(f"{_no_bucket(bucket, at)}, or nothing of that name in it") from None
     except BaseError as error:
@@ -112,8 +113,8 @@ def answering(bucket: str, endpoint: str | None) -> Iterator[None]:
 
 
 def refusal(bucket: str, at: str, error: BaseError) -> str:
-    """What S3 says of a bucket, and what to do."""
-    if "NoSuchBucket" in str(error):  # of a list, whose 404 obstore does not tell from other errors
+    """Return a sentence on S3's error about a bucket, with what to do."""
+    if "NoSuchBucket" in str(error):  # obstore has no class of its own for a list's 404
         return f"{_no_bucket(bucket, at)}: `aws s3 ls` lists those that are there"
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return (
@@ -133,5 +134,5 @@ def _no_bucket(bucket: str, at: str) -> str:
 
 
 def first_line(error: BaseError) -> str:
-    """Without obstore's own insides."""
+    """Return an error's first line, without obstore's internals."""
     return str(error).splitlines()[0]

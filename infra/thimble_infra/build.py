@@ -1,8 +1,8 @@
-"""`make build`: sam build, and after it the bytecode that sam leaves out, less what Lambda never reads.
+"""`make build`: run sam build, add the bytecode that sam leaves out, and remove what Lambda never reads.
 
-/var/task is read-only, so a module without bytecode is compiled again at every cold start. The bytecode is
-of the unchecked kind: the interpreter does not even look at the source. The same commit builds the same
-bytes: paths in the bytecode are Lambda's, times and permissions are fixed.
+/var/task is read-only, so a module without bytecode would be compiled again at every cold start. The bytecode
+is unchecked: the interpreter does not even look at the source. The same commit builds the same bytes, because
+paths in the bytecode are Lambda's, and times and permissions are fixed.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ MOUNTS = {
 }
 NEVER_READ = (
     *("README.md", "__pycache__", "tests", "*.pyi", "*.pxd", "*.a", "sboms"),
-    # Of libraries, what nothing of ours imports; the functions are tested without it.
+    # Parts of libraries that our code does not import; the functions are tested without them.
     "aws_lambda_powertools/event_handler",
     *(
         f"aws_lambda_powertools/utilities/{name}"
@@ -40,17 +40,17 @@ NEVER_READ = (
     *(f"numpy/_core/{name}" for name in ("include", "lib", "_simd.*.so", "*_tests.*.so", "*_test.*.so")),
     "polars/testing",
 )
-# What `help` says of numpy's C functions, which they are told one by one: a tenth of its import.
+# Docstrings for numpy's C functions. Attaching them one by one takes a tenth of numpy's import time.
 DOCUMENTATION = "numpy/_core/_add_newdocs*.py"
 ELF_64_LITTLE = b"\x7fELF\x02\x01"
-# What Lambda's glibc loads. sam asks pip for fewer kinds: not for glibc 2.24's, which obstore's for arm64 is.
+# The wheels that Lambda's glibc can load. sam asks pip for fewer: not for glibc 2.24, as obstore's for arm64.
 ARM_WHEELS = " ".join(f"manylinux_2_{minor}_aarch64" for minor in (17, 24, 28, 34)) + " manylinux2014_aarch64"
 ARCHITECTURES: dict[str, dict[str, str]] = {
     "x86_64": {},
     "arm64": {"PIP_ONLY_BINARY": ":all:", "PIP_PLATFORM": ARM_WHEELS},
 }
-LIMIT = 250 * 2**20  # Lambda's, for a function and its layers unpacked
-MOMENT = 315_619_200  # 1980-01-02, from which on zip knows dates in every time zone
+LIMIT = 250 * 2**20  # Lambda's limit for a function and its layers, unpacked
+MOMENT = 315_619_200  # 1980-01-02, the first day that zip can write in every time zone
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def build(architecture: str = "x86_64") -> None:
-    """Leave in .aws-sam/build what is deployed, and print its sizes."""
+    """Build what is deployed into .aws-sam/build, and print the sizes."""
     if architecture not in ARCHITECTURES:
         raise ThimbleError(f"ARCHITECTURE is {architecture}, not {' or '.join(ARCHITECTURES)}")
     python = lambda_python()
@@ -80,7 +80,7 @@ def build(architecture: str = "x86_64") -> None:
 
 
 def hold_to(architecture: str, template: Path) -> None:
-    """Let a stack of this template have the processors that it was built for, and no others."""
+    """Restrict the template's Architecture to the processors that it was built for."""
     from samcli.yamlhelper import yaml_dump, yaml_parse
 
     found: dict[str, Any] = yaml_parse(template.read_text())
@@ -89,7 +89,10 @@ def hold_to(architecture: str, template: Path) -> None:
 
 
 def lambda_python() -> Path:
-    """The interpreter of the functions' version: python3.13 on PATH, or else the newest that pyenv has."""
+    """Return the interpreter of the functions' version: python3.13 on PATH, or else pyenv's newest.
+
+    Raises ThimbleError if there is none.
+    """
     versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     of_pyenv = sorted(versions.glob("3.13.*/bin/python3.13"), key=lambda path: path.stat().st_mtime)
     for candidate in [shutil.which("python3.13"), *reversed(of_pyenv)]:
@@ -101,7 +104,7 @@ def lambda_python() -> Path:
 
 
 def finish(artefact: Path, mount: str, python: Path) -> None:
-    """Turn what sam built into what is deployed, found at `mount` there."""
+    """Turn sam's artefact into the deployed one, which Lambda mounts at `mount`."""
     for path in [path for pattern in NEVER_READ for path in artefact.rglob(pattern)]:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     for documentation in artefact.rglob(DOCUMENTATION):
@@ -117,9 +120,9 @@ def finish(artefact: Path, mount: str, python: Path) -> None:
 
 
 def drop_symbols(library: Path) -> None:
-    """Cut an ELF library down to what its program headers name: the loader reads nothing else.
+    """Cut an ELF library down to the parts that its program headers name; the loader reads nothing else.
 
-    Section headers and symbol tables are a fifth of polars, and 40 MB of Lambda's 250.
+    Section headers and symbol tables are a fifth of polars, and 40 of Lambda's 250 MB.
     """
     data = library.read_bytes()
     if not data.startswith(ELF_64_LITTLE):
@@ -133,12 +136,12 @@ def drop_symbols(library: Path) -> None:
 
 
 def size(artefact: Path) -> int:
-    """Bytes, unpacked."""
+    """Return the artefact's unpacked size in bytes."""
     return sum(path.stat().st_size for path in _files(artefact))
 
 
 def digest(artefact: Path) -> str:
-    """SHA-256 over the names and the bytes of all files."""
+    """Return the SHA-256 over the names and bytes of all files."""
     whole = hashlib.sha256()
     for path in _files(artefact):
         whole.update(f"{path.relative_to(artefact)}\0{path.stat().st_size}\0".encode())
@@ -151,7 +154,7 @@ def _files(artefact: Path) -> Iterable[Path]:
 
 
 def _executable(candidate: str | Path) -> Path | None:
-    """The interpreter behind a name that may be a pyenv shim, or None where the shim leads nowhere."""
+    """Return the interpreter behind a name that may be a pyenv shim; None if the shim leads nowhere."""
     ask = [candidate, "-c", "import sys; print(sys.executable)"]
     answer = subprocess.run(ask, capture_output=True, text=True, check=False)
     return Path(answer.stdout.strip()) if answer.returncode == 0 else None

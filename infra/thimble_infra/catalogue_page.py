@@ -1,4 +1,4 @@
-"""What exports and what is refused: `python -m thimble_infra.catalogue_page` writes it into the page."""
+"""Write the tables of exported and refused classes into model/README.md: `python -m` this module."""
 
 from pathlib import Path
 

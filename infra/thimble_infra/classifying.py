@@ -1,4 +1,4 @@
-"""`thimble classify`: the files function's own pipeline on this machine, without a queue or a function."""
+"""`thimble classify`: run the files function's pipeline on this machine, without a queue or a function."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from thimble_infra.inputs import Found, Placed, check_places, left_out, readable
 from thimble_infra.processes import Task, pool, usual, whole
 from thimble_infra.stacks import Registry
 
-MANY_BYTES = 128 << 20  # for which it pays to start processes
-REJECTIONS = 64 << 10  # bytes of the rejections to look at, for the first few
+MANY_BYTES = 128 << 20  # from here on it pays to start processes
+REJECTIONS = 64 << 10  # bytes read to show the first few rejections
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file here or in a bucket; `name` is what its results are called after."""
+    """A file here or in a bucket. Its results are named after `name`."""
 
     store: ObjectStore
     place: str
@@ -47,7 +47,7 @@ class Input:
 
 @dataclass
 class Asked:
-    """All files that were asked for, and the folders and prefixes that were looked into."""
+    """All files that were asked for, and the folders and prefixes that were searched."""
 
     endpoint_url: str | None
     inputs: list[Input] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Asked:
             self.inputs.append(Input(LocalStore(root), str(root), one.below, one.name, str(one.path)))
 
     def _add_from_bucket(self, uri: str) -> None:
-        """The object of that very name, or all below it."""
+        """Add the object with exactly this name, or all objects below it."""
         bucket, prefix = _split(uri)
         with buckets.reading(bucket, self.endpoint_url) as found:
             keys = buckets.keys(found, prefix)
@@ -93,7 +93,7 @@ def classify(
     processes: int | None = None,
     as_json: bool = False,
 ) -> bool:
-    """Classify files, folders and S3 prefixes, and show what became of them; whether none was refused."""
+    """Classify files, folders and S3 prefixes, and show the results. Return whether no file was refused."""
     with inputs.named(files) as named, _place(output) as place:
         asked = Asked(registry.endpoint_url)
         for file, given_as in zip(named, files, strict=True):
@@ -124,7 +124,7 @@ def classify(
 
 @contextmanager
 def _place(output: str) -> Iterator[str]:
-    """Where the result goes first: standard output is given a whole one."""
+    """Yield where the result is written first: a temporary file if it goes to standard output in the end."""
     if not outputs.is_standard(output):
         yield output
         return
@@ -171,7 +171,10 @@ def _task(found: Input, to: Outputs, options: FileOptions, staging: Path | None)
 
 @contextmanager
 def _staging(to: Outputs) -> Iterator[Path | None]:
-    """A folder beside the results, if they are here: until one is whole, what lay in its place stays."""
+    """Yield a folder beside the results, or None if they go to a bucket.
+
+    A result is made in this folder, so that an earlier one stays until the new one is complete.
+    """
     if to.here is None:
         yield None
         return
@@ -186,7 +189,7 @@ def _staging(to: Outputs) -> Iterator[Path | None]:
 
 
 def _summaries(tasks: list[Task], document: Given, loaded: Classifier, processes: int) -> list[Summary]:
-    """By several processes, if there is enough for them to do."""
+    """Classify in several processes if there is enough work for them, else in this one."""
     size = sum(task.source.size for task in tasks)
     with drop_report.reading(size) as advance:
         if processes > 1 and size >= MANY_BYTES:
@@ -202,23 +205,23 @@ def _split(uri: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where results go: one file's to the very name, those of several into a folder each."""
+    """Where results go: the result of one file to exactly this name, those of several into a folder each."""
 
     root: str
     endpoint_url: str | None
-    folder: str = ""  # in a bucket
+    folder: str = ""  # the folder in a bucket
     alone: ResultPaths | None = None
 
     @cached_property
     def store(self) -> ObjectStore:
-        """Made, if it is not there yet."""
+        """The store of the results; a local folder is created if it does not exist."""
         if self.root.startswith("s3://"):
             bucket = self.root.removeprefix("s3://")
             return buckets.connect(bucket, buckets.endpoint_of(bucket, self.endpoint_url))
         return LocalStore(Path(self.root).absolute(), mkdir=True)
 
     def check(self) -> None:
-        """InvalidInput where a result could not be written after all the work."""
+        """Raise InvalidInput now if a result could not be written after all the work."""
         if self.here is None:
             return
         if self.alone:
@@ -252,11 +255,11 @@ def _outputs(output: str, endpoint_url: str | None, alone: bool) -> Outputs:
 
 
 def _check_name(to: Outputs, inputs: Sequence[Input]) -> None:
-    """InvalidInput for a file's name that says another format than its result has: the input's."""
+    """Raise InvalidInput if the result's name says another format than the input's, which the result has."""
     if to.alone is None:
         return
     given, told = named(inputs[0].path), named(to.alone.result)
-    tables = {"csv", "tsv"}  # which are told apart by what is in them
+    tables = {"csv", "tsv"}  # either name will do
     alike = given.format == told.format or {given.format, told.format} <= tables
     if told.format and not (alike and given.compression == told.compression):
         raise InvalidInput(

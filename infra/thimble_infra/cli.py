@@ -1,8 +1,8 @@
-"""The command line: thin commands that call functions of `model` and `infra`, and nothing else.
+"""The command line: thin commands that only call functions of `model` and `infra`.
 
-Imports that cost time (scikit-learn, boto3, polars, moto) stay inside the commands: `--help` is quick.
-How every command ends is said in one place, `endings`; how it is given a model, an input, an output and a
-stack in `given`, `inputs`, `outputs` and `stacks`.
+Slow imports (scikit-learn, boto3, polars, moto) are inside the commands, so that `--help` is quick. The
+module `endings` says how every command ends; `given`, `inputs`, `outputs` and `stacks` say how it is given a
+model, an input, an output and a stack.
 """
 
 import os
@@ -24,7 +24,7 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         for parameter in command.params if command else ():
-            if isinstance(parameter, TyperArgument):  # its metavar says what it is; typer adds `<list[str]>`
+            if isinstance(parameter, TyperArgument):  # keep typer from adding `<list[str]>` to the metavar
                 parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
         return command
 
@@ -35,7 +35,7 @@ class Commands(TyperGroup):
             raise typer.Exit(code)
 
 
-# Plain help and plain tracebacks: the same words on a terminal, in a pipe and in a log.
+# Plain help and plain tracebacks, so that terminals, pipes and logs get the same text.
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
@@ -49,7 +49,7 @@ app = typer.Typer(
 @app.callback()
 def thimble() -> None:
     """Small models, served small: export a classifier, serve it, and drop files on it."""
-    # As in Lambda; numpy reads it when it is imported. Threads wait busily for each other's small products.
+    # As in Lambda; numpy reads it at import. More threads would slow small products down by busy waiting.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
@@ -151,9 +151,9 @@ def run(
 ) -> None:
     """Run the whole stack here, without an AWS account.
 
-    S3, SQS and the HTTP API listen on loopback. Every request passes through the deployed handler as API
-    Gateway would send it, every file dropped into s3://thimble-inbox through the bucket's notification and
-    its queue. Ctrl-C ends all of it and leaves nothing behind.
+    S3, SQS and the HTTP API listen on loopback. Every request reaches the deployed handler as API Gateway
+    would send it. Every file dropped into s3://thimble-inbox goes through the bucket's notification and its
+    queue. Ctrl-C ends all of it and leaves nothing behind.
 
     \b
     Examples:
@@ -173,8 +173,8 @@ def run(
 def status(stack: Stack = None, endpoint_url: EndpointUrl = None, json: Json = False) -> None:
     """Show what runs: models, the queue, the newest files.
 
-    A file is waiting, in ranges (how many are done), done, refused (and why) or given up. Of a local stack
-    also what the API was asked, how canaries and shadows fared, and the drift of the last minute.
+    A file is waiting, in ranges (how many are done), done, refused (and why) or given up. For a local stack,
+    it also shows the API's requests, how canaries and shadows fared, and the drift of the last minute.
 
     \b
     Examples:
@@ -201,8 +201,8 @@ def serve(
 ) -> None:
     """Serve one model document by HTTP, on loopback.
 
-    It answers every protocol of the deployed API; / is a page to try it. With --reload a document that is
-    refused is said, and the model before keeps answering. Ctrl-C ends it.
+    It answers every protocol of the deployed API; / is a page to try it. With --reload, a refused document is
+    reported, and the earlier model keeps answering. Ctrl-C ends it.
 
     \b
     Examples:
@@ -258,8 +258,8 @@ def drop(
     classified is listed with its line and the reason. A folder keeps its name, and the first folder of a key
     names the model: --model puts one before it. Exit code 1 when a whole file was refused.
 
-    Options of the answers, from --explain on, go with the file as metadata of its object, and win over what
-    the stack says of all files.
+    The options for answers, from --explain on, go with the file as metadata of its object. They win over the
+    stack's settings for all files.
 
     \b
     Examples:
@@ -341,10 +341,10 @@ def classify(
 ) -> None:
     """Classify files on this machine, without a server.
 
-    It is what the files function does, with the same bytes out.
+    It does what the files function does, and writes the same bytes.
     From 128 MB on, several processes share the work: files side by side, a large one in ranges.
 
-    The rejections and the summary lie beside the result. A file that is classified already, by this model, is
+    The rejections and the summary are beside the result. A file that this model has already classified is
     left alone. Exit code 1 when a whole file was refused; the result of an earlier run then stays.
 
     \b
@@ -397,7 +397,7 @@ def drift(
     endpoint_url: EndpointUrl = None,
     json: Json = False,
 ) -> None:
-    """How far classified rows have moved from the training data.
+    """Show how far classified rows have moved from the training data.
 
     The summary of every result holds the counts; those of several files are added up, model by model.
 
@@ -571,7 +571,7 @@ def export(
     """Turn a fitted estimator into a model document.
 
     Unpickling an estimator runs whatever code its file holds: export only files that you trust.
-    A file that XGBoost, LightGBM or CatBoost saved itself is read without that, the safer way.
+    Reading a file that XGBoost, LightGBM or CatBoost saved itself runs no code, so it is safer.
     Training rows may be in every format that is classified; - is standard input.
 
     \b
@@ -757,8 +757,8 @@ def rollback(
 ) -> None:
     """Go back: to the version before, or to any other.
 
-    Without VERSION a canary or a shadow ends and the current version stays; where there is none, the version
-    before becomes current, and after that the one before it.
+    Without VERSION, a canary or a shadow ends and the current version stays. If there is none, the version
+    before becomes current, and the next time the one before that.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What the `thimble` command starts: the command line, or a sentence that says how to install it."""
+"""The entry point of the `thimble` command: the command line, or a sentence on how to install it."""
 
 import sys
 
@@ -8,9 +8,9 @@ EXTRA = "thimble-ml[cli]"
 
 
 def main() -> None:
-    """End as every command does, also while it is still being imported, or where its help has no room."""
+    """Run the command line, and end as every command does, even if an import or writing the help fails."""
     if code := endings.ended(_command_line):
-        sys.stdout = None  # what it could not write is not tried again
+        sys.stdout = None  # do not try again to write what could not be written
         sys.exit(code)
 
 

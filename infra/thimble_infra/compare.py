@@ -1,4 +1,4 @@
-"""`thimble diff`: two models side by side, and how far they agree."""
+"""`thimble diff`: compare two models, and show how far they agree."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _check(model: str, registry: Registry) -> Check:
 
 
 def _title(text: str, check: Check) -> str:
-    """As it was given, with the version that this is."""
+    """Return the model as it was given, with its version."""
     short = check.classifier.digest[:12]
     return text if short in text else f"{text} ({short})"
 
@@ -60,7 +60,7 @@ def _identity(check: Check) -> dict[str, str]:
 
 
 def _differing(one: Check, other: Check) -> list[tuple[str, list[str]]]:
-    """The lines of the two cards that are not the same."""
+    """Return the lines that differ between the two cards."""
     cards = [_card(check) for check in (one, other)]
     lines = dict.fromkeys([*cards[0], *cards[1]])
     found = [(line, [card.get(line, "") for card in cards]) for line in lines]
@@ -80,19 +80,19 @@ def _card(check: Check) -> dict[str, str]:
     lines: dict[str, list[str]] = {}
     title = ""
     for found, text in facts(check):
-        title = found or title  # a line without a title goes on with the one before
+        title = found or title  # a line without a title continues the one before
         lines.setdefault(title, []).append(text)
     return {title: "\n".join(texts) for title, texts in lines.items()}
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two models answer the same rows alike."""
+    """How far two models agree on the same rows."""
 
     rows_of: str
-    rows: int  # that both of them answer
+    rows: int  # rows that both of them answer
     same_labels: int
-    farthest: float  # difference of a probability
+    farthest: float  # the largest difference of a probability
     rejected_by_both: int
     rejected_by_one: int
 
@@ -133,7 +133,7 @@ def _sentences(one: Classifier, other: Classifier, compared: Sequence[Agreement]
 
 
 def _features_as_json(one: Classifier, other: Classifier) -> dict[str, list[str]]:
-    """Names that only one of the two takes, and those whose type or gaps differ."""
+    """Return the features that only one of the two takes, and those whose type or missing values differ."""
     ours, theirs = ({feature.name: feature for feature in model.features} for model in (one, other))
     both = [name for name in ours if name in theirs]
     return {
@@ -156,7 +156,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _meaning(model: Classifier) -> tuple[object, ...]:
-    """What must be equal for an answer of the one to be held against an answer of the other."""
+    """Return what must be equal for the answers of two models to be comparable."""
     features = sorted((feature.name, feature.type) for feature in model.features)
     return model.n_features, features, [(head.name, head.texts, head.multilabel) for head in model.heads]
 
@@ -172,7 +172,7 @@ def _agreement(one: Classifier, other: Classifier, where: str, table: pd.DataFra
 
 
 def _of(model: Classifier, table: pd.DataFrame) -> pd.DataFrame:
-    """Columns by name, in the model's own order, where it has names."""
+    """Return the columns in the model's own order if it has names, else the table unchanged."""
     return table[list(model.feature_names)] if model.feature_names else table
 
 

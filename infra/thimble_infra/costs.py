@@ -1,6 +1,6 @@
-"""What a load costs, by prices.json.
+"""Compute what a load costs, with the prices of prices.json.
 
-`python -m thimble_infra.costs` prints the tables of infra/README.md, and `--write` puts them there.
+`python -m thimble_infra.costs` prints the tables of infra/README.md, and `--write` writes them there.
 """
 
 import sys
@@ -13,13 +13,13 @@ from thimble_infra import bill, page_blocks
 from thimble_infra.figures import ASSUMED, FIGURES, MEASURED, MONTH, PRICES
 
 PAGE = Path(__file__).parents[1] / "README.md"
-RATES = (1, 100, 10_000)  # requests a second, every second
-MONTHS = (0, 1_000, 1_000_000)  # requests
+RATES = (1, 100, 10_000)  # requests per second, every second
+MONTHS = (0, 1_000, 1_000_000)  # requests per month
 VOLUMES = {"1 GB": 1e9, "100 GB": 1e11, "10 TB": 1e13}
 FILE = 1e10
-TERABYTE = 1e12  # of files a day
+TERABYTE = 1e12  # bytes of files per day
 MEMORIES = (512, 768, 1024, 1280, 1536, 1769)
-ONE_PROCESSOR = 1769  # megabytes; with fewer, a share of it
+ONE_PROCESSOR = 1769  # megabytes of memory that get one processor; fewer get a share of it
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def tables() -> dict[str, list[str]]:
-    """The tables of the page by the names that they have there."""
+    """Return the page's tables by their names there."""
     return {
         "prices": table(
             f"price | {PRICES['of']}", ((f"`{name}`", str(Decimal(str(price)))) for name, price in prices())
@@ -92,7 +92,7 @@ def assumed() -> Iterable[tuple[str, ...]]:
 def billed(
     bills: Sequence[bill.Items], beside: Mapping[str, Callable[[float], float]], of: Sequence[float]
 ) -> Iterable[tuple[str, ...]]:
-    """To the cent, what is nearly nothing as such."""
+    """Yield the rows of bills side by side, their sums, and the extra costs `beside` them, to the cent."""
     for item in bills[0]:
         yield item, *(cents(items[item]) for items in bills)
     yield "**in all**", *(f"**{sum(items.values()):,.2f}**" for items in bills)
@@ -105,7 +105,7 @@ def cents(dollars: float) -> str:
 
 
 def volume(name: str, size: float) -> tuple[str, ...]:
-    """A file of so many bytes, by ranges."""
+    """Return the table's row for a file of `size` bytes, split into ranges."""
     ranges = bill.ranges_of(size)
     call, at_a_time = bill.call_seconds(size / ranges), ASSUMED["functions_at_a_time"]
     started = min(ranges, at_a_time) / 1000 * ASSUMED["functions_more_seconds"]
@@ -125,7 +125,7 @@ def span(seconds: float) -> str:
 
 
 def amounts() -> Iterable[tuple[str, ...]]:
-    """What is billed of Lambda; and in all, that is with API Gateway and the log, or with S3 and the map."""
+    """Yield what Lambda bills, and what all services bill: also API Gateway and logs, or S3 and the map."""
     billed, one = bill.billed_ms(), per_request()
     rows, calls = ASSUMED["range_bytes"] / ASSUMED["bytes_a_row"], TERABYTE / ASSUMED["range_bytes"]
     of_files = files_a_day() / (calls * rows)
@@ -147,7 +147,7 @@ def amounts() -> Iterable[tuple[str, ...]]:
 
 
 def memories() -> Iterable[tuple[str, ...]]:
-    """Cold starts and requests by the memory that is set: the processor grows along, up to one whole."""
+    """Yield cold starts and requests by memory. The processor grows with the memory, up to a whole one."""
     for megabytes in MEMORIES:
         gb, share = megabytes / 1024, megabytes / ONE_PROCESSOR
         cold, one = bill.cold_seconds(share), bill.billed_ms(share)
@@ -162,12 +162,12 @@ def memories() -> Iterable[tuple[str, ...]]:
 
 
 def per_request() -> float:
-    """Of a month of one every second, without what is there at rest."""
+    """Return the dollars of a request at one per second, without the fixed costs of a month."""
     return (sum(bill.month(MONTH).values()) - sum(bill.month(0).values())) / MONTH
 
 
 def plain(dollars: float) -> str:
-    """Two digits that are not nought, without powers of ten."""
+    """Return dollars with two significant digits, without an exponent."""
     return f"{Decimal(f'{dollars:.2g}'):f}"
 
 
@@ -179,7 +179,7 @@ def loads() -> Iterable[tuple[str, ...]]:
 
 
 def ready() -> Iterable[tuple[str, ...]]:
-    """What is paid whether or not a request comes, and for each new environment."""
+    """Yield what is paid per month without any request, and for each new environment."""
     gb = ASSUMED["function_gb"]
     cold = gb * bill.cold_seconds() * PRICES["lambda_gb_second"]
     kept = gb * PRICES["snapstart_cache_gb_second"] * MONTH
@@ -193,7 +193,7 @@ def ready() -> Iterable[tuple[str, ...]]:
 
 
 def request_dollars(rate: float) -> tuple[float, float, float]:
-    """Ours; instances behind a balancer; an endpoint. A month of a steady rate."""
+    """Return a month's dollars at a steady rate: ours, instances behind a load balancer, an endpoint."""
     n = rate * MONTH
     logs = n * ASSUMED["log_bytes_a_request"] / 1e9 * PRICES["logs_gb"]
     sent = n * ASSUMED["bytes_an_answer"] / 1e9 * PRICES["internet_gb"]
@@ -206,7 +206,11 @@ def request_dollars(rate: float) -> tuple[float, float, float]:
 
 
 def file_dollars() -> tuple[float, float, float]:
-    """Ours; our own code on instances; pandas and scikit-learn in batches on an endpoint's instances."""
+    """Return a month's dollars for a terabyte of files a day.
+
+    They are ours, those of our code on instances, and those of pandas and scikit-learn on an endpoint's
+    instances in batches.
+    """
     days, calls = MONTH / 86400, TERABYTE / ASSUMED["range_bytes"]
     moved = bill.s3_dollars(TERABYTE, calls)
     cores = bill.work_seconds(TERABYTE) * ASSUMED["slower_vcpu"] / 86400
@@ -218,7 +222,7 @@ def file_dollars() -> tuple[float, float, float]:
 
 
 def files_a_day() -> float:
-    """A terabyte, in files of 10 GB."""
+    """Return our dollars for a terabyte in files of 10 GB."""
     return TERABYTE / FILE * sum(bill.file(FILE).values())
 
 

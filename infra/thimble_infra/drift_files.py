@@ -1,4 +1,4 @@
-"""`thimble drift`: how far the rows of classified files have moved, from the summaries beside them."""
+"""`thimble drift`: show how far the rows of classified files have moved, from the summaries beside them."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,12 +19,12 @@ from thimble_infra import buckets, drift_page, given, inputs, outputs, printing
 from thimble_infra.stacks import Registry
 
 SUMMARY = "summary.json"
-SHOWN = 20  # of the features, those that moved most
+SHOWN = 20  # features that moved most
 
 
 @dataclass(frozen=True)
 class Drifting:
-    """The rows of some files by one model, against what it was trained on."""
+    """The rows of some files by one model, compared with its training data."""
 
     model: str
     digest: str
@@ -40,7 +40,7 @@ def show(
     model: str | None = None,
     as_json: bool = False,
 ) -> bool:
-    """A table for each model, and one page with plots; whether none has drifted."""
+    """Show a table for each model, and write one page with plots. Return whether no model has drifted."""
     outputs.check_files(html)
     found = reports(results, registry.endpoint_url)
     if model:
@@ -69,7 +69,7 @@ def _print_all(found: Sequence[Drifting], html: Path | None) -> None:
 
 
 def _by(model: str, registry: Registry, found: Sequence[Drifting]) -> list[Drifting]:
-    """Of one model alone."""
+    """Return the reports of one model. Raises InvalidInput if there are none."""
     digest = given.model(model, registry).loaded().digest
     if not (chosen := [one for one in found if one.digest == digest]):
         others = ", ".join(f"{one.model} ({one.digest[:12]})" for one in found)
@@ -78,7 +78,7 @@ def _by(model: str, registry: Registry, found: Sequence[Drifting]) -> list[Drift
 
 
 def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Drifting]:
-    """Of each model one, in the order in which they occur."""
+    """Return a report for each model, in order of occurrence. Raises InvalidInput if there are none."""
     by_model: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for place, summary in _summaries(results, endpoint_url):
         if summary.get("drift"):
@@ -101,7 +101,7 @@ def reports(results: Sequence[str], endpoint_url: str | None = None) -> list[Dri
 
 
 def _summaries(results: Iterable[str], endpoint_url: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What each file was called, and its summary; those of refused files have no drift."""
+    """Yield each file's name and its summary. The summaries of refused files have no drift."""
     for result in results:
         found = list(_in_bucket(result, endpoint_url) if result.startswith("s3://") else _here(result))
         if not found:
@@ -144,7 +144,7 @@ def _here(result: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _summaries_in(data: bytes) -> Iterator[bytes]:
-    """One summary, or one a line."""
+    """Yield the one summary, or each line's summary."""
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -154,7 +154,7 @@ def _summaries_in(data: bytes) -> Iterator[bytes]:
 
 
 def _in_bucket(result: str, endpoint_url: str | None) -> Iterator[tuple[str, bytes]]:
-    """Below a prefix, or beside a result."""
+    """Yield the summaries below a prefix or beside a result, with their URIs."""
     bucket, _, key = result.removeprefix("s3://").partition("/")
     folder, _, name = key.rstrip("/").rpartition("/")
     prefix = folder if name.startswith("result.") or name == SUMMARY else key.rstrip("/")

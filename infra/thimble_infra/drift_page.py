@@ -1,4 +1,4 @@
-"""A report of drift as one page: no other file, no other host, no script; legible in light and in dark."""
+"""Write a report of drift as one HTML page without other files, other hosts or scripts, in light and dark."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,16 +7,16 @@ from typing import Any
 from thimble.drift import drawing, report
 
 Report = dict[str, Any]
-Bar = tuple[str, float, float]  # what it is of, the share of the training data, the share of the rows
+Bar = tuple[str, float, float]  # its label, the share of the training data, the share of the rows
 
-MOST_PLOTS = 100  # of the features that moved most; the table has all
-WIDTH, TALL = 560, 148  # of a plot, and of its bars
-LEFT, TOP = 36, 8  # for the axis and its topmost number
-LEVEL, SLANTED = 34, 96  # for the labels below
-WIDEST = 40  # half a bar
-CHARACTER = 5.6  # of a label, about
-LONGEST = 18  # characters of a label that is slanted
-LAST = {"other": 1, "missing": 2}  # of the bins, behind all others
+MOST_PLOTS = 100  # plots, for the features that moved most; the table has all features
+WIDTH, TALL = 560, 148  # the plot's width, and the bars' height
+LEFT, TOP = 36, 8  # the room for the axis and for its topmost number
+LEVEL, SLANTED = 34, 96  # the room for level or slanted labels below
+WIDEST = 40  # the most half a bar may have
+CHARACTER = 5.6  # the approximate width of a label's character
+LONGEST = 18  # characters of a slanted label
+LAST = {"other": 1, "missing": 2}  # bins that come after all others
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #16181b; --soft: #5a6169; --paper: #ffffff; --line: #e4e7ea;
@@ -49,7 +49,7 @@ text { fill: var(--soft); }
 
 
 def page(found: Sequence[tuple[str, str, tuple[str, ...], Report]]) -> str:
-    """Of each model: its name, its digest, the files, and the report of their rows."""
+    """Return the page. Each model has its name, its digest, the files, and the report of their rows."""
     title = escape(", ".join(f"Drift of {name}" for name, _, _, _ in found))
     return (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
@@ -60,7 +60,7 @@ def page(found: Sequence[tuple[str, str, tuple[str, ...], Report]]) -> str:
 
 
 def sentence(found: Report) -> str:
-    """What a report comes to."""
+    """Return the report's verdict as a sentence."""
     if found["verdict"] is None:
         return f"No verdict: {found['rows']} rows are too few, {report.FEWEST_ROWS} are needed."
     if not found["drifted"]:
@@ -69,7 +69,7 @@ def sentence(found: Report) -> str:
 
 
 def rejected(found: Report) -> str:
-    """What is not among the rows: nobody knows how far it has moved."""
+    """Return a sentence on rejected records, whose drift is unknown; "" if there are none."""
     if not (n := found.get("rejected", 0)):
         return ""
     records = found["rows"] + n
@@ -120,7 +120,7 @@ def _plot(name: str, entry: Report, found: Report) -> str:
 
 
 def _shares(entry: Report, found: Report) -> list[Bar]:
-    """Left to right; what is outside or missing only where there is any, at the end what is missing."""
+    """Return the bars from left to right; those of other and missing values come last, if there are any."""
     training, rows = max(found["reference_rows"], 1), max(found["rows"], 1)
     bins = sorted(drawing.bins(entry), key=lambda each: LAST.get(each["kind"], 0))
     return [(_label(each, entry), each["training"] / training, each["now"] / rows) for each in bins]
@@ -145,7 +145,7 @@ def _number(edge: float) -> str:
 
 
 def _bars(bars: list[Bar]) -> str:
-    """A pair a bin; all bins are as wide, what they are of is written below."""
+    """Return the plot: a pair of bars for each bin, all of the same width, with labels below."""
     top, width = _ceiling(max(share for _, *both in bars for share in both)), (WIDTH - LEFT) / len(bars)
     slanted = any(len(line) * CHARACTER > width for label, *_ in bars for line in _lines(label))
     height = TOP + TALL + (SLANTED if slanted else LEVEL)
@@ -168,7 +168,7 @@ def _tick(quarter: int, top: float) -> str:
 
 
 def _pair(middle: float, thick: float, shares: Sequence[float]) -> str:
-    """The training data as a bar behind, the rows as a line in front."""
+    """Return a bin's pair: the training data as a bar behind, the rows as a line in front."""
     left, right = middle - thick, middle + thick
     behind, front = (TOP + TALL * (1 - share) for share in shares)
     return (
@@ -179,7 +179,7 @@ def _pair(middle: float, thick: float, shares: Sequence[float]) -> str:
 
 
 def _ceiling(share: float) -> float:
-    """The next round percentage that four lines part evenly."""
+    """Return the next round percentage that divides evenly by four, for the axis."""
     return next((c for c in (4, 8, 12, 20, 32, 40, 60, 80) if c >= 100 * share), 100)
 
 

@@ -1,7 +1,7 @@
-"""`thimble drop`: files into the inbox, and what became of them; the local stack and a deployed one alike.
+"""`thimble drop`: put files into the inbox of a local or deployed stack, and show what became of them.
 
-All that it knows of the other side is S3: it puts an object into the inbox and waits for `<key>/summary.json`
-in the results bucket. No queue and no function is asked.
+It speaks to S3 only: it puts an object into the inbox and waits for `<key>/summary.json` in the results
+bucket. It asks no queue and no function.
 """
 
 import json
@@ -31,18 +31,21 @@ from thimble_infra.drop_report import Outcome, Watch
 from thimble_infra.inputs import Found, Placed, check_places
 from thimble_infra.stacks import Registry
 
-PART = 16 * 1024 * 1024  # bytes: files of up to 160 GB within S3's 10,000 parts
-READ = 1024 * 1024  # bytes a step of the progress bar
-REJECTIONS = 64 * 1024  # bytes of the rejections to look at, for the first few
+PART = 16 * 1024 * 1024  # bytes; S3's 10,000 parts allow files of 160 GB
+READ = 1024 * 1024  # bytes per step of the progress bar
+REJECTIONS = 64 * 1024  # bytes read to show the first few rejections
 WATCHED = 4  # files whose ranges are shown
 
-NOTHING: Mapping[str, str] = {}  # said of a file
+NOTHING: Mapping[str, str] = {}  # a file without metadata
 
 Advance = Callable[[int], None]
 
 
 def results_of(inbox: Place) -> Place:
-    """The results bucket as template.yaml names it: the inbox's name, with `results` for its last `inbox`."""
+    """Return the results bucket by template.yaml's rule: the inbox's name with its last `inbox` replaced.
+
+    Raises InvalidInput if the name has no `inbox`.
+    """
     found = _beside(inbox, "results")
     if not found:
         raise InvalidInput(
@@ -52,7 +55,7 @@ def results_of(inbox: Place) -> Place:
 
 
 def parts_of(inbox: Place) -> Place | None:
-    """The parts bucket, likewise; it is for the progress alone, so None will do."""
+    """Return the parts bucket likewise, or None: it only shows progress, so it is not required."""
     return _beside(inbox, "parts")
 
 
@@ -63,32 +66,34 @@ def _beside(inbox: Place, kind: str) -> Place | None:
 
 @dataclass
 class Dropped:
-    """A file on its way; after its upload known by ETag and version."""
+    """A file on its way. After its upload it is identified by ETag and version."""
 
     path: Path
-    name: str  # its key without the inbox's prefix
+    name: str  # the key without the inbox's prefix
     key: str
     size: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
     version: str | None = None
     summary: dict[str, Any] | None = None
-    overwritten: bool = False  # before it was classified
+    overwritten: bool = False  # whether it was overwritten before it was classified
 
     @property
     def settled(self) -> bool:
         return self.summary is not None or self.overwritten
 
     def is_of(self, version: str | None, etag: str | None, metadata: Mapping[str, str]) -> bool:
-        """Whether these are of the very upload. Without versions, the same bytes have the same result, if the
-        same is asked of them."""
+        """Return whether these belong to this upload.
+
+        Without versions, the same bytes with the same metadata count: their result is the same.
+        """
         if self.version and version:
             return self.version == version
         return _plain(self.etag) == _plain(etag) and self.metadata == metadata
 
 
 def collect(found: Found, inbox: Place, metadata: Mapping[str, str] = NOTHING) -> list[Dropped]:
-    """The files on their way; InvalidInput for names that no inbox takes, or not of two files."""
+    """Return the files with their keys. Raises InvalidInput if a key is impossible or two files share one."""
     dropped: dict[str, Dropped] = {}
     for file in found.files:
         key = inbox.key(file.name)
@@ -100,7 +105,10 @@ def collect(found: Found, inbox: Place, metadata: Mapping[str, str] = NOTHING) -
 
 
 def _check_key(key: str) -> None:
-    """S3 takes any key; the functions' client of it takes none that is no plain path."""
+    """Raise InvalidInput unless the key is a plain path of text, and not too long.
+
+    S3 would take other keys, but the functions' client would not.
+    """
     if any(segment in ("", ".", "..") for segment in key.split("/")):
         raise InvalidInput(f"{key!r} is no plain path: an inbox's keys have no empty, . or .. part")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in key):
@@ -111,17 +119,17 @@ def _check_key(key: str) -> None:
 
 @dataclass(frozen=True)
 class Door:
-    """The buckets of a stack's second door, and how commands name the stack."""
+    """The buckets for a stack's files, and the option by which commands name the stack."""
 
     inbox: Place
     answers: Place
     parts: Place | None
     registry: Registry
     option: str = ""
-    by_hand: bool = False  # buckets without the stack that they are of
+    by_hand: bool = False  # whether the buckets were named, not their stack
 
     def look(self, key: str) -> str:
-        """The command that says what became of a file."""
+        """Return the command that shows what became of a file."""
         command = f"fetch {shlex.quote(key)}" if self.by_hand else "status"
         return f"`thimble {command}{self.option}`"
 
@@ -133,7 +141,7 @@ class Door:
 def door(
     to: str | None, results: str | None, parts: str | None, stack: str | None, endpoint_url: str | None
 ) -> Door:
-    """By the inbox's URI, or else of a stack."""
+    """Return the buckets for an inbox's URI, or else for a stack."""
     if to:
         inbox, option = place(to), f" --to {to}"
         answers = place(results) if results else results_of(inbox)
@@ -161,7 +169,10 @@ def drop(
     metadata: Mapping[str, str] = NOTHING,
     as_json: bool = False,
 ) -> bool:
-    """Upload, wait, report. False when a file was refused; ThimbleError when its fate could not be learnt."""
+    """Upload files, wait for their results, and show them. Return False if a file was refused.
+
+    Raises ThimbleError if a file's result could not be learnt.
+    """
     with inputs.named(files) as names:
         paths = [Path(name) for name in names]
         return _drop(paths, to, output, timeout, model, metadata, as_json)
@@ -211,7 +222,10 @@ def _drop(
 
 
 def _folder(model: str, registry: Registry) -> str:
-    """The first folder of a key, which chooses the model: NAME, or NAME@VERSION."""
+    """Return the first folder of a key, which chooses the model: NAME or NAME@VERSION.
+
+    Raises InvalidInput if the model is not published.
+    """
     document = given.model(model, registry)
     if document.name:
         return model
@@ -233,7 +247,7 @@ def _placed(file: Dropped, answers: Place, output: Path) -> Placed:
 def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:
     attributes = dict(file.metadata)
     with file.path.open("rb") as stream:
-        if file.size <= PART:  # one request, so that the bucket announces it once
+        if file.size <= PART:  # one request, so that the bucket sends one notification
             put = obstore.put(store, file.key, stream.read(), use_multipart=False, attributes=attributes)
             advance(file.size)
         else:
@@ -257,7 +271,7 @@ def _follow(
     watch: Watch,
     parts: Parts | None,
 ) -> None:
-    """Look for the summaries until all are there or the deadline has come, ever less often."""
+    """Look for the summaries, less and less often, until all are there or the deadline has passed."""
     pause = 0.05
     while True:
         for file in [file for file in files if not file.settled]:
@@ -274,7 +288,7 @@ def _follow(
 
 
 def _show_ranges(parts: Parts, files: Sequence[Dropped], watch: Watch) -> None:
-    """Of the largest: what is split is large."""
+    """Show the progress of the largest files, because only large files are split."""
     waiting = sorted((file for file in files if not file.settled), key=lambda file: file.size)
     for file in waiting[-WATCHED:]:
         if found := parts.progress(file.key, file.etag):
@@ -282,8 +296,10 @@ def _show_ranges(parts: Parts, files: Sequence[Dropped], watch: Watch) -> None:
 
 
 def _look(source: S3Store, target: S3Store, answers: Place, file: Dropped) -> None:
-    """For the summary of the very upload; that of another of its name is an earlier one's, or of one that
-    took its place in the inbox."""
+    """Look for the summary of exactly this upload.
+
+    Another summary under its name belongs to an earlier upload, or to one that replaced it in the inbox.
+    """
     try:
         found = obstore.get(target, answers.key(f"{file.key}/summary.json"))
     except FileNotFoundError:
@@ -293,7 +309,7 @@ def _look(source: S3Store, target: S3Store, answers: Place, file: Dropped) -> No
     if file.is_of(given.get("version"), given.get("etag"), given.get("metadata", {})):
         file.summary = summary
         return
-    with suppress(BaseError, Gone):  # one may write there, but perhaps not read
+    with suppress(BaseError, Gone):  # reading may be forbidden where writing is not
         there = current(source, file.key)
         file.overwritten = not file.is_of(there.version, there.etag, there.metadata)
 
@@ -319,14 +335,14 @@ def _outcome(store: S3Store, to: Door, file: Dropped, output: Path | None) -> Ou
 
 
 def _first_lines(store: S3Store, key: str) -> list[dict[str, Any]]:
-    """The first rejections, as many as lie whole in the first bytes."""
+    """Return the first rejections, as many as are complete in the first bytes."""
     head = bytes(obstore.get(store, key, options={"range": (0, REJECTIONS)}).bytes())
     whole = head[: head.rfind(b"\n") + 1]
     return [json.loads(line) for line in whole.splitlines()]
 
 
 def _download(store: S3Store, key: str, folder: Path) -> Path:
-    """The object into the folder, under its key; complete or not at all."""
+    """Download an object into the folder under its key, completely or not at all."""
     path = folder / key
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -337,7 +353,7 @@ def _download(store: S3Store, key: str, folder: Path) -> Path:
 
 
 def _fetch(key: str, to: Door) -> str:
-    """A line to copy."""
+    """Return the command to copy that fetches a result."""
     return f"thimble fetch {shlex.quote(key)}{to.option}"
 
 
@@ -350,7 +366,7 @@ def _late(names: Sequence[str], timeout: float, inbox: Place, look: str) -> str:
 
 @contextmanager
 def _leaving(files: Sequence[Dropped], inbox: Place) -> Iterator[None]:
-    """Who leaves with Ctrl-C is told what goes on."""
+    """On Ctrl-C, say that the uploaded files are classified all the same."""
     try:
         yield
     except KeyboardInterrupt:
@@ -362,12 +378,12 @@ def _leaving(files: Sequence[Dropped], inbox: Place) -> Iterator[None]:
 
 @contextmanager
 def _sentences(inbox: Place, answers: Place, endpoint: str | None) -> Iterator[None]:
-    """What S3 says, as a sentence."""
+    """Turn S3's errors inside into Unavailable with a sentence."""
     at = f" at {endpoint}" if endpoint else ""
     try:
         yield
     except FileNotFoundError as error:
-        if error.filename:  # of this machine
+        if error.filename:  # a file of this machine
             raise
         raise Unavailable(f"there is no bucket {inbox.bucket} or no bucket {answers.bucket}{at}") from None
     except (PermissionDeniedError, UnauthenticatedError):

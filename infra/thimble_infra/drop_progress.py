@@ -1,7 +1,7 @@
-"""How far the state machine is with a file that was split, as the parts bucket shows it.
+"""Read from the parts bucket how far the state machine is with a file that was split.
 
-A plan says of which upload it is and in how many ranges; a range that is done has left a report beside it.
-Where one may not look, or there is nothing to be seen, nobody is told anything.
+A plan names its upload and the number of ranges; each range that is done has left a report beside it. If the
+bucket may not be read, or holds nothing, no progress is shown.
 """
 
 import json
@@ -17,15 +17,15 @@ REPORT = re.compile(r"(?P<folder>.+)/\d{6,}\.json")
 
 @dataclass
 class Parts:
-    """The parts bucket, below a prefix."""
+    """The parts bucket, from a prefix on."""
 
     store: ObjectStore
     prefix: str = ""
-    _ranges: dict[str, tuple[str, int]] = field(default_factory=dict)  # by folder: the input's ETag, how many
+    _ranges: dict[str, tuple[str, int]] = field(default_factory=dict)  # folder: the input's ETag, ranges
     _closed: bool = False
 
     def progress(self, key: str, etag: str | None) -> tuple[int, int] | None:
-        """How many ranges of an upload are done, and of how many."""
+        """Return how many ranges of an upload are done, and how many there are; None if that is unknown."""
         try:
             return None if self._closed else self._progress(f"{self.prefix}/{key}".lstrip("/"), etag)
         except (BaseError, OSError):
@@ -46,7 +46,7 @@ class Parts:
             try:
                 plan = json.loads(bytes(obstore.get(self.store, f"{folder}/plan.json").bytes()))
             except FileNotFoundError:
-                return "", 0  # done and removed
+                return "", 0  # done and removed since it was listed
             self._ranges[folder] = _plain(plan["identity"]["input"]["etag"]), len(plan["bounds"]) - 1
         return self._ranges[folder]
 

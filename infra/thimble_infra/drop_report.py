@@ -1,4 +1,4 @@
-"""What `thimble drop` shows: progress on stderr where somebody is watching, the outcome on stdout."""
+"""Show what `thimble drop` does: progress on stderr if somebody is watching, the outcome on stdout."""
 
 import sys
 from collections import Counter
@@ -35,11 +35,11 @@ class Outcome:
     name: str
     summary: dict[str, Any]
     rejections: list[dict[str, Any]] = field(default_factory=list)  # the first few
-    places: list[str] = field(default_factory=list)  # of the result, and of the rejections if there are any
-    fetch: str | None = None  # a line to copy
+    places: list[str] = field(default_factory=list)  # of the result, then of the rejections if there are any
+    fetch: str | None = None  # a command to copy
     advice: list[str] = field(default_factory=list)  # what to do about a refusal
-    kept: str = ""  # the result of an earlier run, which a refused file leaves
-    source: str = ""  # where the file lies, as a person would write it
+    kept: str = ""  # an earlier run's result, which stays if the file is refused
+    source: str = ""  # the file's place, as a person would write it
 
     @property
     def error(self) -> str | None:
@@ -54,7 +54,7 @@ def uploading(size: int) -> Iterator[Callable[[int], None]]:
 
 @dataclass
 class Watch:
-    """Bars: of the files, and of the ranges of each that is split."""
+    """Progress bars: one for the files, and one for the ranges of each file that is split."""
 
     bars: Progress
     files: TaskID
@@ -109,8 +109,12 @@ def show(
     as_json: bool = False,
     beside: bool = False,
 ) -> None:
-    """A table with a line a file; then, file by file, what was refused or rejected and where the rest is; at
-    last, what was left out. `beside` a result on standard output it goes to stderr, with every rejection."""
+    """Show the outcomes.
+
+    There is a table with a line for each file. Then, for each file, come refusals or rejections and the
+    places of the results, and at the end the files that were left out. `beside` a result on standard output,
+    all this goes to stderr, with every rejection.
+    """
     if as_json:
         printing.as_json({"files": [_as_json(outcome) for outcome in outcomes], "skipped": list(skipped)})
         return
@@ -128,7 +132,7 @@ def show(
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
-    """The summary, and what a script needs beside it."""
+    """Return the summary and what else a script needs."""
     places = dict(zip(("result", "rejected"), outcome.places, strict=False))
     kept = {"kept": outcome.kept} if outcome.kept else {}
     return {"file": outcome.source or outcome.name, **outcome.summary, **places, **kept}
@@ -147,7 +151,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
         name, classes = (
             Text(outcome.name),
             Text(_classes(summary["classes"], summary.get("abstained", 0))),
-        )  # brackets in them are no markup
+        )  # as Text, since rich would read brackets as markup
         table.add_row(name, *counts, classes, f"{summary['seconds']:.2f}")
     return table
 
@@ -160,7 +164,7 @@ def _classes(counts: dict[str, int], abstained: int) -> str:
 
 
 def _details(outcome: Outcome, shown: int) -> Iterator[str]:
-    model = outcome.summary.get("model")  # none, where no model was found for it
+    model = outcome.summary.get("model")  # None if no model was found for it
     by = f", by {_model(model)}" if model else ""
     if outcome.error:
         yield f"{outcome.name} was refused{by}: {file_options.as_typed(outcome.error)}"
@@ -185,7 +189,7 @@ def _details(outcome: Outcome, shown: int) -> Iterator[str]:
 
 
 def _conversion(outcome: Outcome, reasons: Sequence[str]) -> Iterator[str]:
-    """The command that makes UTF-8 of the file, if that is what is wrong."""
+    """Yield the command that converts the file to UTF-8, if its encoding is the fault."""
     found = Counter(encoding for reason in reasons if (encoding := encodings.said(reason)) is not None)
     if found and outcome.source:
         encoding, _ = max(found.items(), key=lambda item: (item[0] != "", item[1]))

@@ -1,9 +1,9 @@
-"""How a command ends: an error as one sentence on stderr, and an exit code that says whose fault it was.
+"""End a command: an error is one sentence on stderr, and the exit code says where the fault is.
 
-0    done
-1    the data's: a file, a model or a row that its owner has to change
-2    the command's: an option or argument that was typed wrongly, which typer says
-3    the store's: S3, a stack or this machine does not answer, or has no room
+0    no fault
+1    in the data: a file, a model or a row that its owner has to change
+2    in the command: a wrong option or argument, which typer reports
+3    in the store: S3, a stack or this machine does not answer, or has no room
 130  Ctrl-C
 """
 
@@ -21,15 +21,13 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def ended(work: Callable[[], object]) -> int:
-    """Do the work; the exit code."""
+    """Do the work and return the exit code."""
     try:
         work()
     except ThimbleError as error:
         return _said(str(error), STORE if isinstance(error, Unavailable) else DATA)
     except OSError as error:
-        if (
-            error.filename is None and error.errno not in NO_ROOM
-        ):  # none of the caller's files: a fault of ours
+        if error.filename is None and error.errno not in NO_ROOM:  # not about a caller's file: our own fault
             raise
         return _said(of_file(error), STORE if error.errno in NO_ROOM else DATA)
     except KeyboardInterrupt:
@@ -43,7 +41,7 @@ def _said(sentence: str, code: int) -> int:
 
 
 def of_file(error: OSError) -> str:
-    """What is wrong with a file, and what to do."""
+    """Return a sentence on what is wrong with a file and what to do."""
     if error.filename is None:
         return f"there is no room to write in, or none that may be written ({error.strerror})"
     path = Path(os.fsdecode(error.filename))

@@ -1,7 +1,7 @@
 """Lambda's execution environments: processes that each hold one function and answer one call at a time.
 
-They start when they are first needed: a stack that never splits a file pays nothing for them. One that dies
-or runs out of time fails its call, as in Lambda, and the next call starts another.
+They start when they are first needed, so a stack that never splits a file pays nothing for them. If one dies
+or runs out of time, its call fails as in Lambda, and the next call starts another.
 """
 
 import json
@@ -20,7 +20,7 @@ from thimble_infra.invocation import Context, Handler, invoke, load
 
 @dataclass(frozen=True)
 class Answer:
-    """What Lambda's Invoke returns: the function's answer, or its error as an object."""
+    """The result of Lambda's Invoke: the function's answer, or its error as an object."""
 
     value: Any
     failed: bool = False
@@ -31,7 +31,7 @@ def failure(kind: str, message: str) -> Answer:
 
 
 def answer(handler: Handler, event: Any, context: Context) -> Answer:
-    """A call of a handler in this process; what it raises is logged, and is an answer too."""
+    """Call a handler in this process. An exception is logged, and becomes a failed answer."""
     try:
         return Answer(invoke(handler, event, context))
     except Exception as error:
@@ -40,16 +40,16 @@ def answer(handler: Handler, event: Any, context: Context) -> Answer:
 
 
 class Environments:
-    """As many processes of one function as may work at a time."""
+    """A pool of processes of one function; `size` of them may work at a time."""
 
     def __init__(self, module: str, size: int, timeout: float) -> None:
         self._module, self._timeout = module, timeout
         self._idle: LifoQueue[_Environment | None] = LifoQueue()
         for _ in range(size):
-            self._idle.put(None)  # one that is yet to start
+            self._idle.put(None)  # a process that has not started yet
 
     def call(self, event: Any) -> Answer:
-        """Wait for an idle environment, and for its answer."""
+        """Wait for an idle environment and return its answer."""
         environment = self._idle.get()
         try:
             environment = environment or _Environment(self._module, self._timeout)
@@ -63,14 +63,14 @@ class Environments:
             self._idle.put(environment)
 
     def close(self) -> None:
-        """End those that are idle."""
+        """End the idle processes."""
         while not self._idle.empty():
             if environment := self._idle.get():
                 environment.end()
 
 
 class _Environment:
-    """A process of this module's main."""
+    """A process that runs this module's `main`."""
 
     def __init__(self, module: str, timeout: float) -> None:
         self._timeout = timeout
@@ -81,7 +81,7 @@ class _Environment:
         )
 
     def call(self, event: Any) -> Answer | None:
-        """The answer; None when the process is no more."""
+        """Return the answer; None if the process has died."""
         line = self._asked(json.dumps(event).encode() + b"\n")
         if not line:
             self.end()
@@ -110,9 +110,9 @@ class _Environment:
 
 
 def main() -> None:
-    """`python -m thimble_infra.environments MODULE TIMEOUT`: a line an event, a line an answer."""
+    """Answer a line of JSON for each event: `python -m thimble_infra.environments MODULE TIMEOUT`."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the function prints is log
+    os.dup2(2, 1)  # what the function prints goes to the log
     events: SimpleQueue[str] = SimpleQueue()
     Thread(target=_receive, args=[events], daemon=True).start()
     module, timeout = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""`thimble fetch`: a result with its rejections and its summary, by the key of the file that was dropped."""
+"""`thimble fetch`: download a result with its rejections and its summary, by the dropped file's key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from thimble.spelling import hint
 from thimble_infra import buckets, outputs, printing
 from thimble_infra.drop import Door
 
-KINDS = ("result", "rejected")  # the summary's names of what lies beside it
-MOST_KEYS = 1000  # that a wrong key is compared with
+KINDS = ("result", "rejected")  # the summary's keys for the objects beside it
+MOST_KEYS = 1000  # keys that a wrong key is compared with
 
 
 def fetch(key: str, door: Door, output: Path, *, as_json: bool = False) -> None:
-    """Into a folder, under the key; or the result alone to standard output."""
+    """Download into a folder under the key, or only the result to standard output."""
     key = _plain(key, door)
     if not outputs.is_standard(output):
         outputs.check_folder(output.absolute())
@@ -41,7 +41,7 @@ def fetch(key: str, door: Door, output: Path, *, as_json: bool = False) -> None:
 
 
 def _plain(key: str, door: Door) -> str:
-    """The key in the inbox, also of an s3:// address or of a result's."""
+    """Return the key in the inbox, given a key, an s3:// address, or a result's key."""
     if key.startswith("s3://"):
         key = buckets.place(key).prefix
     return key.removeprefix(f"{door.answers.prefix}/") if door.answers.prefix else key

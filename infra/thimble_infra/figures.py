@@ -1,4 +1,4 @@
-"""What costs are computed from: prices.json, by kind."""
+"""The figures that costs are computed from: prices.json, by kind."""
 
 import json
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The options of a file on the command line: one list of those that `classify` and `drop` take.
+"""The options for files on the command line: one list for `classify` and `drop`.
 
-A command has them all as one argument, `options`: the text of each that was given, by its name.
+A command gets them as one argument, `options`: the text of each given option by its name.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Option(NamedTuple):
-    """What its help says."""
+    """The help of an option."""
 
-    metavar: str  # empty: it is given or not
+    metavar: str  # empty for a flag
     meaning: str
     unsaid: str
 
 
-WORDS = {"\t": "tab", " ": "space"}  # for what a header of HTTP would lose
+WORDS = {"\t": "tab", " ": "space"}  # for characters that an HTTP header would lose
 FOUND, MODELS = "found", "the model's own"
 LIST = {
     "explain": Option(
@@ -53,10 +53,10 @@ Command = Callable[..., None]
 
 
 def taken(unsaid: str = "") -> Callable[[Command], Command]:
-    """Give a command all of them in place of its argument `options`.
+    """Give a command all these options in place of its argument `options`.
 
-    One that does what the function does is also given what the environment says; in another, what is not
-    said is as it says.
+    Without `unsaid`, the command works as the function does, so the environment's settings are defaults too.
+    Otherwise `unsaid` names the default in the help.
     """
 
     def decorated(command: Command) -> Command:
@@ -97,7 +97,7 @@ def _as_text(value: str | bool | None) -> str:
 
 
 def read(options: Mapping[str, str]) -> FileOptions:
-    """Return what they say; a usage error for one that cannot be."""
+    """Return the options as FileOptions. Raises a usage error if one is invalid."""
     from thimble.files.options import FileOptions
 
     try:
@@ -107,7 +107,7 @@ def read(options: Mapping[str, str]) -> FileOptions:
 
 
 def metadata(options: Mapping[str, str]) -> dict[str, str]:
-    """Return them as the metadata of an object; a usage error for one that cannot be."""
+    """Return the options as an object's metadata. Raises a usage error if one is invalid."""
     from thimble.files.options import as_metadata
 
     spelled = {name: WORDS.get(text, text) for name, text in options.items()}
@@ -116,8 +116,7 @@ def metadata(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def in_force(named: Mapping[str, Any]) -> str:
-    """Return as one types them the options that a summary names, but for those that are as if nothing was
-    said."""
+    """Return a summary's options as one types them, without those that have their default value."""
     from thimble.files.options import FileOptions
 
     usual = FileOptions().values
@@ -126,7 +125,7 @@ def in_force(named: Mapping[str, Any]) -> str:
 
 
 def as_typed(sentence: str) -> str:
-    """Return what is said of a file's metadata in the words that `drop` was given."""
+    """Replace metadata keys in a sentence by the options that `drop` was given."""
     from thimble.files.options import KEYS
 
     for key, name in KEYS.items():

@@ -1,4 +1,4 @@
-"""Which published models a refused file's columns fit, and the command to run."""
+"""Find the published models that a refused file's columns fit, and the command to run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from thimble_infra.versions import Keeper
 
 
 def advice(path: Path, outcome: Outcome, registry: Registry, command: str) -> list[str]:
-    """Lines for a person; none where the models or the columns cannot be read, which is said elsewhere, or
-    where they fit the model that refused the file: it is for something else."""
+    """Return lines of advice for a person.
+
+    There are none if the models or the columns cannot be read, which is reported elsewhere, or if the file
+    fits the model that refused it, because then something else is wrong.
+    """
     try:
         names = fitting(path, registry)
     except (ThimbleError, OSError):
@@ -33,8 +36,8 @@ def _used(outcome: Outcome) -> str:
 
 
 def fitting(path: Path, registry: Registry) -> list[str]:
-    """Of the current versions, those whose features are all among a file's columns."""
-    from thimble_model import sheets  # only here: pandas comes with it
+    """Return the models whose current version has all its features among a file's columns."""
+    from thimble_model import sheets  # imported here because it needs pandas
 
     sheet = sheets.opened(path)
     named = [(model.name, model.feature_names) for model in Keeper(registry).loaded()]

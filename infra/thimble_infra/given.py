@@ -1,4 +1,4 @@
-"""A model as a person gives it: a file, NAME, NAME@VERSION, s3://BUCKET/KEY, or - for standard input."""
+"""Read a model as a person names it: a file, NAME, NAME@VERSION, s3://BUCKET/KEY, or - for standard input."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from thimble.inference.classifier import Classifier
 
 STANDARD_INPUT = "-"
-ESTIMATORS = (".joblib", ".pkl", ".pickle")  # names that are files', and of no model
+ESTIMATORS = (".joblib", ".pkl", ".pickle")  # endings of files, never of models' names
 
 
 class Given(NamedTuple):
-    """A document's bytes, the name that it answers by where that is not its own, and what was asked for."""
+    """A document's bytes, the published name if that replaces its own, and the text that was given."""
 
     data: bytes
     name: str
     shown: str
 
     def loaded(self) -> Classifier:
-        """InvalidModel says which document is refused, and why."""
+        """Load the document. Raises InvalidModel, which says which document is refused and why."""
         from thimble.inference import classifier
         from thimble.registry.published import load_as
 
@@ -41,7 +41,7 @@ class Given(NamedTuple):
 
 
 def model(text: str, registry: Registry) -> Given:
-    """Read it; a name that is a file's too means the file."""
+    """Read a model's document. A name that is also a file's means the file."""
     if text == STANDARD_INPUT:
         return Given(sys.stdin.buffer.read(), "", "standard input")
     if text.startswith("s3://"):

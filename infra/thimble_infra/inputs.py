@@ -1,5 +1,7 @@
-"""Which files a command is asked for, by one rule for all: a folder keeps its name, and what is in it is left
-out, and said so, if its name begins with a dot or says no format. And whether results leave them in peace.
+"""Find the files that a command is asked for, by one rule for all commands.
+
+A folder keeps its name. Its files are left out if their names begin with a dot or say no format, and this is
+reported. This module also checks that results do not overwrite inputs.
 """
 
 import shutil
@@ -16,14 +18,14 @@ from thimble.tables import formats
 from thimble.tables.formats import EXTENSIONS, HEAD_BYTES
 
 STANDARD_INPUT = "-"
-STANDARD = "stdin"  # the name that it has as a file
+STANDARD = "stdin"  # the standard input's name as a file
 SHOWN = 5  # names of what was left out
 
 
 class File(NamedTuple):
     root: Path
-    below: str  # it
-    name: str  # with the name of the folder that was asked for
+    below: str  # the path below the root
+    name: str  # the same, after the name of the folder that was asked for
 
     @property
     def path(self) -> Path:
@@ -33,12 +35,12 @@ class File(NamedTuple):
 @dataclass
 class Found:
     files: list[File] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)  # their names
+    skipped: list[str] = field(default_factory=list)  # the names of files that are left out
 
     def add(self, path: Path) -> None:
-        """A file, or all that a folder holds; InvalidInput if there is neither."""
+        """Add a file, or all files of a folder. Raises InvalidInput if there is neither."""
         if path.is_file():
-            path.open("rb").close()  # what may not be read is said before any work
+            path.open("rb").close()  # fail before any work if it cannot be read
             self.files.append(File(path.parent, path.name, path.name))
         elif path.is_dir():
             below = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
@@ -59,7 +61,7 @@ class Found:
 
 
 def below(paths: Sequence[Path]) -> Found:
-    """All of them; InvalidInput if that is none."""
+    """Return all files at and below the paths. Raises InvalidInput if there are none."""
     found = Found()
     for path in paths:
         found.add(path)
@@ -71,8 +73,11 @@ def below(paths: Sequence[Path]) -> Found:
 
 @contextmanager
 def standard_input() -> Iterator[Path]:
-    """Standard input as a file, whose name says the format that its first bytes have."""
-    from thimble_model.sheets import extension_of  # only here: pandas comes with it
+    """Yield standard input as a file, whose name says the format of its first bytes.
+
+    Raises InvalidInput if they have no known format.
+    """
+    from thimble_model.sheets import extension_of  # imported here because it needs pandas
 
     with tempfile.TemporaryDirectory(prefix="thimble-") as folder:
         unnamed = Path(folder, STANDARD)
@@ -87,7 +92,7 @@ def standard_input() -> Iterator[Path]:
 
 @contextmanager
 def named(files: Sequence[str]) -> Iterator[list[str]]:
-    """The same names, with a file's in place of - for standard input."""
+    """Yield the names, with a temporary file's in place of - for standard input."""
     if STANDARD_INPUT not in files:
         yield list(files)
         return
@@ -96,7 +101,7 @@ def named(files: Sequence[str]) -> Iterator[list[str]]:
 
 
 def refuse_results(place: str, names: Sequence[str]) -> None:
-    """InvalidInput for a folder of results: what is in it was classified already."""
+    """Raise InvalidInput for a folder of results, whose files are already classified."""
     known = set(names)
     folders = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2].startswith("result.")}
     for name in names:
@@ -110,7 +115,7 @@ def refuse_results(place: str, names: Sequence[str]) -> None:
 
 
 def readable(below: str) -> bool:
-    """Whether a file that nobody named is one to classify, by its path in what was asked for."""
+    """Return whether to classify a file found in a folder: its path is not hidden, its name says a format."""
     hidden = any(part.startswith(".") for part in below.split("/"))
     return not hidden and formats.named(below).format in EXTENSIONS.values()
 
@@ -123,15 +128,17 @@ def left_out(names: Sequence[str]) -> str:
 
 
 class Placed(NamedTuple):
-    """Where an input lies, and where what comes of it is to lie."""
+    """The places of an input and of its results."""
 
     source: str
     results: Sequence[str]
 
 
 def check_places(placed: Sequence[Placed], folders: Sequence[str]) -> None:
-    """InvalidInput where a result would take the place of an input, or of another's, or lie in a folder that
-    is read: it would be an input the next time."""
+    """Raise InvalidInput if a result would overwrite an input or another result, or lie in an input folder.
+
+    In an input folder, the result would be an input the next time.
+    """
     inputs = {
         identity: one.source for one in placed for identity in (_identity(one.source), _real(one.source))
     }
@@ -152,7 +159,7 @@ def check_places(placed: Sequence[Placed], folders: Sequence[str]) -> None:
 
 
 def _identity(path: str) -> object:
-    """The same for the same file, whatever leads to it."""
+    """Return a value that is the same for the same file, whatever path leads to it."""
     try:
         found = Path(path).stat()
     except OSError:  # not there yet, or in a bucket
@@ -165,7 +172,7 @@ def _real(path: str) -> str:
 
 
 def _lineage(path: str) -> Iterator[object]:
-    """A file, and what would have to be folders for it."""
+    """Yield a file, and the paths that would have to be folders for it."""
     yield _identity(path)
     if not path.startswith("s3://"):
         yield from map(str, Path(path).resolve().parents)

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command, also where its main thread is deep in a library that does not listen."""
+"""Make Ctrl-C end a command, even if its main thread is deep in a library that ignores signals."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-INTERRUPTED = 130  # the exit code of what Ctrl-C ended, by the shells' custom
-GRACE = 2.0  # seconds for what ends by itself
+INTERRUPTED = 130  # the exit code after Ctrl-C, as in shells
+GRACE = 2.0  # seconds for a command to end by itself
 
-leftovers: set[Path] = set()  # folders that go whenever the command ends
+leftovers: set[Path] = set()  # folders to remove however the command ends
 
 
 @contextmanager
@@ -34,12 +34,12 @@ def ending() -> Iterator[None]:
 
 
 def leave() -> None:
-    """For a command that ends in its own way."""
+    """Turn this off, for a command that handles Ctrl-C itself."""
     signal.set_wakeup_fd(-1)
 
 
 def _watch(reader: int) -> None:
-    """Signals arrive as bytes; the pipe's end says that the command ended by itself."""
+    """Read signals as bytes from the pipe, whose end says that the command ended by itself."""
     with suppress(OSError):
         while number := os.read(reader, 1):
             if number[0] == signal.SIGINT:

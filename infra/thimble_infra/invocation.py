@@ -1,4 +1,4 @@
-"""Lambda's half of an invocation, in this process: the function's module, its context, its payload limit."""
+"""Lambda's part of an invocation in this process: the function's module, its context, its payload limit."""
 
 import importlib
 import json
@@ -19,12 +19,12 @@ Handler = Callable[[dict[str, Any], "Context"], Any]
 
 
 class EventTooLarge(ValueError):
-    """An event over Lambda's limit for a synchronous call: the function is not called."""
+    """An event over Lambda's limit for a synchronous call; the function is not called."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What Lambda hands to a handler beside the event."""
+    """The context that Lambda gives a handler besides the event."""
 
     function_name: str
     timeout: float  # seconds
@@ -50,9 +50,9 @@ class Context:
 
 
 def load(module: str) -> Handler:
-    """The handler of a module of functions/, imported as Lambda does: with that folder as the import root.
+    """Return the handler of a module in functions/, imported as in Lambda, with that folder as the root.
 
-    The module reads its settings from the environment while it is imported.
+    The module reads its settings from the environment at import. Raises Unavailable outside a clone.
     """
     if not (FUNCTIONS / f"{module}.py").exists():
         raise Unavailable(
@@ -64,7 +64,11 @@ def load(module: str) -> Handler:
 
 
 def invoke(handler: Handler, event: dict[str, Any], context: Context) -> Any:
-    """The handler's answer. Event and answer travel as JSON, as in Lambda. Raises what the handler raises."""
+    """Return the handler's answer. Event and answer travel as JSON, as in Lambda.
+
+    Raises what the handler raises, EventTooLarge for an event over the limit, and ValueError for an answer
+    over it.
+    """
     sent = _json(event)
     if len(sent) > MAX_PAYLOAD_BYTES:
         raise EventTooLarge(f"the event of {len(sent)} bytes is over Lambda's limit of {MAX_PAYLOAD_BYTES}")
@@ -75,5 +79,5 @@ def invoke(handler: Handler, event: dict[str, Any], context: Context) -> Any:
 
 
 def _json(value: Any) -> bytes:
-    """The text that Lambda carries, and counts the bytes of."""
+    """Return the text that Lambda carries and whose bytes it counts."""
     return json.dumps(value, ensure_ascii=False).encode()

@@ -1,6 +1,6 @@
-"""`thimble run --keep FOLDER`: models and results of the local stack outlive it, as plain files.
+"""`thimble run --keep FOLDER`: keep the local stack's models and results as plain files.
 
-Whatever changes in the two buckets is written within moments, and once more at the end.
+Changes in the two buckets are written within moments, and once more at the end.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from obstore.store import S3Store
 
 from thimble_infra import aws, buckets, outputs
 
-KEPT = {"models": aws.MODELS, "results": aws.RESULTS}  # folders, and the buckets that they hold
+KEPT = {"models": aws.MODELS, "results": aws.RESULTS}  # folders and their buckets
 PAUSE = 1.0  # seconds between two looks
 
 
 @contextmanager
 def keeping(folder: Path | None, s3_url: str) -> Iterator[None]:
-    """Fill the buckets from the folder, and the folder from the buckets."""
+    """Fill the buckets from the folder, then keep the folder up to date with the buckets."""
     if folder is None:
         yield
         return
@@ -61,7 +61,7 @@ class Mirror:
                 self._seen[key] = obstore.put(self._store, key, path.read_bytes())["e_tag"]
 
     def save(self) -> None:
-        """What is new or gone since the last time; what the store does not give now, the next time."""
+        """Save what is new and delete what is gone since the last time. If the store fails, try next time."""
         try:
             listed = {item["path"]: item["e_tag"] for page in obstore.list(self._store) for item in page}
             for key in self._seen.keys() - listed.keys():

@@ -1,9 +1,9 @@
-"""moto's S3 with objects of gigabytes: their bytes stay in the files that moto has for them.
+"""Let moto's S3 hold objects of gigabytes, whose bytes stay in moto's own files.
 
-Of itself, moto reads a whole object for every ranged GET and every part that is copied, and joins the parts
-of an upload in memory, several times over. Here the value of an object over 5 MB is a view of its file, which
-moto slices, iterates and stores as it does bytes. Parts are joined from file to file; checksums
-of uploads in parts, which a client may ask for, are left out.
+By itself, moto reads a whole object for every ranged GET and every part that is copied, and joins the parts
+of an upload in memory several times over. Here the value of an object over 5 MB is a view of its file, which
+moto slices, iterates and stores like bytes. Parts are joined from file to file. Checksums of multipart
+uploads, which a client may ask for, are left out.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ BLOCK = 1024 * 1024  # bytes read at a time
 
 
 class Stored:
-    """The bytes of an object, or of a slice of it, read from its file block by block when asked for."""
+    """The bytes of an object or of a slice of it, read from its file block by block on demand."""
 
     def __init__(self, key: Any, span: range) -> None:
         self._key, self._span = key, span
@@ -39,7 +39,7 @@ class Stored:
 
 
 class Joined:
-    """The parts of an upload in one file, which becomes the object's own."""
+    """The parts of an upload in one file, which becomes the object's file."""
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.file = TemporaryFile()  # noqa: SIM115
@@ -56,7 +56,7 @@ _MOTO_VALUE, _MOTO_ETAG = _key.value, _key.etag
 
 
 def install() -> None:
-    """Replace what loads whole objects, in this process."""
+    """Replace moto's functions that load whole objects, in this process."""
     _key.value, _key.etag = property(_value, _store), property(_etag)
     _upload.complete = _complete
 
@@ -74,7 +74,7 @@ def _store(key: Any, value: Any) -> None:
         key._value_buffer.close()
         key.contentsize, key._value_buffer = len(value), value.file
     elif isinstance(value, Stored):
-        for block in value:  # not writelines: before it turns to a file, it would take all into memory
+        for block in value:  # not writelines, which would hold all in memory before it spills to a file
             key._value_buffer.write(block)
         key.contentsize = len(value)
     else:
@@ -82,14 +82,12 @@ def _store(key: Any, value: Any) -> None:
 
 
 def _etag(key: Any) -> str:
-    with (
-        key.lock
-    ):  # it reads the whole file, and must not read between the seek and the read of another request
+    with key.lock:  # it reads the whole file, which must not happen between another request's seek and read
         return str(_MOTO_ETAG.fget(key))
 
 
 def _complete(upload: Any, body: Iterator[tuple[int, str]]) -> tuple[Joined, str, None]:
-    """As moto's: the value, its ETag, and no checksum."""
+    """Complete an upload as moto does: return the value, its ETag, and no checksum."""
     parts: list[Any] = []
     for number, etag in body:
         part = upload.parts.get(number)

@@ -1,4 +1,4 @@
-"""A socket of this machine, bound before anything is started that is served on it."""
+"""Bind a socket of this machine, before the service on it is started."""
 
 import socket
 
@@ -6,7 +6,7 @@ from thimble.errors import Unavailable
 
 
 def listen(port: int, option: str, host: str = "127.0.0.1") -> socket.socket:
-    """Unavailable names the option that chooses another port."""
+    """Return a listening socket. Raises Unavailable, which names the option that chooses another port."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

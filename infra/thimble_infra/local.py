@@ -1,8 +1,8 @@
-"""The whole stack on one machine, behind `make run`: the HTTP API here, S3 with SQS and the files function
-as children.
+"""Run the whole stack on one machine, for `make run`.
 
-The API function runs in this process, like one instance of a Lambda function. Children have a pipe from us as
-their standard input: it ends when we end, by whatever signal, and so do they.
+The HTTP API and its function run in this process, like one instance of a Lambda function. S3 with SQS, and
+the files function, are child processes. Their standard input is a pipe from this process: it ends when this
+process ends, by whatever signal, and so do they.
 """
 
 import csv
@@ -38,13 +38,13 @@ BUNDLED = [
     Path(__file__).parents[2] / "model" / f"{name}.json"
     for name in ("iris", "penguins", "digits", "sexes", "messages")
 ]
-LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
+LONGEST_LINE = 1000  # the longest request that one can copy from a terminal, in characters
 
 
 def run(
     *, port: int, s3_port: int, s3_host: str | None, model: Path | None, keep: Path | None, verbose: bool
 ) -> None:
-    """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting or running."""
+    """Serve until SIGINT or SIGTERM. Raises ThimbleError or OSError if the stack cannot start or go on."""
     _require_clone()
     if keep:
         outputs.check_folder(keep.absolute())
@@ -57,7 +57,7 @@ def run(
             s3.append(stack.enter_context(listen(s3[0].getsockname()[1], "S3_HOST", s3_host)))
         folder = Path(tempfile.mkdtemp(prefix="thimble-"))
         stack.callback(_forget, folder)
-        stack.enter_context(redirect_stdout(sys.stdout))  # what is changed within is put back
+        stack.enter_context(redirect_stdout(sys.stdout))  # restores sys.stdout at the end
         _serve(stack, api, s3, folder, model, keep, verbose)
 
 
@@ -77,16 +77,16 @@ def _serve(
         del os.environ[name]
 
     documents, classifier = _read([model] if model else BUNDLED)
-    os.environ["MODEL_NAME"] = next(iter(documents))  # before the children start, who answer by it too
+    os.environ["MODEL_NAME"] = next(iter(documents))  # set before the children start, which use it too
 
     children = Children(stack, log)
     descriptors = [listener.fileno() for listener in s3]
     children.start("thimble_infra.aws", *map(str, descriptors), pass_fds=descriptors)
     for listener in s3:
-        listener.close()  # the child's from here on, so that its death is noticed
+        listener.close()  # the child alone holds it from here on, so that its death is noticed
     aws.create_resources(s3_url)
     terminal = sys.stdout
-    say = separate(log)  # before the functions' logger is made: it writes where print does
+    say = separate(log)  # before the functions' logger is made, which writes where print does
     stack.enter_context(kept.keeping(keep, s3_url))
     _publish(documents, replacing=model is not None)
     children.start("thimble_infra.queue_mapping", s3_url, *([log] if log else []))
@@ -104,7 +104,7 @@ def _serve(
 
 
 def _require_clone() -> None:
-    """Unavailable where a wheel was installed, or a clone without its tools."""
+    """Raise Unavailable if Thimble runs from a wheel, or from a clone without its tools."""
     if not (FUNCTIONS / "api.py").exists():
         raise Unavailable(
             "thimble run starts the whole stack (S3, the queue, the functions) and needs a clone of Thimble: "
@@ -119,7 +119,7 @@ class ChildEnded(Unavailable):
 
 
 class Children:
-    """Processes of the stack, started here and ended with the ExitStack."""
+    """The stack's child processes, ended with the ExitStack."""
 
     def __init__(self, stack: ExitStack, log: str | None) -> None:
         self._stack = stack
@@ -132,13 +132,13 @@ class Children:
             stdin=subprocess.PIPE,
             stderr=self._stderr,
             pass_fds=pass_fds,
-            start_new_session=True,  # Ctrl-C reaches us alone
+            start_new_session=True,  # so that Ctrl-C reaches this process only
         )
         self._stack.callback(_end, child)
         Thread(target=self._watch, args=[module, child], daemon=True).start()
 
     def wait(self) -> str:
-        """Wait until one of them ends on its own, and say which."""
+        """Wait until a child ends on its own, and return a sentence that says which."""
         return self._ended.get()
 
     def _watch(self, module: str, child: "subprocess.Popen[bytes]") -> None:
@@ -148,21 +148,21 @@ class Children:
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # impatience must not interrupt the ending
-    child.kill()  # all that it has is in memory
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the ending
+    child.kill()  # it has nothing to save
     child.wait()
 
 
 def _forget(folder: Path) -> None:
-    """Remove the log, unless somebody wants to read why a child ended."""
+    """Remove the log, unless it may say why a child ended."""
     if not isinstance(sys.exception(), ChildEnded):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
-    """The documents by the names that they are published under, and the first, which is the default."""
+    """Return the documents by the names to publish them under, and the first one loaded: the default."""
     from thimble.inference import classifier
-    from thimble.registry import pointer  # and numpy, which looks at the environment
+    from thimble.registry import pointer  # here, because numpy reads the environment at import
 
     found = {}
     for path in paths:
@@ -176,7 +176,7 @@ def _read(paths: list[Path]) -> tuple[dict[str, bytes], "Classifier"]:
 
 
 def _publish(documents: dict[str, bytes], *, replacing: bool) -> None:
-    """Those that are not there yet; what was kept goes on, unless a model was asked for."""
+    """Publish the documents that are not published yet, or with `replacing`, all of them."""
     from thimble.store import Folder
     from thimble_infra import publishing
 
@@ -196,7 +196,7 @@ def banner(
     *,
     alone: bool = True,
 ) -> str:
-    """Lines to copy, with rows that the model at hand knows."""
+    """Return lines to copy, with example rows of the model."""
     thimble = command(None if alone else s3_url)
     document = classifier.document
     rows = document.examples.rows if document.examples else ((0.0,) * classifier.n_features,)
@@ -232,7 +232,7 @@ def _curl(api_url: str, rows: Sequence[Sequence[object]], folder: Path) -> str:
 
 
 def command(s3_url: str | None) -> str:
-    """The command as it works in this directory; with the port, where other local stacks run too."""
+    """Return the command as it works in this directory, with the port if other local stacks run too."""
     script = Path(sys.argv[0])
     on_path = shutil.which(script.name)
     if on_path and Path(on_path).resolve() == script.resolve():

@@ -1,4 +1,4 @@
-"""The commands of the scientist's side: files in, files and a card out."""
+"""The commands for models: they read files, write files, and show a card."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def export(
 
 
 def labels(text: str) -> list[Any]:
-    """Labels with commas between them, quoted as in a CSV file: numbers or booleans where all are."""
+    """Return labels from a line of CSV, as numbers or booleans if all of them are."""
     found = next(csv.reader([text]), [])
     try:
         plain = [orjson.loads(label) for label in found]
@@ -110,7 +110,7 @@ def labels(text: str) -> list[Any]:
 
 @contextmanager
 def _saying_warnings() -> Iterator[None]:
-    """Say warnings as sentences, without the line of code that they come from."""
+    """Print warnings as sentences, without the line of code that they come from."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", Seen)
         yield
@@ -119,7 +119,7 @@ def _saying_warnings() -> Iterator[None]:
 
 
 def _labelled(path: Path, estimator: Any, target: Sequence[str], decimal: str) -> tuple[Any, Any]:
-    """Rows that were not trained on, and their labels."""
+    """Read rows that were not trained on, and their labels. Raises InvalidInput if there are no labels."""
     found = reading.read(path, estimator, target, decimal)
     if found.labels is None:
         raise InvalidInput(f"{path} has no column of labels to score: --target names it")
@@ -144,12 +144,12 @@ def check(model: str, registry: Registry, estimator: Path | None, data: Path | N
 
 
 def checked(document: Given, estimator_path: Path | None, data_path: Path | None) -> Check:
-    """The document as the functions load it, compared with its estimator if there is one."""
+    """Load a document as the functions do, and compare it with its estimator if there is one."""
     if data_path and not estimator_path:
         raise InvalidInput("--data needs --estimator: its rows are for comparing the two")
     _require_one_standard_input(document.shown, estimator_path, data_path)
     _require_files(estimator_path, data_path)
-    heads = document.loaded().heads  # or InvalidModel, before there is any work or warning
+    heads = document.loaded().heads  # raises InvalidModel before any work or warning
     estimator = None if estimator_path is None else _read(estimator_path, None, heads[0].classes)[0]
     X = None if data_path is None or estimator is None else reading.read(data_path, estimator).rows
     with refusing(document.shown), located_in(data_path):
@@ -167,8 +167,10 @@ def require_sound(found: Check, document: Given) -> None:
 def _read(
     path: Path, classes: Sequence[Any] | None, of_booster: Sequence[Any] | None = None
 ) -> tuple[Any, str | None]:
-    """The estimator, and the version of scikit-learn that its file says. A bare booster has the `classes`, or
-    those `of_booster` where none are said."""
+    """Return a file's estimator, and the version of scikit-learn that saved it if that is not this one.
+
+    A bare booster gets the `classes`, or `of_booster` if none are given.
+    """
     data, name = pickles.read(path), pickles.shown(path)
     if boosters.trainer_of(data):
         estimator, version = boosters.opened(data, name, classes or of_booster), None
@@ -195,7 +197,7 @@ def _require_one_standard_input(*paths: Path | str | None) -> None:
 
 
 def _require_files(*paths: Path | None) -> None:
-    """An OSError for one that cannot be read, before there is any work or warning."""
+    """Raise an OSError if a file cannot be read, before any work or warning."""
     for path in paths:
         if path and not is_standard(path):
             path.open("rb").close()

@@ -1,4 +1,4 @@
-"""Two readers, two places: a line a request for the person at the terminal, the functions' log in a file."""
+"""Separate two outputs: a line per request for the person at the terminal, the functions' log in a file."""
 
 import logging
 import sys
@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 
 def separate(log: str | None) -> Callable[[str], None]:
-    """From now on, what this process prints goes to the file `log` (None: it stays here).
+    """Send what this process prints to the file `log` from now on; if it is None, leave it here.
 
-    Returns what prints a line for the person, on a terminal that does not show the log: nothing is said
-    twice.
-    Elsewhere it prints nothing: a program that waits for the banner may never read on, and a full pipe would
-    stop the service.
+    Returns a function that prints a line for the person, on a terminal that does not show the log, so that
+    nothing appears twice. Elsewhere this function prints nothing: a program that waits for the banner may
+    never read on, and a full pipe would stop the service.
     """
     here = sys.stdout
     if log:
@@ -28,7 +27,7 @@ def separate(log: str | None) -> Callable[[str], None]:
 
 
 def _log_to_stdout() -> None:
-    """Our own logger only: the functions' logger brings its handler."""
+    """Let our own logger write to stdout; the functions' logger has its own handler."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     ours = logging.getLogger("thimble_infra")

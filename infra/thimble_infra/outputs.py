@@ -1,4 +1,4 @@
-"""Where a command's answer goes: checked before any work, written beside, and put in place when whole."""
+"""Write a command's outputs: check their places before any work, and replace files only when complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def is_standard(path: Path | str) -> bool:
 
 
 def check_files(*paths: Path | None) -> None:
-    """Raise what would keep a file from being written after all the work."""
+    """Raise now if a file could not be written after all the work: an OSError or InvalidInput."""
     for path in paths:
         if path is None or is_standard(path):
             continue
@@ -37,7 +37,7 @@ def require_regular(path: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InvalidInput unless a file can be made in a folder, or in the nearest that is there already."""
+    """Raise InvalidInput unless a file can be created in a folder, or in its nearest existing parent."""
     while not folder.is_dir() and folder != folder.parent:
         if folder.exists():
             raise InvalidInput(f"{folder} is a file, and a folder is needed there: name another place")
@@ -53,7 +53,7 @@ def check_folder(folder: Path) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """All of it or nothing; what lies there stays until then."""
+    """Write all of the data or nothing; an earlier file stays until then."""
     if is_standard(path):
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -64,8 +64,8 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the other's place if all went well."""
-    place = path.resolve()  # a link stays a link
+    """Yield a path to write to, which replaces the other if all goes well."""
+    place = path.resolve()  # replace a link's target, not the link
     beside = _beside(place)
     try:
         yield beside

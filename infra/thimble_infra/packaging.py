@@ -1,9 +1,8 @@
-"""`make package`: what `sam deploy` uploads, made here, because sam's own archives differ between machines.
+"""`make package`: make the archives that `sam deploy` uploads, because sam's own differ between machines.
 
-sam packs files in the order in which the file system lists them, so that the same build gives other bytes
-elsewhere. Here entries are sorted, times and permissions fixed: a commit gives the same archives every time
-(by one version of zlib), and `sam deploy`, which uploads an archive as it is, changes nothing that has not
-changed.
+sam packs files in the order of the file system, so the same build gives other bytes elsewhere. Here entries
+are sorted, and times and permissions are fixed, so a commit gives the same archives every time (with one
+version of zlib). `sam deploy` uploads these archives unchanged, so it updates only what has changed.
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from typing import Any
 
 from thimble_infra.build import BUILT, ROOT, digest
 
-PACKAGE = ROOT / ".aws-sam" / "package"  # as deep as the build, whose relative paths the template keeps
+PACKAGE = ROOT / ".aws-sam" / "package"  # as deep as the build, so that the template's relative paths hold
 MOMENT = (1980, 1, 1, 0, 0, 0)
 UNIX = 3
 LEVEL = 9
@@ -26,7 +25,7 @@ def main() -> None:
 
 
 def package(built: Path, into: Path) -> list[Path]:
-    """Archives of all that was built, each content once, a template that names them, and nested ones."""
+    """Write the build's archives, one for each distinct content, and its templates; return the archives."""
     from samcli.yamlhelper import yaml_dump, yaml_parse
 
     into.mkdir(parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ def package(built: Path, into: Path) -> list[Path]:
 
 
 def archive(folder: Path, path: Path) -> Path:
-    """A zip of a folder's files that depends on their names, bytes and permissions alone."""
+    """Write a zip of a folder's files that depends only on their names, bytes and permissions."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as found:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):
             entry = zipfile.ZipInfo(file.relative_to(folder).as_posix(), MOMENT)

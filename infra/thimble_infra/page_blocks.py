@@ -1,4 +1,4 @@
-"""What commands write into pages: the lines between two comments that name it."""
+"""Read and write the blocks that commands generate in pages: the lines between two comments with a name."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,8 @@
-"""API Gateway's half of payload format 2.0: HTTP request to event, the function's answer to response. Pure.
+"""API Gateway's part of payload format 2.0: turn a request into an event, and an answer into a response.
 
-What its documentation leaves open follows what others measured at the real HTTP API: a body stays text only
-under `text/*` and three application types, and `rawPath` arrives decoded while `rawQueryString` does not.
+These functions are pure. Where AWS's documentation is silent, they follow measurements at the real HTTP API:
+a body stays text only under `text/*` and three application types, and `rawPath` is decoded while
+`rawQueryString` is not.
 """
 
 import base64
@@ -33,12 +34,12 @@ Headers = Sequence[tuple[str, str]]
 @dataclass(frozen=True)
 class HttpRequest:
     method: str
-    target: str  # as on the request line: the path, percent-encoded, and the query string
+    target: str  # from the request line: the percent-encoded path and the query string
     protocol: str
     headers: Headers
     body: bytes
     source_ip: str
-    port: int  # ours
+    port: int  # the server's port
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class HttpResponse:
 
 
 def event(request: HttpRequest) -> dict[str, Any]:
-    """The event of payload format 2.0; like API Gateway's, without the fields that have nothing to say."""
+    """Return the event of payload format 2.0. Like API Gateway's, it leaves out empty fields."""
     path, _, query = _origin_form(request.target).partition("?")
     path = unquote(path)
     headers, cookies = _headers(request)
@@ -69,7 +70,7 @@ def event(request: HttpRequest) -> dict[str, Any]:
 
 
 def response(answer: object) -> HttpResponse:
-    """The response to what the function returned. Raises ValueError where API Gateway answers with a 500."""
+    """Return the response for a function's answer. Raises ValueError if API Gateway would send a 500."""
     if not (isinstance(answer, Mapping) and "statusCode" in answer):
         return HttpResponse(200, [("content-type", "application/json")], json.dumps(answer).encode())
     headers = [(str(name), str(value)) for name, value in (answer.get("headers") or {}).items()]
@@ -80,14 +81,14 @@ def response(answer: object) -> HttpResponse:
 
 
 def message(status: int, text: str) -> HttpResponse:
-    """An answer of API Gateway's own, when the function is not asked or does not answer."""
+    """Return API Gateway's own response, for when the function is not asked or does not answer."""
     return HttpResponse(
         status, [("content-type", "application/json")], json.dumps({"message": text}).encode()
     )
 
 
 def _origin_form(target: str) -> str:
-    """The path and query of a request line that may hold a whole URL, as clients send it to a proxy."""
+    """Return the path and query of a request line, which may hold a whole URL, as sent to a proxy."""
     if target.startswith("/"):
         return target
     _, _, rest = target.partition("://")
@@ -95,7 +96,10 @@ def _origin_form(target: str) -> str:
 
 
 def _headers(request: HttpRequest) -> tuple[dict[str, str], list[str]]:
-    """Lower-case names, repeated headers joined by commas, cookies apart, and what the gateway adds."""
+    """Return the event's headers and cookies.
+
+    Names are in lower case, repeated headers are joined by commas, and the gateway's own headers are added.
+    """
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for name, value in ((name.lower(), value) for name, value in request.headers):
@@ -124,7 +128,7 @@ def _body(body: bytes, content_type: str) -> tuple[str, bool]:
         try:
             return body.decode(), False
         except UnicodeDecodeError:
-            pass  # undocumented: the bytes are worth more than the label
+            pass  # undocumented: the bytes matter more than the content type
     return base64.b64encode(body).decode(), bool(body)
 
 

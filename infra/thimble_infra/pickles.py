@@ -1,4 +1,4 @@
-"""An estimator's file, and the pickle in it: what is none, or cannot be loaded here, is a sentence."""
+"""Read an estimator's file and load its pickle, with a sentence if it is none or cannot be loaded here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from thimble_model.boosters import trainer_of
 from thimble_model.unsupported import Unsupported, first_line
 
 STANDARD_INPUT = "-"
-HEAD = 1024  # bytes that tell what a file is
-OTHERS = {  # what a file begins with that is no pickle
+HEAD = 1024  # bytes that decide what a file is
+OTHERS = {  # the first bytes of files that are not pickles
     b"PK\x03\x04": "a spreadsheet or another archive",
     b"\xd0\xcf\x11\xe0": "a spreadsheet",
     b"PAR1": "a Parquet table",
@@ -26,7 +26,7 @@ OTHERS = {  # what a file begins with that is no pickle
 
 
 def read(path: Path) -> bytes:
-    """What may be a pickle, or a booster's own file; Unsupported says what else it is."""
+    """Read a file that may be a pickle or a booster's own file. Raises Unsupported for any other."""
     data = sys.stdin.buffer.read() if str(path) == STANDARD_INPUT else path.read_bytes()
     if not trainer_of(data):
         _require_pickle(data, shown(path))
@@ -38,18 +38,21 @@ def shown(path: Path) -> str:
 
 
 def load(data: bytes, name: str) -> tuple[Any, str | None]:
-    """The estimator, and the version of scikit-learn that saved it, if it is not this one."""
+    """Load an estimator; return it with the version of scikit-learn that saved it if that is not this one.
+
+    Raises Unsupported if it cannot be loaded.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", InconsistentVersionWarning)
         try:
             estimator = joblib.load(io.BytesIO(data))
-        except Exception as error:  # whatever the code in it raises, or its bytes lead to
+        except Exception as error:  # its code or its bytes may raise anything
             raise Unsupported(f"{name} cannot be loaded: {_reason(error, _version(caught))}") from None
     return estimator, _version(caught)
 
 
 def _require_pickle(data: bytes, name: str) -> None:
-    """The oldest form of a pickle is a text too, which ends with a full stop."""
+    """Raise Unsupported unless the bytes may be a pickle. The oldest protocol is text ending with a dot."""
     head = data[:HEAD]
     what = next((what for mark, what in OTHERS.items() if head.startswith(mark)), None)
     if what is None and _is_text(head) and not data.endswith(b"."):

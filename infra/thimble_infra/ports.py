@@ -1,12 +1,10 @@
-"""Whether `make run` will find its ports free: said before anything is installed, so by the standard library
-alone.
-"""
+"""Check that the ports of `make run` are free, before anything is installed: standard library only."""
 
 import os
 import socket
 import sys
 
-PORTS = {"PORT": "8000", "S3_PORT": "9000"}  # variables of `thimble run`, and what they are without being set
+PORTS = {"PORT": "8000", "S3_PORT": "9000"}  # variables of `thimble run` and their defaults
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What commands print: for a person at a terminal, in a pipe, or as JSON for a script."""
+"""Print for a person at a terminal, for a pipe, or as JSON for a script."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from rich.console import Console
 
 INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
 
-PIPE = 120  # columns, where there is no terminal that has a width
+PIPE = 120  # columns, if there is no terminal with a width
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A pipe is as wide as its lines."""
+    """Return a console that does not fold lines in a pipe."""
     found = Console(highlight=False, soft_wrap=True, stderr=stderr)
     return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=1000, stderr=stderr)
 
 
 def fitted() -> Console:
-    """What is folded into the terminal's width."""
+    """Return a console that folds lines to the terminal's width, or to PIPE columns in a pipe."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=PIPE)
 

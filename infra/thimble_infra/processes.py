@@ -1,5 +1,6 @@
-"""Files classified by several processes of this machine: small ones whole, large ones in ranges, as the
-functions of a deployed stack share them. The same bytes come out.
+"""Classify files in several processes of this machine: small ones whole, large ones in ranges.
+
+The functions of a deployed stack share files in the same way, and the same bytes come out.
 """
 
 from __future__ import annotations
@@ -33,36 +34,36 @@ from thimble.store import ObjectVersion
 from thimble_infra.buckets import first_line
 from thimble_infra.given import Given
 
-RANGE_BYTES = 32 << 20  # of a file that several share; a smaller one is not worth it
-THREADS = 2  # of a process: so many processors it keeps busy, and no more
-LOOK_SECONDS = 0.1  # at how far the processes are
+RANGE_BYTES = 32 << 20  # the size of a range; it is not worth splitting smaller files
+THREADS = 2  # threads, and so processors, that each process keeps busy
+LOOK_SECONDS = 0.1  # between two looks at the processes' progress
 
 
 @dataclass(frozen=True)
 class Task:
-    """All of a job but the model, which each process has loaded."""
+    """A job without its model, which each process has loaded."""
 
     place: str
     source: ObjectVersion
     results: ObjectStore
     paths: ResultPaths
     options: FileOptions
-    here: Path | None = None  # where the results lie, if not in a bucket
-    staging: Path | None = None  # where those are made, before they take their places
+    here: Path | None = None  # the results' folder; None if they go to a bucket
+    staging: Path | None = None  # where these results are made before they are put in place
 
     @property
     def staged(self) -> Task:
         return self if self.staging is None else replace(self, results=LocalStore(self.staging))
 
     def standing(self, model: Classifier, on_read: Callable[[int], object]) -> Summary | None:
-        """The summary of this very job, if it was done before: then its input counts as read."""
+        """Return the summary of exactly this job if it was done before; its input then counts as read."""
         found = self.job(model, int).finished_summary()
         if found:
             on_read(self.source.size)
         return found
 
     def settled(self, summary: Summary) -> Summary:
-        """Put what was made in its place. Of a refused file the result of before stays, if there is one."""
+        """Put the results in place. If the file was refused, an earlier result stays and is named as kept."""
         if self.here is None or self.staging is None:
             return summary
         if put_in_place(self.paths, summary, self.staging, self.here):
@@ -75,7 +76,7 @@ class Task:
 
 
 def put_in_place(paths: ResultPaths, summary: Summary, made: Path, here: Path) -> bool:
-    """Whether it was; a refused file leaves the result of before."""
+    """Put the results in place; return False, and do nothing, if a refused file leaves an earlier result."""
     if "result" not in summary and (here / paths.result).is_file():
         return False
     (here / paths.summary).unlink(missing_ok=True)
@@ -94,14 +95,14 @@ def _add(read: Any, size: int) -> None:
 
 
 class Process:
-    """What a process of the pool has: the model, and a count of what all have read and nobody was told of."""
+    """A pool process's state: the model, and the shared count of bytes that are read but not yet reported."""
 
     model: Classifier
     read: Any
 
     @classmethod
     def begin(cls, model: Given, read: Any) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's to hear
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process handles Ctrl-C
         cls.model, cls.read = model.loaded(), read
 
     @classmethod
@@ -122,7 +123,7 @@ def _named(task: Task) -> Iterator[None]:
 
 
 def whole(task: Task, model: Classifier, on_read: Callable[[int], object]) -> Summary:
-    """In this process."""
+    """Classify a whole file in this process."""
     with _named(task):
         return task.standing(model, on_read) or task.settled(pipeline.run(task.staged.job(model, on_read)))
 
@@ -145,7 +146,7 @@ class Pool:
     read: Any
 
     def summaries(self, tasks: list[Task], advance: Callable[[int], object]) -> list[Summary]:
-        """Of several files at a time; `advance` is told how many bytes were read."""
+        """Classify several files at a time; return their summaries. `advance` is told the bytes read."""
         with ThreadPoolExecutor(self.size) as files:
             done = [files.submit(self._summary, task) for task in tasks]
             try:
@@ -194,23 +195,23 @@ class Pool:
 
 @contextmanager
 def _folder(results: ObjectStore) -> Iterator[PartsFolder]:
-    """For parts; beside the results, if they are here: there is room for them."""
+    """Yield a folder for parts. It is beside the results if they are here, where there is room for them."""
     beside = results.prefix if isinstance(results, LocalStore) else None
     with tempfile.TemporaryDirectory(prefix=".thimble-", dir=beside) as path:
         yield PartsFolder(f"{Path(path).as_uri()}/parts")
 
 
 def usual() -> int:
-    """How many processes keep this machine busy."""
+    """Return how many processes keep this machine busy."""
     return max((os.cpu_count() or 1) // THREADS, 1)
 
 
 @contextmanager
 def pool(processes: int, model: Given) -> Iterator[Pool]:
-    context = multiprocessing.get_context("spawn")  # a fork would take polars' threads for granted
+    context = multiprocessing.get_context("spawn")  # polars' threads do not survive a fork
     read = context.Value("q", 0)
     before = os.environ.get("POLARS_MAX_THREADS")
-    os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # each process reads it at its start
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # each process reads it when it starts
     try:
         with ProcessPoolExecutor(processes, context, Process.begin, (model, read)) as executor:
             yield Pool(processes, executor, model.loaded(), read)

@@ -1,8 +1,8 @@
-"""The registry from its keeper's side: publish, go back, put a version on trial, promote it.
+"""Change the registry: publish, roll back, put a version on trial, promote it.
 
-Every change is a `Move` of one model's pointer, made up first and carried out afterwards, so that a dry run
-is the same without the end. It is carried out only if the pointer is still what it was made up from: of two
-who move it at once, one is told.
+Every change is a `Move` of one model's pointer. It is planned first and carried out afterwards; a dry run
+only plans it. It is carried out only if the pointer has not changed since: if two people move it at once, one
+of them is told.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Move:
-    """A pointer as it is, and as it shall be; the same where there is nothing to do."""
+    """A pointer before and after a change; the two are equal if there is nothing to do."""
 
     name: str
     before: Pointer | None
@@ -48,7 +48,7 @@ class Publication:
 
     data: bytes
     version: str
-    move: Move  # of the pointer, to it
+    move: Move  # the pointer's move to this document
 
     @property
     def path(self) -> str:
@@ -65,7 +65,10 @@ def checked_name(name: str) -> str:
 
 
 def name_of(document: Classifier, name: str | None) -> str:
-    """The name to publish under: the one given, or the document's own."""
+    """Return the name to publish under: the given one, or the document's own.
+
+    Raises InvalidInput if there is neither.
+    """
     if not name and not document.name:
         raise InvalidInput("the document has no name; --as NAME gives it one")
     return checked_name(name or document.name)
@@ -74,8 +77,11 @@ def name_of(document: Classifier, name: str | None) -> str:
 def publication(
     folder: Folder, name: str, data: bytes, *, candidate: bool = False, replace: bool = False
 ) -> Publication:
-    """A document that is sound becomes a version, and, unless it is a candidate only, the current one: in
-    place of one that takes other rows or answers in other classes only if it is to `replace` it."""
+    """Plan the publication of a document as a version, and as the current one unless it is a `candidate`.
+
+    Raises InvalidModel if the document is refused, or if the current version takes other rows or answers in
+    other classes, unless `replace` is true.
+    """
     loaded = load(data)
     before, etag = pointed(folder, checked_name(name))
     if before and not candidate and not replace:
@@ -88,7 +94,7 @@ def _check_replaces(folder: Folder, name: str, version: str, new: Classifier) ->
     try:
         current = load(document(folder, name, version))
     except (InvalidModel, NotFound):
-        return  # which nobody is served
+        return  # nobody is served by that version
     try:
         check_alike(current, new)
     except InvalidModel as error:
@@ -99,7 +105,7 @@ def _check_replaces(folder: Folder, name: str, version: str, new: Classifier) ->
 
 
 def publish(folder: Folder, publication: Publication) -> bool:
-    """The document first, then the pointer; whether the document was not there already."""
+    """Write the document, then the pointer. Return whether the document is new."""
     new = folder.put(publication.path, publication.data) or not is_there(folder, publication)
     carry_out(folder, publication.move)
     return new
@@ -127,7 +133,10 @@ def carry_out(folder: Folder, move: Move) -> None:
 
 
 def rollback(folder: Folder, name: str, version: str | None) -> Move:
-    """To a version; without one, a trial ends, and where there is none the version before returns."""
+    """Plan the move back to a version. Without one, end the trial, or go to the version before.
+
+    Raises InvalidInput if there is no version before.
+    """
     before, etag = published(folder, name)
     if version:
         return Move(name, before, _to(before, resolved(folder, name, version)), etag)
@@ -139,7 +148,10 @@ def rollback(folder: Folder, name: str, version: str | None) -> Move:
 
 
 def trial(folder: Folder, name: str, version: str, *, percent: float = 0.0, shadow: bool = False) -> Move:
-    """A version beside the current one; 0 percent ends what was on trial."""
+    """Plan the trial of a version beside the current one; 0 percent ends a trial.
+
+    Raises InvalidInput if the version is the current one, and InvalidModel if it cannot be tried.
+    """
     before, etag = published(folder, name)
     if not shadow and percent == 0:
         return Move(name, before, before._replace(trial=None), etag)
@@ -163,8 +175,11 @@ def promotion(folder: Folder, name: str) -> Move:
 
 
 def _to(before: Pointer | None, version: str) -> Pointer:
-    """The pointer at a version, without a trial. What is gone back to leaves the list of those before, with
-    all that came after it: the next step back goes further."""
+    """Return the pointer at a version, without a trial.
+
+    Going back removes the version from the list of previous ones, with all that came after it, so that the
+    next step back goes further.
+    """
     if before is None:
         return Pointer(version)
     if version == before.version:
@@ -193,7 +208,7 @@ def published(folder: Folder, name: str) -> tuple[Pointer, str | None]:
 
 
 def versions(folder: Folder, name: str) -> list[Version]:
-    """Newest first."""
+    """Return a model's versions, the newest first. Raises NotFound if there are none."""
     found = [
         Version(version, published)
         for path, published in folder.files(checked_name(name))
@@ -205,7 +220,7 @@ def versions(folder: Folder, name: str) -> list[Version]:
 
 
 def resolved(folder: Folder, name: str, version: str) -> str:
-    """The digest that a beginning of it means."""
+    """Return the one digest that begins with `version`. Raises NotFound if there are none or several."""
     found = [known.digest for known in versions(folder, name) if matches(version, known.digest)]
     if len(found) == 1:
         return found[0]
@@ -214,7 +229,7 @@ def resolved(folder: Folder, name: str, version: str) -> str:
 
 
 def models(folder: Folder) -> list[tuple[str, Pointer | None]]:
-    """Every name with its pointer; without one where only candidates were published."""
+    """Return every model's name with its pointer, which is None if only candidates were published."""
     names = [name for name in folder.folders() if pointer.NAME.fullmatch(name)]
     with ThreadPoolExecutor(16) as pool:
         return list(zip(names, pool.map(lambda name: pointed(folder, name)[0], names), strict=True))

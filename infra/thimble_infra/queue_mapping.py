@@ -1,8 +1,8 @@
-"""Lambda's event source mapping: from the queue to the files function, message by message.
+"""Lambda's event source mapping: pass messages from the queue to the files function, one by one.
 
-What the function reports as done is deleted. What failed is left alone: the function itself has said when it
-comes again, and after its last attempt it lands among the dead letters. A process of its own, so that a large
-file does not slow the HTTP API down.
+A message that the function reports as done is deleted. One that failed stays in the queue: the function
+itself has set when it comes again, and after the last attempt it goes to the dead letter queue. This is a
+process of its own, so that a large file does not slow the HTTP API down.
 """
 
 import json
@@ -32,7 +32,7 @@ logger = logging.getLogger("thimble_infra.queue_mapping")
 
 
 def event(messages: Sequence["MessageTypeDef"]) -> dict[str, Any]:
-    """The event that Lambda makes of a batch of messages."""
+    """Return Lambda's event for a batch of messages."""
     return {
         "Records": [
             {
@@ -52,9 +52,9 @@ def event(messages: Sequence["MessageTypeDef"]) -> dict[str, Any]:
 
 
 def failed_ids(answer: Any, ids: set[str]) -> set[str]:
-    """The messages that failed, by the function's partial batch response.
+    """Return the ids of the messages that failed, by the function's partial batch response.
 
-    As in Lambda: nothing at all and an empty list mean success; a response without sense fails the batch.
+    As in Lambda, no response or an empty list means success, and an invalid response fails the whole batch.
     """
     if not answer:
         return set()
@@ -67,16 +67,16 @@ def failed_ids(answer: Any, ids: set[str]) -> set[str]:
 
 @dataclass(frozen=True)
 class QueueMapping:
-    """A queue, the function that it feeds, and where a person reads what became of each message."""
+    """A queue, the function that it feeds, and the output that tells a person what became of each message."""
 
     sqs: "SQSClient"
     url: str
     handler: Handler
     say: Callable[[str], None]
-    fate: Callable[[str, str], str] = lambda bucket, key: "done"  # of an object whose message did not fail
+    fate: Callable[[str, str], str] = lambda bucket, key: "done"  # for a message that did not fail
 
     def take(self, wait: int = 20) -> int:
-        """Wait for messages, hand them to the function, settle each; returns how many there were."""
+        """Wait for messages, pass them to the function, settle each, and return how many there were."""
         messages = self.sqs.receive_message(
             QueueUrl=self.url,
             MaxNumberOfMessages=BATCH_SIZE,
@@ -108,7 +108,7 @@ def _failures(handler: Handler, messages: Sequence["MessageTypeDef"]) -> set[str
 
 
 def _subjects(message: "MessageTypeDef") -> list[tuple[str, str]]:
-    """Buckets and keys of the objects that a message announces; none in S3's test event."""
+    """Return the buckets and keys of the objects that a message announces; S3's test event has none."""
     records = json.loads(message["Body"]).get("Records", [])
     return [(r["s3"]["bucket"]["name"], unquote_plus(r["s3"]["object"]["key"])) for r in records]
 
@@ -119,7 +119,7 @@ def _failed(message: "MessageTypeDef") -> str:
 
 
 def fate(s3: "S3Client", bucket: str, key: str) -> str:
-    """What became of an object: the function only says that it did not fail, the summary says the rest."""
+    """Return what became of an object, by its summary: the function only says that it did not fail."""
     try:
         etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
     except s3.exceptions.ClientError:
@@ -134,7 +134,10 @@ def fate(s3: "S3Client", bucket: str, key: str) -> str:
 
 
 def main() -> None:
-    """`python -m thimble_infra.queue_mapping S3_URL [LOG]`; the environment has the function's settings."""
+    """Run the mapping: `python -m thimble_infra.queue_mapping S3_URL [LOG]`.
+
+    The environment holds the function's settings.
+    """
     Thread(target=_end_with_parent, daemon=True).start()
     import boto3
 

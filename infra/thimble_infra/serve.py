@@ -1,6 +1,6 @@
-"""`thimble serve`: one document behind the HTTP API on loopback, without S3 and without settings of AWS.
+"""`thimble serve`: serve one document by the HTTP API on loopback, without S3 and without AWS settings.
 
-It is the deployed application: requests reach it as API Gateway's events, and leave it as its answers.
+It is the deployed application: requests reach it as API Gateway's events.
 """
 
 import json
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from thimble.inference.classifier import Classifier
 
 LOOK_SECONDS = 0.5  # between two looks at the file
-LONGEST_LINE = 1000  # characters of a request that one can still copy from a terminal
+LONGEST_LINE = 1000  # the longest request that one can copy from a terminal, in characters
 
 
 def serve(path: Path, *, port: int, reload: bool, verbose: bool) -> None:
-    """Serve until SIGINT or SIGTERM. ThimbleError or OSError is what keeps it from starting."""
+    """Serve until SIGINT or SIGTERM. Raises ThimbleError or OSError if it cannot start."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "INFO" if verbose else "ERROR")
@@ -48,7 +48,7 @@ class Served(NamedTuple):
 
 
 def _served(path: Path) -> Served:
-    """The application with the document as it is now; InvalidModel says why it is refused."""
+    """Return the application with the document as it is now. Raises InvalidModel if it is refused."""
     from thimble.registry.lookup import OneModel
     from thimble.settings import from_environment
     from thimble.web import gateway, routes
@@ -63,7 +63,7 @@ def _served(path: Path) -> Served:
 
 
 def _follow(path: Path, served: object, server: ApiGateway) -> None:
-    """Serve what the file holds, once it has changed and is no longer being written."""
+    """Serve the file's new content once the file has changed and is no longer being written."""
     before = served
     while True:
         time.sleep(LOOK_SECONDS)
@@ -85,7 +85,7 @@ def _reloaded(path: Path, server: ApiGateway) -> str:
 
 
 def _stamp(path: Path) -> object:
-    """What differs when the file was written; None while there is none."""
+    """Return a value that changes when the file is written; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -102,7 +102,7 @@ def _title(model: "Classifier") -> str:
 
 
 def banner(model: "Classifier", address: str) -> str:
-    """Lines to copy, with a row that the model knows."""
+    """Return lines to copy, with an example row of the model."""
     document = model.document
     rows = document.examples.rows[:1] if document.examples else [[0.0] * model.n_features]
     body = json.dumps({"instances": rows})

@@ -1,7 +1,7 @@
-"""Which stack a command speaks to: one that runs on this machine, or a deployed one by its name.
+"""Find the stack that a command speaks to: one that runs on this machine, or a deployed one by its name.
 
-`thimble run` leaves a note of itself in the user's state folder and keeps it locked. The lock ends with the
-process, however that ends: a note that nobody locks is of a stack that is no more.
+`thimble run` leaves a note in the user's state folder and keeps it locked. The lock ends with the process,
+however that ends, so a note without a lock belongs to a stack that no longer runs.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ RESOURCES = {
 
 @dataclass(frozen=True)
 class Note:
-    """A running local stack, as it says itself."""
+    """A running local stack, as it describes itself."""
 
     pid: int
     url: str
     s3_url: str
-    log: str = ""  # of the functions; empty: on the terminal
+    log: str = ""  # the functions' log file; empty if the log is on the terminal
 
     @property
     def s3_port(self) -> int:
@@ -45,18 +45,18 @@ class Note:
 
 @dataclass(frozen=True)
 class Stack:
-    name: str  # of a deployed one; empty: the local one
-    models: str = aws.MODELS  # buckets
+    name: str  # a deployed stack's name; empty for the local one
+    models: str = aws.MODELS  # this and the next three are buckets
     inbox: str = aws.INBOX
     results: str = aws.RESULTS
     parts: str = aws.PARTS
-    queue: str = ""  # URLs
-    dead_letters: str = ""
-    url: str = ""  # of the HTTP API
+    queue: str = ""  # a URL
+    dead_letters: str = ""  # a URL
+    url: str = ""  # the HTTP API's
 
 
 class Registry(NamedTuple):
-    """Where models are published, and the option that says so."""
+    """The place where models are published, and the command-line option that names it."""
 
     uri: str
     option: str
@@ -70,7 +70,7 @@ def notes_folder() -> Path:
 
 @contextmanager
 def noted(note: Note) -> Iterator[None]:
-    """Leave the note as long as the context lasts; where none can be left, the stack runs without."""
+    """Leave the note as long as the context lasts; if it cannot be written, go on without."""
     try:
         notes_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
         path = notes_folder() / f"{note.pid}.json"
@@ -90,7 +90,7 @@ def noted(note: Note) -> Iterator[None]:
 
 
 def running() -> list[Note]:
-    """All local stacks that run; notes of others are removed."""
+    """Return the notes of all running local stacks; remove the notes of others."""
     found = []
     for path in sorted(notes_folder().glob("*.json")):
         with suppress(OSError), path.open() as file:
@@ -112,12 +112,12 @@ def _is_locked(file: IO[str]) -> bool:
 def _read(file: IO[str]) -> Note | None:
     try:
         return Note(**json.load(file))
-    except (ValueError, TypeError):  # half written, or of another version of Thimble
+    except (ValueError, TypeError):  # half written, or from another version of Thimble
         return None
 
 
 def local() -> Note:
-    """The local stack that is meant: at S3_PORT, or the only one that runs."""
+    """Return the local stack at S3_PORT, or the only one that runs. Raises Unavailable if there is none."""
     notes = running()
     if port := os.environ.get("S3_PORT"):
         return _at(port, notes)
@@ -151,14 +151,14 @@ def find(name: str | None) -> Stack:
 
 
 def registry(at: str | None, stack: str | None, endpoint_url: str | None) -> Registry:
-    """The registry at a URI, or else of a stack."""
+    """Return the registry at a URI, or else a stack's."""
     if at:
         return Registry(at, f" --at {at}", endpoint_url)
     return Registry(f"s3://{find(stack).models}", f" --stack {stack}" if stack else "", endpoint_url)
 
 
 def deployed(name: str) -> Stack:
-    """A stack as CloudFormation knows it."""
+    """Return a deployed stack as CloudFormation describes it. Raises InvalidInput if it is not Thimble's."""
     import boto3
 
     from thimble_infra.aws_answers import sentences

@@ -1,4 +1,4 @@
-"""`thimble status`: what runs, its models, its queue, the files in the inbox and what became of them."""
+"""`thimble status`: show what runs, its models, its queue, and what became of the files in the inbox."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from thimble_infra.stacks import Note, Registry, Stack
 from thimble_infra.traffic import Traffic
 from thimble_infra.versions import Keeper, described
 
-SHOWN = 20  # files, the newest
-LISTED = 10_000  # objects of an inbox that are looked at
-DEAD = 10  # messages among the dead letters
+SHOWN = 20  # the newest files
+LISTED = 10_000  # objects of an inbox that are listed
+DEAD = 10  # dead letters that are read
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class File:
 
     key: str
     state: str  # done, refused, given up, ranges, waiting
-    about: str = ""  # by which model, how far, or why
+    about: str = ""  # the model, the progress, or the reason
     summary: dict[str, Any] | None = None
 
 
@@ -49,7 +49,7 @@ class Status:
     queue: dict[str, int]
     files: list[File]
     traffic: Traffic | None = None
-    more: bool = field(default=False)  # files than are shown
+    more: bool = field(default=False)  # whether there are more files than are shown
 
 
 def show(stack: str | None, endpoint_url: str | None, *, as_json: bool = False) -> None:
@@ -87,7 +87,7 @@ def status(stack: str | None, endpoint_url: str | None) -> Status:
 
 
 def _traffic(note: Note | None) -> Traffic | None:
-    """What the local API was asked, by its log."""
+    """Return the local API's traffic from its log; None if there is no log."""
     if note is None or not note.log:
         return None
     with suppress(OSError), Path(note.log).open(encoding="utf-8") as lines:
@@ -128,7 +128,7 @@ def _sqs(stack: Stack, s3_url: str | None) -> Any:
 
 
 def _given_up(stack: Stack, s3_url: str | None) -> set[str]:
-    """The keys of the first dead letters, which stay where they are."""
+    """Return the keys of the first dead letters, which stay in the queue."""
     with aws_answers.sentences("the dead letters"):
         answer = _sqs(stack, s3_url).receive_message(
             QueueUrl=_urls(stack, s3_url)[1], MaxNumberOfMessages=DEAD, VisibilityTimeout=0

@@ -1,8 +1,8 @@
-"""moto's Step Functions, set up to execute a state machine for real, and mended where it is not as AWS.
+"""Set up moto's Step Functions to execute a state machine for real, and correct where it differs from AWS.
 
-What it calls of Lambda goes to a function of ours. A map whose item fails in the end fails with it: moto
-would go on without. A client of AWS is made once, not for every state of every item, and by one thread at a
-time. Recursion may go as deep as a map has items, which is how moto walks through them.
+Its calls of Lambda go to our function. A map fails if an item fails in the end; moto would go on without the
+item. A boto3 client is made once, by one thread at a time, not for every state of every item. Recursion may
+go as deep as a map has items, because moto walks through them recursively.
 """
 
 import json
@@ -34,7 +34,7 @@ from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 
 from thimble_infra.environments import Answer
 
-ITEMS = 30_000  # of one map, by far
+ITEMS = 30_000  # far more than a map has
 
 _lambdas: Any = LambdaSimpleBackend
 _tasks: Any = lambda_eval_utils
@@ -44,12 +44,12 @@ _moto_job = _workers._eval_job
 
 
 def install(port: int, call: Callable[[Any], Answer]) -> None:
-    """In this process, whose moto server listens at `port`."""
-    os.environ["MOTO_PORT"] = str(port)  # its interpreter is a client of its own server
+    """Set this up in this process, whose moto server listens at `port`."""
+    os.environ["MOTO_PORT"] = str(port)  # moto's interpreter is a client of its own server
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     default_user_config["lambda"] = {"use_docker": False}
     sys.setrecursionlimit(max(ITEMS, sys.getrecursionlimit()))
-    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # pages of its own insides an error
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # pages for each error
     _lambdas.invoke = _invoker(call)
     _tasks.boto_client_for = _manifests.boto_client_for = _shared_clients()
     _workers._eval_job = _job
@@ -77,7 +77,7 @@ def _shared_clients() -> Callable[..., Any]:
 
 def _job(worker: Any, env: Any, job: Any) -> None:
     _moto_job(worker, env, job)
-    if job.job_output is None:  # what moto says of an item that failed, or ran out of time
+    if job.job_output is None:  # an item that failed or timed out
         job.job_output = FailureEventException(_too_many_failed(env))
 
 

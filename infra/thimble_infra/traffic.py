@@ -1,4 +1,4 @@
-"""What the local API was asked, by its log: requests, canaries, shadows, and drift minute by minute."""
+"""Read the local API's traffic from its log: requests, canaries, shadows, and drift by the minute."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ COUNTED = ("rows", "canary_rows", "shadow_rows", "shadow_disagreements", "shadow
 class Traffic:
     requests: int = 0
     failed: int = 0  # answered with 400 or more
-    counts: dict[str, int] = field(default_factory=dict)  # of COUNTED
-    watched: dict[str, dict[str, Any]] = field(default_factory=dict)  # by model: the last minute
-    predicted: dict[str, dict[str, int]] = field(default_factory=dict)  # by model: how often each class
+    counts: dict[str, int] = field(default_factory=dict)  # sums of the fields in COUNTED
+    watched: dict[str, dict[str, Any]] = field(default_factory=dict)  # by model: the last minute's drift
+    predicted: dict[str, dict[str, int]] = field(default_factory=dict)  # by model: each class's count
 
 
 def read(lines: Iterable[str]) -> Traffic:
@@ -50,7 +50,7 @@ def _add(found: Traffic, counts: Counter[str], entry: dict[str, Any]) -> None:
 
 
 def lines(found: Traffic) -> Iterator[tuple[str, str]]:
-    """Titles and texts for a person."""
+    """Yield titles and texts for a person."""
     rows = found.counts.get("rows", 0)
     yield "requests", f"{found.requests:,}, {found.failed:,} of them refused; {rows:,} rows"
     if "canary_rows" in found.counts:

@@ -1,6 +1,6 @@
-"""What `thimble publish`, `models`, `versions`, `rollback`, `canary` and `promote` do and say.
+"""The commands `thimble publish`, `models`, `versions`, `rollback`, `canary` and `promote`.
 
-Each says what it did, or in a dry run what it would have done, and what to run next.
+Each says what it did, or in a dry run what it would do, and what to run next.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WITHOUT = "the same command without --dry-run"
 
 
 class Keeper:
-    """A registry, and somebody at a terminal who keeps it."""
+    """A registry, and how to report to the person who keeps it."""
 
     def __init__(self, registry: Registry, *, dry_run: bool = False, as_json: bool = False) -> None:
         self.registry = registry
@@ -124,14 +124,14 @@ class Keeper:
             self._next(f"thimble diff {name} {name}@{short(others[0])}")
 
     def document(self, name: str, version: str) -> bytes:
-        """Of the version, or of the current one."""
+        """Return the document of the version, or of the current one."""
         with self._answering():
             at, _ = publishing.published(self.folder, name)
             digest = publishing.resolved(self.folder, name, version) if version else at.version
             return publishing.document(self.folder, name, digest)
 
     def digests(self, name: str) -> list[str]:
-        """Of all versions; none where there is no such model."""
+        """Return the digests of all versions; [] if there is no such model."""
         if not name:
             return []
         try:
@@ -141,7 +141,7 @@ class Keeper:
             return []
 
     def described(self) -> list[dict[str, str]]:
-        """Each name with its versions, as they are shown."""
+        """Return each model's name with its current version and the one on trial, as they are shown."""
         with self._answering():
             found = publishing.models(self.folder)
         return [
@@ -150,7 +150,7 @@ class Keeper:
         ]
 
     def loaded(self) -> list[Classifier]:
-        """The current version of every model that loads."""
+        """Return the current version of every model, without those that do not load."""
         with self._answering():
             pointers = publishing.models(self.folder)
             found = [
@@ -233,7 +233,7 @@ class Keeper:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """What S3 says, as a sentence."""
+        """Turn S3's errors inside into Unavailable with a sentence."""
         try:
             yield
         except FileNotFoundError:
@@ -249,7 +249,7 @@ class Keeper:
 
 
 def folder(uri: str, endpoint_url: str | None) -> Folder:
-    """The registry at s3://BUCKET, in its folder `models`, or at s3://BUCKET/FOLDER."""
+    """Return the registry at s3://BUCKET (in its folder `models`) or at s3://BUCKET/FOLDER."""
     place = buckets.place(uri)
     prefix = place.prefix or "models"
 
@@ -266,7 +266,7 @@ def _proof(found: Check) -> str:
 
 
 def described(summary: Mapping[str, Any]) -> str:
-    """The model that a summary names."""
+    """Return the model that a summary names, with its version."""
     model = summary["model"]
     return f"{model['name'] or 'the model'} ({short(model['digest'])})"
 
@@ -302,7 +302,7 @@ def _trial(at: Pointer | None) -> str:
 
 
 def _ended(before: Pointer | None, after: Pointer) -> str:
-    """The trial that is no more, unless it was promoted."""
+    """Return the trial that has ended, in words; "" if there was none, or it was promoted."""
     tried, trying = before.trial if before else None, after.trial
     if tried is None or tried.version in (after.version, trying.version if trying else ""):
         return ""
