@@ -36,7 +36,7 @@ BEYOND_BYTES = 64 << 10  # read at a time past a range's end, for the rest of it
 READ_AHEAD = 3  # requests made in advance, besides the one that is awaited
 
 
-Opened = tuple[ObjectStore, str]  # and a key in it
+Opened = tuple[ObjectStore, str]  # a store and a key in it
 
 
 def object_store(uri: str) -> Opened:

@@ -118,7 +118,7 @@ class First(NamedTuple):
     raw: bytes  # without its line ending
     cells: list[str]
     start: int
-    end: int  # with its line ending
+    end: int  # the offset after its line ending
     line: int
 
 

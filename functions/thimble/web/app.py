@@ -55,7 +55,7 @@ class Request(NamedTuple):
 
     @property
     def named(self) -> tuple[str, str]:
-        """The model and the version that the query names; "" for one that it does not name."""
+        """The model and the version in the query; "" for one that is absent."""
         return self.query.get("model", ""), self.query.get("version", "")
 
 
