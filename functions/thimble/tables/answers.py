@@ -1,4 +1,4 @@
-"""Predictions as people get them: labels with their own type, and a probability for each class."""
+"""Turn predictions into answers: labels with their own type, and a probability for each class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:
-    """One answer a row, in order; in a canary each with the version that gave it."""
+    """Return one answer for each row, in order; in a canary each with the version that gave it."""
     found = _plain_answers(classifier, predictions)
     for answer, version in zip(found, predictions.versions, strict=False):
         answer["version"] = version
@@ -40,7 +40,7 @@ def _plain_answers(classifier: Classifier, predictions: Predictions) -> list[dic
 
 
 def _answers(head: Head, scores: Scores) -> list[dict[str, Any]]:
-    """A label and its probability, or a score where there are no probabilities; or several labels."""
+    """Return each row's label and its probability, or score without probabilities, or its several labels."""
     numbers = scores.probabilities.T.tolist()
     if head.multilabel:
         all_ = "probabilities" if head.has_probabilities else "scores"
@@ -55,22 +55,22 @@ def _answers(head: Head, scores: Scores) -> list[dict[str, Any]]:
 
 
 def answer(head: Head, label: int, numbers: list[float]) -> dict[str, Any]:
-    """The answer to one row of an output that is not multilabel."""
+    """Return the answer to one row of an output that is not multilabel."""
     one, all_ = ("score", "scores") if head.decision == "scores" else ("probability", "probabilities")
     return {
         "label": head.classes[label],
         one: numbers[label],
-        all_: dict(zip(head.texts, numbers)),  # noqa: B905 (to compare the lengths takes half as long again)
+        all_: dict(zip(head.texts, numbers)),  # noqa: B905 (checking the lengths takes half as long again)
     }
 
 
 def most_likely(found: list[dict[str, Any]], k: int) -> list[dict[str, Any]]:
-    """The answers with the k most likely classes of each, the likeliest first."""
+    """Return the answers with only the k likeliest classes of each, the likeliest first."""
     return [{key: _leading(key, value, k) for key, value in answer.items()} for answer in found]
 
 
 def _leading(key: str, value: Any, k: int) -> Any:
-    """Of probabilities, scores, or outputs that have them."""
+    """Keep the k largest of probabilities or scores, also within outputs; return other values unchanged."""
     if key == "outputs":
         return dict(zip(value, most_likely(list(value.values()), k), strict=True))
     if key in ("probabilities", "scores"):
@@ -79,7 +79,7 @@ def _leading(key: str, value: Any, k: int) -> Any:
 
 
 def label_sets(head: Head, scores: Scores) -> list[list[Any]]:
-    """Of each row of a multilabel model, the labels that apply, in the classes' order."""
+    """Return the labels that apply to each row of a multilabel output, in the order of the classes."""
     return [
         [label for label, applies in zip(head.classes, row, strict=True) if applies]
         for row in scores.mask.T.tolist()
@@ -87,8 +87,10 @@ def label_sets(head: Head, scores: Scores) -> list[list[Any]]:
 
 
 def column_names(classifier: Classifier) -> tuple[str, ...]:
-    """What a file's result calls the answer: no feature may have one of these names. InvalidInput if two
-    columns would share one."""
+    """Return the names of the answer's columns in a file's result; no feature may have one of them.
+
+    Raises InvalidInput if two columns would share a name.
+    """
     names = classifier.schema.answer_columns
     if len(set(names)) < len(names):
         doubled = next(name for name in names if names.count(name) > 1)
@@ -100,7 +102,7 @@ def column_names(classifier: Classifier) -> tuple[str, ...]:
 
 
 def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[Any]]:
-    """Lists over the rows: each output's labels and probabilities, and the classes in the order of these."""
+    """Return lists over the rows: each output's labels and probabilities, and the classes in their order."""
     found: dict[str, list[Any]] = {}
     for head, scores in zip(classifier.heads, predictions.outputs, strict=True):
         prefix = head.prefix
@@ -118,36 +120,36 @@ def columns(classifier: Classifier, predictions: Predictions) -> dict[str, list[
 
 
 def identity(classifier: Classifier) -> dict[str, str]:
-    """What every answer says of the model that gave it."""
+    """Return the name and digest of the model, as every answer has them."""
     return {"name": classifier.name, "digest": classifier.digest}
 
 
 class LabelColumn(NamedTuple):
-    """The distinct labels, or sets of labels, and which of them each row got; None is no label."""
+    """A column of labels, or of sets of labels."""
 
     name: str
     head: Head
-    distinct: Sequence[Label | list[Label] | None]
-    which: NDArray[np.intp]
+    distinct: Sequence[Label | list[Label] | None]  # the different ones; None: no label
+    which: NDArray[np.intp]  # each row's index in `distinct`
 
 
 class NumberColumn(NamedTuple):
-    """Written with the fewest digits that read back as the same bits."""
+    """A column of numbers, to be written with the fewest digits that read back as the same bits."""
 
     name: str
     values: FloatArray
 
 
 class FurtherColumn(NamedTuple):
-    """What rows get beside their labels: numbers, or texts; None is nothing."""
+    """A column that an option adds, such as a contribution."""
 
     name: str
-    numbers: bool
-    cells: Sequence[Cell]
+    numbers: bool  # or texts
+    cells: Sequence[Cell]  # None: empty
 
 
 def cell_text(cell: Cell) -> str:
-    """A cell of a table: numbers with the fewest digits that read back as the same bits."""
+    """Return the text of a cell; a number has the fewest digits that read back as the same bits."""
     if cell is None:
         return ""
     return cell if isinstance(cell, str) else orjson.dumps(cell).decode()
@@ -167,7 +169,7 @@ def added(classifier: Classifier, predictions: Predictions) -> Iterator[AddedCol
 
 
 def further_columns(classifier: Classifier, predictions: Predictions) -> Iterator[FurtherColumn]:
-    """Yield the columns of what rows get beside their labels."""
+    """Yield the columns that the options add."""
     for one, found in zip(classifier.further, predictions.further, strict=True):
         nothing = [None] * len(one.columns)
         rows = [nothing if value is None else one.cells(value) for value in found.tolist()]
@@ -176,7 +178,7 @@ def further_columns(classifier: Classifier, predictions: Predictions) -> Iterato
 
 
 def counts(classifier: Classifier, predictions: Predictions) -> NDArray[np.int64]:
-    """Count how often each class was the label, or among the labels, one output after the other."""
+    """Count how often each class was the label, or among the labels: (all classes of all outputs,)."""
     parts = zip(classifier.heads, predictions.outputs, strict=True)
     return np.concatenate([_times(head, scores) for head, scores in parts])
 
@@ -194,17 +196,20 @@ def abstained(predictions: Predictions) -> int:
 
 
 def abstains(classifier: Classifier) -> bool:
-    """Whether a row may get no label."""
+    """Return whether a row may get no label."""
     return any(head.abstain_below is not None for head in classifier.heads)
 
 
 def class_names(classifier: Classifier) -> list[str]:
-    """Return the names of what is counted."""
+    """Return the names of the classes that `counts` counts."""
     return [head.prefix + text for head in classifier.heads for text in head.texts]
 
 
 def listed(heads: Sequence[Head], times: Sequence[int]) -> list[dict[str, Any]]:
-    """How often each class was the label, or among the labels, as a list: a browser reorders keys."""
+    """Return how often each class was the label, or among the labels.
+
+    It is a list, because a browser reorders the keys of an object.
+    """
     named = [(head.name, text) for head in heads for text in head.texts]
     return [
         {"output": output, "text": text, "rows": rows}

@@ -1,7 +1,7 @@
-"""Lines of JSON as programs write them: all with the same keys, in the same order, spelled in the same way.
+"""Read JSON Lines as programs write them: all with the same keys, in the same order and the same spelling.
 
-Then the text before each value is the same on every line, and the values are cells between commas. Other
-lines are left to other readers.
+In such lines the text before each value is the same on every line, and the values are cells between commas.
+Other lines are left to other readers.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from thimble.tables.blocks import Block, Positions, is_utf8
 from thimble.tables.decimals import MINUS, POINT, WORD, ZERO, Decimals, Words
 from thimble.tables.tokens import Dialect, Tokens
 
-CHUNK = 1 << 14  # numbers that are read at once: all that is worked out of them stays in the cache
-FEW = 64  # one line of so many may be doubtful
-MOST_WORDS = 8  # of what stands before a value
+CHUNK = 1 << 14  # numbers that are read at once, so that all intermediate arrays stay in the cache
+FEW = 64  # one line in so many may be doubtful
+MOST_WORDS = 8  # of the text before a value
 QUOTE = ord('"')
 FIELD = re.compile(rb'([ \t]*"([^"\\\x00-\x1f]*)"[ \t]*:[ \t]*)(.*)')
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Lines from brace to brace, each of as many cells as the first has."""
+    """Lines from brace to brace, each with as many cells as the first."""
 
     block: Block
     names: tuple[str, ...]
-    prefixes: tuple[bytes, ...]  # before each value, without the comma
-    strings: Flags  # which values are strings
+    prefixes: tuple[bytes, ...]  # the text before each value, without the comma
+    strings: Flags  # a mask of the values that are strings
 
     def fill(self, batch: Batch, places: Mapping[int, int]) -> Flags | None:
-        """Fill in the features' numbers, each from its place on the lines; return which lines are doubtful.
-        None if more than a few are: another way to read them is quicker."""
+        """Fill the batch's numbers from the lines; `places` has the position of each feature's value.
+
+        Returns a mask of the doubtful lines; None if more than a few are, because polars is then faster.
+        """
         n, columns, features = len(self.block.ends), [*places.values()], np.array([*places])[:, np.newaxis]
         doubtful, step = np.zeros(n, np.bool_), max(1, CHUNK // len(places))
         for rows in (slice(at, min(at + step, n)) for at in range(0, n, step)):
@@ -49,7 +51,9 @@ class Uniform:
         return doubtful
 
     def numbers(self, columns: Sequence[int], rows: slice) -> tuple[FloatArray, Flags]:
-        """Of rows, the numbers in some columns, and which are none, or on a line that may be no JSON."""
+        """Return the numbers of some rows and columns, and a mask of those that are no numbers, or are on a
+        line that may be no JSON.
+        """
         starts, ends = self._tokens.bounds(len(self.names), rows)
         ends = ends.copy()
         ends[:, -1] -= 1 + self.block.returns[rows]
@@ -65,11 +69,11 @@ class Uniform:
 
     @property
     def numeric(self) -> list[bool]:
-        """Which keys have numbers."""
+        """Whether each key has a number."""
         return [not string for string in self.strings.tolist()]
 
     def _as_first(self, starts: Positions) -> Flags:
-        """Before which values there stands what does on the first line."""
+        """Return a mask of the values with the same text before them as on the first line."""
         rows = len(starts) // len(self.names)
         same = np.ones(len(starts), np.bool_)
         for k, (words, masks) in enumerate(self._words):
@@ -85,7 +89,7 @@ class Uniform:
 
     @cached_property
     def _words(self) -> list[tuple[Words, Words]]:
-        """The prefixes, eight bytes at a time, and which bytes these are."""
+        """The prefixes in words of eight bytes, each with a mask of the bytes that belong to the prefix."""
         length = -(-max(map(len, self.prefixes)) // WORD) * WORD
         texts, masks = (
             np.frombuffer(b"".join(part.ljust(length, b"\0") for part in parts), "<u8").reshape(
@@ -96,7 +100,7 @@ class Uniform:
         return list(zip(texts.T.copy(), masks.T.copy(), strict=True))
 
     def _read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
-        """JSON is stricter than others: no zeros before a number, no point at its beginning or its end."""
+        """Read numbers in JSON, which allows no leading zeros, and no point at the beginning or the end."""
         shape, starts, ends = starts.shape, starts.reshape(-1), ends.reshape(-1)
         decimals = self._decimals
         values, doubtful = decimals.read(starts, ends)
@@ -124,7 +128,7 @@ class Uniform:
 
     @property
     def holds(self) -> bool:
-        """Whether there are as many cells on each line, and nothing in strings that is more than text."""
+        """Whether each line has the same number of cells, and strings hold nothing but plain text."""
         width, strings = len(self.names), int(self.strings.sum())
         n, data, buffer = len(self.block.ends), self.block.data, self._decimals.bytes
         if not self._tokens.even(n, width):
@@ -137,7 +141,7 @@ class Uniform:
 
 
 def found(block: Block) -> Uniform | None:
-    """How lines from brace to brace are alike, if they may be."""
+    """Return the form of lines from brace to brace, taken from the first one; None if they are not alike."""
     pieces = block.record(0)[1:-1].split(b",")
     fields = [FIELD.fullmatch(piece) for piece in pieces]
     if not all(fields):
@@ -149,7 +153,7 @@ def found(block: Block) -> Uniform | None:
         return None
     strings = np.array([value.startswith(b'"') for value in values])
     if any(len(value) > 1 + WORD and not value.startswith(b'"') for value in values):
-        return None  # and so will be those on the other lines
+        return None  # the numbers on the other lines will be as long
     try:
         uniform = Uniform(block, tuple(name.decode() for name in names), tuple(prefixes), strings)
     except UnicodeDecodeError:
