@@ -169,24 +169,37 @@ def test_the_answers_are_the_trainers_at_every_threshold(
     assert_answers(load(data), estimator, rows, exact=name in EXACT)
 
 
-@pytest.mark.parametrize(
-    "make", [EXACT["a forest"], EXACT["xgboost"], CLOSE["catboost"], CLOSE["histograms"]]
-)
+ALONE = ("a forest", "a forest of many", "xgboost", "xgboost, many trees", "catboost", "histograms")
+
+
+@pytest.mark.parametrize("name", ALONE)
 @settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 2**31 - 1), n=st.integers(1, 1200))
-def test_a_row_gets_the_same_bits_alone_and_in_company(make: Callable[[], Any], seed: int, n: int) -> None:
-    X, y, _ = made(seed, 3, False)
-    classifier = load(export(make().fit(X, y)))
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    n=st.integers(1, 1200),
+    n_classes=st.sampled_from([2, 3]),
+    missing=st.booleans(),
+)
+def test_a_row_gets_the_same_bits_alone_and_in_company(
+    name: str, seed: int, n: int, n_classes: int, missing: bool
+) -> None:
+    X, y, _ = made(seed, n_classes, missing)
+    classifier = load(export((EXACT | CLOSE)[name]().fit(X, y)))
     rng = np.random.default_rng(seed)
-    rows = X[rng.integers(0, len(X), n)].T + rng.normal(size=(6, n))
+    rows = X[rng.integers(0, len(X), n)].T + rng.normal(size=(6, n)).round(1)
 
     def bits(part: Rows) -> bytes:
         found = classifier.predict(Batch.of(classifier.features, part)).outputs[0]
         return found.probabilities.T.copy().tobytes()
 
-    cut = int(rng.integers(0, n))
-    assert bits(rows[:, :cut] if cut else rows[:, :0]) + bits(rows[:, cut:]) == bits(rows) if cut else True
-    assert bits(rows[:, cut : cut + 1]) == bits(rows)[24 * cut : 24 * cut + 24]
+    together, cut = bits(rows), int(rng.integers(0, n))
+    one = together[8 * n_classes * cut :][: 8 * n_classes]
+    assert bits(rows[:, :cut]) + bits(rows[:, cut:]) == together
+    assert bits(rows[:, cut : cut + 1]) == one
+    if not np.isnan(rows[:, cut]).any():
+        alone = classifier.predict_alone(rows[:, cut].tolist())
+        assert alone is not None
+        assert np.array(alone[1]).tobytes() == one
 
 
 LABELS = {

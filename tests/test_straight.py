@@ -22,7 +22,7 @@ from thimble.inference import network, straight
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.fields import is_finite
-from thimble.inference.head import DECISIONS, NORMALIZATIONS, Head
+from thimble.inference.head import DECISIONS, NORMALIZATIONS, SOFTMAX, Head
 from thimble.inference.predictions import Predictions
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
@@ -126,7 +126,7 @@ def test_the_straight_way_gives_the_bits_of_the_other(
 @pytest.mark.parametrize("classes", [2, 3, straight.MOST_CLASSES])
 @pytest.mark.parametrize("decision", ["probabilities", "logits"])
 def test_plain_heads_have_a_straight_way(out_activation: str, classes: int, decision: str) -> None:
-    outputs = 1 if classes == 2 and out_activation != "softmax" else classes
+    outputs = 1 if classes == 2 and out_activation not in SOFTMAX else classes
     document = {
         "coefs": [np.eye(4, outputs).tolist()],
         "intercepts": [[0.0] * outputs],

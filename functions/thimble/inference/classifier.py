@@ -81,7 +81,8 @@ class Classifier(NamedTuple):
     def predict_alone(self, values: Sequence[float]) -> Alone | None:
         """Return the answer to one row of numbers by the fast path; None if the row or the model needs
         `predict`."""
-        if self.straight is None or self.document.preprocessing is not None:
+        program = self.document.preprocessing
+        if self.straight is None or not (program is None or program.is_identity):
             return None
         try:
             ordinary = isfinite(sum(values))

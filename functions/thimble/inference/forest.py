@@ -94,8 +94,7 @@ class Forest(NamedTuple):
         return len(self.base)
 
     def scores(self, X: FloatArray) -> FloatArray:
-        """X, (n_inputs, rows in whole blocks), to (outputs, rows); NaN for a row with a number that is too
-        large."""
+        """X, (n_inputs, rows), to (outputs, rows); NaN for a row with a number that is too large."""
         rows = X.shape[1]
         totals = self.base.repeat(rows).reshape(len(self.base), rows)
         at_once = self.leaves.rows_at_once
@@ -107,7 +106,8 @@ class Forest(NamedTuple):
         return totals.astype(np.float64, copy=False)
 
     def alone(self, X: FloatArray) -> Callable[[], list[float]]:
-        return lambda: self.scores(X)[:, 0].tolist()
+        first = X[:, :1]
+        return lambda: self.scores(first)[:, 0].tolist()
 
     def _add(self, X: FloatArray, totals: Floats) -> None:
         Z = self.inputs.of(X)
@@ -127,9 +127,10 @@ class Forest(NamedTuple):
 
 
 def _sum(total: Floats, values: Floats, places: Indices) -> Floats:
-    """(rows,), plus what each tree adds to it, one after the other; pairwise sums would differ."""
+    """(rows,), plus what each tree adds to it, one after the other; pairwise sums, which `reduce` has of a
+    single row, would differ."""
     added = np.empty((len(places) + 1, len(total)), total.dtype)
     added[0] = total
     values.take(places, out=added[1:], mode="clip")
-    summed: Floats = np.add.reduce(added)
+    summed: Floats = np.add.reduce(added) if len(total) > 1 else np.add.accumulate(added)[-1]
     return summed

@@ -19,7 +19,7 @@ from thimble.inference.questions import Floats, Indices, Questions
 ROWS = 1008  # at once; rows of a power of two collide in the cache
 ANSWERS = 4_000_000  # at once
 MANY = 80  # rows; fewer begin at the roots
-SHALLOW = 8  # levels: in a deeper forest, pairs that have reached a leaf are dropped on the way
+ROUND = 3  # levels, after which pairs that have reached a leaf are dropped; twice as many of few rows
 
 LEVELS = 6  # at the top, at most
 USED = 0.25  # of the places that such a level has in full trees
@@ -75,18 +75,18 @@ class Nodes(NamedTuple):
     def finder(self, Z: Floats) -> Finder:
         (width, rows), flat = Z.shape, Z.T.ravel()
         starts = np.arange(0, rows * width, width)
-        top = self.top if rows >= MANY else None
+        top, levels = (self.top, ROUND) if rows >= MANY else (None, 2 * ROUND)
         begin = top.finder(Z) if top else lambda trees: self.roots[trees].repeat(rows).reshape(-1, rows)
         if top and top.depth == self.depth:
             return begin
-        at_first = 0 if top else self.depth if self.depth <= SHALLOW else 2
+        at_first = 0 if top else min(levels, self.depth)
 
         def leaves(trees: slice) -> Indices:
             found = begin(trees)
             node, start = found.ravel(), np.tile(starts, len(found))
             self._descend(node, start, flat, at_first)
             if at_first < self.depth:
-                self._descend_and_drop(node, start, flat)
+                self._descend_and_drop(node, start, flat, levels)
             return found
 
         return leaves
@@ -100,12 +100,12 @@ class Nodes(NamedTuple):
             self.children.take(node, out=node, mode="clip")
             node += right
 
-    def _descend_and_drop(self, node: Indices, start: Indices, flat: Floats) -> None:
-        """Take each pair to its leaf, in place."""
+    def _descend_and_drop(self, node: Indices, start: Indices, flat: Floats, levels: int) -> None:
+        """Take each pair to its leaf, in place, so many levels a round."""
         pairs, going = np.arange(len(node)), node
         while len(inner := np.flatnonzero(self.thresholds.take(going) < np.inf)):
             pairs, going, start = pairs.take(inner), going.take(inner), start.take(inner)
-            self._descend(going, start, flat, 2)
+            self._descend(going, start, flat, levels)
             node[pairs] = going
 
 

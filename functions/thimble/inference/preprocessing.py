@@ -61,6 +61,12 @@ class Preprocessing(NamedTuple):
         return table
 
     @property
+    def is_identity(self) -> bool:
+        """Whether the features go out as they are."""
+        whole = isinstance(self.outputs, slice) and self.outputs == slice(0, self.width)
+        return whole and not self.steps
+
+    @property
     def vocabularies(self) -> frozenset[int]:
         """The free texts whose unknown terms are counted."""
         return frozenset(step.knows for step, _ in self.steps if step.knows is not None)

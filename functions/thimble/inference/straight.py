@@ -65,10 +65,24 @@ def _identity(n: int) -> Activation:
     return lambda scores: scores
 
 
+def _logistic32(n: int) -> Activation:
+    from thimble.inference import single  # only here: a cold start of a network is spared it
+
+    return single.logistic_alone
+
+
+def _softmax32(n: int) -> Activation:
+    from thimble.inference import single
+
+    return single.softmax_alone
+
+
 ACTIVATIONS: dict[str, Callable[[int], Activation]] = {
     "identity": _identity,
     "logistic": _logistic,
+    "logistic32": _logistic32,
     "softmax": _softmax,
+    "softmax32": _softmax32,
 }
 
 
@@ -139,6 +153,7 @@ def _of_two(head: Head) -> Decide:
     """One number, which is of the second class."""
     activate, by_probability = ACTIVATIONS[head.out_activation](1), head.decision == "probabilities"
     n_classes, both = len(head.classes), 1.0 if head.has_probabilities else 0.0
+    precision = np.float32 if head.out_activation == "logistic32" else float
     bar = head.bar
 
     def decide(scores: list[float]) -> Alone | None:
@@ -147,6 +162,6 @@ def _of_two(head: Head) -> Decide:
             return None
         compared = p if by_probability else scores[0]
         second = compared > bar or (head.at_bar and compared == bar)
-        return min(int(second), n_classes - 1), [both - p, p][:n_classes]
+        return min(int(second), n_classes - 1), [float(precision(both - p)), p][:n_classes]
 
     return decide

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidInput
-from thimble.inference import cost, network
+from thimble.inference import cost
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
 from thimble.inference.forest import Forest, Inputs
@@ -107,9 +107,8 @@ def row_cost(forest: Forest) -> Cost:
 
 def contributions(forest: Forest, X: FloatArray, known: Parts | None = None) -> tuple[FloatArray, FloatArray]:
     """Return the base of each output, (outputs,), and what each input adds to it, (outputs, inputs, rows).
-    Their sum is `forest.scores(X)`. X, (inputs, rows), need not have whole blocks of rows: padding is better
-    left out. `known` is `parts(forest)`, if it was made before. Raises InvalidInput for what `refusal`
-    refuses, or for too many rows at once."""
+    Their sum is `forest.scores(X)`. X is (inputs, rows). `known` is `parts(forest)`, if it was made before.
+    Raises InvalidInput for what `refusal` refuses, or for too many rows at once."""
     n_rows = X.shape[1]
     if told := refusal(forest) or _too_many(forest, n_rows):
         raise InvalidInput(told)
@@ -126,7 +125,7 @@ def contributions(forest: Forest, X: FloatArray, known: Parts | None = None) -> 
         phi /= forest.divide
         base = base / forest.divide
     if forest.base.dtype != np.float64:
-        scores = forest.scores(network.padded(X))[:, :n_rows]
+        scores = forest.scores(X)
         _share(phi, scores - base[:, np.newaxis] - _summed(phi))
     return base, phi
 
