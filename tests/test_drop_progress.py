@@ -15,6 +15,7 @@ import obstore
 import pytest
 from obstore.store import MemoryStore, S3Store
 
+from thimble_infra.arrivals import Arrival
 from thimble_infra.buckets import Place, place
 from thimble_infra.drop import parts_of
 from thimble_infra.drop_progress import Parts
@@ -72,30 +73,40 @@ def test_a_split_file_shows_its_ranges_and_comes_out_as_from_one_function(
     assert len(rejections.read_bytes().splitlines()) == 88
 
 
-def planned(store: MemoryStore, folder: str, etag: str, ranges: int, done: int) -> None:
-    plan = {"identity": {"input": {"etag": etag}}, "bounds": list(range(ranges + 1))}
+def planned(store: MemoryStore, folder: str, etag: str, ranges: int, done: int, **of: Any) -> None:
+    plan = {"identity": {"input": {"etag": etag, **of}}, "bounds": list(range(ranges + 1))}
     obstore.put(store, f"{folder}/plan.json", json.dumps(plan).encode())
     for name in ("model.json", "ranges.json", "000000-0.result", *(f"{i:06d}.json" for i in range(done))):
         obstore.put(store, f"{folder}/{name}", b"x")
+
+
+def upload(etag: str, **said: str) -> Arrival:
+    return Arrival(etag, None, {f"thimble-{name}": text for name, text in said.items()})
 
 
 def test_only_reports_of_the_very_upload_count() -> None:
     store = MemoryStore()
     planned(store, "a/x.csv/old", '"1"', 9, 9)
     planned(store, "a/x.csv/new", '"2"', 5, 3)
+    planned(store, "a/x.csv/asked", '"2"', 7, 6, metadata={"thimble-explain": "3"})
+    planned(store, "a/y.csv/versions", '"2"', 7, 6, version="1")
     parts = Parts(store, "a")
-    assert parts.progress("x.csv", "2") == (3, 5)
-    assert parts.progress("x.csv", '"3"') is None
-    assert parts.progress("other.csv", "2") is None
+    assert parts.progress("x.csv", upload("2")) == (3, 5)
+    assert parts.progress("x.csv", upload("2", explain="3")) == (6, 7)
+    assert parts.progress("x.csv", upload("2", explain="4")) is None
+    assert parts.progress("x.csv", upload('"3"')) is None
+    assert parts.progress("y.csv", Arrival("2", "1", {})) == (6, 7)
+    assert parts.progress("y.csv", Arrival("2", "2", {})) is None
+    assert parts.progress("other.csv", upload("2")) is None
 
 
 def test_where_one_may_not_look_nothing_is_shown_and_nothing_asked_again(s3_server: str) -> None:
     store = S3Store("no-such-bucket", endpoint=s3_server, client_options={"allow_http": True})
     parts = Parts(store)
-    assert parts.progress("x.csv", "1") is None
+    assert parts.progress("x.csv", upload("1")) is None
     parts.store = there = MemoryStore()
     planned(there, "x.csv/f", "1", 1, 1)
-    assert parts.progress("x.csv", "1") is None
+    assert parts.progress("x.csv", upload("1")) is None
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,9 @@ from thimble.inference.asked import Asked
 from thimble.inference.classifier import load
 from thimble.tables.dialect import Given
 from thimble.web.options import ASKED
-from thimble_infra import file_options
+from thimble_infra import file_options, status
 from thimble_infra.cli import app
+from thimble_infra.stacks import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -143,6 +144,21 @@ def test_other_metadata_of_the_same_bytes_are_another_result(
     copied(s3, "a.csv", {"thimble-explain": "1"} | OTHERS)  # which changes nothing
     files("a.csv")  # nor does an event that comes again
     assert s3.head_object(Bucket="thimble-results", Key="a.csv/result.csv")["LastModified"] == there
+
+
+def test_the_status_of_a_file_is_of_what_it_asks_for(s3: S3Client, s3_server: str, files: Any) -> None:
+    def state() -> str:
+        [file], _ = status._files(Stack(""), s3_server, set())
+        return file.state
+
+    s3.put_object(Bucket="thimble-inbox", Key="a.csv", Body=DREAM, Metadata=SAID)
+    assert state() == "waiting"
+    files("a.csv")
+    assert state() == "done"
+    copied(s3, "a.csv", {"thimble-explain": "1"})
+    assert state() == "waiting"
+    copied(s3, "a.csv", SAID | OTHERS)
+    assert state() == "done"
 
 
 def test_to_read_metadata_takes_no_further_request(s3: S3Client, caplog: pytest.LogCaptureFixture) -> None:
@@ -442,7 +458,7 @@ def test_a_file_in_many_parts_takes_its_options_along(
     file = dropping.Dropped(tmp_path / "large.csv", "large.csv", "large.csv", len(rows), SAID)
     dropping._upload(store.bucket("thimble-inbox"), file, lambda size: None)
     found = store.current(store.bucket("thimble-inbox"), "large.csv")
-    assert (found.etag, found.metadata, found.size) == (file.etag, SAID, len(rows))
+    assert (found.etag, found.metadata, found.size) == (file.arrival.etag, SAID, len(rows))
     assert "-" in (found.etag or "")
 
 

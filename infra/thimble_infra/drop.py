@@ -10,7 +10,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,12 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from thimble.errors import Gone, InvalidInput, Unavailable
+from thimble.errors import InvalidInput, Unavailable
 from thimble.files.jobs import result_paths
-from thimble.store import current, fits
+from thimble.store import fits
 from thimble.tables.formats import named
 from thimble_infra import drop_report, fitting, given, inputs, outputs, stacks, versions
+from thimble_infra.arrivals import NOT_YET, Arrival
 from thimble_infra.buckets import Place, connect, endpoint_of, place, refusal
 from thimble_infra.drop_progress import Parts
 from thimble_infra.drop_report import Outcome, Watch
@@ -66,30 +67,20 @@ def _beside(inbox: Place, kind: str) -> Place | None:
 
 @dataclass
 class Dropped:
-    """A file on its way. After its upload it is identified by ETag and version."""
+    """A file on its way."""
 
     path: Path
     name: str  # the key without the inbox's prefix
     key: str
     size: int
     metadata: Mapping[str, str] = field(default_factory=dict)
-    etag: str | None = None
-    version: str | None = None
+    arrival: Arrival = NOT_YET  # the upload
     summary: dict[str, Any] | None = None
     overwritten: bool = False  # whether it was overwritten before it was classified
 
     @property
     def settled(self) -> bool:
         return self.summary is not None or self.overwritten
-
-    def is_of(self, version: str | None, etag: str | None, metadata: Mapping[str, str]) -> bool:
-        """Return whether these belong to this upload.
-
-        Without versions, the same bytes with the same metadata count: their result is the same.
-        """
-        if self.version and version:
-            return self.version == version
-        return _plain(self.etag) == _plain(etag) and self.metadata == metadata
 
 
 def collect(found: Found, inbox: Place, metadata: Mapping[str, str] = NOTHING) -> list[Dropped]:
@@ -255,7 +246,7 @@ def _upload(store: S3Store, file: Dropped, advance: Advance) -> None:
             put = obstore.put(
                 store, file.key, blocks, chunk_size=PART, max_concurrency=4, attributes=attributes
             )
-    file.etag, file.version = put["e_tag"], put["version"]
+    file.arrival = Arrival(put["e_tag"], put["version"], file.metadata)
 
 
 def _blocks(stream: BinaryIO, advance: Advance) -> Iterator[bytes]:
@@ -291,7 +282,7 @@ def _show_ranges(parts: Parts, files: Sequence[Dropped], watch: Watch) -> None:
     """Show the progress of the largest files, because only large files are split."""
     waiting = sorted((file for file in files if not file.settled), key=lambda file: file.size)
     for file in waiting[-WATCHED:]:
-        if found := parts.progress(file.key, file.etag):
+        if found := parts.progress(file.key, file.arrival):
             watch.ranges(file.name, *found)
 
 
@@ -305,17 +296,10 @@ def _look(source: S3Store, target: S3Store, answers: Place, file: Dropped) -> No
     except FileNotFoundError:
         return
     summary: dict[str, Any] = json.loads(bytes(found.bytes()))
-    given = summary["input"]
-    if file.is_of(given.get("version"), given.get("etag"), given.get("metadata", {})):
+    if file.arrival.is_same(Arrival.described(summary["input"])):
         file.summary = summary
         return
-    with suppress(BaseError, Gone):  # reading may be forbidden where writing is not
-        there = current(source, file.key)
-        file.overwritten = not file.is_of(there.version, there.etag, there.metadata)
-
-
-def _plain(etag: str | None) -> str:
-    return (etag or "").strip('"')
+    file.overwritten = not file.arrival.is_same(Arrival.looked_up(source, file.key, file.arrival.etag))
 
 
 def _outcome(store: S3Store, to: Door, file: Dropped, output: Path | None) -> Outcome:
@@ -370,7 +354,7 @@ def _leaving(files: Sequence[Dropped], inbox: Place) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if uploaded := sum(file.etag is not None for file in files):
+        if uploaded := sum(file.arrival is not NOT_YET for file in files):
             where = f"{uploaded:,} of {len(files):,} uploads lie in s3://{inbox.bucket}"
             print(f"thimble: not waited for: {where}, and are classified all the same", file=sys.stderr)
         raise

@@ -12,6 +12,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
+from thimble_infra.arrivals import Arrival
+
 REPORT = re.compile(r"(?P<folder>.+)/\d{6,}\.json")
 
 
@@ -21,35 +23,31 @@ class Parts:
 
     store: ObjectStore
     prefix: str = ""
-    _ranges: dict[str, tuple[str, int]] = field(default_factory=dict)  # folder: the input's ETag, ranges
+    _ranges: dict[str, tuple[Arrival, int]] = field(default_factory=dict)  # folder: the input, ranges
     _closed: bool = False
 
-    def progress(self, key: str, etag: str | None) -> tuple[int, int] | None:
+    def progress(self, key: str, arrival: Arrival) -> tuple[int, int] | None:
         """Return how many ranges of an upload are done, and how many there are; None if that is unknown."""
         try:
-            return None if self._closed else self._progress(f"{self.prefix}/{key}".lstrip("/"), etag)
+            return None if self._closed else self._progress(f"{self.prefix}/{key}".lstrip("/"), arrival)
         except (BaseError, OSError):
             self._closed = True
             return None
 
-    def _progress(self, path: str, etag: str | None) -> tuple[int, int] | None:
+    def _progress(self, path: str, arrival: Arrival) -> tuple[int, int] | None:
         paths = [item["path"] for item in obstore.list(self.store, f"{path}/").collect()]
         for folder in (found.removesuffix("/plan.json") for found in paths if found.endswith("/plan.json")):
-            planned, ranges = self._plan(folder)
-            if planned == _plain(etag):
+            plan = self._plan(folder)
+            if plan and plan[0].is_same(arrival):
                 reports = filter(None, map(REPORT.fullmatch, paths))
-                return sum(report["folder"] == folder for report in reports), ranges
+                return sum(report["folder"] == folder for report in reports), plan[1]
         return None
 
-    def _plan(self, folder: str) -> tuple[str, int]:
+    def _plan(self, folder: str) -> tuple[Arrival, int] | None:
         if folder not in self._ranges:
             try:
                 plan = json.loads(bytes(obstore.get(self.store, f"{folder}/plan.json").bytes()))
             except FileNotFoundError:
-                return "", 0  # done and removed since it was listed
-            self._ranges[folder] = _plain(plan["identity"]["input"]["etag"]), len(plan["bounds"]) - 1
+                return None  # done and removed since it was listed
+            self._ranges[folder] = Arrival.described(plan["identity"]["input"]), len(plan["bounds"]) - 1
         return self._ranges[folder]
-
-
-def _plain(etag: str | None) -> str:
-    return (etag or "").strip('"')

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thimble_infra import aws, aws_answers, buckets, printing, stacks, traffic
+from thimble_infra.arrivals import Arrival
 from thimble_infra.drop_progress import Parts
 from thimble_infra.stacks import Note, Registry, Stack
 from thimble_infra.traffic import Traffic
@@ -151,9 +152,10 @@ def _files(stack: Stack, s3_url: str | None, given_up: set[str]) -> tuple[list[F
     progress = Parts(parts)
     with ThreadPoolExecutor(8) as pool:
         summaries = pool.map(lambda item: _summary(results, item["path"]), newest)
+        arrivals = pool.map(lambda item: Arrival.looked_up(inbox, item["path"], item["e_tag"]), newest)
         files = [
-            _file(item["path"], item["e_tag"], summary, progress, given_up)
-            for item, summary in zip(newest, summaries, strict=True)
+            _file(item["path"], arrival, summary, progress, given_up)
+            for item, arrival, summary in zip(newest, arrivals, summaries, strict=True)
         ]
     return files, len(listed) > len(newest)
 
@@ -166,13 +168,13 @@ def _summary(results: S3Store, key: str) -> dict[str, Any] | None:
 
 
 def _file(
-    key: str, etag: str | None, summary: dict[str, Any] | None, progress: Parts, given_up: set[str]
+    key: str, arrival: Arrival, summary: dict[str, Any] | None, progress: Parts, given_up: set[str]
 ) -> File:
-    if summary is not None and _plain(summary["input"].get("etag")) == _plain(etag):
+    if summary is not None and Arrival.described(summary["input"]).is_same(arrival):
         if "error" in summary:
             return File(key, "refused", summary["error"], summary)
         return File(key, "done", _counts(summary), summary)
-    if ranges := progress.progress(key, etag):
+    if ranges := progress.progress(key, arrival):
         return File(key, "ranges", f"{ranges[0]:,} of {ranges[1]:,} done")
     if key in given_up:
         return File(key, "given up", "it failed five times; the functions' log says why")
@@ -182,10 +184,6 @@ def _file(
 def _counts(summary: dict[str, Any]) -> str:
     done = f"{summary['predictions']:,} predictions, {summary['rejections']:,} rejections"
     return f"{done}, by {described(summary)}"
-
-
-def _plain(etag: str | None) -> str:
-    return (etag or "").strip('"')
 
 
 def _lines(found: Status) -> Iterator[str]:
