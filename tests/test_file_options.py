@@ -116,6 +116,28 @@ def test_they_win_over_the_stack_s(s3: S3Client, files: Any, monkeypatch: pytest
     assert "what_if" not in summary["options"]
 
 
+def test_none_undoes_what_the_stack_says_of_all_files(
+    s3: S3Client, files: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = {"EXPLAIN": "all", "ABSTAIN_BELOW": "0.999", "COVERAGE": "0.9", "BY_CLASS": "true"}
+    for name, text in {**stack, "THRESHOLD": "0.9"}.items():
+        monkeypatch.setenv(name, text)
+    said = {f"thimble-{name}": "none" for name in ("explain", "abstain-below", "coverage", "threshold")}
+    s3.put_object(Bucket="thimble-inbox", Key="a.csv", Body=DREAM, Metadata=said)
+    summary = files("a.csv")
+    assert not summary["options"].keys() & Asked._fields
+    for name in (*stack, "THRESHOLD"):
+        monkeypatch.delenv(name)
+    assert read(s3, "a.csv/result.csv") == classified(tmp_path, DREAM, PENGUINS)[0]
+
+
+@pytest.mark.parametrize("name", options.ASKED)
+def test_none_is_as_if_an_option_was_not_said(name: str) -> None:
+    told = FileOptions.read({name: "none"}, {name: "--this"})
+    assert (told, told.said) == (FileOptions(), {name: "--this"})
+    assert settings.from_environment({name.upper(): "none"}).files == {name: getattr(Asked(), name)}
+
+
 def test_metadata_of_other_tools_mean_nothing(s3: S3Client, files: Any) -> None:
     s3.put_object(Bucket="thimble-inbox", Key="a.csv", Body=DREAM, Metadata=OTHERS)
     summary = files("a.csv")
@@ -403,7 +425,8 @@ def test_any_text_is_read_or_refused_with_the_name(text: str) -> None:
             FileOptions.read({name: text}, {name: "--this"})
         except InvalidInput as error:
             said.append(str(error))
-    assert all(sentence.startswith(f"--this is {text!r}: it has to be ") for sentence in said)
+    wrong = f"--this is {text!r}: it has to be " if text.strip() else "--this is empty: "
+    assert all(sentence.startswith(wrong) for sentence in said)
 
 
 def test_there_is_one_list() -> None:
@@ -489,6 +512,10 @@ def test_what_the_stack_does_can_be_left_to_others(monkeypatch: pytest.MonkeyPat
         ),
         (("--threshold", "half"), "--threshold is 'half': it has to be a number, such as 0.3"),
         (("--header", "maybe"), "the header 'maybe' is neither present nor absent"),
+        (("--explain", ""), "--explain is empty: give it a value, or leave it out"),
+        (("--coverage", " "), "--coverage is empty: give it a value, or leave it out"),
+        (("--delimiter", ""), "--delimiter is empty: give it a value, or leave it out"),
+        (("--max-rejected-share", "none"), "--max-rejected-share is 'none': it has to be from 0 to 1"),
     ],
 )
 def test_a_wrong_one_is_a_usage_error_before_anything_is_sent(

@@ -77,6 +77,7 @@ OF_REQUESTS = {
     "what_if": Option(flag, "true or false"),
 }
 AS_WRITTEN = Option(str, "")
+NONE = "none"  # of a file's options beside labels: as if nothing was said, of it or of all files
 OPTIONS = OF_REQUESTS | {"max_rejected_share": Option(share, "from 0 to 1")}
 
 
@@ -97,12 +98,18 @@ def asked(found: Mapping[str, Any]) -> Asked:
 
 def of_file(texts: Mapping[str, str], called: Callable[[str], str]) -> dict[str, Any]:
     """Return the options of a file by their texts; InvalidInput for one that cannot be, by the name that it
-    is called there. How its cells are written stays text."""
-    found: dict[str, Any] = {}
-    for name, text in texts.items():
-        option = OPTIONS.get(name, AS_WRITTEN)
-        try:
-            found[name] = option.read(text)
-        except ValueError:
-            raise InvalidInput(f"{called(name)} is {text!r}: it has to be {option.meaning}") from None
-    return found
+    is called there. How its cells are written stays text.
+    """
+    return {name: _of_file(name, text, called) for name, text in texts.items()}
+
+
+def _of_file(name: str, text: str, called: Callable[[str], str]) -> Any:
+    option = OPTIONS.get(name, AS_WRITTEN)
+    if not (text if option is AS_WRITTEN else text.strip()):
+        raise InvalidInput(f"{called(name)} is empty: give it a value, or leave it out")
+    may_be_none = name in OF_REQUESTS
+    try:
+        return option.read(None if may_be_none and text == NONE else text)
+    except ValueError:
+        more = f"; or {NONE}, as if it was not said" if may_be_none else ""
+        raise InvalidInput(f"{called(name)} is {text!r}: it has to be {option.meaning}{more}") from None

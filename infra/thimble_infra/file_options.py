@@ -27,24 +27,23 @@ class Option(NamedTuple):
     unsaid: str
 
 
-WORDS = {"\t": "tab", " ": "space"}  # for characters that an HTTP header would lose
 FOUND, MODELS = "found", "the model's own"
 LIST = {
     "explain": Option(
-        "all|NUMBER", "Add what features contribute to the answer: of all, or of so many.", "none"
+        "all|none|NUMBER", "Add what features contribute to the answer: of all, or of so many.", "none"
     ),
-    "coverage": Option("NUMBER", "Add the set of labels that holds the true one so often.", "none"),
+    "coverage": Option("NUMBER|none", "Add the set of labels that holds the true one so often.", "none"),
     "by_class": Option("", "... for each class by itself.", "no"),
     "what_if": Option("", "Add the smallest change that gives another label.", "no"),
-    "abstain_below": Option("NUMBER", "Below which probability (or score) a row gets no label.", MODELS),
+    "abstain_below": Option("NUMBER|none", "Below which probability (or score) a row gets no label.", MODELS),
     "threshold": Option(
-        "NUMBER", "From which probability (or score) on the positive of two classes applies.", MODELS
+        "NUMBER|none", "From which probability (or score) on the positive of two classes applies.", MODELS
     ),
     "max_rejected_share": Option("SHARE", "Fail a file with a larger share of rejected records.", "1"),
     "delimiter": Option(
         "CHARACTER", "What separates the cells of CSV and TSV: a character, tab or space.", FOUND
     ),
-    "quote": Option("CHARACTER", "What stands around cells of CSV and TSV: a character, or none.", FOUND),
+    "quote": Option("CHARACTER", "What stands around cells of CSV and TSV: a character, tab or none.", FOUND),
     "header": Option("present|absent", "Whether CSV and TSV begin with a header.", FOUND),
     "decimal": Option("point|comma", "What decimals in CSV and TSV take.", FOUND),
 }
@@ -65,8 +64,8 @@ def taken(unsaid: str = "") -> Callable[[Command], Command]:
 
         @wraps(command)
         def called(**given: Any) -> None:
-            texts = {name: _as_text(given.pop(name)) for name in LIST}
-            command(**given, options={name: text for name, text in texts.items() if text})
+            said = {name: given.pop(name) for name in LIST}
+            command(**given, options={name: _as_text(said[name]) for name in LIST if said[name] is not None})
 
         both = [*kept, *(_parameter(name, unsaid) for name in LIST)]
         vars(called)["__signature__"] = inspect.Signature(both)
@@ -90,10 +89,10 @@ def _parameter(name: str, unsaid: str) -> inspect.Parameter:
     )
 
 
-def _as_text(value: str | bool | None) -> str:
+def _as_text(value: str | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value or ""
+    return value
 
 
 def read(options: Mapping[str, str]) -> FileOptions:
@@ -110,9 +109,8 @@ def metadata(options: Mapping[str, str]) -> dict[str, str]:
     """Return the options as an object's metadata. Raises a usage error if one is invalid."""
     from thimble.files.options import as_metadata
 
-    spelled = {name: WORDS.get(text, text) for name, text in options.items()}
-    read(spelled)
-    return as_metadata(spelled)
+    read(options)
+    return as_metadata(options)
 
 
 def in_force(named: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from thimble.inference.classifier import Classifier
 from thimble.settings import OF_FILES
 from thimble.store import OURS
 from thimble.tables import answers
-from thimble.tables.dialect import Given
+from thimble.tables.dialect import NAMED, Given
 
 THERE = " in the file's metadata"
 NAMES = tuple(name.lower() for name in OF_FILES)  # in the order of a result's identity
@@ -33,7 +33,7 @@ KEYS = {key(name): name for name in NAMES}
 
 def as_metadata(texts: Mapping[str, str]) -> dict[str, str]:
     """Return the metadata that say so of a file."""
-    return {key(name): text for name, text in texts.items()}
+    return {key(name): NAMED.get(text, text) for name, text in texts.items()}
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class FileOptions:
         try:
             texts = {name: text for name, text in _texts(metadata).items() if name not in self.said}
             values = asking.of_file(texts, lambda name: key(name) + THERE)
+            if values.get("coverage", 1) is None:
+                values.setdefault("by_class", False)  # of sets that are not there
         except InvalidInput as error:
             return replace(self, fault=str(error))
         try:
@@ -133,14 +135,12 @@ def _asking(classifier: Classifier, asked: Asked) -> Classifier:
 
 
 def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the options' texts by their names; InvalidInput for a key of no option, or without a value."""
-    for one, text in metadata.items():
+    """Return the options' texts by their names; InvalidInput for a key of no option."""
+    for one in metadata:
         if one not in KEYS:
             meant = _meant(one)
             told = f'did you mean "{meant}"?' if meant else f"it takes {', '.join(KEYS)}"
             raise InvalidInput(f'the file\'s metadata has an unknown key "{one}"; {told}')
-        if not text.strip():
-            raise InvalidInput(f"{one}{THERE} is empty: give it a value, or leave it out")
     return {KEYS[one]: text for one, text in metadata.items()}
 
 

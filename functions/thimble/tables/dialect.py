@@ -24,7 +24,8 @@ from thimble.tables.tokens import Dialect, check_quotes
 DELIMITERS = {"csv": (",", ";", "\t", "|"), "tsv": ("\t",)}
 QUOTES = ('"', "'")
 SEPARATING = ",;\t"
-SPELLED = {"tab": "\t", "\\t": "\t", "space": " "}  # names for blanks, which could be lost
+NAMED = {"\t": "tab", " ": "space"}  # blanks, which could be lost
+SPELLED = {name: mark for mark, name in NAMED.items()} | {"\\t": "\t"}
 QUOTED = SPELLED | {"none": ""}
 SAYING = "HEADER, or thimble-header in its metadata, present or absent"
 GLANCE = 64 << 10  # bytes that are read first; most first records are short
