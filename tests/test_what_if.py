@@ -216,6 +216,24 @@ def test_a_number_that_is_a_category_becomes_another_one(filled: bool) -> None:
         assert change.to in (1.0, 2.0, 7.0)
 
 
+@pytest.mark.parametrize("strategy", ["mean", "median", "most_frequent"])
+@pytest.mark.parametrize("model", [LogisticRegression(), DecisionTreeClassifier()], ids=str)
+def test_a_number_that_fills_gaps_is_none_to_change_to(strategy: str, model: Any) -> None:
+    values = [10.0, 20.0, 70.0, 80.0]
+    rows = np.random.default_rng(1).choice(values, (120, 2))
+    y = np.isnan(np.where(rows == 70.0, np.nan, rows)).any(axis=1)
+    gaps = rows.copy()
+    gaps[::3, 0], gaps[1::3, 1] = np.nan, np.nan
+    y = y | np.isnan(gaps[:, 0])  # so that what fills the gap would give another label
+    prepared = make_pipeline(SimpleImputer(strategy=strategy), OneHotEncoder(handle_unknown="ignore"))
+    classifier = exported(make_pipeline(prepared, model), gaps, y)
+    offered = {change.to for change in require_flips(classifier, batch_of(gaps)) if change}
+    assert offered
+    assert offered <= set(values)
+    tried = {one.feature: one.values.tolist() for one in what_if.points(classifier.document)}
+    assert tried == {0: values, 1: values}
+
+
 def test_what_stands_for_a_missing_category_is_none_to_change_to() -> None:
     table = pd.DataFrame({"a": ["x", "y", np.nan, "x"] * 20, "b": ["u", "v"] * 40}, dtype=object)
     y = table["a"].isna().to_numpy()
@@ -262,7 +280,10 @@ def test_each_output_has_a_change_of_its_own() -> None:
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_what_cannot_be_told_is_refused_in_a_sentence() -> None:
     network = exported(MLPClassifier((3,), max_iter=20))
-    assert "hidden layers" in what_if.refusal(network.document)
+    assert what_if.refusal(network.document) == (
+        "the model is a network with hidden layers: where the label changes with one feature is not known, "
+        "and what_if finds no smallest change"
+    )
     bare = load(export(LogisticRegression(max_iter=500).fit(X, Y)))
     assert what_if.refusal(bare.document) == what_if.NO_RANGE
     assert what_if.refusal(exported(LogisticRegression(max_iter=500)).document) == ""

@@ -34,6 +34,7 @@ from thimble.inference.steps.columns import Step, listed
 
 Owners = frozenset[int]  # features
 OP = {kind: op for op, kind in OPS.items()}
+NETWORK = "the model is a network with hidden layers"
 
 
 class Columns(NamedTuple):
@@ -77,7 +78,7 @@ class Plan(NamedTuple):
     embedded: tuple[Embedded, ...]
     grown: tuple[Grown, ...]
     owners: tuple[Owners, ...]  # for each column of the program
-    refusal: str  # "" if the parts add up
+    refusal: str  # why the parts do not add up, in the first words of a sentence; "" if they do
 
 
 class _Walk:
@@ -156,10 +157,7 @@ def of_texts(document: Document, plan: Plan) -> list[OfText]:
 def _of_scorer(scorer: Scorer) -> str:
     """Return why a scorer's numbers are not a sum; "" if they are."""
     if isinstance(scorer, Network) and len(scorer.weights) > 1:
-        return (
-            "the model is a network with hidden layers: its score is not a sum over the features; only "
-            "linear models, naive Bayes and trees are explained"
-        )
+        return NETWORK
     return ""
 
 
@@ -182,10 +180,7 @@ def _back(walk: _Walk, step: Step, filled: slice, owners: list[Owners], mixed: N
 
 
 def _not_additive(step: Step) -> str:
-    return (
-        f"the model computes with a mixture of several features (step {OP[type(step)]!r}): "
-        "the score is not a sum over the features"
-    )
+    return f"the model computes with a mixture of several features (step {OP[type(step)]!r})"
 
 
 Way = Callable[["_Walk", Step, FloatArray], None]

@@ -88,7 +88,9 @@ def of(document: Document, batch: Batch, predictions: Predictions, of: str = "")
 def _refusal(document: Document, output: Output) -> str:
     plan = back.plan(document, output)
     if plan.refusal:
-        return plan.refusal
+        only = "; only linear models, naive Bayes and trees are explained"
+        more = only if plan.refusal == back.NETWORK else ""
+        return f"{plan.refusal}: its score is not a sum over the features{more}"
     if told := _of_trees(plan):
         return told
     means, needed = document.means, plan.columns.at

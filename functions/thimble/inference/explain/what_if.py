@@ -41,6 +41,7 @@ AT_ONCE = 1_000_000  # numbers
 MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # for all rows
 
 TEXTS_ALONE = "the model reads free text alone: what_if changes a number or a category"
+UNKNOWN = ": where the label changes with one feature is not known, and what_if finds no smallest change"
 NO_RANGE = "the document has no ranges of the training data: export the model again, with its training data"
 
 Labels = NDArray[np.intp]
@@ -85,12 +86,9 @@ def refusal(document: Document) -> str:
             return "the model answers with any number of labels; what would change one label cannot be told"
         plan = back.plan(document, output)
         if plan.refusal:
-            return plan.refusal
+            return f"{plan.refusal}{UNKNOWN}"
         if any(len(plan.owners[column]) > 1 for part in plan.grown for column in part.reads):
-            return (
-                "the trees read mixtures of several features: where the label may change cannot be told of "
-                "one feature"
-            )
+            return f"the trees read mixtures of several features{UNKNOWN}"
     if any(one.n for one in points(document)):
         return ""
     features = [feature for feature in document.schema.features if feature.type != "unused"]
@@ -351,12 +349,32 @@ def _numeric_categories(document: Document) -> dict[int, FloatArray]:
                     found[k] = np.arange(len(one.table) - 2.0)
     for step, _ in program.steps if program else ():
         if isinstance(step, categories.Encode) and not step.is_text:
-            numbers = sorted(x for x in step.codes if isinstance(x, float | int))
+            numbers = sorted(float(x) for x in step.codes if isinstance(x, float | int))
+            column = step.columns[0]
             held = (
-                _held(document, plans[0], step.columns[0]) if len(numbers) > 1 else []
+                _held(document, plans[0], column) if len(numbers) > 1 else []
             )  # a single number only marks a value
-            found |= dict.fromkeys(held, np.array(numbers, np.float64))
+            found |= {k: _had(document, k, numbers, _fills(document, column)) for k in held}
     return found
+
+
+def _fills(document: Document, column: int) -> set[float]:
+    """Return what imputers put in place of a missing number, on its way to a column."""
+    for step, filled in document.preprocessing.steps if document.preprocessing else ():
+        if isinstance(step, arithmetic.Impute) and filled.start <= column < filled.stop:
+            place = column - filled.start
+            return {float(step.values[place, 0]), *_fills(document, step.columns[place])}
+    return set()
+
+
+def _had(document: Document, k: int, numbers: list[float], fills: set[float]) -> FloatArray:
+    """Return the categories that the training data had. One that fills gaps, such as a mean, is among them
+    only if it has a bin of its own in the reference, as each of a few values has."""
+    counted = document.reference.features[k] if document.reference else None
+    bins = counted.edges[1:-1] if isinstance(counted, Numbers) else np.empty(0)
+    places = np.searchsorted(bins, numbers, side="right").tolist()
+    pairs = zip(numbers, places, strict=True)
+    return np.array([x for x, place in pairs if x not in fills or places.count(place) == 1])
 
 
 def _held(document: Document, plan: Plan, column: int) -> list[int]:
