@@ -29,7 +29,7 @@ from thimble.inference.normal import inverse_normal
 from thimble.inference.reference import Categories, Counts, Numbers
 
 FEWEST_ROWS = 200
-LISTED = 10  # most frequent classes, each with a log line of its own; also features listed as drifted
+LISTED = 10  # at most so many classes get a log line each, and so many drifted features are named
 PSI_MODERATE, PSI_LARGE = 0.1, 0.25
 JS_ALERT = 0.1
 CHANCE = 1e-4  # probability of a false alarm in one report

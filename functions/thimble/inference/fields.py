@@ -216,7 +216,7 @@ def finite_numbers(values: list[Any], path: str) -> FloatArray:
 
 
 def cast(numbers: FloatArray, dtype: type[np.floating[Any]], path: str) -> NDArray[Any]:
-    """Return numbers as the document's type; InvalidModel for one beyond it, which would be infinite."""
+    """Return numbers in the document's type. Raises InvalidModel if one is too large for it."""
     with np.errstate(over="ignore"):
         found = numbers.astype(dtype)
     finite = np.isfinite(found)

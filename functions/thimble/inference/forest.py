@@ -1,4 +1,4 @@
-"""Trees that are evaluated together: what rows are to them, and the sums of the leaves in which rows end.
+"""Trees that are evaluated together: the inputs that they see, and the sums of the leaves that rows reach.
 
 Rows are evaluated in chunks: memory is bounded by the chunk, not by rows times trees. Sums run over the trees
 in their order, so a row's bits depend on nothing but the row.
@@ -17,17 +17,17 @@ from thimble.inference.cost import Cost
 from thimble.inference.leaves import Leaves
 from thimble.inference.questions import Floats, Indices
 
-PAIRS = 120_000  # of a tree and a row, at once
+PAIRS = 120_000  # pairs of a tree and a row, at once
 
 
 class Sets(NamedTuple):
-    """What the nodes of one column of categories ask for: inputs of 0 (in the node's set) and 1."""
+    """The sets of categories that nodes ask for in one column. Each is an input: 0 in the set, else 1."""
 
     column: int
-    table: NDArray[np.bool_]  # (codes + 2, sets): a row a code, then of any other, then of a missing one
+    table: NDArray[np.bool_]  # (codes + 2, sets): a row per code, then for any other, then for a missing one
 
     def of(self, codes: Floats) -> NDArray[np.bool_]:
-        """(rows,) to (sets, rows)."""
+        """Return the inputs for codes, (rows,), as (sets, rows)."""
         n = len(self.table) - 2
         known = (codes >= 0) & (codes < n)
         at = np.where(np.isnan(codes), n + 1, n)
@@ -36,13 +36,13 @@ class Sets(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the nodes look at: each column, or the column twice where it may be missing; then the sets."""
+    """What the nodes look at: each column, or each column twice if it may be missing; then the sets."""
 
-    dtype: type[np.floating[Any]]  # what the rows are rounded to
+    dtype: type[np.floating[Any]]  # rows are rounded to it
     zero: float  # numbers of at most this size are 0
     absent: float | None  # the number that counts as missing
     absent_in: Indices  # ... in these columns
-    twice: bool  # a missing number as -inf, and once more as inf
+    twice: bool  # each column twice: a missing number is -inf in the first, and inf in the second
     sets: tuple[Sets, ...]
 
     def width(self, n_columns: int) -> int:
@@ -50,7 +50,7 @@ class Inputs(NamedTuple):
         return width
 
     def of(self, X: FloatArray) -> Floats:
-        """X, (columns, rows), to (inputs, rows)."""
+        """Return the inputs for X, (columns, rows), as (inputs, rows)."""
         x: Floats = X.astype(self.dtype)
         if self.zero:
             x[np.abs(x) <= self.zero] = 0.0
@@ -71,30 +71,31 @@ class Inputs(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """The trees are in the order of the outputs that they add to, and within an output in the document's."""
+    """Trees, in the order of the outputs that they add to; for one output, in the document's order."""
 
     n_inputs: int
     takes_missing: bool
     inputs: Inputs
     leaves: Leaves
     n_trees: int
-    shares: tuple[slice, ...]  # of each output, the trees that add to it
-    vectors: Indices | None  # of each leaf, which of the values
-    values: tuple[Floats, ...]  # of each output, the numbers that leaves add to it
+    shares: tuple[slice, ...]  # for each output, the trees that add to it
+    vectors: Indices | None  # for each place of `leaves`, the index of its values; None: the place itself
+    values: tuple[Floats, ...]  # for each output, the numbers that leaves add to it
     base: Floats  # (outputs,)
     divide: float
     cost: Cost  # of a row
     card: Mapping[str, Any]
-    splits: Indices  # of each input, how many questions it is asked
-    gain: FloatArray | None  # of each input, what these did for the training, as far as the trainer says it
-    counts: FloatArray | None  # of each leaf, in the document's order, the weight of the training rows in it
+    splits: Indices  # for each input, how many questions ask about it
+    gain: FloatArray | None  # for each input, what its questions gained in training, if the trainer tells
+    counts: FloatArray | None  # for each leaf, in the document's order, the weight of its training rows
 
     @property
     def n_outputs(self) -> int:
         return len(self.base)
 
     def scores(self, X: FloatArray) -> FloatArray:
-        """X, (n_inputs, rows), to (outputs, rows); NaN for a row with a number that is too large."""
+        """Return the scores for X, (n_inputs, rows), as (outputs, rows); NaN for a row with a number that is
+        too large."""
         rows = X.shape[1]
         totals = self.base.repeat(rows).reshape(len(self.base), rows)
         at_once = self.leaves.rows_at_once
@@ -127,8 +128,8 @@ class Forest(NamedTuple):
 
 
 def _sum(total: Floats, values: Floats, places: Indices) -> Floats:
-    """(rows,), plus what each tree adds to it, one after the other; pairwise sums, which `reduce` has of a
-    single row, would differ."""
+    """Return the total, (rows,), plus what each tree adds, one after the other. Pairwise sums would differ;
+    `reduce` makes them for a single row."""
     added = np.empty((len(places) + 1, len(total)), total.dtype)
     added[0] = total
     values.take(places, out=added[1:], mode="clip")

@@ -1,4 +1,4 @@
-"""The document's `forest`: its arrays checked, in length, range and finiteness, and put together.
+"""Read a document's `forest`: check the length, range and finiteness of its arrays, and put them together.
 
 `model/README.md` says what each key means. InvalidModel begins with the path of what is wrong.
 """
@@ -24,7 +24,7 @@ MAX_OUTPUTS = 10_000
 MAX_DEPTH = 1_000
 MAX_BITS = 20  # levels of an oblivious tree
 MAX_CODES = 100_000
-MAX_SETS = 16_000_000  # entries of their tables
+MAX_SETS = 16_000_000  # entries of the tables of all sets
 
 KEYS = (
     *("inputs", "input_type", "zero", "absent", "categorical", "sets"),
@@ -34,8 +34,8 @@ KEYS = (
 )
 LEAF, LEFT, RIGHT, NEVER = b".lrn"
 
-VISIT = 16  # of a node, in multiplications: see `cost`
-ANSWER = 4  # of an oblivious tree's level, and of a leaf's number that is added
+VISIT = 16  # multiplications per node that a row visits: see `cost`
+ANSWER = 4  # ... per level of an oblivious tree, and per leaf number that is added
 
 
 class ForestFields(Fields):
@@ -48,11 +48,11 @@ class ForestFields(Fields):
         return value
 
     def floats(self, key: str, length: int | None = None, most: int = MAX_NODES) -> NDArray[np.float64]:
-        """Finite numbers, so many."""
+        """Return `length` finite numbers, or any number of them up to `most`."""
         return finite_numbers(self.listed(key, length, most), self.at(key))
 
     def places(self, key: str, length: int | None, below: int, most: int = MAX_NODES) -> Indices:
-        """Integers from 0 to below, so many."""
+        """Return `length` integers from 0 to `below` - 1, or any number of them up to `most`."""
         return _places(self.listed(key, length, most), self.at(key), below)
 
     def listed(self, key: str, length: int | None, most: int) -> list[Any]:
@@ -75,10 +75,10 @@ def _places(values: list[Any], path: str, below: int) -> Indices:
 
 
 class _Splits(NamedTuple):
-    """The questions, in the order in which the document has them."""
+    """The questions, in the document's order."""
 
     columns: Indices
-    inputs: Indices  # what is made of the columns
+    inputs: Indices  # of `Inputs`, which are made from the columns
     thresholds: Floats
 
 
@@ -135,7 +135,7 @@ def _counts(keys: ForestFields, n_leaves: int) -> NDArray[np.float64]:
 
 
 def _marks(keys: ForestFields) -> NDArray[np.uint8]:
-    """A byte a node, or of oblivious trees a level."""
+    """Return one byte per node, or per level of oblivious trees."""
     text = keys.value("nodes")
     if not isinstance(text, str) or len(text) > MAX_NODES or not text.isascii():
         raise InvalidModel(f"{keys.at('nodes')} is not a text of at most {MAX_NODES} letters")
@@ -157,7 +157,7 @@ def _marks(keys: ForestFields) -> NDArray[np.uint8]:
 def _inputs(
     keys: ForestFields, asked: NDArray[np.uint8], n_inputs: int, takes_missing: bool
 ) -> tuple[Inputs, _Splits]:
-    """What is made of the columns, and which of it each split looks at."""
+    """Return the inputs that are made from the columns, and the splits, which look at them."""
     columns = keys.places("columns", len(asked), n_inputs)
     thresholds = keys.floats("thresholds", len(asked))
     looked_at = columns + n_inputs * ((asked == RIGHT) & takes_missing)
@@ -196,7 +196,8 @@ def _sets(
     looked_at: Indices,
     n_before: int,
 ) -> tuple[tuple[Sets, ...], NDArray[np.float64], Indices]:
-    """The tables of the columns of categories; their nodes look at an input that is 0 in the set, else 1."""
+    """Return the tables for columns of categories, and all thresholds and inputs. A node with a set looks at
+    an input that is 0 in the set, else 1."""
     if "categorical" not in keys:
         return (), thresholds, looked_at
     named = _named(keys)
@@ -224,7 +225,7 @@ def _sets(
 
 
 def _of_columns(columns: Indices, wanted: Indices) -> Indices:
-    """The questions asked of these columns, column by column."""
+    """Return the questions about these columns, column by column."""
     nodes = np.flatnonzero(np.isin(columns, wanted))
     return nodes[columns[nodes].argsort(kind="stable")]
 
@@ -237,19 +238,20 @@ def _require_sets(thresholds: NDArray[np.float64], nodes: Indices, n_sets: int, 
 
 
 def _named(keys: ForestFields) -> list[Indices]:
-    """The sets, of codes."""
+    """Return the sets, each an array of codes."""
     path = keys.at("sets")
     return [_set(codes, f"{path}[{i}]") for i, codes in enumerate(keys.listed("sets", None, MAX_NODES))]
 
 
 def _set(value: Any, path: str) -> Indices:
-    """Each code once, so that a table costs no more than its entries."""
+    """Return a set with each code once, so that a table costs no more than its entries."""
     codes = _places(_listed(value, path, None, MAX_CODES), path, MAX_CODES)
     return np.unique(codes) if len(codes) > 1 else codes
 
 
 def _table(n_codes: int, columns: list[tuple[Indices, bool]]) -> NDArray[np.bool_]:
-    """Whether a code goes right: a row a code, then any other, then a missing one."""
+    """Return whether codes go right, (n_codes + 2, sets): a row per code, then for any other, then for a
+    missing one."""
     table = np.ones((n_codes + 2, len(columns)), np.bool_)
     for j, (codes, missing_right) in enumerate(columns):
         table[codes, j] = False
@@ -258,7 +260,7 @@ def _table(n_codes: int, columns: list[tuple[Indices, bool]]) -> NDArray[np.bool
 
 
 def _shares(keys: ForestFields, n_trees: int, n_outputs: int) -> tuple[Indices, tuple[slice, ...]]:
-    """The trees in the order of their outputs, and each output's share of them."""
+    """Return the trees in the order of their outputs, and each output's share of them."""
     if "tree_outputs" not in keys:
         return np.arange(n_trees), (slice(0, n_trees),) * n_outputs
     of_trees = keys.places("tree_outputs", n_trees, n_outputs)
@@ -267,7 +269,7 @@ def _shares(keys: ForestFields, n_trees: int, n_outputs: int) -> tuple[Indices, 
 
 
 def _nodes(marks: NDArray[np.uint8], n_trees: int, splits: _Splits, order: Indices, path: str) -> Nodes:
-    """The nodes, if each but the roots is the child of one before it."""
+    """Return the nodes. Raises InvalidModel unless each node but the roots is the child of one before it."""
     inner = np.flatnonzero(marks != LEAF)
     if len(marks) != n_trees + 2 * len(inner):
         raise InvalidModel(
@@ -287,7 +289,7 @@ def _nodes(marks: NDArray[np.uint8], n_trees: int, splits: _Splits, order: Indic
 
 
 def _levels(is_inner: NDArray[np.bool_], n_trees: int, path: str) -> tuple[int, ...]:
-    """How many inner nodes each level has, of all trees."""
+    """Return the number of inner nodes in each level, over all trees."""
     start, end, levels = 0, n_trees, []
     while inner := int(np.count_nonzero(is_inner[start:end])):
         levels.append(inner)
@@ -298,12 +300,12 @@ def _levels(is_inner: NDArray[np.bool_], n_trees: int, path: str) -> tuple[int, 
 
 
 def _visits(levels: tuple[int, ...], n_trees: int) -> int:
-    """How many nodes a row passes at most."""
+    """Return the most nodes that a row visits."""
     return sum(min(inner, n_trees) for inner in levels)
 
 
 def _depths(keys: ForestFields, marks: NDArray[np.uint8]) -> Indices:
-    """The levels of each oblivious tree."""
+    """Return the number of levels of each oblivious tree."""
     depths = keys.places("depths", None, MAX_BITS + 1)
     if not len(depths):
         raise InvalidModel(f"{keys.at('depths')} is empty")
@@ -328,8 +330,8 @@ def _oblivious(depths: Indices, splits: _Splits, order: Indices) -> Oblivious:
 def _values(
     keys: ForestFields, is_leaf: NDArray[np.bool_], n_outputs: int, dtype: type[np.floating[Any]]
 ) -> tuple[Indices | None, tuple[Floats, ...]]:
-    """Which vector of numbers each node has, and of each output the vectors' numbers. Where a leaf has one
-    number only, of each node that number."""
+    """Return the index of each node's vector of numbers, and for each output the numbers of all vectors. If
+    each leaf has only one number, return None, and for each output the number of each node."""
     path, n_leaves = f"{keys.at('values')}", int(is_leaf.sum())
     listed = keys.listed("values", None if "leaves" in keys else n_leaves, MAX_NODES)
     each = 1 if "tree_outputs" in keys else n_outputs

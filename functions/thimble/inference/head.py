@@ -1,4 +1,4 @@
-"""What the numbers of an output mean: its classes, how numbers become probabilities, and which label wins."""
+"""The meaning of an output's numbers: its classes, how numbers become probabilities, and which label wins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEYS = (
     *("decision", "ties", "multilabel", "n_outputs"),
     *("threshold", "positive", "apart"),
 )
-ANSWERED = ("abstain_below", "conformal")  # keys of what a model answers, not of a classifier within it
+ANSWERED = ("abstain_below", "conformal")  # keys of a model's own output, not of a step's classifier
 DECISIONS = ("probabilities", "logits", "scores")
 SOFTMAX = ("softmax", "softmax32")
 NORMALIZATIONS = ("uniform", "zero", "zero32")
@@ -34,24 +34,24 @@ TIES = ("first", "last")
 class Head(NamedTuple):
     """The meaning of one output."""
 
-    name: str  # "" of the one output of most models
+    name: str  # "" for the only output of most models
     prefix: str  # of its columns in a file; "" unless there are several outputs
     classes: tuple[Label, ...]
     texts: tuple[str, ...]  # the classes as text: JSON keys, CSV cells and headers
     multilabel: bool
-    out_activation: str  # of OUT_ACTIVATIONS
-    temperature: float  # the numbers are divided by it before their activation
-    normalize: str | None  # divide the numbers by their sum, which may be zero: of NORMALIZATIONS
-    decision: str  # what predict compares: of DECISIONS; a model of scores has no probabilities
-    binary: bool  # one number, which is of the second of two classes; a forest may know the first alone
+    out_activation: str  # one of OUT_ACTIVATIONS
+    temperature: float  # divides the numbers before their activation
+    normalize: str | None  # how to divide the numbers by their sum, which may be zero: one of NORMALIZATIONS
+    decision: str  # what predict compares, one of DECISIONS; a model of "scores" has no probabilities
+    binary: bool  # one number, for the second of two classes; a forest may know only the first class
     bar: float  # a label applies above it
-    at_bar: bool  # ... and the second of two at it too
-    apart: bool  # what predict compares are the second half of the numbers, as they are
-    threshold: float | None = None  # of two classes, the positive one applies from it on
-    positive: int = 1
-    of_shown: bool = False  # the threshold is of what is shown, not of what predict compares
-    abstain_below: float | None = None  # no label is answered where its probability, or score, is below
-    conformal: Conformal | None = None  # the thresholds of sets of labels
+    at_bar: bool  # the second of two classes applies at the bar too
+    apart: bool  # predict compares the second half of the numbers, as they are
+    threshold: float | None = None  # the positive of two classes applies from here on
+    positive: int = 1  # index of the positive class
+    of_shown: bool = False  # the threshold is for the numbers that are shown, not those that predict compares
+    abstain_below: float | None = None  # no label is given if its probability, or score, is lower
+    conformal: Conformal | None = None  # thresholds for sets of labels
 
     @property
     def has_probabilities(self) -> bool:
@@ -59,14 +59,15 @@ class Head(NamedTuple):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """label, probability, p_<class>...; or labels, p_<class>...; or label, score, score_<class>..."""
+        """The columns in a result file: label, probability, p_<class>...; or labels, p_<class>... if
+        multilabel; "score" instead of "probability" and "p" if the model has no probabilities."""
         one, each = ("probability", "p") if self.has_probabilities else ("score", "score")
         first = ("labels",) if self.multilabel else ("label", one)
         return tuple(self.prefix + name for name in (*first, *(f"{each}_{text}" for text in self.texts)))
 
     def decide(self, raw: FloatArray, n: int) -> tuple[Scores, dict[int, str]]:
-        """The answers to the first n rows of a scorer's numbers, and the rows that get none. `raw`,
-        (n_outputs, rows), is overwritten."""
+        """Return the answers to the first n rows of a scorer's numbers, and the rows that get none, with
+        reasons. `raw`, (n_outputs, rows), is overwritten."""
         faults = _too_large(raw, n) if self.apart else {}
         if self.apart:
             raw, compared = np.split(raw, 2)
@@ -89,8 +90,9 @@ class Head(NamedTuple):
         return found, _too_large(raw, n) | faults
 
     def at(self, threshold: float) -> Head:
-        """The same with this threshold: in the unit of the document's own, or else of what is shown.
-        InvalidInput unless it chooses one of two classes."""
+        """Return the same head with this threshold, in the unit of the document's own threshold if it has
+        one, else of the numbers that are shown. Raises InvalidInput if the head does not choose one of two
+        classes, or if a probability is not from 0 to 1."""
         if told := self.without_threshold:
             raise InvalidInput(told)
         if self.threshold_is_probability and not 0.0 <= threshold <= 1.0:
@@ -98,7 +100,8 @@ class Head(NamedTuple):
         return self._replace(threshold=threshold, of_shown=self.of_shown or self.threshold is None)
 
     def abstaining(self, below: float) -> Head:
-        """The same without a label where its number is below; InvalidInput unless there is one label."""
+        """Return the same head, which gives no label if the label's number is lower. Raises InvalidInput if
+        rows may have several labels, or if a probability is not from 0 to 1."""
         if self.multilabel:
             raise InvalidInput(
                 "abstain_below leaves out one label; the model answers with any number of labels"
@@ -109,7 +112,7 @@ class Head(NamedTuple):
 
     @property
     def without_threshold(self) -> str:
-        """Why there can be no threshold; "" where there can be one."""
+        """The reason why there can be no threshold; "" if there can be one."""
         if not self.multilabel and len(self.classes) == 2:
             return ""
         found = "any number of labels" if self.multilabel else f"one of {len(self.classes)} classes"
@@ -117,15 +120,15 @@ class Head(NamedTuple):
 
     @property
     def threshold_is_probability(self) -> bool:
-        """Whether it is one, or a score."""
+        """Whether the threshold is a probability; otherwise it is a score."""
         if self.threshold is None or self.of_shown:
             return self.has_probabilities
         return self.decision == "probabilities" and not self.apart
 
     @property
     def card(self) -> dict[str, Any]:
-        """What people are told of the document's own rules, as JSON: its threshold, when it abstains, its
-        sets."""
+        """What the model card shows of the document's own rules, as JSON: its threshold, when it abstains,
+        and its sets."""
         found: dict[str, Any] = {}
         if self.threshold is not None:
             of = "probability" if self.threshold_is_probability else "score"
@@ -138,7 +141,7 @@ class Head(NamedTuple):
         return found
 
     def _of_classes(self, p: FloatArray) -> FloatArray:
-        """(n_classes, rows): one number is of the second class, several are a class each."""
+        """Return the numbers of the classes, (n_classes, rows). A single number is the second class's."""
         if not self.binary:
             return p
         rest = (1.0 if self.has_probabilities else 0.0) - p
@@ -147,7 +150,7 @@ class Head(NamedTuple):
         return np.concatenate((rest, p))[: len(self.classes)]
 
     def _labels(self, compared: FloatArray) -> NDArray[np.intp]:
-        """The class indices that scikit-learn's predict has: a tie goes to the first class."""
+        """Return the class indices that scikit-learn's predict gives: a tie goes to the first class."""
         if self.binary:
             above = compared[0] >= self.bar if self.at_bar else compared[0] > self.bar
             second: NDArray[np.intp] = np.minimum(above, len(self.classes) - 1, dtype=np.intp)
@@ -156,7 +159,7 @@ class Head(NamedTuple):
         return likeliest
 
     def _labels_from(self, threshold: float, compared: FloatArray, numbers: FloatArray) -> NDArray[np.intp]:
-        """The positive class where its number is at least the threshold, else the other."""
+        """Return the positive class where its number is at least the threshold, else the other class."""
         if self.of_shown or self.threshold_is_probability:
             score = numbers[self.positive]
         elif len(compared) == 1:
@@ -167,7 +170,7 @@ class Head(NamedTuple):
 
 
 def _too_large(p: FloatArray, n: int) -> dict[int, str]:
-    """Of the first n rows, those with a number that is not finite."""
+    """Return those of the first n rows that have a number that is not finite, each with the reason."""
     if all_finite(p):
         return {}
     rows = np.flatnonzero(~np.isfinite(p[:, :n]).all(axis=0)).tolist()
@@ -175,8 +178,8 @@ def _too_large(p: FloatArray, n: int) -> dict[int, str]:
 
 
 def _normalize(p: NDArray[Any], zero: str) -> None:
-    """Each row divided by its sum; where that is zero, all classes are as likely, or all stay zero. With
-    "zero32" in single precision."""
+    """Divide each row's numbers by their sum, in place. If the sum is zero, all classes become equally likely
+    ("uniform"), or all stay zero ("zero"; "zero32" in single precision)."""
     if zero == "zero32":
         single = p.astype(np.float32)
         _normalize(single, "zero")
@@ -191,12 +194,13 @@ def _normalize(p: NDArray[Any], zero: str) -> None:
 
 
 def label_text(label: Label) -> str:
-    """A string as it is, anything else as JSON has it: 1, 0.5, true."""
+    """Return a string as it is, and anything else as in JSON: 1, 0.5, true."""
     return label if isinstance(label, str) else orjson.dumps(label).decode()
 
 
 def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
-    """The head of an output whose scorer gives `n_outputs` numbers; InvalidModel says what is wrong."""
+    """Read the head of an output whose scorer gives `n_outputs` numbers. Raises InvalidModel, which says what
+    is wrong."""
     classes = _classes(fields)
     out_activation = fields.choice("out_activation", OUT_ACTIVATIONS)
     decision = fields.choice("decision", DECISIONS, "probabilities")
@@ -242,7 +246,7 @@ def parse(fields: Fields, name: str, prefix: str, n_outputs: int) -> Head:
 
 
 def _with_answers(fields: Fields, head: Head) -> Head:
-    """The head with what an abstention and a set of labels need."""
+    """Return the head with what the document says about abstention and sets of labels."""
     below = fields.finite("abstain_below")
     if below is not None:
         try:
@@ -253,7 +257,7 @@ def _with_answers(fields: Fields, head: Head) -> Head:
         return head
     if head.multilabel:
         raise InvalidModel(f"{fields.at('conformal')} is of models that choose one of their classes")
-    from thimble.inference import conformal  # only here: a cold start of a model without is spared it
+    from thimble.inference import conformal  # only here: a cold start without it is faster
 
     kept = Fields(fields.value("conformal"), fields.at("conformal"))
     return head._replace(conformal=conformal.parse(kept, len(head.classes)))
@@ -268,7 +272,7 @@ def _halved(fields: Fields, n_outputs: int) -> int:
 
 
 def _with_threshold(fields: Fields, head: Head) -> Head:
-    """The head with the document's own threshold, if it has one."""
+    """Return the head with the document's own threshold, if it has one."""
     threshold = fields.finite("threshold")
     if threshold is None:
         if "positive" in fields:

@@ -1,8 +1,8 @@
-"""Where rows end: of each tree the leaf that a row is led to.
+"""Find the leaf that a row reaches in each tree.
 
-Many rows are first asked all questions of the levels at the top, whatever way they go: to answer one costs so
-little that it is less than to look up where each pair of a tree and a row has come to. Further down each pair
-goes its own way.
+With many rows, all questions of the top levels are answered first, whichever way the rows go: an answer costs
+less than looking up which node each pair of a tree and a row has reached. Below those levels, each pair goes
+its own way.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 from thimble.inference.network import BLOCK
 from thimble.inference.questions import Floats, Indices, Questions
 
-ROWS = 1008  # at once; rows of a power of two collide in the cache
-ANSWERS = 4_000_000  # at once
+ROWS = 1008  # rows at once; no power of two, as rows would collide in the cache
+ANSWERS = 4_000_000  # answers at once
 MANY = 80  # rows; fewer begin at the roots
-ROUND = 3  # levels, after which pairs that have reached a leaf are dropped; twice as many of few rows
+ROUND = 3  # levels, after which pairs that have reached a leaf are dropped; twice as many for few rows
 
-LEVELS = 6  # at the top, at most
-USED = 0.25  # of the places that such a level has in full trees
-ASKED = 8 * ANSWERS // ROWS  # questions at the top, at most: their answers are bits
+LEVELS = 6  # levels at the top, at most
+USED = 0.25  # least share of inner nodes in a top level, out of those that full trees would have
+ASKED = 8 * ANSWERS // ROWS  # questions at the top, at most; each answer takes a bit
 
-Finder = Callable[[slice], Indices]  # some trees to (trees, rows)
+Finder = Callable[[slice], Indices]  # from some trees to their leaves, (trees, rows)
 
 
 class Leaves(Protocol):
-    """Of all trees; they are counted through."""
+    """The leaves of all trees, numbered through."""
 
     @property
     def depth(self) -> int: ...
@@ -38,23 +38,23 @@ class Leaves(Protocol):
     def rows_at_once(self) -> int: ...
 
     def finder(self, Z: Floats) -> Finder:
-        """Of rows, (inputs, rows)."""
+        """Return what finds the leaves for Z, (inputs, rows)."""
 
 
 class Nodes(NamedTuple):
-    """What each node looks at, its threshold, its left child. A leaf is its own child, with inf for its
-    threshold.
+    """The input, the threshold and the left child of each node. A leaf is its own child, and its threshold is
+    inf.
 
     The nodes are numbered level by level over all trees: the roots come first, and the children of the k-th
-    inner node are the nodes trees + 2k and trees + 2k + 1. So no child is written down, and no node can lead
-    back to itself. A row goes left where `x <= threshold`, or where its category is in the node's set.
+    inner node are the nodes trees + 2k and trees + 2k + 1. So the document lists no children, and no node can
+    lead back to itself. A row goes left if `x <= threshold`, or if its category is in the node's set.
     """
 
     roots: Indices  # (trees,)
     inputs: Indices  # (nodes,)
     thresholds: Floats  # (nodes,)
     children: Indices  # (nodes,)
-    levels: tuple[int, ...]  # how many inner nodes each has, of all trees
+    levels: tuple[int, ...]  # the number of inner nodes in each level, over all trees
     top: Top | None
 
     @classmethod
@@ -92,7 +92,7 @@ class Nodes(NamedTuple):
         return leaves
 
     def _descend(self, node: Indices, start: Indices, flat: Floats, levels: int) -> None:
-        """Take each pair to its node so many levels below, in place."""
+        """Move each pair to its node so many levels below, in place."""
         for _ in range(levels):
             at = self.inputs.take(node)
             at += start
@@ -101,7 +101,7 @@ class Nodes(NamedTuple):
             node += right
 
     def _descend_and_drop(self, node: Indices, start: Indices, flat: Floats, levels: int) -> None:
-        """Take each pair to its leaf, in place, so many levels a round."""
+        """Move each pair to its leaf, in place. After every `levels` levels, pairs at a leaf are dropped."""
         pairs, going = np.arange(len(node)), node
         while len(inner := np.flatnonzero(self.thresholds.take(going) < np.inf)):
             pairs, going, start = pairs.take(inner), going.take(inner), start.take(inner)
@@ -110,10 +110,10 @@ class Nodes(NamedTuple):
 
 
 class Top(NamedTuple):
-    """The first levels, as if all trees were full: below a leaf it does not matter what is asked."""
+    """The first levels, as if all trees were full: it does not matter what is asked below a leaf."""
 
     questions: Questions
-    asked: tuple[NDArray[np.int32], ...]  # of each level, which questions: (places, trees)
+    asked: tuple[NDArray[np.int32], ...]  # for each level, which question each place asks, (places, trees)
     nodes: Indices  # (trees * places,), where the answers of all levels lead
 
     @property
@@ -121,7 +121,8 @@ class Top(NamedTuple):
         return len(self.asked)
 
     def finder(self, Z: Floats) -> Finder:
-        """Of nodes. An answer is a bit of a place, the first the lowest."""
+        """Return what finds nodes for Z, (inputs, rows). Each answer is a bit of a place, the first the
+        lowest."""
         bits, rows = self.questions.bits(Z), Z.shape[1]
         full = 1 << self.depth
 
@@ -133,7 +134,7 @@ class Top(NamedTuple):
         return nodes
 
     def _turns(self, bits: NDArray[np.uint8], trees: slice) -> list[NDArray[np.uint8]]:
-        """Of each level the answers where rows are, (trees, bytes)."""
+        """Return for each level the answers at the places where rows are, (trees, bytes)."""
         turns: list[NDArray[np.uint8]] = []
         for asked in self.asked:
             answers = bits.take(asked[:, trees], axis=0)
@@ -148,7 +149,7 @@ class Top(NamedTuple):
 
 
 def _top(nodes: Nodes) -> Top | None:
-    """The levels at which most trees still ask, if there are any."""
+    """Return the top levels, in which enough nodes still ask; None if there are none."""
     n_trees, n_levels = len(nodes.roots), 0
     for level, asking in enumerate(nodes.levels[:LEVELS]):
         if asking < USED * (n_trees << level) or sum(nodes.levels[: level + 1]) > ASKED:
@@ -168,15 +169,15 @@ def _top(nodes: Nodes) -> Top | None:
 
 
 class Oblivious(NamedTuple):
-    """Trees that ask the same question at all nodes of a level: a leaf's place is the answers' bits."""
+    """Trees that ask one question per level, at all its nodes: the answers are the bits of a leaf's place."""
 
     first: Indices  # (trees,): the first leaf of each
     questions: Questions
-    asked: Indices  # (levels, trees): which questions; of inf below the last level of a tree
+    asked: Indices  # (levels, trees): which questions; below a tree's last level, the threshold is inf
 
     @classmethod
     def of(cls, first: Indices, inputs: Indices, thresholds: Floats) -> Oblivious:
-        """From what each level, (levels, trees), looks at and is compared with."""
+        """Return the trees whose levels compare these inputs with these thresholds, (levels, trees) each."""
         questions, which = Questions.distinct(inputs.ravel(), thresholds.ravel())
         return cls(first, questions, which.reshape(inputs.shape))
 
@@ -186,12 +187,12 @@ class Oblivious(NamedTuple):
 
     @property
     def inputs(self) -> Indices:
-        """(levels, trees)"""
+        """The input of each level, (levels, trees)."""
         return self.questions.inputs[self.asked]
 
     @property
     def thresholds(self) -> Floats:
-        """(levels, trees)"""
+        """The threshold of each level, (levels, trees)."""
         found: Floats = self.questions.thresholds[self.asked, 0]
         return found
 
@@ -213,8 +214,8 @@ class Oblivious(NamedTuple):
 
 
 def _places(answers: Iterable[NDArray[np.uint8]], first: Indices, rows: int, depth: int) -> Indices:
-    """(trees, rows): of each tree the first place, and the number whose bits are the answers, from the
-    highest on."""
+    """Return the place of each row in each tree, (trees, rows): the tree's first place, plus the number whose
+    bits are the answers, highest bit first."""
     number = np.zeros((len(first), rows), np.min_scalar_type((1 << depth) - 1))
     for answer in answers:
         number += number

@@ -1,10 +1,10 @@
 """The forward pass of a multilayer perceptron; a linear model is one without hidden layers.
 
-Features lie along the first axis and rows along the last, so that every operation runs over whole
-columns. A plain BLAS product gives a row other last bits alone than among many; here rows are
-multiplied in blocks of 4, padded, each block by a product of its own and of one shape, so that a row's
-bits depend on neither its position nor its company. Four is the least that does: BLAS takes other paths for
-products as narrow as one or two. Larger blocks make a row alone dearer and many rows hardly cheaper.
+Features lie along the first axis and rows along the last, so that every operation runs over whole columns. A
+plain BLAS product gives a row other last bits alone than among many. So rows are padded and multiplied in
+blocks of 4, each block by a product of its own, all of the same shape: a row's bits depend neither on its
+position nor on the other rows. Four is the smallest block for this: BLAS takes other paths for products as
+narrow as one or two. Larger blocks make a single row slower, and many rows hardly faster.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ KEYS = ("coefs", "intercepts", "activation", "n_layers")
 MAX_LAYERS = 64
 
 BLOCK = 4
-CHUNK = 1008 * BLOCK  # rows at once, which the cache holds; no power of two, at which columns collide in it
-MAX_AT_ONCE = 1_000_000  # numbers, of all rows at once
+CHUNK = 1008 * BLOCK  # rows at once, which fit the cache; no power of two, as columns would collide in it
+MAX_AT_ONCE = 1_000_000  # numbers at once, of all rows
 
 
 def relu(z: FloatArray) -> None:
-    """Compare with a row of zeros: that is quicker than with one."""
+    """Compare with a row of zeros, which is faster than with a single zero."""
     np.maximum(z, np.zeros(z.shape[1]), out=z)
 
 
@@ -40,7 +40,7 @@ def tanh(z: FloatArray) -> None:
 
 
 def logistic(z: FloatArray) -> None:
-    with np.errstate(over="ignore"):  # exp(710) is inf, and 1 / inf the right 0
+    with np.errstate(over="ignore"):  # exp(710) is inf, and 1 / inf is 0, which is right
         np.negative(z, out=z)
         np.exp(z, out=z)
         z += 1.0
@@ -48,13 +48,13 @@ def logistic(z: FloatArray) -> None:
 
 
 def softmax(z: FloatArray) -> None:
-    z -= np.maximum.reduce(z)  # over the first axis, as z.max(axis=0), by a shorter way
+    z -= np.maximum.reduce(z)  # the same as z.max(axis=0), with fewer calls
     np.exp(z, out=z)
     z /= np.add.reduce(z)
 
 
 def modified_huber(z: FloatArray) -> None:
-    """The probability that stochastic gradient descent on the modified Huber loss gives a score."""
+    """Turn scores into probabilities as scikit-learn does for the modified Huber loss."""
     np.clip(z, -1.0, 1.0, out=z)
     z += 1.0
     z /= 2.0
@@ -65,14 +65,14 @@ def identity(z: FloatArray) -> None:
 
 
 def logistic32(z: FloatArray) -> None:
-    """XGBoost's, in single precision."""
-    from thimble.inference import single  # only here: a cold start of a network is spared it
+    """XGBoost's logistic function, in single precision."""
+    from thimble.inference import single  # only here: a network's cold start does not need it
 
     single.logistic(z)
 
 
 def softmax32(z: FloatArray) -> None:
-    """XGBoost's, in single precision."""
+    """XGBoost's softmax, in single precision."""
     from thimble.inference import single
 
     single.softmax(z)
@@ -100,13 +100,14 @@ class Network(NamedTuple):
 
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray, ...]
-    activation: str  # of ACTIVATIONS, of the hidden layers
+    activation: str  # of the hidden layers, one of ACTIVATIONS
 
     @classmethod
     def of(
         cls, coefs: tuple[FloatArray, ...], intercepts: tuple[FloatArray, ...], activation: str
     ) -> Network:
-        """From scikit-learn's shapes: `coefs[i]` is (fan_in, fan_out), `intercepts[i]` is (fan_out,)."""
+        """Return a network from scikit-learn's shapes: `coefs[i]` is (fan_in, fan_out), `intercepts[i]` is
+        (fan_out,)."""
         weights = tuple(np.ascontiguousarray(W.T) for W in coefs)
         return cls(weights, tuple(map(repeated, intercepts)), activation)
 
@@ -124,7 +125,7 @@ class Network(NamedTuple):
 
     @property
     def cost(self) -> Cost:
-        """Of a row; the last layer's numbers are kept."""
+        """The cost of a row; the last layer's numbers are kept."""
         layers = [W.shape[::-1] for W in self.weights]
         return cost.beside(cost.product(layers), self.n_outputs)
 
@@ -133,7 +134,8 @@ class Network(NamedTuple):
         return {"layers": [self.n_inputs, *map(len, self.biases)], "activation": self.activation}
 
     def scores(self, h: FloatArray) -> FloatArray:
-        """(n_inputs, rows in whole blocks) to the last layer before its activation, (n_outputs, rows)."""
+        """Return the last layer before its activation, (n_outputs, rows), for h, (n_inputs, rows in whole
+        blocks)."""
         activate = ACTIVATIONS[self.activation]
         *hidden, last = zip(self.weights, self.biases, strict=True)
         for W, b in hidden:
@@ -142,8 +144,8 @@ class Network(NamedTuple):
         return affine(*last, h)
 
     def alone(self, h: FloatArray) -> Callable[[], list[float]]:
-        """The scores of the first row of a block, whatever the block holds at the call. The arrays between
-        are kept: for one thread at a time."""
+        """Return a function that scores the first row of a block, with what the block holds at the call. The
+        arrays between the layers are reused: only one thread at a time may call it."""
         calls: list[Callable[[], object]] = []
         for W, b in zip(self.weights, self.biases, strict=True):
             z = np.empty(b.shape)
@@ -161,7 +163,7 @@ class Network(NamedTuple):
 
 
 def _in_place(activation: str, z: FloatArray) -> Callable[[], object]:
-    """An activation of numbers that stay where they are; relu has zeros to compare with that do so too."""
+    """Return an activation of z, in place. relu's zeros to compare with are reused too."""
     if activation == "relu":
         zeros = np.zeros(z.shape)
         return lambda: np.maximum(z, zeros, out=z)
@@ -169,12 +171,12 @@ def _in_place(activation: str, z: FloatArray) -> Callable[[], object]:
 
 
 def rows_at_once(numbers: int) -> int:
-    """How many rows of so many numbers each, in whole blocks."""
+    """Return how many rows of so many numbers each to compute at once, in whole blocks."""
     return max(BLOCK, min(CHUNK, MAX_AT_ONCE // numbers // BLOCK * BLOCK))
 
 
 def padded(X: FloatArray) -> FloatArray:
-    """X, (k, n), with columns of zeros up to the next whole block."""
+    """Return X, (k, n), padded with columns of zeros to whole blocks."""
     k, n = X.shape
     if n % BLOCK == 0:
         return X
@@ -184,11 +186,11 @@ def padded(X: FloatArray) -> FloatArray:
 
 
 def affine(W: FloatArray, b: FloatArray, X: FloatArray, out: FloatArray | None = None) -> FloatArray:
-    """W (m, k) times X (k, rows) plus b (m, BLOCK), block by block, into `out`, (m, rows)."""
+    """Compute W, (m, k), times X, (k, rows), plus b, (m, BLOCK), block by block, into `out`, (m, rows)."""
     if out is None:
         out = np.empty((len(W), X.shape[1]))
     if X.shape[1] == BLOCK:
-        W.dot(X, out)  # the same product, without the price of two views
+        W.dot(X, out)  # the same product, without the cost of two views
         np.add(out, b, out=out)
     else:
         np.matmul(W, _blocks(X), out=_blocks(out))
@@ -197,18 +199,18 @@ def affine(W: FloatArray, b: FloatArray, X: FloatArray, out: FloatArray | None =
 
 
 def repeated(biases: FloatArray) -> FloatArray:
-    """(m,) to (m, BLOCK), as `affine` adds them."""
+    """Repeat biases, (m,), to (m, BLOCK), as `affine` takes them."""
     return np.repeat(biases[:, np.newaxis], BLOCK, axis=1)
 
 
 def _blocks(columns: FloatArray) -> FloatArray:
-    """(k, rows) seen as (rows / BLOCK, k, BLOCK), without a copy: one product a block."""
+    """Return a view of (k, rows) as (rows / BLOCK, k, BLOCK), for one product per block."""
     k, rows = columns.shape
     return columns.reshape(k, rows // BLOCK, BLOCK).swapaxes(0, 1)
 
 
 def parse(fields: Fields) -> Network:
-    """The network of an output; InvalidModel says what is wrong with it."""
+    """Read the network of an output. Raises InvalidModel, which says what is wrong with it."""
     coefs = _coefs(fields)
     intercepts = _intercepts(fields, coefs)
     fields.check_count("n_layers", len(coefs) + 1)

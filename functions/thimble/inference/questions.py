@@ -1,4 +1,4 @@
-"""The questions of trees, whether an input is above a threshold: each is asked once a row, for all trees."""
+"""The questions of trees: is an input above a threshold? Each is asked once per row, for all trees."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-MANY = 300  # rows; fewer are asked all questions by one comparison
-TOGETHER = 128  # questions: few enough for the cache
-FEW = 8  # questions of an input; fewer are asked together with those of others
-BUFFER = 512  # numbers; by default numpy copies what it repeats, 8,192 at a time
+MANY = 300  # rows; for fewer, one comparison answers all questions
+TOGETHER = 128  # questions that are asked together: few enough for the cache
+FEW = 8  # questions about an input; fewer are asked together with those about others
+BUFFER = 512  # numbers; by default, numpy copies what it repeats, 8,192 at a time
 
 Floats = NDArray[Any]  # float64, or float32 where the document says so
 Indices = NDArray[np.intp]
@@ -23,13 +23,13 @@ Answers = NDArray[np.bool_]
 class Questions(NamedTuple):
     inputs: Indices  # (questions,), in ascending order
     thresholds: Floats  # (questions, 1)
-    parts: tuple[tuple[int | Indices, slice], ...]  # the inputs of those that are asked together
+    parts: tuple[tuple[int | Indices, slice], ...]  # questions that are asked together, with their inputs
 
     @classmethod
     def distinct(cls, inputs: Indices, thresholds: Floats) -> tuple[Questions, Indices]:
-        """The questions, (n,), each once, and which of them each was."""
+        """Return the distinct questions among (n,), and which of them each one is, (n,)."""
         order = thresholds.argsort()
-        narrow = inputs.astype(np.min_scalar_type(inputs.max(initial=0)))  # which is sorted sooner
+        narrow = inputs.astype(np.min_scalar_type(inputs.max(initial=0)))  # sorted faster
         order = order[narrow[order].argsort(kind="stable")]
         inputs, thresholds = inputs[order], thresholds[order]
         is_new = np.ones(len(order), np.bool_)
@@ -40,7 +40,7 @@ class Questions(NamedTuple):
         return cls(inputs, thresholds[is_new, np.newaxis], tuple(_parts(inputs))), which
 
     def answers(self, Z: Floats) -> Answers:
-        """(inputs, rows) to (questions, rows)."""
+        """Return the answers for Z, (inputs, rows), as (questions, rows)."""
         if Z.shape[1] < MANY:
             return Z.take(self.inputs, axis=0) > self.thresholds
         found = np.empty((len(self.inputs), Z.shape[1]), np.bool_)
@@ -50,7 +50,8 @@ class Questions(NamedTuple):
         return found
 
     def bits(self, Z: Floats) -> NDArray[np.uint8]:
-        """(inputs, rows) to (questions, bytes): the answers of eight rows are a byte."""
+        """Return the answers for Z, (inputs, rows), as (questions, bytes): one byte holds those of eight
+        rows."""
         if Z.shape[1] < MANY:
             return np.packbits(self.answers(Z), axis=1)
         found = np.empty((len(self.inputs), -(-Z.shape[1] // 8)), np.uint8)
@@ -72,9 +73,9 @@ def _short_buffers() -> Iterator[None]:
 
 
 def _parts(inputs: Indices) -> Iterator[tuple[int | Indices, slice]]:
-    """Those of one input, or of several that have few."""
+    """Yield questions to ask together: about one input, or about several inputs that have few each."""
     starts = np.flatnonzero(np.diff(inputs, prepend=-1)).tolist()
-    first = 0  # of those that wait for others
+    first = 0  # the first of those that wait for others
     for start, end in pairwise([*starts, len(inputs)]):
         is_long = end - start >= FEW
         if start > first and (is_long or end - first > TOGETHER):

@@ -1,8 +1,9 @@
 """XGBoost's probabilities, bit for bit: single precision, with the exponential of glibc 2.27 and newer.
 
 glibc computes `expf` in double precision, as 2**(k/32) times a polynomial; this module does the same, with
-the same coefficients. One row is computed in Python's own floats, which are of double precision too: a sum,
-difference or quotient of two single numbers that is rounded twice is the same as one rounded once.
+the same coefficients. One row is computed in Python's own floats, which are in double precision too: if a
+sum, difference or quotient of two single-precision numbers is rounded twice, the result is the same as if it
+is rounded once.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def expf(x: NDArray[Any]) -> Singles:
 
 
 def _power(r: Number, scale: Number) -> Number:
-    """Return 2**(r/32), for |r| of at most a half, times the scale."""
+    """Return 2**(r/32) times the scale; |r| is at most a half."""
     power: Number = ((C0 * r + C1) * (r * r) + (C2 * r + 1.0)) * scale
     return power
 
@@ -60,12 +61,12 @@ def softmax(z: FloatArray) -> None:
 
 
 def rounded(x: float) -> float:
-    """Return x in single precision."""
+    """Return x rounded to single precision."""
     return float(np.float32(x))
 
 
 def expf_alone(x: float) -> float:
-    """Return `expf` of one number; NaN of one that is not finite."""
+    """Return `expf` of one number; NaN if it is not finite."""
     if not isfinite(x):
         return nan
     z = x * PER_LN2
@@ -74,12 +75,12 @@ def expf_alone(x: float) -> float:
 
 
 def logistic_alone(scores: list[float]) -> list[float]:
-    """Return `logistic` of one row."""
+    """Return the result of `logistic` for the scores of one row."""
     return [rounded(1.0 / rounded(expf_alone(min(-rounded(z), LARGEST)) + 1.0)) for z in scores]
 
 
 def softmax_alone(scores: list[float]) -> list[float]:
-    """Return `softmax` of one row."""
+    """Return the result of `softmax` for the scores of one row."""
     x = [rounded(z) for z in scores]
     most = max(x)
     powers = [expf_alone(rounded(z - most)) for z in x]

@@ -37,7 +37,7 @@ STEPS = 64  # steps of a range whose label changes are not known otherwise
 MOST_POINTS = 8_000  # changes of a row that are tried
 MOST_CATEGORIES = 100  # of a feature
 HALVINGS = 100
-AT_ONCE = 1_000_000  # numbers
+AT_ONCE = 1_000_000  # numbers that are computed at once
 MOST = 10_000 * cost.MAX_MULTIPLICATIONS  # for all rows
 
 TEXTS_ALONE = "the model reads free text alone: what_if changes a number or a category"

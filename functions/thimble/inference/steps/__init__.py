@@ -1,6 +1,6 @@
 """The steps of preprocessing: each reads columns of the table and appends columns to it.
 
-`model/README.md` says what each step computes. An op is a class, and a line in OPS.
+`model/README.md` says what each step computes. Each op has a class, and a line in OPS.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OPS: Mapping[str, type[Step]] = {
 
 
 def parse(fields: StepFields) -> Step:
-    """A step of the document; InvalidModel says what is wrong with it."""
+    """Read a step of the document. Raises InvalidModel, which says what is wrong with it."""
     op = fields.choice("op", OPS)
     fields.require_known(("op", *OPS[op].KEYS), op)
     return OPS[op](fields)

@@ -1,4 +1,4 @@
-"""A classifier whose answers are columns for others: a member of an ensemble."""
+"""A classifier whose answers become columns, such as a member of an ensemble."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ GIVES = ("label", "probabilities", "logits")
 
 
 class Classify(Step):
-    """Append what a classifier answers: `label`, the place of the winning class (of several labels, 1 or 0 a
-    class); `probabilities`, or scores, a column a class; `logits`, its numbers before their activation."""
+    """Append the answers of a classifier: `label`, the index of the winning class, or in a multilabel output
+    1 or 0 per class; `probabilities`, or scores, one per class; `logits`, its numbers before the activation.
+    """
 
     KEYS = ("columns", "classifier", "gives")
 
@@ -54,7 +55,7 @@ class Classify(Step):
         np.concatenate([answers[kind] for kind in self.gives], out=out, casting="unsafe")
         for row, fault in faults.items():
             table.reject(row, fault)
-            out[:, row] = 0.0  # what comes after would take NaN for a missing value
+            out[:, row] = 0.0  # later steps would take NaN for a missing value
 
 
 def _gives(fields: StepFields) -> tuple[str, ...]:

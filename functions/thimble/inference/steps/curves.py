@@ -45,7 +45,7 @@ class Bins(Curves):
 
 
 def _bin(edges: FloatArray, x: FloatArray) -> FloatArray:
-    """Leave NaN, which numpy would sort beyond every edge."""
+    """Count the edges at or below x. NaN stays NaN: numpy would sort it beyond every edge."""
     return np.where(np.isnan(x), x, np.searchsorted(edges, x, side="right"))
 
 
@@ -70,7 +70,7 @@ class Interpolate(Curves):
 
 
 def _line(xs: FloatArray, ys: FloatArray, x: FloatArray) -> FloatArray:
-    """Leave NaN, which numpy would turn into y if there is only one point."""
+    """Interpolate at x. NaN stays NaN: with only one point, numpy would turn it into y."""
     return np.where(np.isnan(x), x, np.interp(x, xs, ys)) if len(xs) == 1 else np.interp(x, xs, ys)
 
 
@@ -97,7 +97,8 @@ class Quantiles(Curves):
 
 
 def _mean_rank(q: FloatArray, ranks: FloatArray, x: FloatArray) -> FloatArray:
-    """The fraction of the training data below x. Where quantiles repeat, the mean of both directions."""
+    """Return the fraction of the training data below x. If quantiles repeat, take the mean of both
+    directions."""
     return np.asarray(0.5 * (np.interp(x, q, ranks) - np.interp(-x, -q[::-1], -ranks[::-1])))
 
 
@@ -108,7 +109,7 @@ def _uniform_rank(q: FloatArray, ranks: FloatArray, x: FloatArray) -> FloatArray
     return y
 
 
-NEAR = 1e-7  # of an outermost quantile: its rank is 0 or 1
+NEAR = 1e-7  # so near an outermost quantile, the rank is 0 or 1
 LOWEST, HIGHEST = NEAR - np.spacing(1.0), 1 - (NEAR - np.spacing(1.0))
 
 

@@ -16,8 +16,8 @@ MOST_DEGREES = 10
 
 
 class Spline(Step):
-    """Append the basis of splines over each column's knots, a column a spline. Of a period the last `degree`
-    go on as the first. NaN stays NaN."""
+    """Append the basis of splines over each column's knots, one column per spline. In a period, the last
+    `degree` splines continue as the first ones. NaN stays NaN."""
 
     KEYS = ("columns", "knots", "degree", "outside")
 
@@ -48,10 +48,10 @@ class Spline(Step):
 
 
 def basis(x: FloatArray, knots: FloatArray, degree: int) -> FloatArray:
-    """The splines at x, (len(knots) - degree - 1, n), by de Boor's recursion."""
+    """Return the splines at x, (len(knots) - degree - 1, n), by de Boor's recursion."""
     n = len(knots) - degree - 1
     interval = np.clip(np.searchsorted(knots, x, side="right") - 1, degree, n - 1)
-    near = np.zeros((degree + 1, len(x)))  # those that are not zero in the interval
+    near = np.zeros((degree + 1, len(x)))  # the splines that are not zero in the interval
     near[0] = 1.0
     for j in range(1, degree + 1):
         before, near[0] = near[:j].copy(), 0.0
@@ -77,7 +77,7 @@ def _period(x: FloatArray, first: float, last: float) -> FloatArray:
 
 OUTSIDE: Mapping[
     str, Callable[[FloatArray, float, float], FloatArray]
-] = {  # of the first and last inner knot
+] = {  # of x, and the first and last inner knot
     "curve": lambda x, first, last: x,
     "edge": np.clip,
     "missing": _nothing,

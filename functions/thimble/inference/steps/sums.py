@@ -1,4 +1,4 @@
-"""Sums of members' answers, and of their votes, in the members' order: so they round as the trainer's do."""
+"""Sums of the answers and votes of an ensemble's members, in their order: they round as the trainer's do."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Sum(Step):
 
 
 class Votes(Step):
-    """Count members' votes, a column a choice: the codes in `columns` say what each member chooses. It adds
-    its weight to that, and its number of `against` to all other choices."""
+    """Count the votes of members, one column per choice. The codes in `columns` say what each member chooses:
+    it adds its weight to that choice, and its number in `against` to all others."""
 
     KEYS = ("columns", "choices", "weights", "against")
 

@@ -1,7 +1,8 @@
-"""A text becomes sums: of its terms' weights, times what each term counts in it.
+"""Turn a text into sums over its terms: each term's weight, times its value in the text.
 
-There is never a column a term. A row is its terms alone, in the order of their ids, and each of the step's
-columns adds up their weights in that order, one after the other: a text gets the same bits in any company.
+There is never a column per term. A row consists only of the terms that it has, in the order of their ids, and
+each of the step's columns adds up their weights in that order, one after the other. So a text gets the same
+bits whatever the other texts are.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from thimble.inference.cost import Cost
 from thimble.inference.steps.columns import Step, StepFields, Table
 
 MAX_CHARACTERS = 2**20  # of a text
-MAX_PREPARED = 4 * MAX_CHARACTERS  # decomposed, some characters are many
+MAX_PREPARED = 4 * MAX_CHARACTERS  # one character may become several when it is decomposed
 
-TYPICAL = 600  # characters of a text: of a request's bytes, where it has as many rows as it may
+TYPICAL = 600  # characters of a text, in a request of as many bytes and rows as are allowed
 TERM = 300  # multiplications, to cut and look up a term
 WEIGHT = 8  # ... to add one weight
 
-AT_ONCE = 2**18  # characters, of as many texts
-FEW = 8  # columns that are summed one by one
+AT_ONCE = 2**18  # characters of the texts that are computed together
+FEW = 8  # columns; so many, or fewer, are summed one by one
 
 
 class Text(Step):
@@ -38,7 +39,7 @@ class Text(Step):
         column = fields.index("column", len(fields.names))
         if column not in fields.free_texts:
             raise InvalidModel(f"{fields.at('column')} is column {column}, which holds no free text")
-        fields.text("unicode_version", "")  # for people
+        fields.text("unicode_version", "")  # checked, but only people read it
         self._feature, self._name = column, fields.names[column]
         self.analyzer = text_keys.analyzer(fields)
         self.vocabulary = text_keys.vocabulary(fields)
@@ -56,7 +57,7 @@ class Text(Step):
 
     @property
     def words(self) -> list[str]:
-        """Some terms that it knows, for people; of hashed ones none are."""
+        """Some terms of the vocabulary, to show to people; none if terms are hashed."""
         return self.vocabulary.some
 
     def fill(self, table: Table, out: FloatArray) -> None:
@@ -71,7 +72,7 @@ class Text(Step):
             table.unknown.setdefault(self.knows, np.array(unknown))
 
     def _ids(self, table: Table, row: int, text: str | None) -> tuple[list[int], int]:
-        """The ids of a text's terms, each as often as it is there, and how many terms are unknown."""
+        """Return the ids of a text's terms, one per occurrence, and how many terms are unknown."""
         if text is None:
             table.reject(row, f"{self._name} is missing")
             return [], 0
@@ -82,7 +83,8 @@ class Text(Step):
         return self.vocabulary.ids(self.analyzer.terms(prepared))
 
     def adding(self, ids: list[int], weights: FloatArray) -> dict[int, float]:
-        """What each term of a text adds to a sum of the step's columns, by its id."""
+        """Return what each term of a text adds to the sum of the step's columns, each times its number in
+        `weights`, (width,); by the term's id."""
         counted = self._counted([ids], self.vocabulary)
         found = self._counting.of(counted, self.vocabulary, 1)
         places = found._replace(values=np.arange(len(found.ids), dtype=np.float64))
@@ -93,7 +95,7 @@ class Text(Step):
         return dict(zip(found.ids[kept].tolist(), (sums * found.values[kept]).tolist(), strict=True))
 
     def _add_up(self, ids: Sequence[list[int]], out: FloatArray) -> None:
-        """The sums of some rows into `out`, (width, rows)."""
+        """Compute the sums of some rows into `out`, (width, rows)."""
         n = len(ids)
         found = self._counting.of(self._counted(ids, self.vocabulary), self.vocabulary, n)
         found = self.vocabulary.weighted(found, self._n_weighted)
@@ -109,7 +111,7 @@ class Text(Step):
 
 
 def _parts(texts: Sequence[str | None]) -> Iterator[tuple[int, int]]:
-    """Rows at once: as many as have so many characters together."""
+    """Yield the rows that are computed together, as (start, stop), until they have AT_ONCE characters."""
     start = characters = 0
     for row, text in enumerate(texts):
         characters += len(text or "") + 1

@@ -1,6 +1,6 @@
-"""What a document says of a text: how it is cut, the vocabulary, what terms count and weigh.
+"""Read what a document says about a text: how to cut it, the vocabulary, and the values and weights of terms.
 
-All is bounded, and InvalidModel says what is wrong.
+Everything is bounded. InvalidModel says what is wrong.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _strings(fields: Fields, key: str) -> list[str]:
 
 
 def _long(value: Any, path: str, most: int) -> list[Any]:
-    """A list that may be longer than others are."""
+    """Return a list that may be longer than others."""
     if not isinstance(value, list) or not value:
         raise InvalidModel(f"{path} is not a list with entries")
     if len(value) > most:
@@ -113,7 +113,7 @@ def counting(fields: Fields, known: Vocabulary) -> Counting:
 
 
 def _idf(fields: Fields, known: Vocabulary) -> tuple[FloatArray | None, float]:
-    """A factor a term, or a listed bucket; and at last that of all other buckets."""
+    """Return a factor for each term or listed bucket, and the factor for all other buckets."""
     if "idf" not in fields:
         return None, 1.0
     others = isinstance(known, Buckets)
@@ -123,7 +123,8 @@ def _idf(fields: Fields, known: Vocabulary) -> tuple[FloatArray | None, float]:
 
 
 def weights(fields: Fields, n_terms: int) -> FloatArray:
-    """(columns, terms): every column weighs the same first terms; those after them weigh nothing."""
+    """Return the weights, (columns, terms). Every column has weights for the same first terms; the terms
+    after them have none."""
     path = fields.at("weights")
     rows = _long(fields.value("weights"), path, MAX_WIDTH)
     for i, row in enumerate(rows):

@@ -1,9 +1,9 @@
-"""Which token patterns are read: those that take a time in proportion to the text, whatever the text.
+"""Accept only token patterns that take time in proportion to the text, whatever the text is.
 
-A pattern is parsed, not tried. Python matches by trying: where something may fail after a repeat, it goes
-back through the repeat, and then once more from the next place. So a repeat without an end is read only where
-what follows it cannot fail, or between two word boundaries (`\\b\\w\\w+\\b`), where each run of characters
-is gone through a few times at most.
+A pattern is parsed, not tried. Python matches by backtracking: if something may fail after a repeat, it goes
+back through the repeat, and then starts again at the next place. So a repeat without an end is accepted only
+if what follows it cannot fail, or between two word boundaries (`\\b\\w\\w+\\b`), where each run of characters
+is read a few times at most.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 from thimble.errors import InvalidModel
 
 LONGEST = 1_000  # characters of a pattern
-MOST_WORK = 1_000  # characters that an attempt may look at before it fails, the same ones again counted again
+MOST_WORK = 1_000  # characters that an attempt may look at before it fails; each look counts
 MOST_CHOICES = 100  # ways through the repeats of an attempt that fails
 MOST_PATHS = 200  # alternatives, multiplied out
-ENDLESS = 1_000  # a repeat of more counts as one without an end
+ENDLESS = 1_000  # repetitions; a repeat of more counts as one without an end
 
 CHARACTERS = (ops.LITERAL, ops.NOT_LITERAL, ops.ANY, ops.IN)
 REPEATS = (ops.MAX_REPEAT, ops.MIN_REPEAT)
@@ -37,11 +37,11 @@ Item = tuple[Any, Any]
 
 
 class Unsafe(ValueError):
-    """Why a pattern is not read: what it has."""
+    """Raised if a pattern is not accepted; the message names what the pattern has."""
 
 
 def compiled(pattern: str, path: str) -> re.Pattern[str]:
-    """The pattern, ready; InvalidModel for one that is none, or that may take long."""
+    """Return the compiled pattern. Raises InvalidModel if it is not a pattern, or may take long."""
     try:
         require_quick(pattern)
         return re.compile(pattern)
@@ -52,7 +52,7 @@ def compiled(pattern: str, path: str) -> re.Pattern[str]:
 
 
 def require_quick(pattern: str) -> None:
-    """Raise Unsafe unless every text is gone through in a time in proportion to it."""
+    """Raise Unsafe unless the pattern takes time in proportion to the text, for every text."""
     if len(pattern) > LONGEST:
         raise Unsafe(f"{len(pattern):,} characters, and the most is {LONGEST:,}")
     tree = parser.parse(pattern)
@@ -64,7 +64,8 @@ def require_quick(pattern: str) -> None:
 
 
 def _paths(items: Sequence[Item]) -> list[list[Item]]:
-    """Each way through the alternatives, its groups opened."""
+    """Return each way through the alternatives, with all groups opened. Raises Unsafe if there are too many,
+    or for what is never accepted."""
     found: list[list[Item]] = [[]]
     for op, value in items:
         if op in REFUSED:
@@ -86,7 +87,8 @@ def _paths(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _repeat(op: Any, least: int, most: int, body: Any) -> Item:
-    """A repeat of one character, of a few in a row, or something that is there or not."""
+    """Return a repeat of one character, of a few in a row, or of something optional. Raises Unsafe for any
+    other repeat."""
     paths = _paths(list(body))
     simple = all(inner in CHARACTERS for path in paths for inner, _ in path)
     if most > 1 and not (simple and len(paths) == 1 and paths[0]):
@@ -97,7 +99,8 @@ def _repeat(op: Any, least: int, most: int, body: Any) -> Item:
 
 
 def _choices(path: Sequence[Item], after: Sequence[Item] = ()) -> int:
-    """How many ways an attempt may go through a path, before what comes `after` it; Unsafe if too many."""
+    """Return in how many ways an attempt may go through a path, if `after` comes after it. Raises Unsafe if
+    there are too many."""
     choices = 1
     for i, item in enumerate(path):
         if item[0] not in REPEATS:
@@ -120,7 +123,7 @@ def _choices(path: Sequence[Item], after: Sequence[Item] = ()) -> int:
 
 
 def _least(item: Item) -> int:
-    """How many characters an item has at least."""
+    """Return the least number of characters that an item has."""
     op, value = item
     if op in REPEATS:
         least, _, paths = value
@@ -133,7 +136,7 @@ def _may_fail(item: Item) -> bool:
 
 
 def _is_word(path: Sequence[Item], i: int) -> bool:
-    """Between two word boundaries, single characters and then this repeat."""
+    """Return whether a path is single characters and then this repeat, between two word boundaries."""
     before, after = path[:i], path[i + 1 :]
     single = all(op in CHARACTERS for op, _ in before[1:]) and len(path[i][1][2][0]) == 1
     return bool(before) and before[0] == BOUNDARY and single and list(after) == [BOUNDARY]

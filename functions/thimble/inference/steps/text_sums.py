@@ -1,4 +1,4 @@
-"""A text's terms, each once and by id, and what each of them counts."""
+"""The terms of texts, each once and by id, and the value of each."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from thimble.inference.arrays import FloatArray
 from thimble.inference.steps.text_terms import Hashed
 
-MOST_SHOWN = 20  # terms
+MOST_SHOWN = 20  # terms that people are shown
 
 Indices = NDArray[np.int64]
 
 
 class Terms(NamedTuple):
-    """The terms of some texts, each once: by row, within a row by id."""
+    """The terms of some texts, each once per text, ordered by row and then by id."""
 
     rows: Indices
     ids: Indices
@@ -26,9 +26,9 @@ class Terms(NamedTuple):
 
 
 class Known:
-    """A vocabulary: ids are places in it, and other terms count for nothing."""
+    """A vocabulary. A term's id is its position; other terms are ignored."""
 
-    closed = True  # some terms are unknown
+    closed = True  # texts may have unknown terms
 
     def __init__(self, terms: Sequence[str]) -> None:
         self.size = self.listed = len(terms)
@@ -50,7 +50,7 @@ class Known:
         return ids, None
 
     def weighted(self, found: Terms, n: int) -> Terms:
-        """The terms that weigh something: the first n do."""
+        """Return the terms that have weights: the first n of the vocabulary."""
         return found if n == self.size else _chosen(found, found.ids, found.ids < n)
 
     def listed_numbers(self, numbers: FloatArray, ids: Indices, other: float) -> FloatArray:
@@ -58,7 +58,7 @@ class Known:
 
 
 class Buckets:
-    """Hashed terms: ids are buckets. Of those that are not listed all weigh nothing."""
+    """Hashed terms. A term's id is its bucket; buckets that are not listed have no weights."""
 
     closed = False
 
@@ -100,7 +100,7 @@ def _chosen(found: Terms, ids: Indices, chosen: NDArray[np.bool_]) -> Terms:
 
 
 def counted(ids: Sequence[list[int]], vocabulary: Vocabulary) -> Terms:
-    """How often each term is in each text; of hashed terms the sum of their signs."""
+    """Return how often each term is in each text; for hashed terms, the sum of their signs."""
     rows = np.repeat(np.arange(len(ids)), list(map(len, ids)))
     flat = np.fromiter(chain.from_iterable(ids), np.int64, len(rows))
     unsigned, signs = vocabulary.signs(flat)
@@ -123,12 +123,13 @@ def counted(ids: Sequence[list[int]], vocabulary: Vocabulary) -> Terms:
 
 
 class Counting(NamedTuple):
-    """What terms count, from how often they are there: in this order, as far as the document says so."""
+    """How the number of a term's occurrences becomes its value: the rules that the document gives, in the
+    order of these fields."""
 
     binary: bool
     sublinear: bool
-    idf: FloatArray | None  # a factor a term that is listed
-    other: float  # ... and that of other buckets
+    idf: FloatArray | None  # a factor for each listed term
+    other: float  # the factor for all other buckets
     norm: Callable[[Indices, FloatArray, int], FloatArray] | None
     above: float | None
 

@@ -1,6 +1,6 @@
-"""A text to its terms: words, or runs of characters, as scikit-learn's vectorizers cut them.
+"""Cut a text into terms: words, or runs of characters, as scikit-learn's vectorizers do.
 
-A term's id is its place in a vocabulary, or its hash. All is pure Python over one text at a time.
+A term's id is its position in a vocabulary, or its hash. All of this is pure Python, one text at a time.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 SPACES = re.compile(r"\s\s+")
 WORDS = re.compile(r"\S+")
-USUAL = r"(?u)\b\w\w+\b"  # scikit-learn's own pattern: its matches are whole words, of two letters or more
+USUAL = r"(?u)\b\w\w+\b"  # scikit-learn's default: whole words of two or more characters
 USUAL_OF_ASCII = re.compile(r"(?a)\w\w+")
-FEWEST_BYTES = 4  # at once of a hash
+FEWEST_BYTES = 4  # that are hashed at once
 REMEMBERED, LONGEST_REMEMBERED = 2**16, 64  # hashed terms, and characters of one
 
 
 def without_accents(text: str) -> str:
-    """Decomposed (NFKD), without the marks that combine."""
+    """Return a text decomposed (NFKD), without combining marks."""
     if text.isascii():
         return text
     decomposed = unicodedata.normalize("NFKD", text)
@@ -28,7 +28,7 @@ def without_accents(text: str) -> str:
 
 
 def only_ascii(text: str) -> str:
-    """Decomposed (NFKD), without all that is not ASCII then."""
+    """Return a text decomposed (NFKD), without characters that are not ASCII then."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
 
 
@@ -41,8 +41,8 @@ class Analyzer(NamedTuple):
     kind: str  # of KINDS
     lowercase: bool
     accents: Callable[[str], str] | None
-    pattern: re.Pattern[str]  # of words alone
-    of_ascii: re.Pattern[str]  # ... that gives a text of ASCII the same words, and may be quicker
+    pattern: re.Pattern[str]  # only for words
+    of_ascii: re.Pattern[str]  # gives the same words of an ASCII text, and may be faster
     stop_words: frozenset[str]
     shortest: int  # of n-grams
     longest: int
@@ -81,7 +81,8 @@ def _characters(analyzer: Analyzer, text: str) -> Iterable[str]:
 
 
 def _within_words(analyzer: Analyzer, text: str) -> Iterable[str]:
-    """Runs of characters within words, a space around each; a word that is too short counts once."""
+    """Return runs of characters within words that have a space added on both sides. A word that is too short
+    counts once."""
     return chain.from_iterable(_within(f" {word} ", analyzer) for word in SPACES.sub(" ", text).split())
 
 
@@ -103,7 +104,7 @@ KINDS: Mapping[str, Callable[[Analyzer, str], Iterable[str]]] = {
 
 
 class Hashed(dict[str, int]):
-    """Terms to their buckets, those of a negative sign as -1 - bucket. Short ones are remembered."""
+    """The bucket of each term, or -1 - bucket if its sign is negative. Short terms are remembered."""
 
     def __init__(self, n_buckets: int, alternate_sign: bool) -> None:
         super().__init__()
@@ -113,7 +114,7 @@ class Hashed(dict[str, int]):
     def __missing__(self, term: str) -> int:
         hashed = murmur3(term.encode("utf-8", "surrogatepass"))
         signed = hashed - (1 << 32) if hashed >= 1 << 31 else hashed
-        bucket = abs(signed) % self.n_buckets  # of the least integer too, as scikit-learn has it
+        bucket = abs(signed) % self.n_buckets  # for the least integer too, as in scikit-learn
         found = -1 - bucket if signed < 0 and self.alternate_sign else bucket
         if len(term) <= LONGEST_REMEMBERED and len(self) < REMEMBERED:
             self[term] = found
@@ -124,7 +125,7 @@ MASK = 0xFFFFFFFF
 
 
 def murmur3(data: bytes) -> int:
-    """MurmurHash3 of 32 bits, with the seed 0 (A. Appleby, public domain)."""
+    """Return the 32-bit MurmurHash3 with the seed 0 (A. Appleby, public domain)."""
     h, whole = 0, len(data) & ~3
     for i in range(0, whole, FEWEST_BYTES):
         h ^= _mixed(int.from_bytes(data[i : i + FEWEST_BYTES], "little"))

@@ -1,4 +1,4 @@
-"""A forest whose sums are columns for others: of an ensemble of forests, such as a calibrated one."""
+"""A forest whose sums become columns, for an ensemble of forests, such as a calibrated one."""
 
 from __future__ import annotations
 
