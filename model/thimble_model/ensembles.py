@@ -24,6 +24,7 @@ from thimble_model.wrappers import Place
 Columns = list[Column]
 Classify = Callable[[Program, Any, Columns, Place], AnyHead]
 
+ABOVE_HALF = float(np.nextafter(0.5, 1.0))  # as a threshold, which is met at itself
 SINGLE = "32"  # the suffix of names of operations in single precision
 
 
@@ -231,7 +232,7 @@ def one_vs_one(
     scores = _added(program, [votes, [column.index for column in shares]], divide=1.0)
     if n > 2:
         return identity_head(scores, classes=classes, decision="scores")
-    above = None if decides else float(np.nextafter(0.5, 1.0))  # scikit-learn compares: above a half
+    above = None if decides else ABOVE_HALF
     return identity_head(scores[1:], classes=classes, decision="scores", threshold=above)
 
 
@@ -273,12 +274,23 @@ def one_vs_rest(
 
 
 def one_of_two(program: Program, one: AnyHead, decides: bool) -> AnyHead:
-    """A lone member that tells two classes apart, by its score if it has one."""
+    """One member that tells two classes apart: by its score, or else by the second's probability."""
     plain = members.shown(one)
-    if not decides or not (one.keys.get("apart") or (isinstance(one, Head) and one.decisions)):
+    if not decides:
+        return _above_half(plain)
+    if not (one.keys.get("apart") or (isinstance(one, Head) and one.decisions)):
         return plain
     (score,) = members.decisions(program, one)
     return with_score(program, plain, score)
+
+
+def _above_half(one: AnyHead) -> AnyHead:
+    """The second class if its probability is above a half, whatever the first's is."""
+    if one.n_outputs == 1:
+        return one
+    if isinstance(one, Head) and members.is_plain(one):
+        return identity_head(one.inputs[1:], classes=one.classes)
+    return replace(one, keys=_without_decision(one) | {"threshold": ABOVE_HALF})
 
 
 def with_score(program: Program, one: AnyHead, score: int, **keys: Any) -> Head:

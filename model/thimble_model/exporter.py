@@ -11,7 +11,7 @@ import orjson
 import sklearn
 
 from thimble.errors import InvalidModel
-from thimble.inference.classifier import Classifier, load
+from thimble.inference.classifier import EXAMPLES_TOLERANCE, Classifier, load
 from thimble.inference.document import FORMAT, FORMAT_VERSION
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps.categories import Encode
@@ -41,7 +41,7 @@ from thimble_model.frames import (
     with_short_texts,
 )
 from thimble_model.networks import AnyHead, embedded, folded
-from thimble_model.parity import all_numbers, expected, require_parity
+from thimble_model.parity import all_numbers, expected, require_parity, tolerance
 from thimble_model.program import Program, document_keys
 from thimble_model.scoring import measured, scored
 from thimble_model.text_lowering import lowered
@@ -215,7 +215,8 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
     """Return the document's example rows and the estimator's answers to them.
 
     The rows are one for each predicted class as far as there is room, the row with the most missing values
-    if there are any, and others up to the fewest examples.
+    if there are any, and others up to the fewest examples. Where the estimator answers in single precision
+    of its processor's own, the answers are the document's.
     """
     chosen = _first_of_each(estimator.predict(estimator_input(estimator, table)))[:MOST_EXAMPLES]
     read = [i for i, feature in enumerate(classifier.features) if feature.type != "unused"]
@@ -227,6 +228,8 @@ def _examples(classifier: Classifier, estimator: Any, table: Table) -> dict[str,
     numbers = all_numbers(expected(classifier, estimator, rows))
     answered = np.isfinite(numbers).all(axis=1)
     rows, numbers = take(rows, np.flatnonzero(answered)), numbers[answered]
+    if tolerance(classifier.document, estimator) > EXAMPLES_TOLERANCE:
+        numbers = classifier.predict(as_batch(classifier.features, rows)).numbers
     return {"examples": {"rows": json_rows(classifier.features, rows), "probabilities": numbers.tolist()}}
 
 

@@ -42,6 +42,7 @@ class ForestHead(Meaning):
     inputs: tuple[int, ...]
     forest: Keys
     keys: Keys = field(default_factory=dict)
+    sums: bool = False  # whether decision_function has the sums before they are divided
 
     @property
     def n_outputs(self) -> int:
@@ -72,6 +73,7 @@ class Grown:
     columns: list[Column]  # the columns that the trees read
     forest: Keys
     keys: Keys  # the head's keys without the classes
+    sums: bool = False  # whether decision_function has the sums before they are divided
 
 
 def without_counts(document: Any) -> Any:
@@ -153,12 +155,22 @@ def grown(program: Program, estimator: Any, columns: list[Column], classes: list
     grow: Mapping[str, Grow] = _imported(TRAINERS[_package(estimator)]).GROW
     made = grow[kind(estimator).__name__](program, estimator, columns)
     keys = {"classes": classes, **made.keys}
-    return ForestHead(tuple(column.index for column in made.columns), made.forest, keys)
+    return ForestHead(tuple(column.index for column in made.columns), made.forest, keys, made.sums)
+
+
+def raw(one: ForestHead) -> ForestHead:
+    """Return the forest whose sums decision_function has.
+
+    LightGBM divides the sums of its random forests for probabilities only.
+    """
+    if not one.sums:
+        return one
+    return replace(one, forest={key: value for key, value in one.forest.items() if key != "divide"})
 
 
 def decisions(program: Program, one: ForestHead) -> list[int]:
     """Return the columns of scikit-learn's decision_function."""
-    sums = _step(program, one, {"out_activation": "identity"})
+    sums = _step(program, raw(one), {"out_activation": "identity"})
     if len(sums) > 2 or len(sums) == 1:
         return sums
     (twice,) = program.add("scale", sums[1:], multiply=np.full(1, 2.0))  # two classes: -s and s

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from thimble.inference.head import Label
-from thimble_model.forests import ForestHead
+from thimble_model.forests import ForestHead, raw
 from thimble_model.networks import AnyHead, Head, identity_head
 from thimble_model.program import Column, Program
 from thimble_model.unsupported import Unsupported
@@ -33,7 +33,7 @@ def answers(program: Program, one: AnyHead, *gives: str) -> list[list[int]]:
 def _asked(program: Program, one: AnyHead, gives: tuple[str, ...]) -> list[list[int]]:
     if isinstance(one, Head):
         one = _begun(program, one)
-        if (_is_plain(one) and "label" not in gives) or (_is_unit(one) and gives == ("logits",)):
+        if (is_plain(one) and "label" not in gives) or (_is_unit(one) and gives == ("logits",)):
             return [list(one.inputs) for _ in gives]
     widths = {
         "label": len(one.classes) if _is_multilabel(one) else 1,
@@ -95,7 +95,7 @@ def _is_multilabel(one: AnyHead) -> bool:
     return several and one.keys["out_activation"] == "logistic" and not one.keys.get("apart")
 
 
-def _is_plain(one: Head) -> bool:
+def is_plain(one: Head) -> bool:
     """Return whether the answers are the input columns unchanged."""
     return (
         _is_unit(one)
@@ -121,6 +121,8 @@ def decisions(program: Program, one: AnyHead) -> list[int]:
     """Return the columns of decision_function: one for two classes, else one for each class."""
     if isinstance(one, Head) and one.decisions:
         return list(one.decisions)
+    if isinstance(one, ForestHead):
+        one = raw(one)
     (logits,) = answers(program, one, "logits")
     if one.keys.get("apart"):
         logits = logits[: len(logits) // 2]
@@ -204,6 +206,8 @@ def alike(heads: Sequence[AnyHead], decides: bool) -> bool:
     """Return whether the heads are of one kind (forests, networks or linear models) and one meaning."""
     meanings = {(type(one), one.keys["out_activation"], one.decision, one.n_outputs) for one in heads}
     if len(meanings) > 1 or any(one.keys.keys() & {"normalize", *OWN_DECISION[:2], "apart"} for one in heads):
+        return False
+    if decides and any(one.sums for one in heads if isinstance(one, ForestHead)):
         return False
     linear = all(is_linear(one) and len(one.coefs) == 1 for one in heads if isinstance(one, Head))
     return linear or not decides

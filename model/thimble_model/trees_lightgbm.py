@@ -146,7 +146,7 @@ def grow_booster(program: Program, booster: Any, columns: list[Column]) -> Grown
     keys |= {"multilabel": False} if model.objective == "multiclassova" else {}
     if model.objective != "multiclass" and model.sigmoid != 1.0:
         keys |= {"temperature": 1.0 / model.sigmoid}
-    return Grown(prepared, forest(model), keys)
+    return Grown(prepared, forest(model), keys, sums=model.average)
 
 
 def trained_categories(estimator: Any) -> dict[int, list[Any]]:

@@ -18,7 +18,8 @@ from thimble_model.unsupported import Unsupported
 
 Keys = dict[str, Any]
 
-LINKS = {"binary:logistic": "logistic", "multi:softprob": "softmax", "multi:softmax": "softmax"}
+ARGMAX = "multi:softmax"  # predicts the class of the largest sum
+LINKS = {"binary:logistic": "logistic", "multi:softprob": "softmax", ARGMAX: "softmax"}
 
 
 class Model(NamedTuple):
@@ -159,12 +160,10 @@ def _grown(program: Program, booster: Any, missing: float, columns: list[Column]
     model = read(booster)
     if len(columns) != model.n_features:
         raise Unsupported(f"it takes {model.n_features} columns, and {len(columns)} reach it")
-    link = LINKS[model.objective]
-    return Grown(
-        encoded(program, model, columns),
-        forest(model, missing, _iterations(model)),
-        {"out_activation": f"{link}32"},
-    )
+    keys: Keys = {"out_activation": f"{LINKS[model.objective]}32"}
+    if model.objective == ARGMAX:
+        keys["decision"] = "logits"
+    return Grown(encoded(program, model, columns), forest(model, missing, _iterations(model)), keys)
 
 
 def _iterations(model: Model) -> int | None:
@@ -232,7 +231,7 @@ def probabilities(booster: Any, rows: Any) -> NDArray[Any]:
     import xgboost
 
     asked = booster
-    if json.loads(booster.save_config())["learner"]["objective"]["name"] == "multi:softmax":
+    if json.loads(booster.save_config())["learner"]["objective"]["name"] == ARGMAX:
         asked = booster.copy()
         asked.set_param({"objective": "multi:softprob"})
     best = booster.attr("best_iteration")

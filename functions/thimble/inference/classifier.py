@@ -161,7 +161,7 @@ def _prove(classifier: Classifier) -> None:
     predictions = classifier.predict(Batch.of(classifier.features, [*zip(*examples.rows, strict=True)]))
     for i, fault in predictions.rejected.items():
         raise InvalidModel(f"examples.rows[{i}] gets no answer: {fault}")
-    actual = np.vstack([scores.probabilities for scores in predictions.outputs]).T
+    actual = predictions.numbers
     expected = examples.probabilities
     error = np.abs(actual - expected) / np.maximum(1.0, np.abs(expected))  # relative, as scores may be large
     if not (error <= EXAMPLES_TOLERANCE).all():

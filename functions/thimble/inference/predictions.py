@@ -71,6 +71,11 @@ class Predictions(NamedTuple):
     def n_rows(self) -> int:
         return len(self.outputs[0].labels)
 
+    @property
+    def numbers(self) -> FloatArray:
+        """(n_rows, classes of all outputs): their probabilities, or scores, side by side."""
+        return np.vstack([scores.probabilities for scores in self.outputs]).T
+
     def take(self, rows: Rows) -> Predictions:
         """Return the predictions for some rows, as if none were rejected."""
         unknown = {k: shares[rows] for k, shares in self.unknown.items()}
