@@ -1,5 +1,7 @@
-"""What is asked beside the rows, each option by its name: as text (of a URL, a header, the environment, a
-file's metadata, a command) or in JSON's types. What an option may be is said here alone.
+"""Read the options of requests and files by name.
+
+A value is a text (from a URL, a header, the environment, a file's metadata or a command) or of a JSON type.
+Only this module says which values are valid.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ def flag(value: Any) -> bool:
 
 
 def contributions(value: Any) -> int:
-    """Return how many of the largest; ALL for all, 0 for none."""
+    """Return the number of the largest contributions to show; ALL for all, 0 for none."""
     if value in (None, "", "false") or value is False:
         return 0
     if value in ("true", "all") or value is True:
@@ -45,7 +47,7 @@ def contributions(value: Any) -> int:
 
 
 def label(value: Any) -> str:
-    """Return the text of a class: of a number or a boolean as JSON has it."""
+    """Return the text of a class; a number or a boolean is written as in JSON."""
     if isinstance(value, bool | int | float):
         return label_text(value)
     if not isinstance(value, str | None):
@@ -61,8 +63,8 @@ def share(value: Any) -> float:
 
 
 class Option(NamedTuple):
-    read: Callable[[Any], Any]  # ValueError for what it cannot be
-    meaning: str  # what it has to be
+    read: Callable[[Any], Any]  # raises ValueError for a value that is not valid
+    meaning: str  # the valid values, for a sentence
 
 
 OF_REQUESTS = {
@@ -77,13 +79,15 @@ OF_REQUESTS = {
     "what_if": Option(flag, "true or false"),
 }
 AS_WRITTEN = Option(str, "")
-NONE = "none"  # of a file's options beside labels: as if nothing was said, of it or of all files
+NONE = "none"  # unsets an option of a file's answers, even if it is set for all files
 OPTIONS = OF_REQUESTS | {"max_rejected_share": Option(share, "from 0 to 1")}
 
 
 def asked(found: Mapping[str, Any]) -> Asked:
-    """Return what a request asks for; InvalidInput for a value that an option cannot have, or one that
-    another option has to stand beside."""
+    """Return the options of a request.
+
+    Raises InvalidInput for a value that is not valid, or an option that needs another one.
+    """
     values = {}
     for name, option in OF_REQUESTS.items():
         try:
@@ -97,8 +101,9 @@ def asked(found: Mapping[str, Any]) -> Asked:
 
 
 def of_file(texts: Mapping[str, str], called: Callable[[str], str]) -> dict[str, Any]:
-    """Return the options of a file by their texts; InvalidInput for one that cannot be, by the name that it
-    is called there. How its cells are written stays text.
+    """Return the options of a file from their texts; those of its dialect stay texts.
+
+    Raises InvalidInput for a value that is not valid; `called` gives the option's name in the error.
     """
     return {name: _of_file(name, text, called) for name, text in texts.items()}
 

@@ -1,5 +1,5 @@
-"""The options of a file: what the stack says of all files, and in its place what one says of itself, in the
-user metadata of its object (`x-amz-meta-thimble-explain: 3`).
+"""The options of a file: the stack's options for all files, overridden by those in the file's user metadata
+(`x-amz-meta-thimble-explain: 3`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ASKED = tuple(name for name in NAMES if name in Asked._fields)
 
 
 def key(name: str) -> str:
-    """Return what metadata calls an option."""
+    """Return the metadata key of an option."""
     return OURS + name.replace("_", "-")
 
 
@@ -32,36 +32,39 @@ KEYS = {key(name): name for name in NAMES}
 
 
 def as_metadata(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata that say so of a file."""
+    """Return the metadata for options given as texts."""
     return {key(name): NAMED.get(text, text) for name, text in texts.items()}
 
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What a result depends on, apart from the input and the model."""
+    """The options on which a result depends, besides the input and the model."""
 
     max_rejected_share: float = 1.0  # a larger share of rejected records fails the file
     given: Given = FOUND  # of CSV and TSV
-    asked: Asked = NOTHING  # beside labels
-    # What the options are called that are said of this very file, by its metadata or a command.
+    asked: Asked = NOTHING  # the options of answers
+    # The options set for this file by its metadata or a command, with their names there.
     said: Mapping[str, str] = field(default_factory=dict, compare=False)
-    fault: str = field(default="", compare=False)  # of what the file says: it is refused
+    fault: str = field(default="", compare=False)  # of the file's metadata: the file is refused
 
     @classmethod
     def of(cls, **values: Any) -> FileOptions:
-        """By their names; InvalidInput for an impossible delimiter, quote or header."""
+        """Make options from values by name. Raises InvalidInput for an impossible option of a dialect."""
         share = values.pop("max_rejected_share", cls.max_rejected_share)
         given = {name: values.pop(name) for name in asdict(FOUND) if name in values}
         return cls(share, Given(**given), Asked(**values))
 
     @classmethod
     def read(cls, texts: Mapping[str, str], called: Mapping[str, str]) -> FileOptions:
-        """By their texts, which are said of a file under the names that they are called."""
+        """Make a file's options from texts; `called` has the names under which they were given.
+
+        Raises InvalidInput for a value that is not valid.
+        """
         return replace(cls.of(**asking.of_file(texts, called.__getitem__)), said=called)
 
     @property
     def values(self) -> dict[str, Any]:
-        """All of them by their names."""
+        """All options by name."""
         values = {
             "max_rejected_share": self.max_rejected_share,
             **asdict(self.given),
@@ -71,26 +74,30 @@ class FileOptions:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The options as a summary names them. Results without what is asked for beside labels are as before
-        it could be."""
+        """The options in a job's identity.
+
+        Options of answers are left out unless they are set, so that older results keep their identity.
+        """
         asked = self._asked
         return {name: value for name, value in self.values.items() if name in asked or name not in ASKED}
 
     @property
     def _asked(self) -> tuple[str, ...]:
-        """What is asked for beside labels: whatever is not as if nothing was."""
+        """The names of the options of answers that are set."""
         return tuple(name for name in ASKED if getattr(self.asked, name) != getattr(NOTHING, name))
 
     def with_metadata(self, metadata: Mapping[str, str]) -> FileOptions:
-        """Return them with those of a file's metadata in the place of the stack's. What a command says of the
-        file stays. What cannot be is a fault."""
+        """Return the options, overridden by those in a file's metadata.
+
+        Options that a command set for the file stay. A value that is not valid is recorded as `fault`.
+        """
         if not metadata:
             return self
         try:
             texts = {name: text for name, text in _texts(metadata).items() if name not in self.said}
             values = asking.of_file(texts, lambda name: key(name) + THERE)
             if values.get("coverage", 1) is None:
-                values.setdefault("by_class", False)  # of sets that are not there
+                values.setdefault("by_class", False)  # without a coverage there are no sets
         except InvalidInput as error:
             return replace(self, fault=str(error))
         try:
@@ -101,7 +108,10 @@ class FileOptions:
         return replace(merged, said={**{name: key(name) for name in texts}, **self.said})
 
     def decided(self, classifier: Classifier) -> Classifier:
-        """The model with what is asked for beside labels; InvalidFile if it cannot do it."""
+        """Return the model, set to answer with these options.
+
+        Raises InvalidFile if the model cannot, or if there is a fault.
+        """
         if self.fault:
             raise InvalidFile(self.fault)
         if self.asked == NOTHING:
@@ -114,7 +124,7 @@ class FileOptions:
             raise InvalidFile(f"{error}; {told}") from None
 
     def _refused(self, classifier: Classifier) -> list[str]:
-        """What is asked for that the model cannot do beside the rest."""
+        """Return the names of the options that the model cannot answer together with those before them."""
         kept, refused = NOTHING, []
         for name in self._asked:
             more = kept._replace(**{name: getattr(self.asked, name)})
@@ -128,14 +138,14 @@ class FileOptions:
 
 
 def _asking(classifier: Classifier, asked: Asked) -> Classifier:
-    """The model with what is asked for; InvalidInput if it, or a result, cannot have it."""
+    """Return the model, set to answer with options. Raises InvalidInput if it, or a result, cannot."""
     found = classifier.asking(asked)
     answers.column_names(found)
     return found
 
 
 def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the options' texts by their names; InvalidInput for a key of no option."""
+    """Return the options' texts by name. Raises InvalidInput for an unknown key."""
     for one in metadata:
         if one not in KEYS:
             meant = _meant(one)
@@ -145,7 +155,7 @@ def _texts(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _meant(unknown: str) -> str | None:
-    """Return the key that a slip of the pen stands for."""
+    """Return the known key that a misspelled one means; None if none is close."""
     spelled = unknown.replace("_", "-")
     if spelled in KEYS:
         return spelled

@@ -1,7 +1,7 @@
-"""What every file format has in common: blocks of whole records in, answered blocks out.
+"""The common part of all file formats: cut a file into blocks of whole records, and answer each block.
 
-A record's answer depends on the record alone, and a block's on nothing before or after it, so a file may be
-cut into blocks of any size, anywhere between records, and its answers put together in order.
+A record's answer depends only on the record. So a file may be cut into blocks of any size, anywhere between
+records, and the answers are put together in order.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from thimble.threads import ahead
 Positions = NDArray[np.intp]
 
 BOM = b"\xef\xbb\xbf"
-BLOCK_BYTES = 4 << 20  # read at once: of a wide table enough records for each column to be worth a call
-BLOCK_RECORDS = 100_000  # of a narrow one no more than stay in a processor's cache
-MAX_RECORD_BYTES = 1 << 20  # of one record, and of one quoted field; more is no table's row
-HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to see the first record whole, and that it is too long
-LOOK_BYTES = 64 << 10  # in which the next record is looked for; more, if it is not there
+BLOCK_BYTES = 4 << 20  # read at once; even of a wide table these are enough records to read by column
+BLOCK_RECORDS = 100_000  # in a block at most; of a narrow table these still fit in a processor's cache
+MAX_RECORD_BYTES = 1 << 20  # of one record, and of one quoted field
+HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to hold the first record, or to tell that it is too long
+LOOK_BYTES = 64 << 10  # searched first for the start of a record
 MOST_RANGES = 9000  # an S3 upload has 10,000 parts
 
 
@@ -42,9 +42,9 @@ class Block:
     """Whole records, each with the newline that ends it."""
 
     data: bytes
-    ends: Positions  # where each record's newline stands, the last one at the end of the data
+    ends: Positions  # the position of each record's newline; the last one ends the data
     first_line: int  # the physical line, from 1, on which the data begin
-    end: int = field(default=0, kw_only=True)  # where in the file the record after these begins
+    end: int = field(default=0, kw_only=True)  # the offset in the file of the record after these
 
     @cached_property
     def starts(self) -> Positions:
@@ -55,41 +55,41 @@ class Block:
 
     @cached_property
     def lines(self) -> int:
-        """Physical lines: more than records where quoted fields hold newlines."""
+        """The number of physical lines: more than of records if quoted fields hold newlines."""
         return int(np.count_nonzero(np.frombuffer(self.data, np.uint8) == ord("\n")))
 
     def line(self, i: int) -> int:
-        """The physical line on which record `i` begins."""
+        """Return the physical line on which record `i` begins."""
         return self.line_at(self.starts[i])
 
     def line_at(self, position: int) -> int:
         return self.first_line + int(np.searchsorted(self._newlines, position))
 
     def record(self, i: int) -> bytes:
-        """Record `i` without its line ending."""
+        """Return record `i` without its line ending."""
         return self.data[self.starts[i] : self.ends[i]].removesuffix(b"\r")
 
     def sent(self, i: int) -> bytes:
-        """Record `i` as the sender wrote it."""
+        """Return record `i` as the sender wrote it."""
         return self.record(i)
 
     @cached_property
     def returns(self) -> Flags:
-        """Which records end with \\r\\n."""
+        """A mask of the records that end with \\r\\n."""
         if b"\r" not in self.data:
             return np.zeros(len(self.ends), np.bool_)
-        before = np.frombuffer(self.data, np.uint8)[self.ends - 1]  # of an empty first line: some other byte
+        before = np.frombuffer(self.data, np.uint8)[self.ends - 1]  # for an empty first line some other byte
         returns: Flags = (before == ord("\r")) & (self.ends > self.starts)
         return returns
 
     @property
     def blank(self) -> Flags:
-        """Which records are lines with nothing on them."""
+        """A mask of the records that are empty lines."""
         blank: Flags = self.ends - self.starts == self.returns
         return blank
 
     def only(self, chosen: Flags) -> Block:
-        """The chosen records by themselves; their line numbers are lost."""
+        """Return a block of the chosen records only; their line numbers are lost."""
         if chosen.all():
             return self
         edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False))
@@ -104,7 +104,7 @@ class Block:
 
 
 def is_utf8(data: bytes) -> bool:
-    if data.isascii():  # far quicker to say
+    if data.isascii():  # a much faster check
         return True
     try:
         data.decode()
@@ -114,13 +114,13 @@ def is_utf8(data: bytes) -> bool:
 
 
 class Settled(NamedTuple):
-    """What became of a batch's records; those that are neither answered nor rejected are blank lines."""
+    """The outcome of a batch's records; those that are neither answered nor rejected are blank lines."""
 
     classifier: Classifier
     answered: Flags
-    batch: Batch  # the answered records
-    predictions: Predictions  # of these
-    rejected: Mapping[int, str]  # the others, in their order, each with the reason
+    batch: Batch  # of the answered records
+    predictions: Predictions  # of the answered records
+    rejected: Mapping[int, str]  # the reasons by record, in order
 
 
 def settle(
@@ -128,7 +128,7 @@ def settle(
     predict: Callable[[Batch], tuple[Classifier, Predictions]],
     reason: Callable[[Fault], str],
 ) -> Settled:
-    """Answer every record that can be, and say why the others cannot; `reason` says it of a fault."""
+    """Answer the records that can be answered, and reject the others; `reason` gives a fault's reason."""
     rejected = {row: reason(fault) for row, fault in batch.faults.items()}
     answered = batch.readable
     found = batch if answered.all() else batch.take(answered)
@@ -143,12 +143,12 @@ def settle(
 
 
 class Outcome(NamedTuple):
-    """What became of a file's records, counted."""
+    """The outcome of a block's records."""
 
     answered: Flags
     predictions: Predictions  # of the answered records
-    rejected: Mapping[int, str]  # the others, in their order, each with the reason
-    observed: Counts  # the answered records, for drift
+    rejected: Mapping[int, str]  # the reasons by record, in order
+    observed: Counts  # of the answered records, for drift
 
 
 def answer(classifier: Classifier, batch: Batch) -> Outcome:
@@ -157,20 +157,20 @@ def answer(classifier: Classifier, batch: Batch) -> Outcome:
     return Outcome(found.answered, found.predictions, found.rejected, observed)
 
 
-NONE: Counts = np.zeros(1, np.int64)  # added to any counts, it changes nothing
+NONE: Counts = np.zeros(1, np.int64)  # no counts: can be added to counts of any length
 
 
 class Answered(NamedTuple):
-    """What became of a block."""
+    """The outcome of a block."""
 
     result: bytes  # the answered records in the input's format
-    rejected: bytes = b""  # the others, as lines of JSON
+    rejected: bytes = b""  # the rejected records, as lines of JSON
     predictions: int = 0
     rejections: int = 0
-    blank: int = 0  # lines with nothing on them, no records
+    blank: int = 0  # blank lines, which are no records
     classes: Counts = NONE  # how often each class was the label
-    observed: Counts = NONE  # the answered rows, for drift
-    abstained: int = 0  # of the predictions, those without a label
+    observed: Counts = NONE  # of the answered rows, for drift
+    abstained: int = 0  # number of predictions without a label
 
 
 def counted(
@@ -190,24 +190,25 @@ def counted(
 
 @dataclass(frozen=True)
 class Part:
-    """Some of an input's records, counted where they were read, and what became of them."""
+    """Some of an input's records: their number as they were read, and their outcome."""
 
     records: int
     lines: int
     answered: Answered
-    end: int  # where in the file the record after these begins; of Parquet, which row group is the next
+    end: int  # the offset in the file of the record after these; in Parquet, the number of the next row group
 
 
 class Result(Protocol):
-    """How answered parts are put together: bytes of the input, the opening, the parts with joints between
-    them, the closing."""
+    """The form of a result: a prefix of the input, the opening, the parts with a joint between two, the
+    closing.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
     def prefix(self) -> int:
-        """How many of the input's first bytes the result begins with, as they are."""
+        """The number of the input's first bytes with which the result begins."""
 
     @property
     def opening(self) -> bytes: ...
@@ -217,13 +218,13 @@ class Result(Protocol):
 
     @property
     def closing(self) -> bytes:
-        """Known only after the last part."""
+        """The end of the result; it is known only after the last part."""
 
 
 class Reader(Result, Protocol):
-    """A file that is opened: all of it, or a range of it, becomes parts.
+    """An open file, which is classified in parts, as a whole or by range.
 
-    A position is a byte of text, or the number of a row group of Parquet.
+    A position is the offset of a byte in text, or the number of a row group in Parquet.
     """
 
     @property
@@ -248,21 +249,21 @@ class Reader(Result, Protocol):
 
     @property
     def trail(self) -> bytes:
-        """What the reader of the parts that come next has to know of the parts so far."""
+        """The state that the reader of the next range needs from this one."""
 
     def follow(self, trail: bytes) -> None:
-        """Let the parts that come next follow those of a reader with this trail."""
+        """Continue after the parts of a reader with this trail."""
 
 
 class Source(Protocol):
-    """The bytes of a file, in any order or only from the first to the last."""
+    """The bytes of a file, to be read in any order, or only from start to end."""
 
     @property
     def size(self) -> int: ...
 
     @property
     def on_read(self) -> Callable[[int], object]:
-        """Is told how many bytes of the table were read."""
+        """A function that is called with the number of bytes after each read of the table."""
 
     def head(self, size: int) -> tuple[bytes, bool]:
         """Return the first `size` bytes or more, and whether they are all."""
@@ -270,11 +271,11 @@ class Source(Protocol):
     def read(self, start: int, stop: int) -> bytes: ...
 
     def stream(self, start: int, stop: int) -> Iterator[bytes]:
-        """Yield the bytes from start to stop, then those that follow, for as long as anyone asks."""
+        """Yield the bytes from start to stop, then those after stop, for as long as the caller reads."""
 
 
 class Format(Result, Protocol):
-    """What a format of text says of its bytes; `TextReader` makes a reader of it."""
+    """The rules of a text format; `TextReader` makes a reader of them."""
 
     @property
     def source(self) -> Source: ...
@@ -286,17 +287,19 @@ class Format(Result, Protocol):
     def first_line(self) -> int: ...
 
     def plain(self, data: bytes) -> bytes:
-        """Return the file's bytes, one for one, with \\n as what ends a line: what the following take."""
+        """Return the file's bytes with \\n as line ending, byte for byte; the methods below take these."""
 
     def cut(self, data: bytes, final: bool) -> Positions:
-        """Return where the newline of each whole record stands. The data begin with a record."""
+        """Return the position of each whole record's newline. The data begin with a record."""
 
     def complete(self, data: bytes) -> bytes:
-        """Return the file's last record with the newline that it may lack."""
+        """Return data that end the file without a newline, with one."""
 
     def second_record(self, look: bytes, final: bool) -> int | None:
-        """Return where a record most likely begins in bytes that begin anywhere; None if they do not tell.
-        Their first byte is not asked about."""
+        """Return where a record most likely begins in bytes from the middle of a file; None if unknown.
+
+        A record that begins with their first byte does not count.
+        """
 
     @property
     def classifier(self) -> Classifier: ...
@@ -305,17 +308,17 @@ class Format(Result, Protocol):
         """Return the records as the model takes them."""
 
     def append(self, block: Block, predictions: Predictions) -> bytes:
-        """Return the records, all of which are answered, with their answers."""
+        """Return the records with their answers; all of them have one."""
 
     def classify(self, block: Block) -> Answered:
-        """Answer every record or say why not."""
+        """Answer or reject every record."""
 
 
 class Once:
-    """The source of a file that is read from its first byte to its last, as a compressed one has to be."""
+    """The source of a file that is read only once, from start to end, such as a compressed one."""
 
-    size = 0  # which nobody knows
-    on_read = int  # of the compressed bytes the source tells
+    size = 0  # unknown
+    on_read = int  # does nothing: the source of the compressed bytes reports its reads
 
     def __init__(self, pieces: Iterable[bytes] = ()) -> None:
         self._pieces = iter(pieces)
@@ -342,7 +345,7 @@ class Once:
 
 
 class TextReader:
-    """What makes a format of text a reader of files: a range of it is a stream with an offset."""
+    """Makes a reader of a text format: a range of the file is a stream that begins at an offset."""
 
     prefix = 0
     trail = b""
@@ -359,7 +362,7 @@ class TextReader:
             found = self.second_record(look, final=at + size >= self.source.size)
             if found is not None:
                 return at + found
-        return min(stop, self.source.size)  # within a record that is too long
+        return min(stop, self.source.size)  # the range lies in a record that is too long
 
     def second_record(self, look: bytes, final: bool) -> int | None:
         newline = look.find(b"\n")
@@ -378,7 +381,7 @@ class TextReader:
         return counted(self.classifier, outcome, rejected, result, len(batch.blank))
 
     def follow(self, trail: bytes) -> None:
-        """Text has no end but its last line's."""
+        """Do nothing: text needs no state from the ranges before."""
 
 
 def _rejection(block: Block, row: int, reason: str) -> bytes:
@@ -386,13 +389,13 @@ def _rejection(block: Block, row: int, reason: str) -> bytes:
 
 
 def rejection(line: int, reason: str, record: str) -> bytes:
-    """A line of the file of rejections."""
+    """Return a line of the file of rejections."""
     found = {"line": line, "reason": reason, "record": record}
     return orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class LongRecord(InvalidFile):
-    """A record that is none."""
+    """Raised for a record that is too long; it begins on `line`."""
 
     def __init__(self, line: int) -> None:
         super().__init__(f"the record that begins on line {line} is longer than {MAX_RECORD_BYTES} bytes")
@@ -402,7 +405,7 @@ class LongRecord(InvalidFile):
 def parts(
     form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int, workers: int = 1
 ) -> Iterator[Part]:
-    """Classify the records of a stream; the workers do several blocks at once."""
+    """Classify the records of a stream; `workers` threads classify blocks in parallel."""
 
     def part(block: Block) -> Part:
         return Part(len(block.ends), block.lines, form.classify(block), block.end)
@@ -414,7 +417,7 @@ def parts(
 def in_blocks(
     form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int
 ) -> Iterator[Block]:
-    """Yield the records that begin in [start, stop), where one begins at start, in blocks."""
+    """Yield blocks of the records that begin in [start, stop); one begins at start."""
     rest, at, line = b"", start, first_line
     for piece, final in _with_last(map(form.plain, pieces)):
         data = rest + piece
@@ -432,8 +435,10 @@ def in_blocks(
 
 
 def _of_records(data: bytes, ends: Positions, line: int, at: int, size: int) -> Generator[Block, None, int]:
-    """Yield the records that end at `ends`, BLOCK_RECORDS a block, and return the line after them. The data
-    begin at `at` in the file, which is known up to `size`."""
+    """Yield the records that end at `ends` in blocks of BLOCK_RECORDS, and return the line after them.
+
+    `at` is the offset of the data in the file, and `size` the number of the file's bytes that were read.
+    """
     begin = 0
     for i in range(0, len(ends), BLOCK_RECORDS):
         own = ends[i : i + BLOCK_RECORDS]
@@ -445,8 +450,11 @@ def _of_records(data: bytes, ends: Positions, line: int, at: int, size: int) -> 
 
 
 def _check_lengths(data: bytes, ends: Positions, seen: int, line: int) -> None:
-    """Raise LongRecord for the first that is too long. What is seen after the whole records begins another,
-    too long for certain when no quoted field within the limit can still be open in it."""
+    """Raise LongRecord for the first record that is too long.
+
+    The data after the whole records begin another one. It is certainly too long if no quoted field within the
+    limit can still be open in it.
+    """
     long = np.diff(ends, prepend=-1, append=seen - 1 - MAX_RECORD_BYTES) > MAX_RECORD_BYTES
     if long.any():
         begin = 0 if long[0] else int(ends[np.argmax(long) - 1]) + 1
@@ -454,7 +462,7 @@ def _check_lengths(data: bytes, ends: Positions, seen: int, line: int) -> None:
 
 
 def _with_last(pieces: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield each piece, and whether it is the last."""
+    """Yield each piece with a flag: whether it is the last."""
     waiting: bytes | None = None
     for piece in pieces:
         if waiting is not None:

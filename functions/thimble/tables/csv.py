@@ -1,8 +1,8 @@
-"""CSV and its dialects, for both doors: records of delimited cells, with a header or without.
+"""Read and write CSV and its dialects, for both doors: records of delimited cells, with or without a header.
 
-Columns are read in bulk: in files by polars, in requests plainly. A record that cannot be read so is read by
-itself, by the same rules. A file's result keeps each record's own bytes and adds the answer's cells, so every
-column comes back as it was.
+Columns are read in bulk: in files with polars, in requests without it. A record that cannot be read in bulk
+is read by itself, by the same rules. A file's result keeps each record's own bytes and adds the cells of the
+answer, so every column comes back unchanged.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ SAYING = "text/csv; header=present, or header=absent"
 POINTS = "an answer of text/csv has decimal points; accept it without decimal, or with decimal=point"
 CHARSET = "say which charset it has"
 DELIMITERS = dialect.DELIMITERS["csv"]
-VERSION = "version"  # in a canary, of each answered row
+VERSION = "version"  # the column of each row's version in a canary
 PLAIN = Dialect(b",")
-GUESSED_RECORDS = 64  # that are looked at, to tell where records begin
-FEW = 8  # records that are read one by one, which is then quicker
+GUESSED_RECORDS = 64  # read to guess where records begin
+FEW = 8  # up to so many records are read one by one, which is faster
 
 Columns = Callable[
     [Schema, Layout, Tokens, int], tuple[Batch, Flags]
-]  # and which rows have to be read by themselves
+]  # returns the batch, and a mask of the rows that have to be read one by one
 
 
 def read(schema: Schema, layout: Layout, block: Block, columns: Columns) -> Batch:
@@ -69,7 +69,7 @@ def read(schema: Schema, layout: Layout, block: Block, columns: Columns) -> Batc
 
 
 def _in_bulk(schema: Schema, layout: Layout, block: Block, columns: Columns) -> tuple[Batch, Sequence[int]]:
-    """Return the batch, and which of its records have to be read by themselves."""
+    """Return the batch, and the rows of the records that have to be read one by one."""
     tokens = Tokens(layout.dialect, block.data)
     fits = _fitting(layout, block, tokens)
     kept = block.only(fits)
@@ -81,7 +81,7 @@ def _in_bulk(schema: Schema, layout: Layout, block: Block, columns: Columns) -> 
 
 
 def _fitting(layout: Layout, block: Block, tokens: Tokens) -> Flags:
-    """Return which records have the right number of cells, no broken quotes and no line ends of their own."""
+    """Return a mask of the records with the right number of cells and no broken quotes or inner line ends."""
     n, width, broken = len(block.ends), layout.width, np.concatenate((tokens.strays, tokens.torn))
     if layout.returned and b"\r" in block.data:
         broken = np.append(broken, np.flatnonzero(np.frombuffer(block.data, np.uint8) == RETURN))
@@ -93,13 +93,13 @@ def _fitting(layout: Layout, block: Block, tokens: Tokens) -> Flags:
 
 
 def _is_blank(layout: Layout, record: bytes) -> bool:
-    """Return whether a line has nothing on it. The cell of a single column may be of blanks."""
+    """Return whether a line is blank. In a table of one column, blanks are a cell."""
     blanks = b"" if layout.width == 1 else BLANKS.encode().replace(layout.dialect.delimiter, b"")
     return not record.strip(blanks)
 
 
 def _values(schema: Schema, layout: Layout, record: bytes) -> list[Value]:
-    """Return one record's feature values; Unfit says what is wrong first."""
+    """Return a record's feature values. Raises Unfit for the first thing that is wrong."""
     check_quotes(layout.dialect, record)
     texts, features = layout.cells(record), layout.features
     if len(texts) != layout.width:
@@ -117,7 +117,9 @@ def _cells(n: int) -> str:
 
 
 def plain_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[Batch, Flags]:
-    """Read the columns of n records without quotes; return also which rows have to be read by themselves."""
+    """Read the columns of n records without quotes; return the batch, and a mask of the rows that have to be
+    read one by one.
+    """
     batch, width = Batch.empty(schema.features, n), layout.width
     if n == 0 or not plain.even(n, width):
         return batch, np.ones(n, np.bool_)
@@ -143,7 +145,7 @@ def plain_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tupl
 
 
 def _plain_numbers(feature: Feature, cells: Sequence[str], mark: str) -> FloatArray | None:
-    """Read all cells at once, if they are written as JSON writes numbers; None if one is not."""
+    """Read all cells at once, if all are written as numbers in JSON; return None otherwise."""
     types = {int, float}
     if feature.missing:
         absent = frozenset(missing(feature))
@@ -156,11 +158,11 @@ def _plain_numbers(feature: Feature, cells: Sequence[str], mark: str) -> FloatAr
         return None
     if len(values) != len(cells) or not set(map(type, values)) <= types:
         return None
-    return np.array(values, np.float64)  # which makes NaN of None
+    return np.array(values, np.float64)  # None becomes NaN
 
 
 def _by_distinct_cells(feature: Feature, cells: Sequence[str], mark: str) -> tuple[list[Value], set[str]]:
-    """Return the values, and the cells that have none, or that have to be read from the record itself."""
+    """Return the values, and the cells that are unfit or have to be read from the record itself."""
     known, unfit = dict[str, Value](), set[str]()
     for cell in set(cells):
         try:
@@ -172,18 +174,18 @@ def _by_distinct_cells(feature: Feature, cells: Sequence[str], mark: str) -> tup
     return list(map(known.get, cells)), unfit
 
 
-# The door of files.
+# Door two: files.
 
 
 @dataclass(frozen=True)
 class Csv(TextReader):
-    """A file of records."""
+    """The reader of a file of delimited records."""
 
     name: str
     schema: Schema
     classifier: Classifier
     layout: Layout
-    opening: bytes  # the header with the answer's names, if there is a header
+    opening: bytes  # the header with the names of the answer's columns, if there is a header
     joint: bytes = b""
     closing: bytes = b""
     source: Source = field(default_factory=Once)
@@ -206,8 +208,11 @@ class Csv(TextReader):
         return data + self.layout.dialect.newline
 
     def second_record(self, look: bytes, final: bool) -> int | None:
-        """After a newline, but for quoted fields: the bytes are read as if they began outside of one, and
-        inside, and the way that makes the better records is believed."""
+        """Return where a record most likely begins: after a newline that is not in a quoted field.
+
+        If there are quotes, the bytes are read twice: as if they began outside a quoted field, and inside
+        one. The reading with the better records counts.
+        """
         quote = self.layout.dialect.quote
         if not quote or quote not in look:
             return super().second_record(look, final)
@@ -216,7 +221,9 @@ class Csv(TextReader):
         return max(found, key=itemgetter(1))[0] if found else None
 
     def _begun(self, data: bytes, final: bool) -> tuple[int, int] | None:
-        """Where the second record begins, less the opening put before; how good the next ones look."""
+        """Return where the second record begins, without the byte put before the data, and how many more of
+        the records after it are good than bad; None without a record.
+        """
         ends = self.cut(data, final)[: GUESSED_RECORDS + 1]
         if not len(ends):
             return None
@@ -228,19 +235,19 @@ class Csv(TextReader):
         return int(ends[0]), int(fits.sum()) - int((~fits).sum())
 
     def batch(self, block: Block) -> Batch:
-        from thimble.tables import fast  # polars, of the file functions alone
+        from thimble.tables import fast  # polars, which only the file functions have
 
         return read(self.schema, self.layout, block, fast.csv_columns)
 
     def append(self, block: Block, predictions: Predictions) -> bytes:
-        """Write each record's own bytes, the answer's cells, and the record's own line ending."""
+        """Return each record's own bytes, the cells of its answer, and its own line ending."""
         from thimble.tables import fast
 
         return self.plain(fast.append_cells(block, self.classifier, predictions, self.layout.dialect))
 
 
 def open_file(name: str, head: bytes, whole: bool, classifier: Classifier, given: Given) -> Csv:
-    """Open a file that begins with `head` (all of it if `whole`); InvalidFile if no dialect fits."""
+    """Open a file by its first bytes, `head` (all if `whole`). Raises InvalidFile if no dialect fits."""
     schema = classifier.schema
     layout = dialect.find(head, whole, schema, given, dialect.DELIMITERS[name])
     opening = (BOM if head.startswith(BOM) else b"") + layout.preface
@@ -250,21 +257,20 @@ def open_file(name: str, head: bytes, whole: bool, classifier: Classifier, given
     return Csv(name, schema, classifier, layout, opening)
 
 
-# The door of requests.
+# Door one: requests.
 
 
 class Body:
-    """A request's body of CSV."""
+    """The CSV of a request's body."""
 
     def __init__(self, data: bytes, said: str = "", decimal: str = "") -> None:
-        """`said`: whether the header is present or absent; `decimal`: point or comma; "" if the caller does
-        not say."""
+        """`said` is "present" or "absent" for the header, `decimal` "point" or "comma"; "" is not stated."""
         self.data = data
         self.said = said
         self.decimal = decimal
         self.layout: Layout | None = None
         self.block = Block(b"", np.empty(0, np.intp), 1)
-        self.rows: Sequence[int] = ()  # which records of the block they are
+        self.rows: Sequence[int] = ()  # the index of each row's record in the block
 
     def batch(self, schema: Schema, max_rows: int) -> Batch:
         found = self._bare_numbers(schema) if schema.only_numbers else None
@@ -284,8 +290,7 @@ class Body:
         return f"line {line}: {field}" if field else f"line {line}"
 
     def _bare_numbers(self, schema: Schema) -> list[list[float]] | None:
-        """Read numbers between commas without a header, as SageMaker sends them; None if the body is anything
-        else."""
+        """Read a body of numbers and commas without a header, as SageMaker sends it; None for any other."""
         lines = self.data.removeprefix(BOM).replace(b"\r\n", b"\n").removesuffix(b"\n")
         if self.said == "present" or b"[" in lines or b"\r" in lines:
             return None
@@ -301,8 +306,10 @@ class Body:
         return rows if fits and not headed else None
 
     def records(self, schema: Schema, max_rows: int) -> Batch:
-        """Read every record, which may be a fault, by its bytes; blank lines are none. No column may have the
-        name of an answer that is put beside it."""
+        """Read every record; one that cannot be read gets a fault, and blank lines are left out.
+
+        No column may have the name of one of the schema's `answer_columns`.
+        """
         self.layout = layout = self._layout(schema)
         data = layout.plain(self.data)[layout.body :]
         if not data.endswith(b"\n"):
@@ -321,7 +328,10 @@ class Body:
         return batch.take(filled)._replace(faults={places[row]: fault for row, fault in faults.items()})
 
     def _layout(self, schema: Schema) -> Layout:
-        """Find the layout. Faults call columns as the model does, or by number: a header may be data."""
+        """Find the layout.
+
+        The names for faults are the model's, or else numbers: a header's own names may be data.
+        """
         if not self.data.strip():
             check_size(0, 0)
         try:
@@ -352,7 +362,10 @@ def _for_http(fault: Fault) -> Fault:
 
 
 def body(data: bytes, parameters: Mapping[str, str]) -> Body:
-    """Take a request's body; MalformedBody if it is no text, or its media type's header is misspelled."""
+    """Return a request's body, to be read later.
+
+    Raises MalformedBody if it is not UTF-8, or if a parameter of the media type is not valid.
+    """
     if encodings.is_wide(data):
         looks = encodings.sentence(encodings.looks_like(data))
         raise MalformedBody(f"the body is not UTF-8{looks}; {CHARSET}")
@@ -374,7 +387,7 @@ def written(classifier: Classifier, predictions: Predictions, parameters: Mappin
 
 
 def headed(parameters: Mapping[str, str]) -> bool:
-    """Return whether the accepted text/csv has a header; NotAcceptable if it is none that is written."""
+    """Return whether the accepted text/csv has a header. Raises NotAcceptable for an invalid parameter."""
     said = parameters.get("header", "present")
     if said not in header.SAID:
         raise NotAcceptable("the header of the accepted text/csv is neither present nor absent")
@@ -384,7 +397,7 @@ def headed(parameters: Mapping[str, str]) -> bool:
 
 
 def answer_names(classifier: Classifier, predictions: Predictions) -> list[str]:
-    """Name the answer's columns; in a canary the version is the last."""
+    """Return the names of the answer's columns; in a canary the version is the last."""
     return [*column_names(classifier), *([VERSION] if predictions.versions else [])]
 
 
@@ -393,7 +406,7 @@ def _lines(classifier: Classifier, predictions: Predictions) -> list[str]:
     several = [_answers(head, scores) for head, scores in parts]
     for column in further_columns(classifier, predictions):
         several.append([PLAIN.cell(cell_text(cell)) for cell in column.cells])
-    if predictions.versions:  # a canary's
+    if predictions.versions:  # in a canary
         several.append(list(predictions.versions))
     return several[0] if len(several) == 1 else list(map(",".join, zip(*several, strict=True)))
 
@@ -404,7 +417,9 @@ def _class_cells(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _answers(head: Head, scores: Scores) -> list[str]:
-    """Write of each row the label, its probability and every class's; or the labels and every class's."""
+    """Return each row's cells as text: the label, its probability and that of each class, or for a
+    multilabel output the labels and the probability of each.
+    """
     numbers = orjson.dumps(scores.probabilities.T.tolist())[2:-2].decode().split("],[")
     if head.multilabel:
         labels = [PLAIN.cell(orjson.dumps(found).decode()) for found in label_sets(head, scores)]

@@ -1,7 +1,7 @@
-"""What polars does fast in files: it reads columns of cells and of JSON lines, and writes answers.
+"""Read columns of cells and of JSON Lines, and write answers, fast with polars.
 
-Its reading is stricter than that of `cells`: a row that it does not take is read by itself, and then taken or
-rejected with a reason. The API has no polars and reads plainly. Only this module and `parquet` import it.
+polars reads more strictly than `cells`: a row that it does not take is read by itself, and then taken, or
+rejected with a reason. The API's function has no polars. Only this module and `parquet` import it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ from thimble.tables.cells import BOOLEANS, COMMA, POINT, missing
 from thimble.tables.dialect import Layout
 from thimble.tables.tokens import DAMAGED, Dialect, Tokens
 
-UNUSED = b"\x1f"  # the unit separator: text hardly ever holds one
-TO_ASCII = r"\\u(?:00[0-7]|037[eE]|1[fF][eE][fF]|212[aA])"  # escapes of what is ASCII in normal form C
+UNUSED = b"\x1f"  # the unit separator, which text hardly ever holds
+TO_ASCII = r"\\u(?:00[0-7]|037[eE]|1[fF][eE][fF]|212[aA])"  # escapes of characters that are ASCII in NFC
 JSON_TYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String, "free_text": pl.String}
 
 
 def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[Batch, Flags]:
-    """Read the columns of n records without quotes; return also which rows have to be read by themselves."""
+    """Read the columns of n records without quotes; return the batch, and a mask of the rows that have to be
+    read one by one.
+    """
     batch, width = Batch.empty(schema.features, n), layout.width
     used = {k: column for k, column in layout.features.items() if schema.features[k].type != "unused"}
     if n == 0 or not plain.even(n, width):
@@ -64,7 +66,7 @@ def csv_columns(schema: Schema, layout: Layout, plain: Tokens, n: int) -> tuple[
 
 
 def _with_returns(data: bytes, delimiter: bytes, n: int) -> Flags:
-    """Return which rows have a cell that ends with \\r, which polars drops."""
+    """Return a mask of the rows with a cell that ends with \\r, which polars drops."""
     found = np.zeros(n, np.bool_)
     if b"\r" in data and b"\r" + delimiter in data:
         buffer = np.frombuffer(data, np.uint8)
@@ -74,19 +76,19 @@ def _with_returns(data: bytes, delimiter: bytes, n: int) -> Flags:
 
 
 def _cell_type(feature: Feature, mark: str) -> type[pl.Float64] | type[pl.String]:
-    """Return as what polars is to read a feature's column."""
+    """Return the type with which polars reads a feature's column."""
     plain = feature.type == "number" and not feature.missing and mark == POINT
     return pl.Float64 if plain else pl.String
 
 
 def _with_points(series: pl.Series) -> pl.Series:
-    """Decimal commas as points; null where there is a point, which is no number then."""
+    """Replace decimal commas by points; a cell that has a point, and so is no number, becomes null."""
     plain = series.str.replace(COMMA, POINT, literal=True)
     return plain.set(series.str.contains(POINT, literal=True).fill_null(False), None)
 
 
 def _fill_numbers(batch: Batch, k: int, feature: Feature, series: pl.Series, mark: str) -> Flags:
-    """Fill a row of numbers; return which of them are doubtful."""
+    """Fill the batch's numbers of a feature; return a mask of the doubtful ones."""
     if feature.type == "boolean":
         values = series.str.to_lowercase().replace_strict(BOOLEANS, default=None, return_dtype=pl.Float64)
     else:
@@ -102,27 +104,27 @@ def _fill_numbers(batch: Batch, k: int, feature: Feature, series: pl.Series, mar
 
 
 def _fill_texts(batch: Batch, k: int, feature: Feature, series: pl.Series) -> Flags:
-    """Fill a column of texts; return which of them are doubtful."""
+    """Fill the batch's texts of a feature; return a mask of the doubtful ones."""
     doubtful = series.str.contains(DAMAGED, literal=True).fill_null(False)
     if "" not in missing(feature):
-        series = series.fill_null("")  # as which polars reads an empty cell
+        series = series.fill_null("")  # polars reads an empty cell as null
     batch.texts[k][:], absent = known_texts(feature, series)
     flags: Flags = (doubtful if feature.missing else doubtful | absent).to_numpy()
     return flags
 
 
 def known_texts(feature: Feature, series: pl.Series) -> tuple[list[str | None], pl.Series]:
-    """Return a column's texts, None for what is missing, and which are missing."""
+    """Return a column's texts, None for missing ones, and a mask of the missing ones."""
     absent = series.is_null() | series.is_in(missing(feature)).fill_null(True)
     return series.set(absent, None).to_list(), absent
 
 
 class Keys(NamedTuple):
-    """Patterns of a line of JSON: what mentions a feature that is used, or has to be looked at."""
+    """Regular expressions for lines of JSON."""
 
-    mentions: str
-    normal_mentions: str  # in normal form C
-    no_text: str  # a text feature whose value is none; "" if there is no such feature
+    mentions: str  # a used feature's name, an answer's name, or an escape that may spell one
+    normal_mentions: str  # the same in NFC
+    no_text: str  # a text feature's key before a value that is no string; "" without text features
 
     @classmethod
     def of(cls, schema: Schema) -> Keys:
@@ -142,14 +144,14 @@ def _key(name: str) -> str:
 
 
 def _escapes(names: list[str]) -> str:
-    """A pattern of the escapes by which one of the names could be spelled, and of half a character."""
+    """Return a pattern of the escapes that could spell one of the names, and of half a character."""
     some = TO_ASCII if all(map(str.isascii, names)) else r"\\u"
     return rf"{some}|\\/|\\u[dD][89a-fA-F]"
 
 
 def json_columns(schema: Schema, block: Block, keys: Keys) -> tuple[Batch, Flags] | None:
-    """Read the columns of lines from brace to brace; return also which lines have to be read by themselves.
-    None if one is no JSON.
+    """Read the columns of lines from brace to brace; return the batch, and a mask of the lines that have to
+    be read one by one. Returns None if a line is no JSON.
     """
     n, used = len(block.ends), {k: f for k, f in enumerate(schema.features) if f.type != "unused"}
     batch = Batch.empty(schema.features, n)
@@ -175,10 +177,12 @@ def json_columns(schema: Schema, block: Block, keys: Keys) -> tuple[Batch, Flags
 
 
 def _odd_keys(block: Block, keys: Keys, used: int) -> Flags:
-    """Return which lines have keys to look at, or not one mention for each of the features in `used`.
+    """Return a mask of the lines to read one by one: their keys do not mention each of the `used` features
+    exactly once, or have something else that `mentions` matches, or a text feature's value is no string.
 
-    A line in which polars finds every feature mentions each at least once, so as many mentions as features
-    are one of each. polars makes text of numbers, so of text the value has to begin as such.
+    A line in which polars finds every feature mentions each at least once. So if there are as many mentions
+    as features, there is one of each. polars turns numbers into text, so the value of a text feature has to
+    begin with a quote.
     """
     records = Appending(block).records
     odd = records.str.count_matches(keys.mentions) != used
@@ -193,7 +197,7 @@ def _odd_keys(block: Block, keys: Keys, used: int) -> Flags:
 
 
 def append_cells(block: Block, classifier: Classifier, predictions: Predictions, dialect: Dialect) -> bytes:
-    """Write each record's own bytes, the answer's cells, and the record's own line ending."""
+    """Return each record's own bytes, the cells of its answer, and its own line ending."""
     if not len(block.ends):
         return b""
     appending, columns = Appending(block), []
@@ -210,7 +214,7 @@ def append_cells(block: Block, classifier: Classifier, predictions: Predictions,
 
 
 def append_keys(block: Block, classifier: Classifier, predictions: Predictions) -> bytes:
-    """Write each object's own bytes up to its closing brace, then the answer's keys."""
+    """Return each object's own bytes up to its closing brace, then the keys of its answer."""
     if not len(block.ends):
         return b""
     appending = Appending(block)
@@ -233,7 +237,9 @@ def _json(value: Label | list[Label] | None) -> str:
 
 @dataclass(frozen=True)
 class Appending:
-    """The records that are to be answered. Bytes that are not UTF-8 pass through as Latin-1, one for one."""
+    """Records to which answers are appended. If they are not UTF-8, they are read and written as Latin-1,
+    which keeps each byte.
+    """
 
     block: Block
 
@@ -245,12 +251,12 @@ class Appending:
         return self if chosen.all() else Appending(self.block.only(chosen))
 
     def text(self, value: str) -> str:
-        """Added text, so that it comes out in UTF-8 whatever the records are in."""
+        """Return text to append, encoded so that it is written in UTF-8 even if the records are Latin-1."""
         return value.encode().decode(self.encoding)
 
     @cached_property
     def records(self) -> pl.Series:
-        """The records' text without their line endings."""
+        """The texts of the records without their line endings."""
         block = self.block
         if len(block.ends) == block.lines and UNUSED not in block.data:
             data = block.data if self.encoding == "utf-8" else block.data.decode(self.encoding).encode()
@@ -267,7 +273,7 @@ class Appending:
         return pl.Series("record", texts, pl.String)
 
     def written(self, columns: Sequence[pl.Series], separator: str = ",") -> bytes:
-        """Lines of the columns, as they are, each with the line ending that its record has."""
+        """Return the lines of the columns, without quoting, each with the line ending of its record."""
         returns = self.block.returns
         ending = "\r\n" if returns.all() else "\n"
         if ending == "\n" and returns.any():
@@ -285,5 +291,5 @@ class Appending:
 
 
 def guarded(data: bytes) -> bytes:
-    """polars drops a byte order mark, wherever in the file the data come from."""
+    """Return data for polars, which drops a byte order mark: data that begin with one get another."""
     return BOM + data if data.startswith(BOM) else data

@@ -1,9 +1,11 @@
-"""JSON Lines, for both doors. A file has an object on each line, matched to the model's features by name. A
-request has a list or an object on each line, and gets an answer on each.
+"""Read and write JSON Lines, for both doors.
 
-A file's result is each object's own bytes up to its closing brace, then the answer's keys. Whole blocks are
-read by `uniform` if their lines are all alike, else by polars, whose JSON is strict. A line that neither
-takes is read by itself.
+A file has an object on each line, whose keys are matched to the model's features. A request has a list or an
+object on each line, and gets an answer on each line.
+
+A file's result is each object's own bytes up to its closing brace, then the keys of the answer. A block whose
+lines are all alike is read by `uniform`, any other by polars, whose JSON is strict. A line that neither can
+read is read by itself.
 """
 
 from __future__ import annotations
@@ -36,16 +38,16 @@ if TYPE_CHECKING:
     from thimble.tables import fast
 
 NEWLINE = ord("\n")
-SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape that means nothing without its other half
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape of half a character
 BLANKS = b" \t\r"
 TEXT = re.compile(rb'^([ \t]*)("(?:[^"\\\n]|\\.)*")(?=[ \t]*\r?$)', re.MULTILINE)  # a line that is a string
 
 
-# The door of files.
+# Door two: files.
 
 
 class Object(dict[str, Any]):
-    """An object as it is written: a key may be there twice."""
+    """A JSON object as it is written; `pairs` has a key as often as it is there."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -54,7 +56,7 @@ class Object(dict[str, Any]):
 
 @dataclass(frozen=True)
 class JsonLines(TextReader):
-    """A file of lines. Only where the first line begins has to be found."""
+    """The reader of a file of JSON Lines."""
 
     schema: Schema
     classifier: Classifier
@@ -93,13 +95,15 @@ class JsonLines(TextReader):
         return batch._replace(faults=faults, blank=frozenset(blank))
 
     def append(self, block: Block, predictions: Predictions) -> bytes:
-        """Each object's own bytes up to its closing brace, then the answer's keys."""
-        from thimble.tables import fast  # polars, of the file functions alone
+        """Return each object's own bytes up to its closing brace, then the keys of its answer."""
+        from thimble.tables import fast  # polars, which only the file functions have
 
         return fast.append_keys(block, self.classifier, predictions)
 
     def _columns(self, block: Block) -> tuple[Batch, Flags]:
-        """Read every feature's column in bulk; return also which lines have to be read by themselves."""
+        """Read the features' columns in bulk; return the batch, and a mask of the lines that have to be read
+        one by one.
+        """
         plain = self._plain(block)
         found = self._uniform(block.only(plain)) or self._at_once(block.only(plain))
         if found is None:
@@ -113,7 +117,9 @@ class JsonLines(TextReader):
         return batch.spread(plain), doubtful
 
     def _uniform(self, block: Block) -> tuple[Batch, Flags] | None:
-        """Read lines from brace to brace that are all alike, and have a number for every feature."""
+        """Read lines from brace to brace that are all alike and have a number for every feature; None for
+        other lines.
+        """
         lines = uniform.found(block) if len(block.ends) else None
         if lines is None or self._added & {*map(normal, lines.names)}:
             return None
@@ -128,13 +134,13 @@ class JsonLines(TextReader):
         return None if doubtful is None else (batch, doubtful)
 
     def _at_once(self, block: Block) -> tuple[Batch, Flags] | None:
-        """Read lines from brace to brace; None if one is no JSON."""
+        """Read lines from brace to brace with polars; None if one is no JSON."""
         from thimble.tables import fast
 
         return fast.json_columns(self.schema, block, self._keys)
 
     def _plain(self, block: Block) -> Flags:
-        """Return which lines go from brace to brace."""
+        """Return a mask of the lines that begin and end with a brace."""
         buffer = np.frombuffer(block.data, np.uint8)
         last = block.ends - 1 - block.returns
         plain: Flags = (buffer[block.starts] == ord("{")) & (buffer[last] == ord("}")) & (last > block.starts)
@@ -142,12 +148,12 @@ class JsonLines(TextReader):
 
     @cached_property
     def _wanted(self) -> dict[int, Feature]:
-        """The features that the model uses."""
+        """The features that the model uses, by position."""
         return {k: f for k, f in enumerate(self.schema.features) if f.type != "unused"}
 
     @cached_property
     def _text(self) -> bytes:
-        """The key of the only feature."""
+        """The key of the only feature, in JSON."""
         return orjson.dumps(self.schema.features[0].name)
 
     @cached_property
@@ -161,7 +167,7 @@ class JsonLines(TextReader):
         return fast.Keys.of(self.schema)
 
     def values(self, line: bytes) -> list[Value]:
-        """Return one line's feature values; Unfit says what is wrong first."""
+        """Return a line's feature values. Raises Unfit for the first thing that is wrong."""
         found = self._object(line)
         if isinstance(found, str) and self.schema.only_a_text:
             found = Object([(self.schema.features[0].name, found)])
@@ -188,7 +194,7 @@ class JsonLines(TextReader):
         return {*map(normal, self.schema.answer_columns)}
 
     def _object(self, line: bytes) -> Any:
-        """Parse JSON, with the NaN and Infinity that Python writes."""
+        """Parse JSON, also with the NaN and Infinity that Python writes. Raises the error of `_no_json`."""
         try:
             text = encodings.text(line)
             found = json.loads(text, object_pairs_hook=Object, parse_int=strict_json.integer)
@@ -210,7 +216,7 @@ class JsonLines(TextReader):
 
 @dataclass(frozen=True)
 class Named(Block):
-    """Lines of which some are made objects. They know their place in the file, and what was sent."""
+    """Lines, some of them turned into objects; `given` has their places in the file and what was sent."""
 
     given: Block
 
@@ -222,7 +228,7 @@ class Named(Block):
 
 
 def _texts_named(block: Block, key: bytes) -> Block:
-    """Make `{key: text}` of each line that is a string."""
+    """Turn each line that is a string into an object `{key: text}`."""
     texts = [match.end() for match in TEXT.finditer(block.data)]
     if not texts:
         return block
@@ -232,7 +238,10 @@ def _texts_named(block: Block, key: bytes) -> Block:
 
 
 def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) -> JsonLines:
-    """Open a file; InvalidFile unless it begins as JSON Lines do, and the model has feature names."""
+    """Open a file by its first bytes.
+
+    Raises InvalidFile if they are no JSON Lines, or the model has no feature names.
+    """
     start = head.removeprefix(BOM).lstrip()[:1]
     if not start:
         raise InvalidFile("the file is empty")
@@ -250,7 +259,7 @@ def open_file(head: bytes, whole: bool, classifier: Classifier, given: Given) ->
 
 
 def _spans_lines(text: bytes) -> bool:
-    """Return whether the first object goes over several lines, as when it is printed for people."""
+    """Return whether the first object spans several lines, as in indented JSON."""
     first = text.split(b"\n", 1)[0]
     if not first.startswith(b"{"):
         return False
@@ -262,7 +271,7 @@ def _spans_lines(text: bytes) -> bool:
 
 
 def schema_of(classifier: Classifier) -> Schema:
-    """Return what the model takes; InvalidFile unless it knows its features by name."""
+    """Return the model's schema. Raises InvalidFile if its features have no names."""
     if classifier.schema.names is None:
         raise InvalidFile(
             "the model knows no feature names to match keys by: send CSV, or export it with names"
@@ -271,7 +280,7 @@ def schema_of(classifier: Classifier) -> Schema:
 
 
 def is_record(line: bytes, schema: Schema) -> bool:
-    """Return whether a line is an object, or the text of a model that takes one."""
+    """Return whether a line is an object, or a string if the model takes one text."""
     return is_object(line) or (schema.only_a_text and TEXT.fullmatch(line.rstrip(b"\r")) is not None)
 
 
@@ -309,11 +318,11 @@ def _meant(name: str, others: list[str]) -> str:
     return f"; did you mean it by {quote_value(found)}?" if found else ""
 
 
-# The door of requests.
+# Door one: requests.
 
 
 class Body(NamedTuple):
-    """Rows, and the line of each: blank lines are no rows."""
+    """The rows of a body, and the line number of each; blank lines are no rows."""
 
     instances: list[Any]
     numbers: list[int]
@@ -330,19 +339,19 @@ class Body(NamedTuple):
 
 
 def body(data: bytes, parameters: Mapping[str, str]) -> Body:
-    """Take a request's body; MalformedBody if a line is no JSON."""
+    """Parse a request's body. Raises MalformedBody if a line is not JSON, or an object has a key twice."""
     found = filled(data)
     return Body([_row(number, line) for number, line in found], [number for number, _ in found])
 
 
 def filled(data: bytes) -> list[tuple[int, bytes]]:
-    """Return the lines with something on them, each with its number."""
+    """Return the lines that are not blank, each with its number from 1."""
     lines = enumerate(data.removeprefix(BOM).split(b"\n"), start=1)
     return [(number, line) for number, line in lines if line and not line.isspace()]
 
 
 def _row(number: int, line: bytes) -> Any:
-    """A list or an object; or {"features": [...]}, as SageMaker's own containers take it."""
+    """Parse a line: a list, an object, or {"features": [...]}, as SageMaker's own containers take it."""
     try:
         row = strict_json.loads(line)
     except strict_json.NotJson as error:
