@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import pytest
 
 from tests.door import get, iris
-from thimble.web import gateway, pages
+from thimble.web import codings, gateway, pages
 from thimble.web.app import Request, Response
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -57,6 +57,25 @@ def test_a_packed_page_still_varies_by_what_is_accepted() -> None:
     answer = front(accept_encoding="gzip")
     assert gzip.decompress(answer.body) == front().body
     assert answer.headers["vary"] == "accept, accept-encoding"
+
+
+@pytest.mark.parametrize(
+    ("accept", "coding"),
+    [
+        ("gzip, deflate, br", "gzip"),
+        ("gzip;q=0.5, deflate", "deflate"),
+        ("GZIP", "gzip"),
+        ("*", "gzip"),
+        ("gzip;q=0, *", "deflate"),
+        ("gzip;q=0, *;q=0", ""),
+        ("br, identity", ""),
+        ("gzip;q=x", ""),
+        ("", ""),
+    ],
+)
+def test_the_coding_is_the_one_that_is_preferred(accept: str, coding: str) -> None:
+    assert codings.accepted(accept) == coding
+    assert front(accept_encoding=accept).headers.get("content-encoding", "") == coding
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/page/page.css"])

@@ -31,7 +31,6 @@ from thimble_infra.processes import Task, pool, usual, whole
 from thimble_infra.stacks import Registry
 
 MANY_BYTES = 128 << 20  # from here on it pays to start processes
-REJECTIONS = 64 << 10  # bytes read to show the first few rejections
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def classify(
         _check_name(to, asked.inputs)
         to.check()
         standard = outputs.is_standard(output)
-        most = sys.maxsize if standard else REJECTIONS
+        most = sys.maxsize if standard else drop_report.REJECTIONS
         outcomes = _outcomes(asked, to, options, document, loaded, processes or usual(), most)
         if standard and not outcomes[0].error:
             _copy(Path(place))

@@ -34,7 +34,6 @@ from thimble_infra.stacks import Registry
 
 PART = 16 * 1024 * 1024  # bytes; S3's 10,000 parts allow files of 160 GB
 READ = 1024 * 1024  # bytes per step of the progress bar
-REJECTIONS = 64 * 1024  # bytes read to show the first few rejections
 WATCHED = 4  # files whose ranges are shown
 
 NOTHING: Mapping[str, str] = {}  # a file without metadata
@@ -320,7 +319,7 @@ def _outcome(store: S3Store, to: Door, file: Dropped, output: Path | None) -> Ou
 
 def _first_lines(store: S3Store, key: str) -> list[dict[str, Any]]:
     """Return the first rejections, as many as are complete in the first bytes."""
-    head = bytes(obstore.get(store, key, options={"range": (0, REJECTIONS)}).bytes())
+    head = bytes(obstore.get(store, key, options={"range": (0, drop_report.REJECTIONS)}).bytes())
     whole = head[: head.rfind(b"\n") + 1]
     return [json.loads(line) for line in whole.splitlines()]
 

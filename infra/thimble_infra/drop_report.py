@@ -27,6 +27,7 @@ from thimble_infra import file_options, printing
 from thimble_infra.inputs import left_out
 
 SHOWN_REJECTIONS = 5
+REJECTIONS = 64 * 1024  # bytes that hold those that are shown
 SHOWN_CLASSES = 5
 
 

@@ -24,7 +24,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from thimble.errors import InvalidModel, Unavailable
-from thimble_infra import aws, kept, outputs, stacks
+from thimble_infra import aws, kept, outputs, serve, stacks
 from thimble_infra.apigateway import ApiGateway
 from thimble_infra.invocation import FUNCTIONS, load
 from thimble_infra.listening import listen, url
@@ -38,7 +38,6 @@ BUNDLED = [
     Path(__file__).parents[2] / "model" / f"{name}.json"
     for name in ("iris", "penguins", "digits", "sexes", "messages")
 ]
-LONGEST_LINE = 1000  # the longest request that one can copy from a terminal, in characters
 
 
 def run(
@@ -224,7 +223,7 @@ ready {api_url} s3 {s3_url}"""
 
 def _curl(api_url: str, rows: Sequence[Sequence[object]], folder: Path) -> str:
     body = json.dumps({"instances": rows})
-    if len(body) > LONGEST_LINE:
+    if len(body) > serve.LONGEST_LINE:
         path = folder / "examples.json"
         path.write_text(body)
         body = f"@{path}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from thimble.errors import InvalidInput
-from thimble_model.frames import called
+from thimble_model.frames import called, is_frame
 from thimble_model.labels import of_rows
 from thimble_model.text import reads_texts
 from thimble_model.unsupported import Unsupported, class_name
@@ -61,19 +61,14 @@ def require_rows(estimator: Any, X: Any, y: Any, said: str = "X") -> None:
         require_labels(estimator, y, rows, "y" if said == "X" else f"y of {said}")
 
 
-def _is_frame(X: Any) -> bool:
-    """Return whether this is a DataFrame; pandas need not be installed."""
-    return hasattr(X, "columns") and hasattr(X, "iloc")
-
-
 def _shape(X: Any, said: str) -> tuple[int, int]:
     if isinstance(X, str | bytes | Path):
         raise InvalidInput(f"{said} is a path, not rows: pass pandas.read_csv(path), or use `thimble export`")
-    if not sparse.issparse(X) and not (_is_frame(X) or isinstance(X, np.ndarray | Sequence)):
+    if not sparse.issparse(X) and not (is_frame(X) or isinstance(X, np.ndarray | Sequence)):
         if not hasattr(X, "__array__"):
             raise InvalidInput(f"{said} is {_named(X)}, not rows: pass a DataFrame, an array or a list")
         X = np.asarray(X)
-    if _is_frame(X) or sparse.issparse(X):
+    if is_frame(X) or sparse.issparse(X):
         return X.shape[0], X.shape[1]
     try:
         found = np.asarray(X, dtype=object) if not isinstance(X, np.ndarray) else X
@@ -91,7 +86,7 @@ def _texts(X: Any, said: str) -> int:
     """Return the number of texts; raise InvalidInput if X is not a list or a single column of texts."""
     if isinstance(X, str | bytes | Path):
         raise InvalidInput(f"{said} is one text, or a path; pass a list of texts")
-    if _is_frame(X):
+    if is_frame(X):
         if X.shape[1] != 1:
             raise InvalidInput(
                 f"{said} has {_counted(X.shape[1], 'column')}, and the estimator reads one text a row: pass "
@@ -104,7 +99,7 @@ def _texts(X: Any, said: str) -> int:
 
 
 def _require_columns(estimator: Any, X: Any, width: int, said: str) -> None:
-    given = list(map(str, X.columns)) if _is_frame(X) else []
+    given = list(map(str, X.columns)) if is_frame(X) else []
     if given and (names := called(estimator, given)):
         if lacking := [name for name in names if name not in given]:
             raise InvalidInput(

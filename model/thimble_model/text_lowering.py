@@ -103,9 +103,9 @@ class _Lowering:
     def step(self, step: Step) -> Step | None:
         if step.op == "linear":
             return self._linear(step)
-        return replace(step, reads=tuple(self._now(index) for index in step.reads))
+        return replace(step, reads=tuple(self.now(index) for index in step.reads))
 
-    def _now(self, index: int) -> int:
+    def now(self, index: int) -> int:
         return self.apart.get(index, self.moved.get(index, index))
 
     def _linear(self, step: Step) -> Step | None:
@@ -115,7 +115,7 @@ class _Lowering:
         if not intercepts.any() and np.array_equal(coefs, np.eye(len(inputs))):
             self.moved |= dict(zip(step.writes, inputs, strict=True))
             return None
-        reads = tuple(map(self._now, inputs))
+        reads = tuple(map(self.now, inputs))
         keys = {**step.keys, "coefs": coefs.tolist(), "intercepts": intercepts.tolist()}
         return replace(step, reads=reads, keys=keys)
 
@@ -168,11 +168,11 @@ def _summed_heads(lowering: _Lowering, heads: Sequence[AnyHead]) -> list[AnyHead
     """Replace the terms that the heads read by sums. All heads read the same columns in the same order."""
     networks = [one for one in heads if isinstance(one, Head)]
     if len(networks) < len(heads):
-        return [replace(one, inputs=tuple(map(lowering._now, one.inputs))) for one in heads]
+        return [replace(one, inputs=tuple(map(lowering.now, one.inputs))) for one in heads]
     widths = [one.coefs[0].shape[1] for one in networks]
     together = np.hstack([one.coefs[0] for one in networks])
     inputs, coefs, added = lowering.summed(networks[0].inputs, together)
-    inputs = [lowering._now(index) for index in inputs]
+    inputs = [lowering.now(index) for index in inputs]
     ends = np.cumsum(widths)
     return [
         replace(

@@ -77,7 +77,7 @@ def _cut_short() -> MalformedBody:
 
 
 def accepted(accept: str) -> str:
-    """Return the coding that Accept-Encoding prefers; "" if it names neither gzip nor deflate."""
+    """Return the coding that Accept-Encoding prefers; "" if it takes neither gzip nor deflate."""
     weights: dict[str, float] = {}
     for choice in accept.lower().split(","):
         name, _, weight = choice.partition(";")
@@ -85,11 +85,9 @@ def accepted(accept: str) -> str:
             weights[name.strip()] = float(weight.strip().removeprefix("q=") or 1)
         except ValueError:
             continue
-    return max(("gzip", "deflate"), key=lambda name: weights.get(name, 0)) if _any(weights) else ""
-
-
-def _any(weights: dict[str, float]) -> bool:
-    return max(weights.get("gzip", 0), weights.get("deflate", 0)) > 0
+    any_other = weights.get("*", 0.0)
+    best = max(("gzip", "deflate"), key=lambda name: weights.get(name, any_other))
+    return best if weights.get(best, any_other) > 0 else ""
 
 
 def packed(body: bytes, coding: str) -> bytes:

@@ -75,9 +75,8 @@ function large(file, kind, error) {
 }
 
 /** The result of an uploaded file, as far as its summary has it. */
-function finished(found) {
-  const parts = [counts(found.classes), ...moved(found.drift)]
-  return parts
+function finished({ classes, drift }) {
+  return [counts(classes), ...moved(drift)]
 }
 
 function answered(file, kind, { predictions, rejected, classes, drift, rows }, text) {
@@ -86,7 +85,7 @@ function answered(file, kind, { predictions, rejected, classes, drift, rows }, t
   const result = { name: file.name.replace(/\.\w+$/, '') + `-answers${kind.ending}`, text, table, kind }
   $('result').replaceChildren(
     el('p', { className: 'lead' }, name(file.name), ': ', el('b', {}, whole(answers)), ` ${answers === 1 ? 'row' : 'rows'} answered`, ...(silent ? [', ', el('b', {}, whole(silent)), ' of them without a label'] : []), ...(rejected.length ? [', ', el('b', {}, whole(rejected.length)), ' rejected'] : []), '.'),
-    ...reasons(rejected), answers ? counts(classes) : null ?? '', ...(answers ? [preview(table, predictions)] : []), ...download(result, answers), ...moved(drift))
+    ...reasons(rejected), ...(answers ? [counts(classes), preview(table, predictions)] : []), ...download(result, answers), ...moved(drift))
   say(`${whole(answers)} answered, ${whole(rejected.length)} rejected`, 0)
 }
 
