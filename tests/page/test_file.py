@@ -90,6 +90,35 @@ def test_the_download_is_what_the_service_answers(opened: Opened) -> None:
     assert text == answer.text()
 
 
+def test_what_the_model_can_tell_is_asked_with_each_answer(opened: Opened) -> None:
+    page = opened("sure")
+    asked = page.locator("#asked")
+    assert [text.strip() for text in asked.locator("label").all_text_contents()] == [
+        "why, by what each value adds",
+        "the labels that hold the truth in",
+        "in every class",
+        "the smallest change that gives another",
+    ]
+    for name in ("why", "in every class", "the smallest change"):
+        asked.get_by_label(name).check()
+    expect(asked.get_by_label("the labels that hold the truth")).to_be_checked()
+    asked.get_by_label("How often").select_option("90 %")
+    rows = "east,north\n0.1,0.2\n1.5,0.3\nx,1\n"
+    give(page, rows)
+    told = "rejected=report&explain=2&coverage=0.9&by_class=true&what_if=true"
+    answer = page.request.post(
+        f"{opened.service}/classify?model=sure&{told}", data=rows, headers={"content-type": "text/csv"}
+    )
+    assert downloaded(page) == answer.text()
+    assert "why_1_contribution" in answer.text().splitlines()[0]
+    asked.get_by_label("the labels that hold the truth").uncheck()
+    expect(asked.get_by_label("in every class")).not_to_be_checked()
+
+
+def test_what_the_model_cannot_tell_is_not_offered(opened: Opened) -> None:
+    expect(opened("iris").locator("#asked")).to_be_empty()
+
+
 def test_cells_that_a_spreadsheet_would_run_are_disarmed_and_it_is_said(opened: Opened) -> None:
     page = opened("penguins")
     notes = ['"=HYPERLINK(""http://x"",""a"")"', "+1+cmd", "@SUM(A1)", "-12.5", "-x", "plain"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import LocalStack
 from tests.page.conftest import Opened, checked
+from tests.page.models import document
+from tests.test_file_options import DREAM, classified
 
 PATIENCE = 120_000  # milliseconds for what a file goes through
 HEAD = "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm),note\n"
@@ -54,6 +57,21 @@ def test_a_large_file_is_uploaded_watched_downloaded_and_found_again(
     page.reload()
     page.locator("#whole").wait_for()
     expect(page.locator(".upload")).to_have_count(0)
+
+
+def test_an_upload_comes_with_what_is_asked_for(stack_opened: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "dream.csv.gz"
+    path.write_bytes(gzip.compress(DREAM))
+    page = stack_opened("penguins")
+    page.locator("#asked").get_by_label("why").check()
+    page.locator("#asked").get_by_label("the smallest change").check()
+    give(page, path)
+    expect(page.locator(".upload > .lead")).to_contain_text("2 of 3 rows answered", timeout=PATIENCE)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download the answers").click()
+    found = Path(waiting.value.path()).read_bytes()
+    typed = ("--explain", "6", "--what-if")
+    assert gzip.decompress(found) == classified(tmp_path, DREAM, document("penguins"), *typed)[0]
 
 
 def test_an_upload_that_breaks_is_said_and_sent_again(stack_opened: Opened, tmp_path: Path) -> None:

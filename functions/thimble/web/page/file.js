@@ -1,5 +1,6 @@
 // Files: one that fits in a request is answered at once; every record is either answered or rejected.
 import { $, button, el, name, say } from './dom.js'
+import * as asked from './asked.js'
 import * as charts from './charts.js'
 import * as call from './call.js'
 import * as upload from './upload.js'
@@ -15,11 +16,12 @@ const KINDS = [
 ]
 const kindOf = (file) => KINDS.find(({ endings }) => endings.some((ending) => file.name.toLowerCase().endsWith(ending)))
 
-let model = null, uploads = { open: false }, newest = 0
+let wanted = () => ({}), model = null, uploads = { open: false }, newest = 0
 export async function build(given) {
   model = given
   newest++ // answers to earlier requests are from another model
   $('result').replaceChildren()
+  wanted = asked.build(model)
   $('choose').onclick = () => $('file').click()
   $('file').onchange = () => { take($('file').files[0]); $('file').value = '' }
   told()
@@ -55,7 +57,7 @@ async function take(file) {
     const send = (accept, more) => ask(call.path(model, { rejected: 'report', ...more }), { method: 'POST', body, headers: { 'content-type': kind.type, accept }, signal: AbortSignal.timeout(120000) })
     const report = await (await send('application/json', { top: kind.wrap || model.outputs.some((o) => o.texts.length > 1) ? 1 : '' })).json()
     if (!stands()) return
-    const text = await (await send(kind.answer)).text()
+    const text = await (await send(kind.answer, wanted())).text()
     if (stands()) answered(file, kind, report, text)
   } catch (error) {
     if (!stands()) return
@@ -68,7 +70,7 @@ async function take(file) {
 function large(file, kind, error) {
   if (uploads.open && uploads.endings.some((ending) => file.name.toLowerCase().endsWith(ending))) {
     $('result').replaceChildren()
-    return upload.start(uploads, model, file)
+    return upload.start(uploads, model, file, wanted())
   }
   const why = error ? sentence(error.message) : !kind ? 'This page sends CSV, JSON Lines and JSON.' : `${bytes(file.size)} are more than a request takes, ${bytes(MOST_BYTES)}.`
   tell(name(file.name), ` cannot be classified here. ${why} `, ...(kind || /\.(parquet|pq|gz|zst)$/i.test(file.name) ? ['Files of any size go into the inbox: ', el('code', {}, `thimble drop ${file.name.includes(' ') ? 'FILE' : visible(file.name)}`)] : []))

@@ -29,17 +29,17 @@ export function find(uploads, model, drawn) {
   if (uploads.open) for (const entry of entries().filter((one) => one.model === model.name).reverse()) watch(place(entry), entry)
 }
 
-export async function start(uploads, model, file) {
+export async function start(uploads, model, file, asked) {
   const where = place({ name: file.name })
   if (file.size > uploads.max_bytes) return where.say(`It has ${bytes(file.size)}; the most is ${bytes(uploads.max_bytes)}.`)
   try {
     where.say('is being sent')
-    const made = await json(`uploads${query(model.wanted)}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: file.name, bytes: file.size }) })
+    const made = await json(`uploads${query({ ...model.wanted, ...asked })}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ name: file.name, bytes: file.size }) })
     await send(made.upload, file, (share) => where.progress(share))
     const entry = { id: made.id, name: file.name, model: model.name }
     keep([entry, ...entries()])
     watch(where, entry)
-  } catch (error) { where.say(sentence(error.message), () => { where.remove(); start(uploads, model, file) }) }
+  } catch (error) { where.say(sentence(error.message), () => { where.remove(); start(uploads, model, file, asked) }) }
 }
 
 function send({ url, fields }, file, progress) {

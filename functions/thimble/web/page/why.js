@@ -5,14 +5,17 @@ import { capital, fixed, percent, pieces, sentence, short, signed, visible, whol
 import { valueOf } from './model.js'
 
 const MOST = 8 // contributions shown one by one; nine are shown rather than "the other 1"
-const shownOf = ({ used }) => used.length > MOST + 1 ? MOST : Math.max(1, used.length)
+export const shownOf = ({ used }) => used.length > MOST + 1 ? MOST : Math.max(1, used.length)
+/** Return whether the model can tell something of every output. */
+export const able = (model, what) => model.outputs.every((output) => output.can[what])
+/** Return how often a set holds the truth where nothing else was chosen. */
+export const usualLevel = ({ outputs: [{ can: { coverage } }] }) => coverage.includes(0.95) ? 0.95 : coverage.at(-1)
 const TOLD = 3 // words of a text that are named, for and against each
 
 /** Build the place below the answer. `again` requests the answer anew; `start` sets the form's `values`. */
 export function build(model, again, { values, start }) {
-  const can = (what) => model.outputs.every((output) => output.can[what])
-  const wanted = { of: '', level: can('coverage') ? model.outputs[0].can.coverage.at(-1) : '', each: false, change: false }
-  if (can('coverage') && model.outputs[0].can.coverage.includes(0.95)) wanted.level = 0.95
+  const can = (what) => able(model, what)
+  const wanted = { of: '', level: can('coverage') ? usualLevel(model) : '', each: false, change: false }
   const set = (key, value) => { wanted[key] = value; again() }
   const apply = (i, value) => start(values.map((now, k) => k === i ? value : now))
   const parts = model.outputs.map((output) => [
