@@ -91,7 +91,9 @@ class Batch(NamedTuple):
     def take(self, rows: Flags | slice) -> Batch:
         """Return some of the rows, all of them readable."""
         texts = {k: column[rows] for k, column in self.texts.items()}
-        return Batch(np.ascontiguousarray(self.numbers[:, rows]), texts)
+        if isinstance(rows, slice):
+            return Batch(np.ascontiguousarray(self.numbers[:, rows]), texts)
+        return Batch(np.compress(rows, self.numbers, axis=1), texts)
 
     def spread(self, rows: Flags) -> Batch:
         """Return a batch with these rows at the places marked in `rows`, and empty rows elsewhere: the

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,7 @@ GLANCE_ROWS = 256  # that tell how long texts are
 NUMBER_BYTES = 8
 BOOLEANS = (0.0, 1.0)  # as numbers
 MOST_DIGITS = 38
+WIDE = (pl.UInt64, pl.Int128, pl.UInt128)  # integers that JSON may not have
 
 
 class Rows(NamedTuple):
@@ -95,7 +96,7 @@ class Features:
             first += n
 
     def batch(self, frame: pl.DataFrame) -> Batch:
-        batch = Batch.empty(self.features, frame.height)
+        batch, faults = Batch.empty(self.features, frame.height), dict[int, Fault]()
         unfit = np.zeros(frame.height, np.bool_)
         for k, column in self.columns.items():
             feature, series = self.features[k], frame[column.name]
@@ -108,10 +109,12 @@ class Features:
                 if fit.all():
                     continue
                 doubtful, absent = ~fit, np.isnan(numbers)
-            unfit |= doubtful & ~absent if feature.missing else doubtful
-        return batch._replace(
-            faults={i: self._fault(frame.row(i, named=True)) for i in np.flatnonzero(unfit).tolist()}
-        )
+            found = (doubtful & ~absent if feature.missing else doubtful) & ~unfit
+            rows = np.flatnonzero(found).tolist()
+            values = series.gather(rows).to_list()
+            faults |= {i: _fault(feature, column.name, value) for i, value in zip(rows, values, strict=True)}
+            unfit |= found
+        return batch._replace(faults=faults)
 
     def bytes_of(self, group: Struct) -> int:
         return sum(stop - start for start, stop in runs(self._chunks(group)))
@@ -216,15 +219,6 @@ class Features:
             )
         return frame
 
-    def _fault(self, row: Mapping[str, Any]) -> Fault:
-        """Which value of a row will not do."""
-        try:
-            for k, column in self.columns.items():
-                _check_value(self.features[k], column.name, row[column.name])
-        except Unfit as error:
-            return error.fault
-        return Fault("has a value that is no number", "the row")
-
 
 def find(found: Footer, read: Read, classifier: Classifier) -> Features:
     """InvalidFile unless there is a column for every feature, of the feature's type."""
@@ -239,17 +233,18 @@ def find(found: Footer, read: Read, classifier: Classifier) -> Features:
     return features
 
 
-def _check_value(feature: Feature, name: str, value: Any) -> None:
-    """Raise Unfit for a value that will not do."""
+def _fault(feature: Feature, name: str, value: Any) -> Fault:
+    """Why a value will not do."""
     if value is None:
-        if not feature.missing:
-            raise Unfit(Fault("is null", name))
-    elif feature.textual:
-        text_value(feature, name, value)
-    elif isinstance(value, float) and not (math.isfinite(value) or (feature.missing and math.isnan(value))):
-        raise Unfit(Fault(not_finite(value), name))
-    elif feature.type == "boolean" and not (math.isnan(value) or value in BOOLEANS):
-        raise Unfit(Fault(f"is not {WANTED['boolean']}", name, "a number"))
+        return Fault("is null", name)
+    if feature.textual:
+        try:
+            text_value(feature, name, value)
+        except Unfit as error:
+            return error.fault
+    if isinstance(value, float) and not math.isfinite(value):
+        return Fault(not_finite(value), name)
+    return Fault(f"is not {WANTED[feature.type]}", name, "a number")
 
 
 def _refuse_other_type(feature: Feature, dtype: pl.DataType, name: str) -> None:
@@ -266,14 +261,25 @@ def _refuse_other_type(feature: Feature, dtype: pl.DataType, name: str) -> None:
         raise InvalidFile(f'"{name}" is a column of {dtype}, and the model takes a {kind} there')
 
 
-def rejection(rows: Rows, i: int, reason: str) -> bytes:
-    """A line of JSON that tells of a row what the model reads."""
-    values = {name: _sayable(value) for name, value in rows.frame.row(i, named=True).items()}
-    return blocks.rejection(rows.first + i, reason, orjson.dumps(values, default=str).decode())
+def rejections(rows: Rows, reasons: Mapping[int, str]) -> list[bytes]:
+    """A line of JSON for each rejected row, which tells of it what the model reads."""
+    frame = rows.frame[list(reasons)]
+    records = zip(*map(_sayable, frame), strict=True) if frame.width else repeat(())
+    return [
+        blocks.rejection(
+            rows.first + i,
+            reason,
+            orjson.dumps(dict(zip(frame.columns, record, strict=True)), default=str).decode(),
+        )
+        for (i, reason), record in zip(reasons.items(), records, strict=False)
+    ]
 
 
-def _sayable(value: Any) -> Any:
-    """A number that JSON has none for, as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return json.dumps(value)
-    return str(value) if isinstance(value, int) and abs(value) >> 63 else value
+def _sayable(series: pl.Series) -> list[Any]:
+    """The values as JSON has them: a number that it has none for is a text."""
+    values = series.to_list()
+    if series.dtype.is_float() and not series.is_finite().all():
+        return [value if value is None or math.isfinite(value) else json.dumps(value) for value in values]
+    if series.dtype in WIDE:
+        return [str(value) if value is not None and abs(value) >> 63 else value for value in values]
+    return values

@@ -93,7 +93,7 @@ class Parquet:
         return rows, answer(self.classifier, self.features.batch(rows.frame))
 
     def _counted(self, rows: Rows, outcome: Outcome) -> Part:
-        rejected = [features.rejection(rows, i, reason) for i, reason in outcome.rejected.items()]
+        rejected = features.rejections(rows, outcome.rejected)
         answered = counted(self.classifier, outcome, rejected, result=b"")
         self._tell(rows)
         return Part(rows.frame.height, 0, answered, rows.group)
