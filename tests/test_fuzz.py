@@ -136,7 +136,7 @@ def altered(change: Any) -> bytes:
 
 def rows_of_a_group(n: int) -> Any:
     def change(struct: Any) -> None:
-        struct[4].value[0].value[3].value = n
+        struct[4][0][3] = thrift.I64(n)
 
     return change
 

@@ -16,7 +16,7 @@ from thimble.inference import strict_json
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import cells, compression, members
 from thimble.tables.parquet.features import find
-from thimble.tables.parquet.footer import ROW_GROUPS, Footer, ending, read_footer
+from thimble.tables.parquet.footer import FileMeta, Footer, ending, read_footer
 from thimble.tables.parquet.thrift import structs
 from thimble.web import codings
 
@@ -115,6 +115,6 @@ def test_more_row_groups_than_such_a_schema_can_have_are_refused() -> None:
     pl.DataFrame({name: [1.0]}).write_parquet(out)
     data = out.getvalue()
     found = read_footer(len(data), lambda start, stop: data[start:stop])
-    many = found.struct | {ROW_GROUPS: structs(found.groups * 3_000)}
+    many = found.struct | {FileMeta.GROUPS: structs(found.groups * 3_000)}
     with pytest.raises(InvalidFile, match=r"^the file has 3,000 row groups, too many for a schema of"):
         find(Footer(many, found.start), lambda start, stop: data[start:stop], one_number())

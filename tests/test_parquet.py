@@ -29,9 +29,9 @@ from thimble.tables import parquet
 from thimble.tables.parquet import chunks as pages
 from thimble.tables.parquet import columns, features, reader, thrift
 from thimble.tables.parquet.features import Rows
-from thimble.tables.parquet.footer import chunks_of, ending, span
+from thimble.tables.parquet.footer import RowGroup, ending, span
 from thimble.tables.parquet.footer import read_footer as footer
-from thimble.tables.parquet.thrift import binary, i64, structs
+from thimble.tables.parquet.thrift import I64, structs
 
 IRIS = load((Path(__file__).parents[1] / "model" / "iris.json").read_bytes())
 UNNAMED = load((Path(__file__).parent / "documents" / "data-team.json").read_bytes())
@@ -78,7 +78,7 @@ def expected(frame: pl.DataFrame, rejected: Collection[int] = ()) -> pl.DataFram
 
 def chunks(data: bytes) -> list[list[Any]]:
     """Of each row group the chunks, as the footer lists them."""
-    return [chunks_of(group) for group in footer(len(data), lambda a, b: data[a:b]).groups]
+    return [group[RowGroup.COLUMNS] for group in footer(len(data), lambda a, b: data[a:b]).groups]
 
 
 @pytest.mark.parametrize("compression", ["zstd", "snappy", "uncompressed", "gzip", "lz4"])
@@ -340,7 +340,7 @@ def test_only_the_columns_that_the_model_reads_are_fetched() -> None:
         opening, looked = looked, 0
         assert sum(part.records for part in form.parts()) == 5000
         wanted = {name.encode() for name in NAMES}
-        columns = [c for group in chunks(file) for c in group if c[3].value[3].value[0].value in wanted]
+        columns = [c for group in chunks(file) for c in group if c[3][3][0] in wanted]
         assert looked == sum(stop - start for start, stop in map(span, columns)) < len(file) / 50
         assert opening <= len(file) - footer(len(file), lambda a, b: file[a:b]).start + (64 << 10)  # noqa: B023
 
@@ -349,10 +349,8 @@ def renamed(data: bytes) -> bytes:
     """A result whose answers are called otherwise."""
     found = footer(len(data), lambda a, b: data[a:b])
     elements = [
-        element.value | {4: binary(b"former " + element.value[4].value)}
-        if element.value.get(4) and element.value[4].value.decode() in ANSWERS
-        else element.value
-        for element in found.struct[2].value
+        element | {4: b"former " + element[4]} if element[4].decode() in ANSWERS else element
+        for element in found.struct[2]
     ]
     notes = [note for key, note in found.notes.items() if key != b"ARROW:schema"]
     return data[: found.start] + ending(found.struct | {2: structs(elements), 5: structs(notes)})
@@ -415,7 +413,7 @@ def with_footer(change: Callable[[dict[int, Any]], None]) -> bytes:
 
 
 def first_chunk(struct: dict[int, Any]) -> dict[int, Any]:
-    found: dict[int, Any] = struct[4].value[0].value[1].value[0].value
+    found: dict[int, Any] = struct[4][0][1][0]
     return found
 
 
@@ -430,15 +428,15 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "the file is encrypted: send it decrypted",
     ),
     "columns in other files": (
-        with_footer(lambda struct: first_chunk(struct).update({1: binary(b"part-0.parquet")})),
+        with_footer(lambda struct: first_chunk(struct).update({1: b"part-0.parquet"})),
         "the file has its columns in other files: send these",
     ),
     "a large footer": (
-        with_footer(lambda struct: struct.update({6: binary(b"x" * (17 << 20))})),
+        with_footer(lambda struct: struct.update({6: b"x" * (17 << 20)})),
         "the file's footer is too large: it has 17,8",
     ),
     "a large row group": (
-        with_footer(lambda struct: struct[4].value[0].value.update({3: i64(1 << 27)})),
+        with_footer(lambda struct: struct[4][0].update({3: I64(1 << 27)})),
         "the file has a row group of 134,217,728 rows, and the most that are read are 67,108,864: write",
     ),
     "a schema of Arrow's that is none": (

@@ -5,8 +5,8 @@ group of the input is a row group of the result, however many functions answer t
 
 thrift        what a footer is encoded in;  `footer` says where the chunks of columns are
 features      the columns that the model reads
-chunks        the columns of answers, and the footer of both;  `notes` and `arrow_schema` say what other tools
-              have noted in it
+columns       the answers to a row group;  `chunks` has them as Parquet
+spliced       the footer of both;  `notes` and `arrow_schema` say what other tools have noted in it
 reader        all of it, as the file door wants it
 """
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from thimble.tables.parquet.thrift import Struct, binary
+from thimble.tables.parquet.thrift import Struct
 
 ARROW_SCHEMA = b"ARROW:schema"
 CONTINUED = b"\xff\xff\xff\xff"  # begins a message, before its length
@@ -82,7 +82,7 @@ def joined(theirs: Struct, ours: Struct) -> Struct:
 
 
 def _message(note: Struct) -> Message:
-    data = base64.b64decode(note[2].value)
+    data = base64.b64decode(note[2])
     return Message(data[8 if data.startswith(CONTINUED) else 4 :])
 
 
@@ -119,7 +119,7 @@ def _note(first: Message, fields: Sequence[tuple[Message, int]]) -> Struct:
     listed = struct.pack(f"<{1 + len(fields)}I", len(fields), *distances(FIELDS_AT + 4, fields))
     data = _padded(root + listed) + b"".join(_padded(message.data) for message in begin)
     note = base64.b64encode(CONTINUED + struct.pack("<I", len(data)) + data)
-    return {1: binary(ARROW_SCHEMA), 2: binary(note)}
+    return {1: ARROW_SCHEMA, 2: note}
 
 
 def _aligned(size: int) -> int:

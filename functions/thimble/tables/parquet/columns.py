@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Flags
@@ -46,54 +47,53 @@ def labels(column: LabelColumn, answered: Flags) -> pl.Series:
     """A label, or null, for each row. Text goes by its number: the file has it in a dictionary anyway."""
     wanted = dtype(column.head)
     if wanted in (pl.UInt64, WIDE):
-        texts = [None if label is None else str(label) for label in column.distinct]
-        distinct = pl.Series([*texts, None]).cast(wanted)
+        decimals = [None if label is None else str(label) for label in column.distinct]
+        distinct = pl.Series([*decimals, None]).cast(wanted)
     else:
         stored = pl.Enum(column.head.texts) if wanted == pl.String else wanted
         distinct = pl.Series([*column.distinct, None], dtype=stored)
-    places = np.full(len(answered), len(column.distinct))
-    places[answered] = column.which
-    return distinct[places].alias(column.name)
+    return distinct[spread(column.which, answered, len(column.distinct))].alias(column.name)
 
 
-def further(column: FurtherColumn, answered: Flags) -> pl.Series:
-    """A number or a text, or null, for each row."""
-    if column.numbers:
-        cells = pl.Series([*column.cells, None], dtype=pl.Float64)
-    else:
-        texts = [None if cell is None else cell_text(cell) for cell in column.cells]
-        cells = pl.Series([*texts, None], dtype=pl.String)
-    places = np.full(len(answered), len(column.cells))
-    places[answered] = np.arange(len(column.cells))
-    return cells[places].alias(column.name)
+def texts(column: FurtherColumn, answered: Flags) -> pl.Series:
+    """A text, or null, for each row."""
+    cells = [None if cell is None else cell_text(cell) for cell in column.cells]
+    found = spread(np.array(cells, np.object_), answered, None)
+    return pl.Series(column.name, found.tolist(), pl.String)
+
+
+def spread(values: NDArray[Any], answered: Flags, nothing: Any) -> NDArray[Any]:
+    """The answered rows' values in their places among all rows."""
+    if len(values) == len(answered):
+        return values
+    found = np.full(len(answered), nothing)
+    found[answered] = values
+    return found
 
 
 class Waiting:
     """The answers to a row group's rows, block by block, until all are there."""
 
     def __init__(self, rows: int, names: Sequence[str]) -> None:
-        self.answered = np.zeros(rows, np.bool_)
-        self._names = names
-        self._labels: dict[str, list[pl.Series]] = defaultdict(list)
-        self._numbers = _room(len(self._names), rows)
-        self._rows = self._kept = 0
+        self._names, self._filled = names, 0
+        self._series: dict[str, list[pl.Series]] = defaultdict(list)
+        self._numbers = _room(len(names), rows)  # NaN where there is none
 
     def add(self, columns: Iterable[AddedColumn], answered: Flags) -> None:
-        end, kept = self._rows + len(answered), self._kept + int(np.count_nonzero(answered))
-        for k, column in enumerate(columns):
-            if isinstance(column, NumberColumn):
-                self._numbers[k, self._kept : kept] = column.values
-            elif isinstance(column, FurtherColumn):
-                self._labels[column.name].append(further(column, answered))
+        start, self._filled = self._filled, self._filled + len(answered)
+        for numbers, column in zip(self._numbers[:, start : self._filled], columns, strict=True):
+            if isinstance(column, LabelColumn):
+                self._series[column.name].append(labels(column, answered))
+            elif isinstance(column, FurtherColumn) and not column.numbers:
+                self._series[column.name].append(texts(column, answered))
             else:
-                self._labels[column.name].append(labels(column, answered))
-        self.answered[self._rows : end] = answered
-        self._rows, self._kept = end, kept
+                known = column.values if isinstance(column, NumberColumn) else column.cells
+                numbers[:] = spread(np.asarray(known, np.float64), answered, np.nan)
 
-    def __iter__(self) -> Iterator[tuple[str, pl.Series | FloatArray]]:
-        """Yield each column: the labels of all rows, or the numbers of those that are answered."""
+    def __iter__(self) -> Iterator[pl.Series | tuple[str, FloatArray]]:
+        """Yield each column; of numbers, NaN is null."""
         for name, numbers in zip(self._names, self._numbers, strict=True):
-            yield name, pl.concat(self._labels[name]) if name in self._labels else numbers[: self._kept]
+            yield pl.concat(self._series[name]) if name in self._series else (name, numbers)
 
 
 def _room(columns: int, rows: int) -> FloatArray:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,15 +34,13 @@ from thimble.tables.parquet import arrow_schema
 from thimble.tables.parquet.arrow_schema import ARROW_SCHEMA
 from thimble.tables.parquet.footer import (
     BROKEN,
-    CHUNK_META,
-    GROUP_COLUMNS,
-    GROUP_ROWS,
     MAGIC,
-    META_UNPACKED,
     Column,
+    ColumnChunk,
+    ColumnMeta,
     Footer,
     Read,
-    chunks_of,
+    RowGroup,
     moved,
     runs,
     span,
@@ -86,9 +84,9 @@ class Features:
 
     def rows(self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1) -> Iterator[Rows]:
         """All rows of some row groups, as many at once as memory allows."""
-        first = first_line + sum(group[GROUP_ROWS].value for group in self.footer.groups[:start])
+        first = first_line + sum(group[RowGroup.ROWS] for group in self.footer.groups[:start])
         for k, group in enumerate(self.footer.groups[start:stop], start):
-            n = group[GROUP_ROWS].value
+            n = group[RowGroup.ROWS]
             with self._alone(group) as file:
                 step = max(LEAST_ROWS, SLICE_BYTES // self._row_bytes(file, group, first))
                 for at in range(0, n, step):
@@ -127,7 +125,7 @@ class Features:
                     start, stop = span(chunk)
                     if not len(MAGIC) <= start <= stop <= self.footer.start:
                         raise ValueError
-                    if type(chunk[CHUNK_META].value[META_UNPACKED].value) is not int:
+                    if not isinstance(chunk[ColumnChunk.META][ColumnMeta.UNPACKED], int):
                         raise ValueError
                     moved(chunk, 0)
         except BROKEN as error:
@@ -147,7 +145,7 @@ class Features:
         return sorted(self.columns.values(), key=lambda column: column.leaves.start)
 
     def _chunks(self, group: Struct) -> list[Struct]:
-        chunks = chunks_of(group)
+        chunks = group[RowGroup.COLUMNS]
         return [chunk for column in self._columns for chunk in chunks[column.leaves]]
 
     def _schema(self) -> pl.Schema:
@@ -177,7 +175,7 @@ class Features:
             run = bisect(starts, span(chunk)[0]) - 1
             return moved(chunk, places[run] - starts[run])
 
-        end = self.footer.only(self._columns, [group | {GROUP_COLUMNS: structs(map(alone, chunks))}])
+        end = self.footer.only(self._columns, [group | {RowGroup.COLUMNS: structs(map(alone, chunks))}])
         pieces = chain([MAGIC], self._fetched(parts), [end])
         if places[-1] <= IN_MEMORY:
             yield b"".join(pieces)
@@ -200,8 +198,8 @@ class Features:
         numbers = NUMBER_BYTES * max(len(self.columns), 1)
         if all(self.features[k].numeric for k in self.columns):
             return numbers
-        n: int = group[GROUP_ROWS].value
-        stored: int = sum(chunk[CHUNK_META].value[META_UNPACKED].value for chunk in self._chunks(group))
+        n: int = group[RowGroup.ROWS]
+        stored: int = sum(chunk[ColumnChunk.META][ColumnMeta.UNPACKED] for chunk in self._chunks(group))
         height = min(n, GLANCE_ROWS)
         seen = int(self._decoded(file, 0, height, first).estimated_size())
         return max(numbers, stored // n, seen // height)
@@ -263,15 +261,11 @@ def _refuse_other_type(feature: Feature, dtype: pl.DataType, name: str) -> None:
 
 def rejections(rows: Rows, reasons: Mapping[int, str]) -> list[bytes]:
     """A line of JSON for each rejected row, which tells of it what the model reads."""
-    frame = rows.frame[list(reasons)]
-    records = zip(*map(_sayable, frame), strict=True) if frame.width else repeat(())
+    columns = {series.name: _sayable(series) for series in rows.frame[list(reasons)]}
+    told = ({name: values[k] for name, values in columns.items()} for k in range(len(reasons)))
     return [
-        blocks.rejection(
-            rows.first + i,
-            reason,
-            orjson.dumps(dict(zip(frame.columns, record, strict=True)), default=str).decode(),
-        )
-        for (i, reason), record in zip(reasons.items(), records, strict=False)
+        blocks.rejection(rows.first + i, reason, orjson.dumps(record, default=str).decode())
+        for (i, reason), record in zip(reasons.items(), told, strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from thimble.errors import InvalidFile
 from thimble.tables.parquet import thrift
-from thimble.tables.parquet.thrift import Struct, Value, i32, i64, structs
+from thimble.tables.parquet.thrift import I32, I64, Struct, structs
 
 MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 TAIL = 8  # bytes: the footer's length, and the magic again
@@ -18,13 +18,30 @@ LOOK_BYTES = 64 << 10  # of a file's end, which hold most footers
 MAX_BYTES = 16 << 20  # of a footer: one of 1 MB takes about half a second, and 20 MB of memory
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error)  # by what is no footer
 
-# Fields of the footer's structs, by their numbers in parquet.thrift.
-SCHEMA, NUM_ROWS, ROW_GROUPS, KEY_VALUES, COLUMN_ORDERS, ENCRYPTION = 2, 3, 4, 5, 7, 8
-ELEMENT_NAME, ELEMENT_CHILDREN = 4, 5
-GROUP_COLUMNS, GROUP_BYTES, GROUP_ROWS, GROUP_OFFSET, GROUP_PACKED = 1, 2, 3, 5, 6
-CHUNK_FILE, CHUNK_OFFSET, CHUNK_META, CHUNK_CRYPTO = 1, 2, 3, 8
-OFFSET_INDEX, COLUMN_INDEX = (4, 5), (6, 7)  # of a chunk: where, and how long
-META_UNPACKED, META_PACKED, META_PAGES, META_BLOOM = 6, 7, (9, 10, 11), (14, 15)
+
+class FileMeta:
+    """The fields of a footer, by their numbers in parquet.thrift; so of the other structs."""
+
+    SCHEMA, ROWS, GROUPS, NOTES, ORDERS, ENCRYPTION = 2, 3, 4, 5, 7, 8
+
+
+class Element:
+    NAME, CHILDREN = 4, 5
+
+
+class RowGroup:
+    COLUMNS, BYTES, ROWS, PACKED = 1, 2, 3, 6
+
+
+class ColumnChunk:
+    FILE, OFFSET, META, CRYPTO = 1, 2, 3, 8
+    OFFSET_INDEX = (4, 5)  # where, and how long
+    INDEXES = (4, 5, 6, 7)
+
+
+class ColumnMeta:
+    UNPACKED, PACKED, PAGES, BLOOM = 6, 7, (9, 10, 11), (14, 15)
+
 
 Read = Callable[[int, int], bytes]
 
@@ -45,42 +62,40 @@ class Footer:
     @cached_property
     def groups(self) -> list[Struct]:
         """The row groups that have rows."""
-        return [group.value for group in self.struct[ROW_GROUPS].value if group.value[GROUP_ROWS].value]
+        return [group for group in self.struct[FileMeta.GROUPS] if group[RowGroup.ROWS]]
 
     @cached_property
     def columns(self) -> list[Column]:
-        elements, columns, leaf = [element.value for element in self.struct[SCHEMA].value], [], 0
+        elements, columns, leaf = self.struct[FileMeta.SCHEMA], [], 0
         at = 1  # after the root
         while at < len(elements):
             begin, open_, first = at, 1, leaf
             while open_:
-                children = elements[at][ELEMENT_CHILDREN].value if ELEMENT_CHILDREN in elements[at] else 0
+                children = elements[at].get(Element.CHILDREN, 0)
                 open_ += children - 1
                 leaf += not children
                 at += 1
-            name = elements[begin][ELEMENT_NAME].value.decode("utf-8", "backslashreplace")
+            name = elements[begin][Element.NAME].decode("utf-8", "backslashreplace")
             columns.append(Column(name, elements[begin:at], slice(first, leaf)))
         return columns
 
     @property
     def notes(self) -> dict[bytes, Struct]:
         """What the writer and other tools noted: keys and values."""
-        if KEY_VALUES not in self.struct:
-            return {}
-        return {pair.value[1].value: pair.value for pair in self.struct[KEY_VALUES].value}
+        return {pair[1]: pair for pair in self.struct.get(FileMeta.NOTES, ())}
 
     def only(
         self, columns: Sequence[Column], groups: Sequence[Struct] = (), notes: Sequence[Struct] = ()
     ) -> bytes:
         """The end of a file of some columns, whose chunks the groups have."""
-        root = self.struct[SCHEMA].value[0].value | {ELEMENT_CHILDREN: i32(len(columns))}
+        root = self.struct[FileMeta.SCHEMA][0] | {Element.CHILDREN: I32(len(columns))}
         fields = {
-            SCHEMA: structs([root, *(element for column in columns for element in column.elements)]),
-            NUM_ROWS: i64(sum(group[GROUP_ROWS].value for group in groups)),
-            ROW_GROUPS: structs(groups),
-            KEY_VALUES: structs(notes),
+            FileMeta.SCHEMA: structs([root, *(element for column in columns for element in column.elements)]),
+            FileMeta.ROWS: I64(sum(group[RowGroup.ROWS] for group in groups)),
+            FileMeta.GROUPS: structs(groups),
+            FileMeta.NOTES: structs(notes),
         }
-        kept = {field: value for field, value in self.struct.items() if field != COLUMN_ORDERS}
+        kept = {field: value for field, value in self.struct.items() if field != FileMeta.ORDERS}
         return ending(kept | fields)
 
 
@@ -119,39 +134,35 @@ def read_footer(size: int, read: Read) -> Footer:
 def _check(found: Footer) -> None:
     """Refuse a footer that does not describe a file of its own; BROKEN if it does not fit together."""
     leaves = found.columns[-1].leaves.stop if found.columns else 0
-    if ENCRYPTION in found.struct:
+    if FileMeta.ENCRYPTION in found.struct:
         raise InvalidFile("the file is encrypted: send it decrypted")
     for group in found.groups:
-        chunks = chunks_of(group)
-        if len(chunks) != leaves or not 0 < group[GROUP_ROWS].value < 1 << 63:
+        chunks = group[RowGroup.COLUMNS]
+        if len(chunks) != leaves or not 0 < group[RowGroup.ROWS] < 1 << 63:
             raise ValueError
         for chunk in chunks:
-            if CHUNK_CRYPTO in chunk:
+            if ColumnChunk.CRYPTO in chunk:
                 raise InvalidFile("the file is encrypted: send it decrypted")
-            if CHUNK_FILE in chunk:
+            if ColumnChunk.FILE in chunk:
                 raise InvalidFile("the file has its columns in other files: send these")
-
-
-def chunks_of(group: Struct) -> list[Struct]:
-    return [chunk.value for chunk in group[GROUP_COLUMNS].value]
 
 
 def span(chunk: Struct) -> tuple[int, int]:
     """Where a chunk begins and ends. Some writers note a dictionary at 0 where there is none."""
-    meta = chunk[CHUNK_META].value
-    start: int = min(meta[field].value for field in META_PAGES if field in meta and meta[field].value)
-    return start, start + meta[META_PACKED].value
+    meta = chunk[ColumnChunk.META]
+    start: int = min(meta[field] for field in ColumnMeta.PAGES if meta.get(field))
+    return start, start + meta[ColumnMeta.PACKED]
 
 
 def moved(chunk: Struct, by: int) -> Struct:
     """A chunk whose bytes stand elsewhere, without what stands outside of them: indexes and filters."""
-    meta = {field: value for field, value in chunk[CHUNK_META].value.items() if field not in META_BLOOM}
-    for field in META_PAGES:
-        if field in meta and meta[field].value:
-            meta[field] = i64(meta[field].value + by)
-    kept = {field: value for field, value in chunk.items() if field not in OFFSET_INDEX + COLUMN_INDEX}
-    offset = chunk[CHUNK_OFFSET].value
-    return kept | {CHUNK_OFFSET: i64(offset and offset + by), CHUNK_META: Value(thrift.STRUCT, meta)}
+    meta = {field: value for field, value in chunk[ColumnChunk.META].items() if field not in ColumnMeta.BLOOM}
+    for field in ColumnMeta.PAGES:
+        if meta.get(field):
+            meta[field] = I64(meta[field] + by)
+    kept = {field: value for field, value in chunk.items() if field not in ColumnChunk.INDEXES}
+    offset = chunk[ColumnChunk.OFFSET]
+    return kept | {ColumnChunk.OFFSET: I64(offset and offset + by), ColumnChunk.META: meta}
 
 
 def runs(chunks: Iterable[Struct]) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ import polars as pl
 
 from thimble.tables.parquet import arrow_schema
 from thimble.tables.parquet.arrow_schema import ARROW_SCHEMA
-from thimble.tables.parquet.thrift import Struct, binary
+from thimble.tables.parquet.thrift import Struct
 
 KEY, VALUE = 1, 2  # of a note
 PANDAS = b"pandas"
@@ -50,7 +50,7 @@ def extended(
         if key == ARROW_SCHEMA:
             yield arrow_schema.joined(note, ours[key])
         elif key in EDITORS and VALUE in note:
-            yield note | {VALUE: binary(_edited(EDITORS[key], note[VALUE].value, schema))}
+            yield note | {VALUE: _edited(EDITORS[key], note[VALUE], schema)}
         else:
             yield note
 

@@ -15,7 +15,7 @@ from thimble.tables.blocks import MOST_RANGES, Answered, Outcome, Part, answer, 
 from thimble.tables.parquet import columns, features
 from thimble.tables.parquet.columns import NUMBER_BYTES, Waiting
 from thimble.tables.parquet.features import Features, Rows
-from thimble.tables.parquet.footer import GROUP_ROWS, Read, read_footer
+from thimble.tables.parquet.footer import Read, RowGroup, read_footer
 from thimble.tables.parquet.spliced import Answers
 from thimble.threads import ahead
 
@@ -23,13 +23,12 @@ BLOCK_ROWS, BLOCK_BYTES = 1 << 17, 8 << 20  # answered at once, at most
 MOST_ROWS = 1 << 26  # of a row group: the values of one answer are half a gigabyte
 
 
-@dataclass(frozen=True)
-class Parquet:
+@dataclass(frozen=True, kw_only=True)
+class Parquet(Answers):
     """One file being classified."""
 
     classifier: Classifier
     features: Features
-    answers: Answers
     size: int
     on_read: Callable[[int], object]
     name: str = "parquet"
@@ -40,24 +39,13 @@ class Parquet:
 
     @property
     def prefix(self) -> int:
-        return self.features.footer.start
-
-    @property
-    def closing(self) -> bytes:
-        return self.answers.closing
-
-    @property
-    def trail(self) -> bytes:
-        return self.answers.trail
-
-    def follow(self, trail: bytes) -> None:
-        self.answers.follow(trail)
+        return self.footer.start
 
     def bounds(self, size: int) -> list[int]:
         """Ranges of whole row groups, each closed when so many bytes are read and written for it."""
-        width = len(self.answers.schema) * NUMBER_BYTES
-        groups = self.features.footer.groups
-        sizes = [self.features.bytes_of(group) + group[GROUP_ROWS].value * width for group in groups]
+        width = len(self.schema) * NUMBER_BYTES
+        groups = self.footer.groups
+        sizes = [self.features.bytes_of(group) + group[RowGroup.ROWS] * width for group in groups]
         size = max(size, -(-sum(sizes) // MOST_RANGES))
         found, held = [0], 0
         for k, length in enumerate(sizes[:-1], 1):
@@ -80,13 +68,13 @@ class Parquet:
             for decoded in self.features.rows(start, stop, first_line)
             for rows in decoded.blocks(most)
         )
-        groups = self.features.footer.groups
+        groups = self.footer.groups
         for k, blocks in groupby(ahead(calls, workers), lambda found: found[0].group):
-            waiting = Waiting(groups[k][GROUP_ROWS].value, column_names(self.classifier))
+            waiting = Waiting(groups[k][RowGroup.ROWS], column_names(self.classifier))
             for rows, outcome in blocks:
                 waiting.add(added(self.classifier, outcome.predictions), outcome.answered)
                 yield self._counted(rows, outcome)
-            for data in self.answers.store(waiting):
+            for data in self.store(waiting):
                 yield Part(0, 0, Answered(data), k + 1)
 
     def _answered(self, rows: Rows) -> tuple[Rows, Outcome]:
@@ -106,17 +94,23 @@ class Parquet:
 
     @cached_property
     def _n_rows(self) -> int:
-        return sum(group[GROUP_ROWS].value for group in self.features.footer.groups)
+        return sum(group[RowGroup.ROWS] for group in self.footer.groups)
 
 
 def opened(size: int, read: Read, classifier: Classifier, on_read: Callable[[int], object] = int) -> Parquet:
     """InvalidFile unless it is Parquet with a column for every feature, of the feature's type."""
     found = read_footer(size, read)
     for group in found.groups:
-        if (rows := group[GROUP_ROWS].value) > MOST_ROWS:
+        if (rows := group[RowGroup.ROWS]) > MOST_ROWS:
             raise InvalidFile(
                 f"the file has a row group of {rows:,} rows, and the most that are read are {MOST_ROWS:,}: "
                 "write smaller ones"
             )
-    answers = Answers(found, columns.schema(classifier))
-    return Parquet(classifier, features.find(found, read, classifier), answers, size, on_read)
+    return Parquet(
+        footer=found,
+        schema=columns.schema(classifier),
+        classifier=classifier,
+        features=features.find(found, read, classifier),
+        size=size,
+        on_read=on_read,
+    )

@@ -1,45 +1,56 @@
 """Thrift's compact protocol, as much of it as a Parquet footer takes: structs to dicts by field id, and back.
 
-A value is kept with its type, so that what is not looked at is written as it was read.
+A value's class is its type, so that what is not looked at is written as it was read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
-TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
-INTEGERS = (I16, I32, I64)
 MAX_DEPTH = 32  # of structs and lists within each other; a footer takes about six
 MAX_BITS = 64  # of an integer
 
-Struct = dict[int, "Value"]
+Struct = dict[int, Any]
 
 
-@dataclass(slots=True)
-class Value:
-    """Integers are int, BINARY is bytes, DOUBLE its eight bytes, LIST a list of Values, STRUCT a Struct."""
-
-    type: int
-    value: Any
-    of: int = 0  # the type of a list's elements
+class Byte(int):
+    """Also a boolean of a list, where it is 1 or 2."""
 
 
-def i32(n: int) -> Value:
-    return Value(I32, n)
+class I16(int):
+    pass
 
 
-def i64(n: int) -> Value:
-    return Value(I64, n)
+class I32(int):
+    pass
 
 
-def binary(data: bytes) -> Value:
-    return Value(BINARY, data)
+class I64(int):
+    pass
 
 
-def structs(values: Iterable[Struct]) -> Value:
-    return Value(LIST, [Value(STRUCT, value) for value in values], STRUCT)
+class Double(bytes):
+    """The eight bytes of one."""
+
+
+class List(list[Any]):
+    def __init__(self, of: int, values: Iterable[Any]) -> None:
+        super().__init__(values)
+        self.of = of  # the code of the elements' type
+
+
+class Set(List):
+    pass
+
+
+TRUE, FALSE = 1, 2  # of a field; in a list a boolean is a byte
+CODES = dict(zip((Byte, I16, I32, I64, Double, bytes, List, Set, dict), (*range(3, 11), 12), strict=True))
+CLASSES = {code: class_ for class_, code in CODES.items()} | dict.fromkeys((TRUE, FALSE), Byte)
+
+
+def structs(values: Iterable[Struct]) -> List:
+    return List(CODES[dict], values)
 
 
 def loads(data: bytes) -> Struct:
@@ -48,8 +59,36 @@ def loads(data: bytes) -> Struct:
 
 
 def dumps(struct: Struct) -> bytes:
+    out, before = bytearray(), 0
+    for identifier, value in sorted(struct.items()):
+        code = (TRUE if value else FALSE) if isinstance(value, bool) else CODES[type(value)]
+        delta = identifier - before
+        out += bytes([delta << 4 | code]) if 0 < delta <= 15 else bytes([code]) + varint(identifier << 1)
+        out += _written(value)
+        before = identifier
+    return bytes(out + b"\0")
+
+
+def _written(value: Any) -> bytes:
+    if isinstance(value, dict):
+        return dumps(value)
+    if isinstance(value, List):
+        size = len(value)
+        header = bytes([min(size, 15) << 4 | value.of]) + (varint(size) if size >= 15 else b"")
+        return header + b"".join(map(_written, value))
+    if isinstance(value, bytes):
+        return value if isinstance(value, Double) else varint(len(value)) + value
+    if isinstance(value, bool):  # its field says which
+        return b""
+    return bytes([value]) if isinstance(value, Byte) else varint((value << 1) ^ (value >> 63))
+
+
+def varint(n: int) -> bytes:
     out = bytearray()
-    _write_struct(out, struct)
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    out.append(n)
     return bytes(out)
 
 
@@ -86,93 +125,35 @@ class _Reader:
         fields: Struct = {}
         identifier = 0
         while header := self.byte():
-            delta, type_ = header >> 4, header & 0x0F
+            delta, code = header >> 4, header & 0x0F
             identifier = identifier + delta if delta else self.zigzag()
             if not 0 < identifier < 1 << 15:
                 raise ValueError("a field has no such number")
-            fields[identifier] = self.value(type_)
+            fields[identifier] = code == TRUE if code in (TRUE, FALSE) else self.value(code)
         return fields
 
-    def value(self, type_: int) -> Value:
-        if type_ not in (LIST, SET, STRUCT):
-            return self.plain(type_)
+    def value(self, code: int) -> Any:
+        class_ = CLASSES.get(code)
+        if class_ in (I32, I64, I16):
+            return class_(self.zigzag())
+        if class_ is bytes:
+            return self.bytes(self.varint())
+        if class_ is Byte:
+            return Byte(self.byte())
+        if class_ is Double:
+            return Double(self.bytes(8))
+        if class_ is None:
+            raise ValueError(f"type {code} has no place in a Parquet footer")
         if self.depth == MAX_DEPTH:
             raise ValueError("structs are nested too deeply")
         self.depth += 1
-        found = Value(type_, self.struct()) if type_ == STRUCT else self.list(type_)
+        found = self.struct() if class_ is dict else self.list(class_)
         self.depth -= 1
         return found
 
-    def plain(self, type_: int) -> Value:
-        if type_ in (TRUE, FALSE):
-            return Value(type_, None)
-        if type_ in INTEGERS:
-            return Value(type_, self.zigzag())
-        if type_ == BYTE:
-            return Value(type_, self.byte())
-        if type_ == DOUBLE:
-            return Value(type_, self.bytes(8))
-        if type_ == BINARY:
-            return Value(type_, self.bytes(self.varint()))
-        raise ValueError(f"type {type_} has no place in a Parquet footer")
-
-    def list(self, type_: int) -> Value:
+    def list(self, class_: type[List]) -> List:
         header = self.byte()
         size, of = header >> 4, header & 0x0F
         if size == 15:
             size = self.varint()
-        if of in (TRUE, FALSE):  # in a list a boolean is a byte
-            return Value(type_, [Value(BYTE, self.byte()) for _ in range(size)], of)
-        return Value(type_, [self.value(of) for _ in range(size)], of)
-
-
-def varint(n: int) -> bytes:
-    out = bytearray()
-    _write_varint(out, n)
-    return bytes(out)
-
-
-def _write_varint(out: bytearray, n: int) -> None:
-    while n > 0x7F:
-        out.append(n & 0x7F | 0x80)
-        n >>= 7
-    out.append(n)
-
-
-def _write_struct(out: bytearray, struct: Struct) -> None:
-    before = 0
-    for identifier, value in sorted(struct.items()):
-        delta = identifier - before
-        if 0 < delta <= 15:
-            out.append(delta << 4 | value.type)
-        else:
-            out.append(value.type)
-            _write_varint(out, identifier << 1)
-        _write_value(out, value)
-        before = identifier
-    out.append(0)
-
-
-def _write_value(out: bytearray, value: Value) -> None:
-    if value.type in INTEGERS:
-        _write_varint(out, (value.value << 1) ^ (value.value >> 63))
-    elif value.type == BYTE:
-        out.append(value.value)
-    elif value.type == DOUBLE:
-        out += value.value
-    elif value.type == BINARY:
-        _write_varint(out, len(value.value))
-        out += value.value
-    elif value.type in (LIST, SET):
-        _write_list(out, value)
-    elif value.type == STRUCT:
-        _write_struct(out, value.value)
-
-
-def _write_list(out: bytearray, value: Value) -> None:
-    size = len(value.value)
-    out.append(min(size, 15) << 4 | value.of)
-    if size >= 15:
-        _write_varint(out, size)
-    for element in value.value:
-        _write_value(out, element)
+        return class_(of, [self.value(of) for _ in range(size)])
