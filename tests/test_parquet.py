@@ -139,6 +139,20 @@ def test_a_row_without_a_number_is_rejected_with_its_number() -> None:
     assert_frame_equal(found, expected(frame, rejected={1, 2, 3}), check_exact=True)
 
 
+def test_a_row_with_several_faults_is_rejected_for_the_first_feature_s() -> None:
+    rng = np.random.default_rng(3)
+    bad = {None: "null", math.nan: "NaN, not a finite number", math.inf: "too large, not a finite number"}
+    values = rng.choice(np.array([1.0, *bad], object), (200, 4), p=[0.7, 0.1, 0.1, 0.1])
+    frame = pl.DataFrame(values.tolist(), dict.fromkeys(NAMES, pl.Float64), orient="row").select(NAMES[::-1])
+    _, rejected = classified(stored(frame, row_group_size=70))
+    expected = {
+        row: next(f"{name} is {bad[value]}" for name, value in zip(NAMES, found, strict=True) if value != 1.0)
+        for row, found in enumerate(values.tolist(), 1)
+        if any(value != 1.0 for value in found)
+    }
+    assert {line["line"]: line["reason"] for line in rejected} == expected
+
+
 @pytest.mark.parametrize("dtype", [pl.Float64, pl.Null])
 def test_a_file_of_rejected_rows_alone_comes_back(dtype: Any) -> None:
     frame = table(5).with_columns(pl.lit(None, dtype).alias(NAMES[0]))
