@@ -86,7 +86,7 @@ class Classifier(NamedTuple):
             return None
         try:
             ordinary = isfinite(sum(values))
-        except OverflowError:  # an integer that no double holds
+        except OverflowError:  # an integer too large for a double
             return None
         return QUIET.copy().run(self.straight.of_values, values) if ordinary else None
 

@@ -1,7 +1,7 @@
-"""From the features of rows to the columns that a network takes: the document's `preprocessing`, run.
+"""Run a document's `preprocessing`: it turns the features of rows into the columns that a scorer takes.
 
-There is one list of columns that only grows: first the features, then what each step appends. Which of them
-go into the network is said last. Nothing is nested, so a pipeline of any shape is a short program.
+There is one list of columns that only grows: first the features, then what each step appends. `outputs` says
+which of them the scorer takes. Nothing is nested, so a pipeline of any shape is a short program.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Preprocessing(NamedTuple):
     steps: tuple[tuple[Step, slice], ...]  # each with the columns that it fills
     outputs: Selection
     width: int
-    names: tuple[str, ...]  # of every column, the features that it comes from
-    takes_missing: bool  # whether a number that goes out may be missing
+    names: tuple[str, ...]  # for each column, the features that it comes from
+    takes_missing: bool  # whether output numbers may be missing
     cost: Cost  # of a row
 
     def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
-        """(outputs, rows in whole blocks), the rows that get no answer, each with the reason, and of free
-        texts the shares of unknown terms. What is not finite in the end is rejected: the caller has numpy
-        keep silent."""
+        """Return the outputs, (outputs, rows in whole blocks), the rejected rows with reasons, and the shares
+        of unknown terms by free text. Rows with numbers that are not finite are rejected at the end, so the
+        caller must silence numpy's warnings."""
         table = self.table(batch)
         outputs = table.numbers[self.outputs]
         if any_infinite(table.numbers) or not (self.takes_missing or all_finite(outputs)):
@@ -50,7 +50,7 @@ class Preprocessing(NamedTuple):
         return outputs, table.rejected, table.unknown
 
     def table(self, batch: Batch) -> Table:
-        """All columns, and the rows that a step rejects."""
+        """Return all columns, and the rows that a step rejects."""
         n_features, rows = batch.numbers.shape
         numbers = np.empty((self.width, rows + -rows % BLOCK))
         numbers[:n_features, :rows] = batch.numbers
@@ -62,7 +62,7 @@ class Preprocessing(NamedTuple):
 
     @property
     def is_identity(self) -> bool:
-        """Whether the features go out as they are."""
+        """Whether the outputs are the features, unchanged."""
         whole = isinstance(self.outputs, slice) and self.outputs == slice(0, self.width)
         return whole and not self.steps
 
@@ -72,7 +72,7 @@ class Preprocessing(NamedTuple):
         return frozenset(step.knows for step, _ in self.steps if step.knows is not None)
 
     def with_categories(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
-        """The features with the texts that the model knows of each."""
+        """Return the features with the texts that the model knows for each."""
         known: dict[int, frozenset[str]] = {}
         for step, _ in self.steps:
             if isinstance(step, Encode):
@@ -83,7 +83,7 @@ class Preprocessing(NamedTuple):
         )
 
     def _reject(self, table: Table) -> None:
-        """Infinity in any column, and a number still missing where the network needs one."""
+        """Reject rows with infinity in any column, or with a missing number where the scorer needs one."""
         needed = np.zeros((self.width, 1), np.bool_)
         needed[self.outputs] = not self.takes_missing
         table.reject_where(np.isinf(table.numbers), self._too_large)
@@ -94,7 +94,8 @@ class Preprocessing(NamedTuple):
 
 
 def parse(fields: Fields, features: Sequence[Feature], n_inputs: int, takes_missing: bool) -> Preprocessing:
-    """The program of a document whose scorers take `n_inputs`; InvalidModel says what is wrong with it."""
+    """Read the program of a document whose scorers take `n_inputs` columns. Raises InvalidModel, which says
+    what is wrong with it."""
     fields.require_known(KEYS, "preprocessing")
     texts = frozenset(i for i, feature in enumerate(features) if not feature.numeric)
     free_texts = frozenset(i for i, feature in enumerate(features) if feature.type == "free_text")
@@ -137,7 +138,7 @@ def _outputs(fields: Fields, width: int, texts: frozenset[int], n_inputs: int) -
 
 
 def _names(step: Step, names: Sequence[str]) -> list[str]:
-    """What people call the columns that a step appends: by the features that they come from."""
+    """Return readable names for the columns that a step appends: the features that they come from."""
     if len(step.columns) == step.width:
         return [names[column] for column in step.columns]
     distinct = islice(dict.fromkeys(names[column] for column in step.columns), LONGEST_NAME)

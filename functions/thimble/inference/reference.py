@@ -28,7 +28,7 @@ Counts = NDArray[np.int64]
 
 MAX_BINS = 64  # bins of a number, or categories of a text
 MAX_DECIMALS = 17
-MAX_CLASSES = 100  # of a confusion matrix
+MAX_CLASSES = 100  # classes of a confusion matrix
 MAX_TEXT = 2_000  # characters of a text about the model
 MAX_CURVES = 20  # classes that may each have a calibration of their own
 TENTHS = 10  # bins of the winning probability in a calibration

@@ -1,9 +1,9 @@
-"""The straight way for one row: from its values to an answer in Python's own floats, since to call numpy
-costs more than to compute with a few numbers.
+"""The fast path for one row: from its values to an answer in Python's own floats, since a call of numpy costs
+more than computing with a few numbers.
 
-A row gets the bits that it gets among others, by `Head.decide`: products and exponentials are numpy's, of a
-block, and sums run in the order that `numpy.add.reduce` has over the first axis. A head that is not plain has
-no such way.
+A row gets the same bits as among others, where `Head.decide` computes them: products and exponentials are
+numpy's, of a block (or `single`'s), and sums run in the order of `numpy.add.reduce` over the first axis. Only
+plain heads have this path.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from thimble.inference.network import BLOCK
 from thimble.inference.outputs import Output, Scorer
 from thimble.inference.predictions import Alone
 
-MOST_CLASSES = 64  # of more, numpy is quicker
-PADDED = f"d{8 * (BLOCK - 1)}x"  # a number, and zeros in its place of the block's other rows
+MOST_CLASSES = 64  # with more, numpy is faster
+PADDED = f"d{8 * (BLOCK - 1)}x"  # a number, and zeros for the block's other rows
 
-Activation = Callable[[list[float]], list[float]]  # of a row's scores
+Activation = Callable[[list[float]], list[float]]  # of one row's scores
 Decide = Callable[[list[float]], Alone | None]
 
 
 def _exponentials(n: int) -> Activation:
-    """numpy's, of n numbers, in an array that is kept."""
+    """Return a function that computes numpy's exponentials of n numbers, in an array that it reuses."""
     powers = np.empty(n)
     put, exp = partial(Struct(f"{n}d").pack_into, powers.data, 0), partial(np.exp, powers, powers)
 
@@ -66,7 +66,7 @@ def _identity(n: int) -> Activation:
 
 
 def _logistic32(n: int) -> Activation:
-    from thimble.inference import single  # only here: a cold start of a network is spared it
+    from thimble.inference import single  # only here: a network's cold start does not need it
 
     return single.logistic_alone
 
@@ -87,7 +87,7 @@ ACTIVATIONS: dict[str, Callable[[int], Activation]] = {
 
 
 class Desk:
-    """A block that is kept, and what answers its first row: for one thread at a time."""
+    """A block that is reused, and what answers its first row. Only one thread at a time may use it."""
 
     def __init__(self, head: Head, scorer: Scorer) -> None:
         self.block = np.zeros((scorer.n_inputs, BLOCK))
@@ -121,7 +121,7 @@ class Straight:
     def _answer(self, ask: Callable[[Desk, Any], Alone | None], row: Any) -> Alone | None:
         try:
             desk = self.free.pop()
-        except IndexError:  # others are at work
+        except IndexError:  # other threads use them all
             desk = Desk(*self.output)
         found = ask(desk, row)
         self.free.append(desk)
@@ -150,7 +150,7 @@ def _of_several(head: Head) -> Decide:
 
 
 def _of_two(head: Head) -> Decide:
-    """One number, which is of the second class."""
+    """Decide by one number, which is the second class's."""
     activate, by_probability = ACTIVATIONS[head.out_activation](1), head.decision == "probabilities"
     n_classes, both = len(head.classes), 1.0 if head.has_probabilities else 0.0
     precision = np.float32 if head.out_activation == "logistic32" else float

@@ -42,7 +42,7 @@ class Encode(Step):
 
 
 def _categories(fields: StepFields, text: bool) -> list[Category]:
-    """Distinct strings or distinct numbers; one may be null."""
+    """Return distinct strings or distinct numbers; one may be null."""
     path, found = fields.at("categories"), fields.items("categories")
     for i, category in enumerate(found):
         fits = isinstance(category, str) if text else is_finite(category)
@@ -83,7 +83,7 @@ class _Texts:
 
     @cached_property
     def _by_reading(self) -> dict[str, str]:
-        """The short categories by their reading; of several that read alike, the first."""
+        """The short categories by their reading; the first one of those that read alike."""
         found: dict[str, str] = {}
         for text in self.known:
             if len(text) <= LONGEST_SHOWN:
@@ -154,14 +154,14 @@ class OneHot(Step):
     def __init__(self, fields: StepFields) -> None:
         columns = fields.columns()
         sizes = fields.sizes("sizes", len(columns))
-        self.once, self.reads = selection(columns), selection(np.repeat(columns, sizes))  # once a code
+        self.once, self.reads = selection(columns), selection(np.repeat(columns, sizes))  # one per code
         self.codes = np.concatenate([np.arange(size, dtype=np.float64) for size in sizes])[:, np.newaxis]
         width = len(self.codes)
         self._declare([columns], width, elementwise(len(columns) + width, width))
 
     @property
     def each(self) -> list[int]:
-        """Of each column that is appended, the column that it is of."""
+        """The column that each appended column is made from."""
         return listed(self.reads)
 
     def fill(self, table: Table, out: FloatArray) -> None:
@@ -171,8 +171,8 @@ class OneHot(Step):
 
 
 class Embed(Step):
-    """Add up the rows that the codes name, each of its column's table: as `one_hot` and `linear`, without a
-    column a category. A code that has no row adds nothing. NaN makes the sums NaN."""
+    """Add up one row of each column's table: the row that the code names. This does the same as `one_hot` and
+    `linear`, without a column per category. A code that has no row adds nothing. NaN makes the sums NaN."""
 
     KEYS = ("columns", "tables", "means")
 
@@ -184,7 +184,7 @@ class Embed(Step):
         self.starts = np.cumsum([0, *self.sizes])
         self.rows = np.vstack([*tables, np.zeros((1, width))])
         self.means = fields.matrix("means", len(columns)) if "means" in fields else None
-        if self.means is not None:  # of what each column adds, over the training rows
+        if self.means is not None:  # means of what each column adds, over the training rows
             fields.check_length("means[0]", self.means.shape[1], width)
         self.reads = selection(columns)
         self._declare([columns], width, elementwise(len(columns) * width, width))
@@ -199,7 +199,7 @@ class Embed(Step):
             out[:, np.isnan(codes).any(axis=0)] = np.nan
 
     def added(self, codes: FloatArray) -> Iterator[FloatArray]:
-        """What each column adds, (rows, width)."""
+        """Yield what each column adds, (rows, width)."""
         for code, start, size in zip(codes, self.starts, self.sizes, strict=False):
             named = (code >= 0) & (code < size) & (code == np.floor(code))
             yield self.rows.take(np.where(named, code + start, -1).astype(np.intp), axis=0)

@@ -1,7 +1,7 @@
-"""The table that steps read and fill, what a step is, and what one reads of a document.
+"""The table that steps read and fill, the base class of steps, and the keys that a step reads.
 
 A table is one matrix, features along the first axis and rows along the last. A step works on whole columns,
-one element at a time or along the features, so that what a row gets depends on nothing but the row. A missing
+element by element or along the features, so that a row's results depend on nothing but the row. A missing
 number is NaN.
 """
 
@@ -24,27 +24,27 @@ Selection = slice | NDArray[np.intp]
 
 
 class Table(NamedTuple):
-    """All columns of some rows, padded to whole blocks with rows of zeros, which mean nothing."""
+    """All columns of some rows, padded to whole blocks with meaningless rows of zeros."""
 
     numbers: FloatArray  # (columns, rows in whole blocks)
-    texts: Mapping[int, Texts]  # of the features that are text
+    texts: Mapping[int, Texts]  # by text feature
     rows: int
     rejected: dict[int, str]  # the first fault of a row
-    unknown: dict[int, FloatArray]  # (rows,) of a free text: the share of terms that its vocabulary lacks
+    unknown: dict[int, FloatArray]  # by free text, (rows,): the share of terms that the vocabulary lacks
 
     def reject(self, row: int, sentence: str) -> None:
         if row < self.rows:
             self.rejected.setdefault(row, sentence)
 
     def reject_where(self, wrong: NDArray[np.bool_], sentence: Callable[[int], str]) -> None:
-        """Reject the rows with a fault, (k, rows), each with the sentence of its first one."""
+        """Reject the rows with a fault in `wrong`, (k, rows), each with the sentence for its first one."""
         for row in np.flatnonzero(wrong.any(axis=0)).tolist():
             self.reject(row, sentence(int(wrong[:, row].argmax())))
 
 
 class StepFields(Fields):
-    """The keys of one step. `names` are those of the columns before it, `texts` the columns that hold text,
-    which only `encode` reads, and `free_texts` those among them that `text` reads too."""
+    """The keys of one step. `names` are the names of the columns before it. `texts` are the columns that hold
+    text; only `encode` reads them. `free_texts` are those among them that `text` reads too."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class StepFields(Fields):
 
 
 class Step(ABC):
-    """An op with what a document says of it: it reads `columns` and appends `width` columns."""
+    """An op with the settings of a document. It reads `columns` and appends `width` columns."""
 
     KEYS: ClassVar[tuple[str, ...]]  # beside `op`
 
@@ -80,7 +80,7 @@ class Step(ABC):
 
     @abstractmethod
     def __init__(self, fields: StepFields) -> None:
-        """Read the keys; InvalidModel says what is wrong with them."""
+        """Read the keys. Raises InvalidModel, which says what is wrong with them."""
 
     def _declare(self, columns: Sequence[NDArray[np.intp]], width: int, cost: Cost) -> None:
         self.columns = [column for part in columns for column in part.tolist()]
@@ -99,7 +99,7 @@ def listed(selection: Selection) -> list[int]:
 
 
 def selection(columns: NDArray[np.intp]) -> Selection:
-    """Return neighbours as a slice, which copies nothing."""
+    """Return adjacent columns as a slice, which needs no copy; return others as they are."""
     start = int(columns[0])
     if np.array_equal(columns, np.arange(start, start + len(columns))):
         return slice(start, start + len(columns))
