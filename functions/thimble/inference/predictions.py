@@ -73,7 +73,7 @@ class Predictions(NamedTuple):
 
     @property
     def numbers(self) -> FloatArray:
-        """(n_rows, classes of all outputs): their probabilities, or scores, side by side."""
+        """The probabilities, or scores, of all outputs side by side, (n_rows, classes of all outputs)."""
         return np.vstack([scores.probabilities for scores in self.outputs]).T
 
     def take(self, rows: Rows) -> Predictions:
