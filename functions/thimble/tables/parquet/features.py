@@ -261,6 +261,8 @@ def _refuse_other_type(feature: Feature, dtype: pl.DataType, name: str) -> None:
 
 def rejections(rows: Rows, reasons: Mapping[int, str]) -> list[bytes]:
     """A line of JSON for each rejected row, which tells of it what the model reads."""
+    if not reasons:
+        return []
     columns = {series.name: _sayable(series) for series in rows.frame[list(reasons)]}
     told = ({name: values[k] for name, values in columns.items()} for k in range(len(reasons)))
     return [
@@ -272,7 +274,7 @@ def rejections(rows: Rows, reasons: Mapping[int, str]) -> list[bytes]:
 def _sayable(series: pl.Series) -> list[Any]:
     """The values as JSON has them: a number that it has none for is a text."""
     values = series.to_list()
-    if series.dtype.is_float() and not series.is_finite().all():
+    if series.dtype.is_float() and not np.isfinite(series.to_numpy()).all():
         return [value if value is None or math.isfinite(value) else json.dumps(value) for value in values]
     if series.dtype in WIDE:
         return [str(value) if value is not None and abs(value) >> 63 else value for value in values]
