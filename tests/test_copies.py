@@ -154,15 +154,16 @@ def test_the_file_system_copies_the_input(tmp_path: Path) -> None:
         assert summary["result_etag"] == obstore.head(results, f"{key}/result.parquet")["e_tag"]
 
 
-def test_a_copy_that_is_given_up_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("copied", [b"", b"input"])
+def test_a_copy_that_is_given_up_leaves_nothing(tmp_path: Path, copied: bytes) -> None:
     (tmp_path / "a").write_bytes(b"input, footer")
     here = LocalStore(tmp_path)
-    source = store.current(here, "a").beginning(5)
+    source = store.current(here, "a").beginning(len(copied))
     with copies.begun(source, here, "folder/b") as result:
         result.write(b" and answers")
     assert os.listdir(tmp_path / "folder") == []
     with copies.begun(source, here, "folder/b") as result:
         result.write(b" and answers")
         result.finish()
-    assert (tmp_path / "folder" / "b").read_bytes() == b"input and answers"
+    assert (tmp_path / "folder" / "b").read_bytes() == copied + b" and answers"
     assert os.listdir(tmp_path / "folder") == ["b"]

@@ -46,7 +46,9 @@ def begun(
     """Begin an object with all bytes of the source; the caller writes the rest and finishes it."""
     if source.size > LEAST and bucket_name(source.store) and bucket_name(results):
         return S3Copy(source, bucket_name(results), path)
-    if source.size and (here := _local(source.store, source.path)) and (there := _local(results, path)):
+    here = _local(source.store, source.path)
+    there = _local(results, path) if compression is None else None
+    if there and (here or not source.size):
         return LocalCopy(here, source.size, results, path, there)
     upload = Upload(results, path, compression)
     for at in range(0, source.size, BLOCK_BYTES):
@@ -152,16 +154,16 @@ def client() -> S3Client:
 
 
 class LocalCopy:
-    """An object whose first bytes the file system copies from the source; data written later is appended."""
+    """A file whose first bytes, if any, are copied from the source; data written later is appended."""
 
-    def __init__(self, source: Path, size: int, results: ObjectStore, path: str, there: Path) -> None:
+    def __init__(self, source: Path | None, size: int, results: ObjectStore, path: str, there: Path) -> None:
         self._results, self._path, self._there = results, path, there
         self._made = there.with_name(f"{there.name}#{os.getpid()}")  # obstore does not list such a name
         there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, self._made)
-        self._file = self._made.open("r+b")
+        if source and size:
+            shutil.copyfile(source, self._made)
+        self._file = self._made.open("ab")
         self._file.truncate(size)
-        self._file.seek(size)
 
     def __enter__(self) -> Self:
         return self

@@ -30,7 +30,7 @@ Positions = NDArray[np.intp]
 
 BOM = b"\xef\xbb\xbf"
 BLOCK_BYTES = 4 << 20  # read at once; even of a wide table these are enough records to read by column
-BLOCK_RECORDS = 100_000  # in a block at most; of a narrow table these still fit in a processor's cache
+BLOCK_RECORDS = 25_000  # in a block at most; a narrow table's and their answers fit in a processor's cache
 MAX_RECORD_BYTES = 1 << 20  # of one record, and of one quoted field
 HEAD_BYTES = 2 * MAX_RECORD_BYTES  # enough to hold the first record, or to tell that it is too long
 LOOK_BYTES = 64 << 10  # searched first for the start of a record

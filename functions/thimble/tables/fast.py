@@ -30,7 +30,6 @@ from thimble.tables.cells import BOOLEANS, COMMA, POINT, missing
 from thimble.tables.dialect import Layout
 from thimble.tables.tokens import DAMAGED, Dialect, Tokens
 
-UNUSED = b"\x1f"  # the unit separator, which text hardly ever holds
 TO_ASCII = r"\\u(?:00[0-7]|037[eE]|1[fF][eE][fF]|212[aA])"  # escapes of characters that are ASCII in NFC
 JSON_TYPES = {"number": pl.Float64, "boolean": pl.Boolean, "text": pl.String, "free_text": pl.String}
 
@@ -217,10 +216,9 @@ def append_keys(block: Block, classifier: Classifier, predictions: Predictions) 
     """Return each object's own bytes up to its closing brace, then the keys of its answer."""
     if not len(block.ends):
         return b""
-    appending = Appending(block)
-    parts: list[pl.Series | pl.Expr] = [appending.records.str.strip_chars_end(" \t\r").str.strip_suffix("}")]
+    appending, parts = Appending(block), list[pl.Series | pl.Expr]()
     for column in answers.added(classifier, predictions):
-        key = f",{_json(column.name)}:"
+        key = f"{',' if parts else ''}{_json(column.name)}:"
         if isinstance(column, LabelColumn):
             parts.append(pl.Series([key + _json(label) for label in column.distinct]).gather(column.which))
         elif isinstance(column, FurtherColumn):
@@ -228,7 +226,11 @@ def append_keys(block: Block, classifier: Classifier, predictions: Predictions) 
             parts.append(pl.Series(texts, dtype=pl.String))
         else:
             parts += [pl.lit(key), pl.Series(column.values)]
-    return appending.written([pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()])
+    records = appending.records
+    if not records.str.ends_with("}").all():
+        records = records.str.strip_chars_end(" \t\r")
+    keys = pl.select(pl.concat_str(*parts, pl.lit("}"))).to_series()
+    return appending.written([records.str.head(-1), keys])
 
 
 def _json(value: Label | list[Label] | None) -> str:
@@ -258,17 +260,9 @@ class Appending:
     def records(self) -> pl.Series:
         """The texts of the records without their line endings."""
         block = self.block
-        if len(block.ends) == block.lines and UNUSED not in block.data:
+        if len(block.ends) == block.lines:
             data = block.data if self.encoding == "utf-8" else block.data.decode(self.encoding).encode()
-            frame = pl.read_csv(
-                guarded(data),
-                has_header=False,
-                schema={"record": pl.String},
-                separator=UNUSED.decode(),
-                quote_char=None,
-            )
-            if frame.height == len(block.ends):
-                return frame.to_series()
+            return pl.read_lines(data).to_series()
         texts = [block.record(i).decode(self.encoding) for i in range(len(block.ends))]
         return pl.Series("record", texts, pl.String)
 
