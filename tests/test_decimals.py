@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from thimble.tables.decimals import SHAPES, Decimals
 
-SHORT = re.compile(rb"-?(?=.{1,8}$)(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+SHORT = re.compile(rb"(?!-0$)-?(?=.{1,8}$)(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")  # as JSON has them
 TEXTS = st.text(st.sampled_from("0123456789.-+ e/:é"), max_size=10) | st.decimals(-9999, 9999, places=2).map(
     str
 )
@@ -25,6 +25,7 @@ def read(*cells: bytes) -> list[float | None]:
 @given(st.lists(TEXTS, min_size=1, max_size=SHAPES))
 @example(["0", "-0", "-0.0", ".5", "5.", ".", "-", ""])
 @example(["1/5", "1:5", "1.5", "..5", "1.2.3", "--5"])
+@example(["00", "01", "0.5", "00.5", "01.5", "-01", "0", "1."])
 @example(["12345678", "123456789", "-1234567", "1234.567", "12345.678"])
 def test_a_cell_has_pythons_bits_or_none(texts: list[str]) -> None:
     for cell, value in zip(texts, read(*(text.encode() for text in texts)), strict=True):

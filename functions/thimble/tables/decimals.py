@@ -1,4 +1,5 @@
-"""Read short decimal numbers, such as 5, -1.5 or 20.25, but not 1e5, from text to float64, a column at once.
+"""Read short decimal numbers of JSON, such as 5, -1.5 or 20.25, but not 1e5, to float64, a column at once.
+JSON allows no leading zeros, and no point at the beginning or the end.
 
 A number of at most eight bytes fits in one machine word. So a column of cells is an array of words, and about
 twenty operations on it give all values. The digits without the point are an integer. That integer and the
@@ -9,7 +10,7 @@ reader.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,7 @@ class Decimals:
             doubtful[some] = ~fits
             some = left = left[~fits]
         if self._signed:
+            doubtful |= negative & (lengths == 1) & (values == 0)  # -0 is an integer, so not -0.0
             values *= 1.0 - 2.0 * negative
         return values, doubtful
 
@@ -92,19 +94,30 @@ class Decimals:
 
 def _of_shape(digits: Words, lengths: Positions, tail: int) -> tuple[FloatArray, Flags]:
     """Return the values of words of digits with a point before the last `tail - 1` digits (without one for
-    a `tail` of 0), and a mask of the words that have this shape.
+    a `tail` of 0), and a mask of the words that have this shape. The lengths are 1 to 8.
     """
-    limits, least = BEYOND_NINE * ONES, 1
+    limits = BEYOND_NINE * ONES
     if tail:
         at = 8 * (WORD - tail)  # the point's bits
         digits = digits ^ U64((POINT ^ ZERO) << at)  # makes a point 0, and any other byte not 0
-        limits, least = limits + (9 << at), 2
+        limits += 9 << at
     fits: Flags = ((digits + U64(limits)) | digits) & U64(0x80 * ONES) == 0
-    fits &= (lengths - least).view(U64) <= U64(WORD - least)
+    fits &= lengths > tail
     if tail:
         digits += (digits & U64((1 << at) - 1)) * U64(255)  # moves the digits before the point into its place
     digits = digits * U64(10 * 0x100 + 1) >> U64(8) & U64(0x00FF00FF00FF00FF)  # pairs of digits
     digits = digits * U64(100 * 0x10000 + 1) >> U64(16) & U64(0x0000FFFF0000FFFF)  # fours
     digits = digits * U64(10000 * 0x100000000 + 1) >> U64(32)
+    fits &= digits >= _least(tail).take(lengths, mode="clip")
     values = digits.view(np.int64).astype(np.float64)
     return values / 10.0 ** (tail - 1) if tail > 1 else values, fits
+
+
+@cache
+def _least(tail: int) -> Words:
+    """By a cell's length, the least integer that its digits make: a zero comes first only if it is alone
+    before the point. Nothing is as large where the point is the last byte."""
+    if tail == 1:
+        return np.full(WORD + 1, 10**WORD, U64)
+    before = [length - tail for length in range(WORD + 1)]
+    return np.array([10 ** (n - 1 + max(tail - 1, 0)) if n > 1 else 0 for n in before], U64)

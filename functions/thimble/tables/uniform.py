@@ -16,7 +16,7 @@ import numpy as np
 from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch, Flags
 from thimble.tables.blocks import Block, Positions, is_utf8
-from thimble.tables.decimals import MINUS, POINT, WORD, ZERO, Decimals, Words
+from thimble.tables.decimals import WORD, Decimals, Words
 from thimble.tables.tokens import Dialect, Tokens
 
 CHUNK = 1 << 14  # numbers that are read at once, so that all intermediate arrays stay in the cache
@@ -59,7 +59,8 @@ class Uniform:
         ends[:, -1] -= 1 + self.block.returns[rows]
         wrong = ~self._as_first(starts.reshape(-1)).reshape(starts.shape)
         starts = starts + self._lengths
-        values, doubtful = self._read(starts, ends)
+        values, doubtful = self._decimals.read(starts.reshape(-1), ends.reshape(-1))
+        values, doubtful = values.reshape(starts.shape), doubtful.reshape(starts.shape)
         doubtful[:, self.strings] = self._no_strings(starts[:, self.strings], ends[:, self.strings])
         values, found = values[:, columns], doubtful[:, columns]
         if wrong.any() or doubtful.any():
@@ -98,20 +99,6 @@ class Uniform:
             for parts in (self.prefixes, [b"\xff" * len(prefix) for prefix in self.prefixes])
         )
         return list(zip(texts.T.copy(), masks.T.copy(), strict=True))
-
-    def _read(self, starts: Positions, ends: Positions) -> tuple[FloatArray, Flags]:
-        """Read numbers in JSON, which allows no leading zeros, and no point at the beginning or the end."""
-        shape, starts, ends = starts.shape, starts.reshape(-1), ends.reshape(-1)
-        decimals = self._decimals
-        values, doubtful = decimals.read(starts, ends)
-        negative = decimals.bytes.take(starts, mode="clip") == MINUS
-        starts = starts + negative
-        first, second, last = (
-            decimals.bytes.take(where, mode="clip") for where in (starts, starts + 1, ends - 1)
-        )
-        doubtful |= (first == POINT) | (last == POINT)
-        doubtful |= (first == ZERO) & (second != POINT) & ((ends - starts > 1) | negative)
-        return values.reshape(shape), doubtful.reshape(shape)
 
     def _no_strings(self, starts: Positions, ends: Positions) -> Flags:
         buffer = self._decimals.bytes
