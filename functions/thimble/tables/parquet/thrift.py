@@ -61,29 +61,38 @@ def loads(data: bytes) -> Struct:
 def dumps(struct: Struct) -> bytes:
     out, before = bytearray(), 0
     for identifier, value in sorted(struct.items()):
-        code = (TRUE if value else FALSE) if isinstance(value, bool) else CODES[type(value)]
+        kind = type(value)
+        code = (TRUE if value else FALSE) if kind is bool else CODES[kind]
         delta = identifier - before
-        out += bytes([delta << 4 | code]) if 0 < delta <= 15 else bytes([code]) + varint(identifier << 1)
-        out += _written(value)
+        if 0 < delta <= 15:
+            out.append(delta << 4 | code)
+        else:
+            out += bytes([code]) + varint(identifier << 1)
+        out += _written(kind, value)
         before = identifier
-    return bytes(out + b"\0")
+    out.append(0)
+    return bytes(out)
 
 
-def _written(value: Any) -> bytes:
-    if isinstance(value, dict):
+def _written(kind: type, value: Any) -> bytes:
+    if kind in (I32, I64, I16):
+        return varint((value << 1) ^ (value >> 63))
+    if kind is bytes:
+        return b"".join((varint(len(value)), value))
+    if kind is dict:
         return dumps(value)
-    if isinstance(value, List):
+    if kind in (List, Set):
         size = len(value)
         header = bytes([min(size, 15) << 4 | value.of]) + (varint(size) if size >= 15 else b"")
-        return header + b"".join(map(_written, value))
-    if isinstance(value, bytes):
-        return value if isinstance(value, Double) else varint(len(value)) + value
-    if isinstance(value, bool):  # its field says which
+        return header + b"".join([_written(type(element), element) for element in value])
+    if kind is bool:  # its field says which
         return b""
-    return bytes([value]) if isinstance(value, Byte) else varint((value << 1) ^ (value >> 63))
+    return bytes([value]) if kind is Byte else bytes(value)
 
 
 def varint(n: int) -> bytes:
+    if n <= 0x7F:
+        return bytes([n])
     out = bytearray()
     while n > 0x7F:
         out.append(n & 0x7F | 0x80)
