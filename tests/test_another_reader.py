@@ -62,7 +62,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.murmurhash import murmurhash3_32
 
 from thimble.inference.classifier import load
-from thimble.inference.steps import OPS
+from thimble.inference.steps.ops import OPS
 from thimble.tables import rows
 from thimble_model import export
 from thimble_model.frames import as_table, json_rows

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner, Result
 
 from tests.examples import EXAMPLES
-from thimble.inference.steps import OPS
+from thimble.inference.steps.ops import OPS
 from thimble_infra.cli import app
 from thimble_model import export
 from thimble_model.check import check, facts, sparkline

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from thimble.errors import InvalidModel
 from thimble.inference.classifier import load
 from thimble.inference.document import KEYS
-from thimble.inference.steps import OPS
 from thimble.inference.steps.arithmetic import FUNCTIONS
+from thimble.inference.steps.ops import OPS
 from thimble_model.estimators import CLASSIFIERS
 from thimble_model.transformers import NESTS, TRANSFORMERS
 

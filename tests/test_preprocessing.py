@@ -67,8 +67,8 @@ from thimble.errors import UnprocessableRows
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.normal import inverse_normal
-from thimble.inference.steps import OPS
 from thimble.inference.steps.curves import HIGHEST, LOWEST, Bins
+from thimble.inference.steps.ops import OPS
 from thimble.tables import rows
 from thimble.tables.answers import answers
 from thimble_model import Unsupported, export

@@ -157,8 +157,9 @@ def _decode(data: bytes) -> dict[str, Any]:
         raise InvalidModel(f"{error} occurs twice") from None
     if not isinstance(raw, dict):
         raise InvalidModel("The document is not a JSON object")
+    repeated = {key: value for key, value in raw.items() if key not in outputs.FAMILIES}
     try:
-        orjson.dumps([[[[raw]]]])  # answers and the model's card repeat parts of it, a few levels deeper
+        orjson.dumps([[[[repeated]]]])  # by answers and the model's card, a few levels deeper
     except TypeError as error:
         raise InvalidModel(f"The document has a value that no answer can contain: {error}") from None
     return raw
@@ -180,7 +181,7 @@ def _preprocessing(
 ) -> Preprocessing | None:
     if fields is None:
         return None
-    from thimble.inference import preprocessing  # only here: it imports all steps, which few cold starts need
+    from thimble.inference import preprocessing  # only here: few cold starts need it
 
     takes_missing = all(output.scorer.takes_missing for output in found)
     return preprocessing.parse(fields, known, found[0].scorer.n_inputs, takes_missing)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
@@ -68,10 +69,13 @@ def _listed(value: Any, path: str, length: int | None, most: int) -> list[Any]:
 
 
 def _places(values: list[Any], path: str, below: int) -> Indices:
-    if values and (set(map(type, values)) != {int} or min(values) < 0 or max(values) >= below):
-        i = next(i for i, index in enumerate(values) if type(index) is not int or not 0 <= index < below)
-        raise InvalidModel(f"{path}[{i}] is {shown(values[i])}, not an integer from 0 to {below - 1}")
-    return np.array(values, np.intp)
+    if set(map(type, values)) <= {int}:
+        with suppress(OverflowError):  # an integer of many digits
+            places = np.array(values, np.intp)
+            if ((places >= 0) & (places < below)).all():
+                return places
+    i = next(i for i, index in enumerate(values) if type(index) is not int or not 0 <= index < below)
+    raise InvalidModel(f"{path}[{i}] is {shown(values[i])}, not an integer from 0 to {below - 1}")
 
 
 class _Splits(NamedTuple):

@@ -14,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel, shortened
-from thimble.inference import cost, steps
+from thimble.inference import cost
 from thimble.inference.arrays import FloatArray, all_finite, any_infinite
 from thimble.inference.batch import Batch
 from thimble.inference.cost import Cost
 from thimble.inference.features import Feature
 from thimble.inference.fields import Fields
 from thimble.inference.network import BLOCK
-from thimble.inference.steps.arithmetic import no_number
-from thimble.inference.steps.categories import Encode
-from thimble.inference.steps.columns import Selection, Step, StepFields, Table, selection
+from thimble.inference.steps.columns import Selection, Step, StepFields, Table, no_number, selection
 
 KEYS = ("types", "missing", "steps", "outputs")
 MAX_STEPS = 2_000
@@ -75,9 +73,9 @@ class Preprocessing(NamedTuple):
         """Return the features with the texts that the model knows for each."""
         known: dict[int, frozenset[str]] = {}
         for step, _ in self.steps:
-            if isinstance(step, Encode):
-                [column], texts = step.columns, {text for text in step.codes if isinstance(text, str)}
-                known[column] = known.get(column, frozenset()) | texts
+            if step.categories:
+                [column] = step.columns
+                known[column] = known.get(column, frozenset()) | step.categories
         return tuple(
             feature._replace(categories=known.get(i, frozenset())) for i, feature in enumerate(features)
         )
@@ -104,7 +102,7 @@ def parse(fields: Fields, features: Sequence[Feature], n_inputs: int, takes_miss
     spent = Cost()
     for i, raw in enumerate(_steps(fields)):
         path = f"{fields.at('steps')}[{i}]"
-        step = steps.parse(StepFields(raw, path, names, texts, free_texts))
+        step = _step(StepFields(raw, path, names, texts, free_texts))
         if len(names) + step.width > MAX_COLUMNS:
             raise InvalidModel(f"{path} makes more than {MAX_COLUMNS} columns")
         program.append((step, slice(len(names), len(names) + step.width)))
@@ -119,6 +117,12 @@ def parse(fields: Fields, features: Sequence[Feature], n_inputs: int, takes_miss
         takes_missing=takes_missing,
         cost=cost.beside(spent, len(names)),
     )
+
+
+def _step(fields: StepFields) -> Step:
+    from thimble.inference.steps import ops  # only here: a forest that takes missing values has no steps
+
+    return ops.parse(fields)
 
 
 def _steps(fields: Fields) -> list[Any]:

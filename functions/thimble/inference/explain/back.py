@@ -21,7 +21,6 @@ from thimble.inference.network import Network
 from thimble.inference.outputs import Output, Scorer
 from thimble.inference.preprocessing import Preprocessing
 from thimble.inference.steps import (
-    OPS,
     arithmetic,
     categories,
     classify,
@@ -31,6 +30,7 @@ from thimble.inference.steps import (
     trees,
 )
 from thimble.inference.steps.columns import Step, listed
+from thimble.inference.steps.ops import OPS
 
 Owners = frozenset[int]  # features
 OP = {kind: op for op, kind in OPS.items()}

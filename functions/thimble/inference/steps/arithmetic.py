@@ -10,7 +10,7 @@ from thimble.errors import InvalidModel
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import Cost, elementwise
-from thimble.inference.steps.columns import Step, StepFields, Table, selection
+from thimble.inference.steps.columns import Step, StepFields, Table, no_number, selection
 
 SCALING = {
     "subtract": np.subtract,
@@ -182,10 +182,6 @@ class Require(Step):
 
     def fill(self, table: Table, out: FloatArray) -> None:
         table.reject_where(np.isnan(table.numbers[self.reads]), lambda i: no_number(self.names[i]))
-
-
-def no_number(name: str) -> str:
-    return f"{name} is not a number after preprocessing"
 
 
 def _logistic(x: FloatArray) -> FloatArray:

@@ -32,6 +32,7 @@ class Encode(Step):
         self.is_text = column in fields.texts
         categories = _categories(fields, self.is_text)
         self.codes = dict(zip(categories, fields.numbers("codes", len(categories)), strict=True))
+        self.categories = frozenset(text for text in categories if isinstance(text, str))
         self.unknown = fields.number("unknown")
         coder = _Texts if self.is_text else _Numbers
         self.coder = coder(column, fields.names[column], self.codes, self.unknown)

@@ -9,8 +9,7 @@ from thimble.inference import cost, outputs
 from thimble.inference.arrays import FloatArray
 from thimble.inference.cost import Cost
 from thimble.inference.fields import Fields, check_distinct
-from thimble.inference.steps.arithmetic import no_number
-from thimble.inference.steps.columns import Step, StepFields, Table, selection
+from thimble.inference.steps.columns import Step, StepFields, Table, no_number, selection
 
 GIVES = ("label", "probabilities", "logits")
 

@@ -42,6 +42,10 @@ class Table(NamedTuple):
             self.reject(row, sentence(int(wrong[:, row].argmax())))
 
 
+def no_number(name: str) -> str:
+    return f"{name} is not a number after preprocessing"
+
+
 class StepFields(Fields):
     """The keys of one step. `names` are the names of the columns before it. `texts` are the columns that hold
     text; only `encode` reads them. `free_texts` are those among them that `text` reads too."""
@@ -76,6 +80,7 @@ class Step(ABC):
     columns: list[int]
     width: int
     cost: Cost  # of a row
+    categories: frozenset[str] = frozenset()  # the texts that it tells apart, of the one column that it reads
     knows: int | None = None  # the free text whose terms it looks up in a vocabulary
 
     @abstractmethod
