@@ -161,9 +161,15 @@ def normalizer(program: Program, estimator: Normalizer, columns: Columns) -> Col
 
 def binarizer(program: Program, estimator: Binarizer, columns: Columns) -> Columns:
     step, ids, factors = _of_one_text(program, columns)
-    if "norm" in step.keys and not np.all(factors == 1.0):
+    if "norm" not in step.keys:
+        return _derived(program, step, ids, factors, None, above=float(estimator.threshold))
+    if not np.all(factors == 1.0):
         raise Unsupported("it reads terms that were scaled after their norm; binarize them before")
-    return _derived(program, step, ids, factors, step.keys.get("norm"), above=float(estimator.threshold))
+    every = np.arange(len(step.writes))  # the norm is of all terms, also of those that are left out here
+    made = _derived(
+        program, step, [*every], np.ones(len(every)), step.keys["norm"], above=float(estimator.threshold)
+    )
+    return [made[i] for i in ids]
 
 
 def _derived(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -28,9 +28,12 @@ class Terms:
 
     def of(self, index: int) -> Term | None:
         k = bisect_right(self._starts, index) - 1
-        if k < 0 or index > self._steps[k].writes[-1]:
+        if k < 0:
             return None
-        step, i = self._steps[k], index - self._starts[k]
+        step = self._steps[k]
+        i = bisect_left(step.writes, index)  # of a step that was trimmed, columns are missing between others
+        if i == len(step.writes) or step.writes[i] != index:
+            return None
         if step.op == "text":
             return Term(step, i)
         behind = self.of(step.reads[i])

@@ -112,10 +112,10 @@ class _Lowering:
         coefs = np.asarray(step.keys["coefs"], np.float64)
         inputs, coefs, added = self.summed(step.reads, coefs)
         intercepts = np.asarray(step.keys["intercepts"], np.float64) + added
-        if not intercepts.any() and np.array_equal(coefs, np.eye(len(inputs))):
-            self.moved |= dict(zip(step.writes, inputs, strict=True))
-            return None
         reads = tuple(map(self.now, inputs))
+        if not intercepts.any() and np.array_equal(coefs, np.eye(len(inputs))):
+            self.moved |= dict(zip(step.writes, reads, strict=True))
+            return None
         keys = {**step.keys, "coefs": coefs.tolist(), "intercepts": intercepts.tolist()}
         return replace(step, reads=reads, keys=keys)
 
