@@ -47,7 +47,7 @@ from sklearn.random_projection import GaussianRandomProjection
 from sklearn.svm import LinearSVC
 
 from thimble.inference.classifier import Classifier, load
-from thimble.inference.predictions import Predictions
+from thimble.inference.predictions import Alone, Predictions
 from thimble.tables import rows
 from thimble_model import Unsupported, export
 from thimble_model.frames import as_batch, json_rows
@@ -485,9 +485,18 @@ def assert_same_bits(classifier: Classifier, table: pd.DataFrame, rng: np.random
             assert bool(alone.rejected) == (i in together.rejected)
             if not alone.rejected:
                 assert bits(alone) == bits(together.take(slice(i, i + 1)))
+        straight = straight_answer(classifier, *json_rows(classifier.features, table.iloc[[i]]))
+        if straight is not None:
+            assert i not in together.rejected
+            assert bits(Predictions.alone(*straight)) == bits(together.take(slice(i, i + 1)))
     answered = np.flatnonzero(~np.isin(order, list(together.rejected)))
     same = shuffled.outputs[0].probabilities[:, answered]
     assert same.tobytes() == together.outputs[0].probabilities[:, order[answered]].tobytes()
+
+
+def straight_answer(classifier: Classifier, row: list[Any]) -> Alone | None:
+    values = rows.alone(classifier.schema, [row])
+    return None if values is None else classifier.predict_alone(values)
 
 
 def bits(predictions: Predictions) -> list[bytes]:

@@ -22,9 +22,10 @@ from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.inference.reference import Counts
 from thimble.registry.cache import weight
+from thimble.tables.rows import alone
 from thimble.web.service import log_minute
 from thimble_model import export
-from thimble_model.frames import as_batch
+from thimble_model.frames import as_batch, json_rows
 
 ROOT = Path(__file__).parent.parent
 PENGUINS = load((ROOT / "model/penguins.json").read_bytes())
@@ -164,6 +165,21 @@ def test_requests_one_by_one_and_at_once_are_counted_alike(kind: str) -> None:
             recent.add(classifier, part, classifier.predict(part))
         recent.report()
     assert minutes == [expected] * 3
+
+
+@pytest.mark.parametrize("name", ["iris", "penguins"])
+def test_rows_that_are_answered_alone_are_counted_alike(recent: Recent, name: str) -> None:
+    classifier, table = load((ROOT / f"model/{name}.json").read_bytes()), EXAMPLES[name]()[0]
+    for row in json_rows(classifier.features, table):
+        values = alone(classifier.schema, [row])
+        assert values is not None
+        found = classifier.predict_alone(values)
+        assert found is not None
+        recent.add_alone(classifier, values, found)
+    rows = as_batch(classifier.features, table)
+    [(model, counts)] = recent.seen()
+    assert counts.tolist() == count(classifier.reference, rows, classifier.predict(rows)).tolist()
+    assert model.requests == recent.requests == recent.rows == len(table)
 
 
 def test_drift_is_told_by_the_worst_features_numbers_and_all_that_drifted(

@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from thimble.errors import InvalidModel, MalformedBody, UnprocessableRows
 from thimble.inference import network, straight
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
-from thimble.inference.fields import is_finite
+from thimble.inference.features import Schema
 from thimble.inference.head import DECISIONS, NORMALIZATIONS, SOFTMAX, Head
-from thimble.inference.predictions import Predictions
+from thimble.inference.predictions import Alone, Predictions
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
 from thimble.tables import csv, jsonlines, rows, tensors
@@ -36,6 +35,10 @@ ODD = (0.0, -0.0, 1.0, -1.0, 5e-324, 1e-300, 1e-18, 709.0, 711.0, -746.0, 1e18, 
 NUMBERS = st.one_of(st.sampled_from(ODD), st.floats(-40, 40))
 ROW_NUMBERS = st.one_of(NUMBERS, st.sampled_from([0, -3, 2**53 + 1, 2**63, 2**64 + 1, 10**300, 10**400]))
 FEATURES = st.integers(1, 70)
+IRIS = EXAMPLES["iris"]()[2], EXAMPLES["iris"]()[0], EXAMPLES["iris"]()[1]
+IRIS_DOCUMENT = export(*IRIS)
+IRIS_SCHEMA = load(IRIS_DOCUMENT).schema
+PENGUINS = load((MODELS / "penguins.json").read_bytes())
 
 
 PLAIN = st.fixed_dictionaries(
@@ -81,9 +84,9 @@ def documents(draw: st.DrawFn) -> Classifier | None:
         return None
 
 
-def together(classifier: Classifier, values: Sequence[float]) -> Predictions:
+def together(classifier: Classifier, row: Any) -> Predictions:
     """The answer to a row by the way of many."""
-    table = rows.batch(classifier.schema, [list(values)] * 3)
+    table = rows.batch(classifier.schema, [row] * 3)
     found = classifier._replace(straight=None).predict(table)
     first = tuple(scores.take(slice(1)) for scores in found.outputs)
     return Predictions(first, {row: why for row, why in found.rejected.items() if row == 0})
@@ -94,6 +97,12 @@ def bits(predictions: Predictions) -> list[tuple[bytes, list[int], bytes]]:
         (np.ascontiguousarray(p).tobytes(), labels.tolist(), np.ascontiguousarray(mask).tobytes())
         for p, labels, mask, _ in predictions.outputs
     ]
+
+
+def straight_answer(classifier: Classifier, row: Any) -> Alone | None:
+    """The answer to a row by the straight way; None if it takes the other."""
+    values = rows.alone(classifier.schema, [row])
+    return None if values is None else classifier.predict_alone(values)
 
 
 @given(classifier=documents(), data=st.data())
@@ -107,11 +116,11 @@ def test_the_straight_way_gives_the_bits_of_the_other(
     values = data.draw(st.lists(numbers, min_size=n, max_size=n))
     table = rows.batch(classifier.schema, [values])
     if table.faults:
-        assert classifier.predict_alone(values) is None
+        assert straight_answer(classifier, values) is None
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        alone, expected = classifier.predict_alone(values), together(classifier, values)
+        alone, expected = straight_answer(classifier, values), together(classifier, values)
         assert classifier.predict(table).rejected == expected.rejected
     if not expected.rejected:
         assert bits(classifier.predict(table)) == bits(expected)
@@ -140,6 +149,7 @@ def test_plain_heads_have_a_straight_way(out_activation: str, classes: int, deci
 
 
 TIED = {"format": "thimble", "format_version": 1, "multilabel": False}
+LINEAR = {"coefs": [[[0.5]]], "intercepts": [[0.0]], "classes": [0, 1], "out_activation": "logistic"} | TIED
 
 
 @pytest.mark.parametrize("ties", ["first", "last"])
@@ -251,14 +261,29 @@ def test_a_tensor_of_one_row_is_read_as_among_others(array: Any) -> None:
     assert_alone_as_in_a_batch(tensors.Matrix(array, "x"), tensors.Matrix(array, "x"))
 
 
-def assert_alone_as_in_a_batch(table: rows.Table, same: rows.Table) -> None:
-    """Values that are all finite are those of the batch; others are left to it."""
-    schema = load(IRIS_DOCUMENT).schema
+WORDS = st.one_of(st.sampled_from([None, "Dream", "male", "NA", "", "1.5"]), st.text(max_size=2))
+
+
+@given(words=st.lists(WORDS, min_size=3, max_size=3), numbers=arrays(np.float64, 3))
+def test_a_row_of_texts_is_read_as_among_others(words: list[str | None], numbers: Any) -> None:
+    types = {"types": ["text", "text", "free_text"], "missing": [0], "outputs": [3], "steps": [
+        {"op": "encode", "column": 0, "categories": ["Dream", "NA"], "unknown": 7.0}]}  # fmt: skip
+    schema = load(json.dumps(LINEAR | {"preprocessing": types}).encode()).schema
+    table = tensors.Matrix(np.array([words], np.object_), "x")
+    assert_alone_as_in_a_batch(table, table, schema)
+    assert_alone_as_in_a_batch(rows.Rows([words]), rows.Rows([words]), schema)
+    mixed = rows.Rows([[words[0], *numbers.tolist(), 3700, words[1]]])
+    assert_alone_as_in_a_batch(mixed, mixed, PENGUINS.schema)
+
+
+def assert_alone_as_in_a_batch(table: rows.Table, same: rows.Table, schema: Schema = IRIS_SCHEMA) -> None:
+    """The values are those of the batch, which has no fault; None is left to it."""
     values = table.alone(schema)
-    if values is not None and all(map(is_finite, values)):
-        batch = same.batch(schema, 10)
+    if values is not None:
+        batch, alone = same.batch(schema, 10), Batch.alone(schema.features, values)
         assert not batch.faults
-        assert batch.numbers.tobytes() == np.array([values], np.float64).T.tobytes()
+        assert batch.numbers.tobytes() == alone.numbers.tobytes()
+        assert [texts.tolist() for texts in batch.texts.values()] == [*map(list, alone.texts.values())]
 
 
 @pytest.mark.parametrize("table", [
@@ -269,22 +294,24 @@ def assert_alone_as_in_a_batch(table: rows.Table, same: rows.Table) -> None:
     jsonlines.body(b"[5.1, 3.5, 1.4, 0.2]\n", {}),
     tensors.Matrix(np.array([[5.1, 3.5, 1.4, 0.2]]), "x"),
 ])  # fmt: skip
-def test_a_plain_row_goes_the_straight_way_whatever_it_comes_as(table: rows.Table) -> None:
+def test_a_row_of_numbers_goes_the_straight_way_whatever_it_comes_as(table: rows.Table) -> None:
     found = Service(OneModel("", lambda uri: IRIS_DOCUMENT), from_environment({})).classify(table)
     assert found.alone == load(IRIS_DOCUMENT).predict_alone([5.1, 3.5, 1.4, 0.2])
     assert found.alone is not None
 
 
-def test_threads_do_not_mix_up_their_rows() -> None:
-    classifier = load(IRIS_DOCUMENT)
-    X = IRIS[1].to_numpy().tolist()
-    expected = {i: classifier.predict_alone(X[i]) for i in range(len(X))}
+@pytest.mark.parametrize("name", ["iris", "penguins"])
+def test_threads_do_not_mix_up_their_rows(name: str) -> None:
+    classifier = load((MODELS / f"{name}.json").read_bytes())
+    X = json_rows(classifier.features, EXAMPLES[name]()[0])
+    expected = {i: straight_answer(classifier, X[i]) for i in range(len(X))}
+    assert None not in expected.values()
     wrong: list[int] = []
 
     def ask(start: int) -> None:
         for k in range(3000):
             i = (start + 7 * k) % len(X)
-            if classifier.predict_alone(X[i]) != expected[i]:
+            if straight_answer(classifier, X[i]) != expected[i]:
                 wrong.append(i)
 
     interval = sys.getswitchinterval()
@@ -315,14 +342,10 @@ def test_a_row_leaves_nothing_to_the_next() -> None:
 
 def test_a_batch_of_one_row_is_of_the_straight_way_too() -> None:
     classifier = load(IRIS_DOCUMENT)
-    batch = Batch.alone([5.1, 3.5, 1.4, 0.2])
+    batch = Batch.alone(classifier.features, [5.1, 3.5, 1.4, 0.2])
     alone = classifier.predict_alone([5.1, 3.5, 1.4, 0.2])
     assert alone is not None
     assert bits(classifier.predict(batch)) == bits(Predictions.alone(*alone))
-
-
-IRIS = EXAMPLES["iris"]()[2], EXAMPLES["iris"]()[0], EXAMPLES["iris"]()[1]
-IRIS_DOCUMENT = export(*IRIS)
 
 
 @pytest.mark.parametrize("n", [1, 2])

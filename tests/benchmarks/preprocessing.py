@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from tests.benchmarks.report import AtMost, Case, Contender, Figure, duration
+from tests.benchmarks.row import answered
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier, load
 from thimble.tables import rows
-from thimble.tables.answers import answers
 from thimble_model import examples, export
 from thimble_model.frames import json_rows
 
@@ -35,7 +35,7 @@ def cases() -> list[Case]:
     return [
         Case(
             "penguins: one row, values to answer",
-            Contender("Thimble", _repeated(lambda: _answered(classifier, values))),
+            Contender("Thimble", _repeated(lambda: answered(classifier, [values]))),
             [
                 Contender(
                     "pipeline.predict_proba(a DataFrame of one row)",
@@ -75,10 +75,6 @@ def cases() -> list[Case]:
             ],
         ),
     ]
-
-
-def _answered(classifier: Classifier, values: list[Any]) -> list[dict[str, Any]]:
-    return answers(classifier, classifier.predict(rows.batch(classifier.schema, [values])))
 
 
 def _columns(classifier: Classifier, table: pd.DataFrame) -> list[Any]:

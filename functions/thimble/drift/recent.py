@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thimble.inference.arrays import FloatArray
-from thimble.inference.batch import Batch
+from thimble.inference.batch import Batch, Value
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature
 from thimble.inference.head import Head
-from thimble.inference.predictions import Predictions, Scores
+from thimble.inference.predictions import Alone, Predictions, Scores
 from thimble.inference.reference import Counts, Reference
 
 MINUTE = 60.0
@@ -77,6 +77,16 @@ class Buffer:
             places.extend(map(known.get, batch.texts[k].tolist(), repeat(1)))
         for output, scores in zip(self.outputs, predictions.outputs, strict=True):
             _fill(output, rows, scores)
+
+    def put(self, values: Sequence[Value], alone: Alone) -> None:
+        """Keep a row without free text; there has to be room."""
+        label, numbers = alone
+        self.numbers[:, self.rows] = [None if type(value) is str else value for value in values]
+        for k, (known, places) in self.texts.items():
+            places.append(known.get(values[k], 1))
+        [(probabilities, labels)] = self.outputs
+        probabilities[:, self.rows], labels[self.rows] = numbers, label
+        self.rows += 1
 
     def grow(self, room: int) -> None:
         self.room = room
@@ -133,15 +143,21 @@ class Seen:
         self.requests = 0
         self.last = 0  # the last request's number, counted over all models
         self.rows = 0
-        self.classes: list[Counts] = [NOTHING for _ in self.heads]  # used if the model has no reference
+        # used if the model has no reference
+        self.classes: list[Counts] = [np.zeros(len(head.classes), np.int64) for head in self.heads]
         self.model: Watched | None = None  # None if the model has no reference
         self.counts = NOTHING
 
     def add(self, predictions: Predictions) -> None:
         """Count the answers of a model without a reference."""
         self.rows += predictions.n_rows
-        parts = zip(self.classes, self.heads, predictions.outputs, strict=True)
-        self.classes = [times + scores.times(len(head.classes)) for times, head, scores in parts]
+        for times, scores in zip(self.classes, predictions.outputs, strict=True):
+            times += scores.times(len(times))
+
+    def put(self, label: int) -> None:
+        """Count one answer."""
+        self.rows += 1
+        self.classes[0][label] += 1
 
 
 class ModelMinute:
@@ -212,8 +228,6 @@ class Recent:
         """Add a request's rows, all of them answered. For a model without a reference, only labels are
         counted."""
         with self._lock:
-            self.requests += 1
-            self.rows += predictions.n_rows
             if classifier.reference is not None:
                 minute = self._of(classifier, classifier.reference)
                 seen = minute.seen
@@ -221,10 +235,16 @@ class Recent:
             else:
                 seen = self._seen_of(classifier)
                 seen.add(predictions)
-            seen.requests += 1
-            seen.last = self.requests
-            if self._clock() >= self._due:
-                self._report_due()
+            self._note(seen, predictions.n_rows)
+
+    def add_alone(self, classifier: Classifier, values: Sequence[Value], alone: Alone) -> None:
+        """Add a row that `predict_alone` answered; if there is room, without making arrays."""
+        with self._lock:
+            seen = self._keep_alone(classifier, values, alone)
+            if seen is not None:
+                self._note(seen, 1)
+        if seen is None:
+            self.add(classifier, Batch.alone(classifier.features, values), Predictions.alone(*alone))
 
     def seen(self) -> list[tuple[Seen, Counts]]:
         """Return what each model was asked, the most recent first, with its counts if it has a reference."""
@@ -240,6 +260,27 @@ class Recent:
         with self._lock:
             for digest in list(self._minutes):
                 self._report(digest)
+
+    def _keep_alone(self, classifier: Classifier, values: Sequence[Value], alone: Alone) -> Seen | None:
+        """Keep a row where there is room for it; return None where there is not."""
+        if classifier.reference is None:
+            seen = self._seen.get(classifier.digest)
+            if seen is not None:
+                seen.put(alone[0])
+            return seen
+        minute = self._minutes.get(classifier.digest)
+        if minute is None or minute.buffer.rows == minute.buffer.room:
+            return None
+        minute.buffer.put(values, alone)
+        return minute.seen
+
+    def _note(self, seen: Seen, rows: int) -> None:
+        self.requests += 1
+        self.rows += rows
+        seen.requests += 1
+        seen.last = self.requests
+        if self._clock() >= self._due:
+            self._report_due()
 
     def _of(self, classifier: Classifier, reference: Reference) -> ModelMinute:
         minute = self._minutes.get(classifier.digest)

@@ -14,6 +14,7 @@ from thimble.inference.features import Feature
 
 Flags = NDArray[np.bool_]
 Texts = NDArray[np.object_]  # str, or None where a text is missing
+Value = float | str | None  # of one feature; None is missing
 
 
 class Fault(NamedTuple):
@@ -59,9 +60,11 @@ class Batch(NamedTuple):
         return Batch(np.zeros((len(textual), n)), texts)
 
     @staticmethod
-    def alone(values: Sequence[float]) -> Batch:
-        """Return a batch of one row of numbers."""
-        return Batch(np.array(values, np.float64)[:, np.newaxis], {})
+    def alone(features: Iterable[Feature], values: Sequence[Value]) -> Batch:
+        """Return a batch of one row."""
+        batch = Batch.empty(features, 1)
+        batch.put(0, values)
+        return batch
 
     @staticmethod
     def of(features: Sequence[Feature], columns: Sequence[Any] | FloatArray) -> Batch:
@@ -107,7 +110,7 @@ class Batch(NamedTuple):
             texts[k][rows] = column
         return Batch(numbers, texts)
 
-    def put(self, row: int, values: Sequence[float | str | None]) -> None:
+    def put(self, row: int, values: Sequence[Value]) -> None:
         """Set the values of a row, one per feature; None is missing."""
         for k, value in enumerate(values):
             if k in self.texts:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import copy_context
-from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel
 from thimble.inference import network, straight
 from thimble.inference.arrays import FloatArray
-from thimble.inference.batch import Batch
+from thimble.inference.batch import Batch, Value
 from thimble.inference.document import Document, digest, parse
 from thimble.inference.features import Feature, Schema
 from thimble.inference.head import Head
@@ -71,24 +70,24 @@ class Classifier(NamedTuple):
         from thimble.inference import further  # only here: plain requests do not need it
 
         document, found = further.asking(self.document, asked)
-        direct = None if found else straight.of(document.outputs)
+        direct = None if found else straight.of(document)
         return self._replace(document=document, straight=direct, further=found)
 
     def predict(self, batch: Batch) -> Predictions:
         """Return the answers to all rows; those to unreadable rows are meaningless."""
         return QUIET.copy().run(self._predict, batch)
 
-    def predict_alone(self, values: Sequence[float]) -> Alone | None:
-        """Return the answer to one row of numbers by the fast path; None if the row or the model needs
-        `predict`."""
-        program = self.document.preprocessing
-        if self.straight is None or not (program is None or program.is_identity):
+    @property
+    def answers_alone(self) -> bool:
+        """Whether `predict_alone` may answer."""
+        return self.straight is not None and self.straight.takes_values
+
+    def predict_alone(self, values: Sequence[Value]) -> Alone | None:
+        """Return the answer to one row, whose values fit the features, by the fast path; None if the row or
+        the model needs `predict`."""
+        if self.straight is None or not self.straight.takes_values:
             return None
-        try:
-            ordinary = isfinite(sum(values))
-        except OverflowError:  # an integer too large for a double
-            return None
-        return QUIET.copy().run(self.straight.of_values, values) if ordinary else None
+        return QUIET.copy().run(self.straight.of_values, values)
 
     def _predict(self, batch: Batch) -> Predictions:
         if batch.rows <= self.chunk:
@@ -145,7 +144,7 @@ def load(data: bytes) -> Classifier:
     """Load a document. Raises InvalidModel if it is malformed or gives wrong answers to its own examples."""
     document = parse(data)
     chunk = network.rows_at_once(document.cost.numbers)
-    classifier = Classifier(document, digest(data), chunk, straight.of(document.outputs))
+    classifier = Classifier(document, digest(data), chunk, straight.of(document))
     _prove(classifier)
     if any(head.abstain_below is not None for head in classifier.heads):
         from thimble.inference.asked import Asked  # only here: few models need it

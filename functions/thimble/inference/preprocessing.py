@@ -6,8 +6,9 @@ which of them the scorer takes. Nothing is nested, so a pipeline of any shape is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
+from math import inf, isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,17 +17,40 @@ from numpy.typing import NDArray
 from thimble.errors import InvalidModel, shortened
 from thimble.inference import cost
 from thimble.inference.arrays import FloatArray, all_finite, any_infinite
-from thimble.inference.batch import Batch
+from thimble.inference.batch import Batch, Value
 from thimble.inference.cost import Cost
 from thimble.inference.features import Feature
 from thimble.inference.fields import Fields
 from thimble.inference.network import BLOCK
-from thimble.inference.steps.columns import Selection, Step, StepFields, Table, no_number, selection
+from thimble.inference.steps.columns import Row, Selection, Step, StepFields, Table, no_number, selection
 
 KEYS = ("types", "missing", "steps", "outputs")
 MAX_STEPS = 2_000
 MAX_COLUMNS = 20_000
+MOST_ALONE = 400  # columns that steps append: of more, numpy is quicker
 LONGEST_NAME = 80  # of a computed column
+
+
+class Alone(NamedTuple):
+    """A program for one row, with the bits of `Preprocessing.apply`, without numpy."""
+
+    steps: tuple[Callable[[Row], list[float]], ...]
+    outputs: tuple[int, ...]
+    missing: tuple[float | None, ...]  # what a missing value of each feature is in a row
+    takes_missing: bool
+
+    def apply(self, values: Sequence[Value]) -> list[float] | None:
+        """Return the outputs of a row; None if `Preprocessing.apply` may reject it, which has the reason."""
+        row: Row = [missing if x is None else x for x, missing in zip(values, self.missing, strict=True)]
+        try:
+            for step in self.steps:
+                row += step(row)
+        except ArithmeticError:
+            return None
+        if inf in row or -inf in row:
+            return None
+        found = [row[column] for column in self.outputs]
+        return found if self.takes_missing or isfinite(sum(found)) else None
 
 
 class Preprocessing(NamedTuple):
@@ -36,6 +60,7 @@ class Preprocessing(NamedTuple):
     names: tuple[str, ...]  # for each column, the features that it comes from
     takes_missing: bool  # whether output numbers may be missing
     cost: Cost  # of a row
+    alone: Alone | None  # for one row; None where a step has no way for one, or numpy is quicker
 
     def apply(self, batch: Batch) -> tuple[FloatArray, dict[int, str], dict[int, FloatArray]]:
         """Return the outputs, (outputs, rows in whole blocks), the rejected rows with reasons, and the shares
@@ -57,12 +82,6 @@ class Preprocessing(NamedTuple):
         for step, filled in self.steps:
             step.fill(table, numbers[filled])
         return table
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether the outputs are the features, unchanged."""
-        whole = isinstance(self.outputs, slice) and self.outputs == slice(0, self.width)
-        return whole and not self.steps
 
     @property
     def vocabularies(self) -> frozenset[int]:
@@ -109,13 +128,24 @@ def parse(fields: Fields, features: Sequence[Feature], n_inputs: int, takes_miss
         spent = cost.in_turn((spent, step.cost))
         cost.check(cost.beside(spent, len(names)), path)
         names += _names(step, names)
+    outputs = _outputs(fields, len(names), texts, n_inputs)
+    plain = (
+        len(names) - len(features) <= MOST_ALONE and not free_texts and all(step.plain for step, _ in program)
+    )
+    alone = Alone(
+        steps=tuple(step.alone for step, _ in program),
+        outputs=tuple(outputs.tolist()),
+        missing=tuple(nan if feature.numeric else None for feature in features),
+        takes_missing=takes_missing,
+    )
     return Preprocessing(
         steps=tuple(program),
-        outputs=selection(_outputs(fields, len(names), texts, n_inputs)),
+        outputs=selection(outputs),
         width=len(names),
         names=tuple(names),
         takes_missing=takes_missing,
         cost=cost.beside(spent, len(names)),
+        alone=alone if plain else None,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray
-from thimble.inference.batch import Batch
+from thimble.inference.batch import Batch, Value
 from thimble.inference.features import Feature
 from thimble.inference.fields import Fields, counts, shown
 from thimble.inference.head import Head
@@ -57,10 +57,10 @@ class Categories(NamedTuple):
     def total(self) -> int:
         return int(self.counts.sum()) + self.other + self.missing
 
-    def places(self) -> dict[str | None, int]:
+    def places(self) -> dict[Value, int]:
         """Return the position of each text among the counts: None (missing) is at 0, the categories are from
         2 on. Position 1 is for all other texts, which are not in the result."""
-        return {None: 0} | {name: k for k, name in enumerate(self.names, 2)}
+        return {None: 0, **{name: k for k, name in enumerate(self.names, 2)}}
 
 
 class Predicted(NamedTuple):

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 
 from thimble.inference.arrays import FloatArray
+from thimble.inference.batch import Value
+from thimble.inference.document import Document
 from thimble.inference.head import Head
 from thimble.inference.network import BLOCK
-from thimble.inference.outputs import Output, Scorer
+from thimble.inference.outputs import Scorer
 from thimble.inference.predictions import Alone
 
 MOST_CLASSES = 64  # with more, numpy is faster
@@ -105,18 +107,21 @@ class Desk:
 
 
 class Straight:
-    """The answer to the first row of a block, and to a row that has no missing value. None if a number of the
-    answer is not finite: `Head.decide` knows what to say."""
+    """The answer to the first row of a block, and to the values of a row. None where only the way of many can
+    tell: a number is too large, or the preprocessing rejects the row."""
 
-    def __init__(self, output: Output) -> None:
-        self.output = output
+    def __init__(self, document: Document) -> None:
+        [self.output] = document.outputs
+        self.program = document.preprocessing and document.preprocessing.alone
+        self.takes_values = document.preprocessing is None or self.program is not None
         self.free: list[Desk] = []
 
     def of_block(self, X: FloatArray) -> Alone | None:
         return self._answer(Desk.of_block, X)
 
-    def of_values(self, values: Sequence[float]) -> Alone | None:
-        return self._answer(Desk.of_values, values)
+    def of_values(self, values: Sequence[Value]) -> Alone | None:
+        inputs = values if self.program is None else self.program.apply(values)
+        return None if inputs is None else self._answer(Desk.of_values, inputs)
 
     def _answer(self, ask: Callable[[Desk, Any], Alone | None], row: Any) -> Alone | None:
         try:
@@ -128,13 +133,13 @@ class Straight:
         return found
 
 
-def of(outputs: Sequence[Output]) -> Straight | None:
+def of(document: Document) -> Straight | None:
     """The straight way of a model; None if it has none."""
-    head = outputs[0].head
+    head = document.outputs[0].head
     own_rule = head.apart or head.threshold is not None or head.abstain_below is not None
     plain = not (head.multilabel or own_rule) and head.normalize is None and head.temperature == 1.0
     known = head.out_activation in ACTIVATIONS and len(head.classes) <= MOST_CLASSES
-    return Straight(outputs[0]) if len(outputs) == 1 and plain and known else None
+    return Straight(document) if len(document.outputs) == 1 and plain and known else None
 
 
 def _of_several(head: Head) -> Decide:

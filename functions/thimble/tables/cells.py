@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from thimble.inference.batch import Fault
+from thimble.inference.batch import Fault, Value
 from thimble.inference.features import WANTED, Feature
 
 MISSING = (  # pandas' list
@@ -36,8 +36,6 @@ BLANKS = " \t\r"
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}  # the usual spellings
 SHOWN = 40  # characters of a value in a rejection
-
-Value = float | str | None  # None: missing
 
 
 class Unfit(Exception):

@@ -19,7 +19,7 @@ import orjson
 from thimble import encodings
 from thimble.errors import InvalidFile, MalformedBody, NotAcceptable, UnprocessableRows
 from thimble.inference.arrays import FloatArray
-from thimble.inference.batch import Batch, Fault, Flags
+from thimble.inference.batch import Batch, Fault, Flags, Value
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema
 from thimble.inference.head import Head
@@ -27,10 +27,10 @@ from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import dialect, header
 from thimble.tables.answers import cell_text, column_names, further_columns, label_sets
 from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
-from thimble.tables.cells import BLANKS, POINT, Unfit, Value, cell_value, missing, with_point
+from thimble.tables.cells import BLANKS, POINT, Unfit, cell_value, missing, with_point
 from thimble.tables.dialect import BrokenHeader, Given, Layout
 from thimble.tables.header import NoFeatures
-from thimble.tables.rows import NUMBERS, check_size
+from thimble.tables.rows import NUMBERS, alone, check_size
 from thimble.tables.tokens import DAMAGED, RETURN, Dialect, Tokens, check_quotes
 
 SAYING = "text/csv; header=present, or header=absent"
@@ -279,11 +279,11 @@ class Body:
         check_size(len(found), max_rows)
         return Batch(np.ascontiguousarray(np.array(found, np.float64).T), {})
 
-    def alone(self, schema: Schema) -> Sequence[float] | None:
+    def alone(self, schema: Schema) -> Sequence[Value] | None:
         if self.data.find(b"\n", 0, -1) >= 0 or not schema.only_numbers:
             return None
         found = self._bare_numbers(schema)
-        return found[0] if found else None
+        return alone(schema, found) if found else None
 
     def place(self, row: int, field: str = "") -> str:
         line = self.block.line(self.rows[row]) if self.rows else row + 1

@@ -24,14 +24,14 @@ import orjson
 from thimble import encodings, spelling
 from thimble.errors import InvalidFile, MalformedBody
 from thimble.inference import strict_json
-from thimble.inference.batch import Batch, Fault, Flags
+from thimble.inference.batch import Batch, Fault, Flags, Value
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema, normal, spelled
 from thimble.inference.predictions import Predictions
 from thimble.tables import rows, uniform
 from thimble.tables.answers import answers
 from thimble.tables.blocks import BOM, Answered, Block, Once, Positions, Source, TextReader
-from thimble.tables.cells import Unfit, Value, check_utf8, json_kind, json_value, quote_value
+from thimble.tables.cells import Unfit, check_utf8, json_kind, json_value, quote_value
 from thimble.tables.dialect import Given
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ class Body(NamedTuple):
         rows.check_size(len(self.instances), max_rows)
         return rows.batch(schema, self.instances)
 
-    def alone(self, schema: Schema) -> Sequence[float] | None:
+    def alone(self, schema: Schema) -> Sequence[Value] | None:
         return rows.alone(schema, self.instances)
 
     def place(self, row: int, field: str = "") -> str:

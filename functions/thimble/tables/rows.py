@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from math import isfinite
 from operator import countOf, itemgetter
 from typing import Any, NamedTuple, Protocol
 
@@ -16,10 +17,10 @@ import numpy as np
 
 from thimble.errors import MalformedBody, TooLarge, UnprocessableRows
 from thimble.inference.arrays import FloatArray, all_finite
-from thimble.inference.batch import Batch, Fault
+from thimble.inference.batch import Batch, Fault, Value
 from thimble.inference.features import Feature, Schema, spelled
 from thimble.inference.predictions import Predictions
-from thimble.tables.cells import Unfit, Value, json_kind, json_value, missing
+from thimble.tables.cells import Unfit, json_kind, json_value, missing
 
 MOST_NAMES = 20  # unknown names for which a similar one is looked for
 
@@ -41,8 +42,8 @@ class Table(Protocol):
         Raises UnprocessableRows if they are no table for this model.
         """
 
-    def alone(self, schema: Schema) -> Sequence[float] | None:
-        """Return the only row's values, if the model takes only numbers; None if a batch has to be read."""
+    def alone(self, schema: Schema) -> Sequence[Value] | None:
+        """Return the only row's values, which fit their features; None if a batch has to be read."""
 
     def place(self, row: int, field: str = "") -> str:
         """Return the caller's name for a row, or for a field of it."""
@@ -87,7 +88,7 @@ class Rows(NamedTuple):
         check_size(len(self.instances), max_rows)
         return batch(schema, self.instances)
 
-    def alone(self, schema: Schema) -> Sequence[float] | None:
+    def alone(self, schema: Schema) -> Sequence[Value] | None:
         return alone(schema, self.instances)
 
     def place(self, row: int, field: str = "") -> str:
@@ -103,8 +104,8 @@ class RowOrRows(NamedTuple):
     def batch(self, schema: Schema, max_rows: int) -> Batch:
         return self._rows(schema).batch(schema, max_rows)
 
-    def alone(self, schema: Schema) -> Sequence[float] | None:
-        return alone(schema, [self.values])
+    def alone(self, schema: Schema) -> Sequence[Value] | None:
+        return self._rows(schema).alone(schema)
 
     def place(self, row: int, field: str = "") -> str:
         return f"{self.path}[{row}]{field}" if row else f"{self.path}{field}"
@@ -130,16 +131,33 @@ def columnar(columns: dict[str, Any], path: str) -> Rows:
     return Rows(instances, f"{path}[{{}}]")
 
 
-def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[float] | None:
-    """Return the only row's values, if the model takes only numbers; None if anything is unusual."""
-    if len(instances) != 1 or not schema.only_numbers:
+def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[Value] | None:
+    """Return the only row's values, which fit their features; None if anything is unusual."""
+    if len(instances) != 1:
         return None
-    values: Sequence[float]
-    [values] = instances if type(instances[0]) is list else _lists(schema, instances) or [()]
-    n = len(schema.features)
+    lists = instances if type(instances[0]) is list else _lists(schema, instances)
+    if lists is None:
+        return None
+    [values] = lists
+    if schema.only_numbers and (numbers := _numbers(values, len(schema.features))):
+        return numbers
+    try:
+        return row_values(schema, values)
+    except Unfit:
+        return None
+
+
+def _numbers(values: list[Any], n: int) -> list[float] | None:
+    """Return n finite numbers as floats; None if anything is unusual."""
     if countOf(map(type, values), float) == n == len(values):
-        return values
-    return values if len(values) == n and NUMBERS.issuperset(map(type, values)) else None
+        return values if isfinite(sum(values)) else None
+    if len(values) != n or not NUMBERS.issuperset(map(type, values)):
+        return None
+    try:
+        numbers = [*map(float, values)]
+    except OverflowError:
+        return None
+    return numbers if isfinite(sum(numbers)) else None
 
 
 def unwrapped(row: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from thimble.errors import UnprocessableRows
 from thimble.inference.arrays import FloatArray, all_finite
-from thimble.inference.batch import Batch, Fault, Texts
+from thimble.inference.batch import Batch, Fault, Texts, Value
 from thimble.inference.features import WANTED, Feature, Schema, spelled
 from thimble.tables.cells import Unfit, check_utf8, missing, not_finite, text_value
 from thimble.tables.rows import alone, check_size, unknown_name
@@ -41,7 +41,7 @@ class Matrix(NamedTuple):
             return Batch(X, {})
         return _batch(schema, {k: (f"[{k}]", self.values[:, k]) for k in range(width)}, n)
 
-    def alone(self, schema: Schema) -> Sequence[float] | None:
+    def alone(self, schema: Schema) -> Sequence[Value] | None:
         return alone(schema, self.values.tolist()) if len(self.values) == 1 else None
 
     def place(self, row: int, field: str = "") -> str:

@@ -162,12 +162,12 @@ def _inputs(value: Any) -> Table:
 
 
 def _response(answered: Classified, wanted: Media) -> Response:
-    classifier, predictions = answered.classifier, answered.predictions
+    classifier = answered.classifier
     if wanted.name == media.JSON:
         return json_response(200, {"model": identity(classifier), "predictions": answered.answers})
     if wanted.name == media.CSV:  # without a header, as SageMaker's containers write it
         wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
-    return Response(200, media.written(classifier, predictions, wanted), wanted.name)
+    return Response(200, media.written(classifier, answered.predictions, wanted), wanted.name)
 
 
 def failure(status: int, sentence: str) -> Response:

@@ -37,9 +37,8 @@ def classify(service: Service, request: Request) -> Response:
 
 
 def _response(answered: Classified, wanted: media.Media, top: int) -> Response:
-    classifier, predictions = answered.classifier, answered.predictions
     if wanted.name == media.CSV:
-        table = media.written(classifier, predictions, wanted)
+        table = media.written(answered.classifier, answered.predictions, wanted)
         return Response(200, table, wanted.name, rows=answered.rows)
     found = answered.answers
     if top:
@@ -48,7 +47,7 @@ def _response(answered: Classified, wanted: media.Media, top: int) -> Response:
         from thimble.tables.jsonlines import lines  # imported only for this type
 
         return Response(200, lines(found), wanted.name, rows=answered.rows)
-    return json_response(200, {"model": identity(classifier), "predictions": found}, answered.rows)
+    return json_response(200, {"model": identity(answered.classifier), "predictions": found}, answered.rows)
 
 
 def _top(top: str, of_a_table: bool) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from thimble import telemetry
 from thimble.drift.recent import Recent, Watched
@@ -24,16 +25,21 @@ if TYPE_CHECKING:
     from thimble.inference.asked import Asked
 
 
-class Classified(NamedTuple):
+class Classified:
     """The answers to a request's rows, by one model.
 
     In a canary they are by two versions, and `predictions.versions` names the version for each row.
     """
 
-    classifier: Classifier
-    predictions: Predictions
-    rows: int
-    alone: Alone | None = None  # the same answer in plain numbers, if there is a single row
+    def __init__(self, classifier: Classifier, rows: int, found: Predictions | Alone) -> None:
+        self.classifier = classifier
+        self.rows = rows
+        self.alone = None if isinstance(found, Predictions) else found  # of a single row, in plain numbers
+        self.found = found
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        return self.found if isinstance(self.found, Predictions) else Predictions.alone(*self.found)
 
     @property
     def answers(self) -> list[dict[str, Any]]:
@@ -77,17 +83,16 @@ class Service:
         return self._alone(serving, table) or self._together(serving, table)
 
     def _alone(self, serving: Serving, table: Table) -> Classified | None:
-        """Answer a single row of plain numbers without making a batch; return None for any other table."""
+        """Answer a single row without making a batch; return None if that takes the other way."""
         if serving.candidate is not None:
             return None
         classifier = serving.classifier
-        values = table.alone(classifier.schema)
+        values = table.alone(classifier.schema) if classifier.answers_alone else None
         found = None if values is None else classifier.predict_alone(values)
         if values is None or found is None:
             return None
-        predictions = Predictions.alone(*found)
-        self.recent.add(classifier, Batch.alone(values), predictions)
-        return Classified(classifier, predictions, 1, found)
+        self.recent.add_alone(classifier, values, found)
+        return Classified(classifier, 1, found)
 
     def _together(self, serving: Serving, table: Table) -> Classified:
         batch = read(table, serving.classifier.schema, self.settings.max_rows)
@@ -95,7 +100,7 @@ class Service:
         refuse(table, predictions)
         self.recent.add(classifier, batch, predictions)
         note_abstained(classifier, predictions)
-        return Classified(classifier, predictions, batch.rows)
+        return Classified(classifier, batch.rows, predictions)
 
 
 def predicted(serving: Serving, batch: Batch) -> tuple[Classifier, Predictions]:

@@ -188,7 +188,7 @@ Way = Callable[["_Walk", Step, FloatArray], None]
 
 def through(step: Step) -> Way | None:
     """Return the way back through a step that only adds up; None for any other step."""
-    if isinstance(step, arithmetic.Scale) and not step.bounded:
+    if isinstance(step, arithmetic.Scale) and step.plain:
         return _scale
     if isinstance(step, classify.Classify):
         return _classify if adds_up(step) else None

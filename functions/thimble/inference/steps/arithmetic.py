@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +11,7 @@ from thimble.errors import InvalidModel
 from thimble.inference import cost, network
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import Cost, elementwise
-from thimble.inference.steps.columns import Step, StepFields, Table, no_number, selection
+from thimble.inference.steps.columns import Row, Step, StepFields, Table, no_number, selection
 
 SCALING = {
     "subtract": np.subtract,
@@ -19,6 +20,12 @@ SCALING = {
     "add": np.add,
     "minimum": np.maximum,
     "maximum": np.minimum,
+}
+ALONE: dict[str, Callable[[float, float], float]] = {
+    "subtract": operator.sub,
+    "divide": operator.truediv,
+    "multiply": operator.mul,
+    "add": operator.add,
 }
 
 
@@ -35,15 +42,19 @@ class Scale(Step):
             raise InvalidModel(f"{fields.path} has none of the keys {', '.join(SCALING)}")
         self.reads = selection(columns)
         self._declare([columns], n, elementwise(n, n, cost.COLUMN * len(self.operations)))
-
-    @property
-    def bounded(self) -> bool:
-        return any(key in ("minimum", "maximum") for key, _ in self.operations)
+        self.plain = all(key in ALONE for key, _ in self.operations)
+        self.listed = [(key, values.ravel().tolist()) for key, values in self.operations]
 
     def fill(self, table: Table, out: FloatArray) -> None:
         x = table.numbers[self.reads]
         for key, values in self.operations:
             x = SCALING[key](x, values, out=out)
+
+    def alone(self, row: Row) -> list[float]:
+        x = [row[column] for column in self.columns]
+        for key, values in self.listed:
+            x = [*map(ALONE[key], x, values)]
+        return x
 
 
 class Linear(Step):
@@ -139,6 +150,7 @@ class Impute(Step):
     """Replace a missing number, or one that equals `missing`, by its column's value."""
 
     KEYS = ("columns", "values", "missing")
+    plain = True
 
     def __init__(self, fields: StepFields) -> None:
         columns = fields.columns()
@@ -146,11 +158,17 @@ class Impute(Step):
         self.values, self.missing = fields.column("values", n), fields.finite("missing")
         self.reads = selection(columns)
         self._declare([columns], n, elementwise(n, n))
+        self.each = list(zip(self.columns, self.values.ravel().tolist(), strict=True))
 
     def fill(self, table: Table, out: FloatArray) -> None:
         out[:] = table.numbers[self.reads]
         absent = np.isnan(out) if self.missing is None else out == self.missing
         np.copyto(out, self.values, where=absent)
+
+    def alone(self, row: Row) -> list[float]:
+        if self.missing is None:
+            return [x if (x := row[column]) == x else value for column, value in self.each]
+        return [value if (x := row[column]) == self.missing else x for column, value in self.each]
 
 
 class Coalesce(Step):

@@ -15,7 +15,7 @@ from thimble.errors import InvalidModel
 from thimble.inference.arrays import FloatArray, all_finite
 from thimble.inference.cost import FUNCTION, Cost, elementwise
 from thimble.inference.fields import is_finite
-from thimble.inference.steps.columns import Step, StepFields, Table, listed, selection
+from thimble.inference.steps.columns import Row, Step, StepFields, Table, listed, selection
 
 MOST_SHOWN, LONGEST_SHOWN = 10, 40  # categories in a sentence, and characters of one
 
@@ -26,6 +26,7 @@ class Encode(Step):
     """Look x up in a table of codes. An unknown value gets the code `unknown`, or rejects the row."""
 
     KEYS = ("column", "categories", "codes", "unknown")
+    plain = True
 
     def __init__(self, fields: StepFields) -> None:
         column = fields.index("column", len(fields.names))
@@ -40,6 +41,9 @@ class Encode(Step):
 
     def fill(self, table: Table, out: FloatArray) -> None:
         self.coder.fill(table, out[0])
+
+    def alone(self, row: Row) -> list[float]:
+        return [self.coder.alone(row)]
 
 
 def _categories(fields: StepFields, text: bool) -> list[Category]:
@@ -76,6 +80,9 @@ class _Texts:
                 table.reject(row, self._reason(values[row]))
                 found[row] = 0.0
 
+    def alone(self, row: Row) -> float:
+        return self.codes.get(row[self.feature], self.unknown)
+
     def _reason(self, text: str | None) -> str:
         if text is None:
             return f"{self.name} is missing"
@@ -104,6 +111,9 @@ class _Numbers:
         self.refusal = _refusal(name, (f"{number!r}".removesuffix(".0") for number in numbers), len(numbers))
         self.known = np.array(numbers, np.float64)
         self.codes = np.array([codes[number] for number in numbers])
+        pairs = [*zip(self.known.tolist(), self.codes.tolist(), strict=True)]
+        self.by_number: dict[float, float] = dict(reversed(pairs))  # of two that are one double, the first
+        self.otherwise = math.inf if unknown is None else unknown
 
     def fill(self, table: Table, out: FloatArray) -> None:
         x = table.numbers[self.column]
@@ -120,6 +130,12 @@ class _Numbers:
         if self.unknown is None and not found.all():
             for row in np.flatnonzero(~found).tolist():
                 table.reject(row, f"{self.name} is missing" if absent[row] else self.refusal)
+
+    def alone(self, row: Row) -> float:
+        x: float = row[self.column]
+        if x != x and self.missing is not None:
+            return self.missing
+        return self.by_number.get(x, self.otherwise)
 
 
 def _refusal(name: str, known: Iterable[str], n: int) -> str:
@@ -151,6 +167,7 @@ class OneHot(Step):
     """Append a column for each code of each column: 1 where x is the code, else 0. NaN stays NaN."""
 
     KEYS = ("columns", "sizes")
+    plain = True
 
     def __init__(self, fields: StepFields) -> None:
         columns = fields.columns()
@@ -159,6 +176,7 @@ class OneHot(Step):
         self.codes = np.concatenate([np.arange(size, dtype=np.float64) for size in sizes])[:, np.newaxis]
         width = len(self.codes)
         self._declare([columns], width, elementwise(len(columns) + width, width))
+        self.pairs = list(zip(self.each, self.codes.ravel().tolist(), strict=True))
 
     @property
     def each(self) -> list[int]:
@@ -169,6 +187,9 @@ class OneHot(Step):
         np.equal(table.numbers[self.reads], self.codes, out=out)
         if not all_finite(table.numbers[self.once]):
             np.copyto(out, np.nan, where=np.isnan(table.numbers[self.reads]))
+
+    def alone(self, row: Row) -> list[float]:
+        return [(1.0 if x == code else 0.0) if (x := row[column]) == x else x for column, code in self.pairs]
 
 
 class Embed(Step):

@@ -21,6 +21,7 @@ from thimble.inference.cost import Cost
 from thimble.inference.fields import Fields
 
 Selection = slice | NDArray[np.intp]
+Row = list[Any]  # all columns of one row: floats, and of the features texts, or None where one is missing
 
 
 class Table(NamedTuple):
@@ -82,6 +83,7 @@ class Step(ABC):
     cost: Cost  # of a row
     categories: frozenset[str] = frozenset()  # the texts that it tells apart, of the one column that it reads
     knows: int | None = None  # the free text whose terms it looks up in a vocabulary
+    plain: bool = False  # whether `alone` computes it
 
     @abstractmethod
     def __init__(self, fields: StepFields) -> None:
@@ -95,6 +97,11 @@ class Step(ABC):
     @abstractmethod
     def fill(self, table: Table, out: FloatArray) -> None:
         """Compute the columns into `out`, (width, rows)."""
+
+    def alone(self, row: Row) -> list[float]:
+        """Return the columns of one row, with the bits of `fill`, without numpy. What is infinite, or raises
+        an ArithmeticError, is for `fill` to refuse."""
+        raise NotImplementedError
 
 
 def listed(selection: Selection) -> list[int]:
