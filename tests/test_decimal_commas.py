@@ -42,6 +42,15 @@ def test_decimal_commas_are_found_and_answer_as_points_do() -> None:
     assert b"\na;5,1;3,5;1,4;0,2;setosa;" in result
 
 
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+def test_the_last_record_is_looked_at_with_and_without_a_line_ending(ending: bytes) -> None:
+    one = COMMAS.split(b"\nb;")[0]
+    result, rejected = classified(one + ending)
+    assert (answers(result, ";"), rejected) == (answers(classified(COMMAS)[0], ";")[:2], [])
+    both = one + b"\nb;6.3;2.9;5.6;1.8" + ending  # a point in the last record leaves a doubt
+    assert [line for line, _ in reasons(both)] == [2]
+
+
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("bom", [b"", BOM])

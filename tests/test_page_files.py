@@ -40,7 +40,7 @@ def test_who_asks_for_html_gets_the_page(accept: str) -> None:
     answer = front(accept=accept)
     assert answer.content_type == "text/html; charset=utf-8"
     assert answer.body.startswith(b"<!doctype html>")
-    assert answer.headers["vary"] == "accept"
+    assert answer.headers["vary"] == "accept, accept-encoding"
 
 
 @pytest.mark.parametrize(

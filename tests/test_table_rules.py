@@ -413,6 +413,18 @@ def test_a_person_is_told_the_command_that_converts_a_file(capsys: pytest.Captur
     assert f"convert   {fetch}\n" in shown
 
 
+def test_no_command_is_told_that_would_damage_lines_of_utf_8(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cities.csv"
+    path.write_bytes(csv(ROW | {"note": "naïve"}, ROW | {"island": LATIN, "note": "x"}))
+    summary, _, rejections = dropped("cities.csv", path.read_bytes())
+    drop_report.show([drop_report.Outcome("cities.csv", summary, rejections, ["there"], source=str(path))])
+    shown = capsys.readouterr().out
+    assert "convert   line by line: some lines are UTF-8" in shown
+    assert "iconv" not in shown
+
+
 @pytest.mark.parametrize(
     ("media", "body"),
     [

@@ -110,6 +110,11 @@ def _is_cyrillic(character: str) -> bool:
     return "\u0400" <= character <= "\u052f"
 
 
+def is_mixed(data: bytes) -> bool:
+    """Return whether some lines are UTF-8 beyond ASCII, so that no other encoding reads all lines."""
+    return any(not line.isascii() and is_sound(text(line)) for line in data.split(b"\n"))
+
+
 def said(reason: str) -> str | None:
     """Return the encoding that a sentence of `fault` names, "" if none; None for another sentence."""
     _, found, rest = reason.partition("is not UTF-8")

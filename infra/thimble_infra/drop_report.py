@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,7 @@ from thimble_infra import file_options, printing
 from thimble_infra.inputs import left_out
 
 SHOWN_REJECTIONS = 5
+LOOKED_AT = 16 << 20  # bytes of a file that are looked at for lines of UTF-8
 REJECTIONS = 64 * 1024  # bytes that hold those that are shown
 SHOWN_CLASSES = 5
 
@@ -194,7 +196,18 @@ def _conversion(outcome: Outcome, reasons: Sequence[str]) -> Iterator[str]:
     found = Counter(encoding for reason in reasons if (encoding := encodings.said(reason)) is not None)
     if found and outcome.source:
         encoding, _ = max(found.items(), key=lambda item: (item[0] != "", item[1]))
-        yield f"  convert   {encodings.command(encoding, outcome.source)}"
+        if _is_mixed(Path(outcome.source)):
+            yield "  convert   line by line: some lines are UTF-8, and one command would damage these"
+        else:
+            yield f"  convert   {encodings.command(encoding, outcome.source)}"
+
+
+def _is_mixed(source: Path) -> bool:
+    """Return whether a file has lines of UTF-8 too, if it is on this machine and not packed."""
+    if not source.is_file() or source.name.lower().endswith(tuple(encodings.UNPACKING)):
+        return False
+    with source.open("rb") as file:
+        return encodings.is_mixed(file.read(LOOKED_AT))
 
 
 def _model(model: dict[str, str]) -> str:

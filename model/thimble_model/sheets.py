@@ -153,7 +153,11 @@ class Sheet:
     def _conversion(self, reason: str) -> str:
         """Return the command that converts a text in another encoding; "" if the reason is not that."""
         encoding = encodings.said(reason)
-        return "" if encoding is None else f"; convert it: {encodings.command(encoding, self.shown)}"
+        if encoding is None:
+            return ""
+        if self.name.compression is None and encodings.is_mixed(self.data):
+            return "; other lines are UTF-8: convert this one alone"
+        return f"; convert it: {encodings.command(encoding, self.shown)}"
 
     def _read(self, model: Classifier) -> Iterator[tuple[Batch, list[tuple[int, Fault]]]]:
         """Yield the records that can be read, and the lines of the others with their faults."""

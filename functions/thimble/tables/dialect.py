@@ -157,7 +157,10 @@ def _mark(layout: Layout, head: bytes, whole: bool, schema: Schema) -> str:
     split = delimiter == COMMA.encode() and not (quote and quote in look)  # no cell can hold a comma
     if not columns or COMMA.encode() not in look or split:
         return POINT
-    ends = layout.dialect.ends(look, whole and len(head) <= layout.body + GLANCE)[:LOOKED_AT].tolist()
+    final = whole and len(head) <= layout.body + GLANCE
+    if final and not look.endswith(b"\n"):
+        look += b"\n"
+    ends = layout.dialect.ends(look, final)[:LOOKED_AT].tolist()
     starts = [0, *(end + 1 for end in ends)]
     lines = [look[start:end].removesuffix(b"\r") for start, end in zip(starts, ends, strict=False)]
     records = [layout.cells(line) for line in lines]

@@ -194,7 +194,10 @@ class JsonLines(TextReader):
         return {*map(normal, self.schema.answer_columns)}
 
     def _object(self, line: bytes) -> Any:
-        """Parse JSON, also with the NaN and Infinity that Python writes. Raises the error of `_no_json`."""
+        """Parse JSON, also with the NaN and Infinity that Python writes.
+
+        Raises Unfit, or the error of `_no_json`.
+        """
         try:
             text = encodings.text(line)
             found = json.loads(text, object_pairs_hook=Object, parse_int=strict_json.integer)
@@ -205,7 +208,8 @@ class JsonLines(TextReader):
         except json.JSONDecodeError as error:
             raise self._no_json(_broken(line, error)) from None
         except UnicodeEncodeError:
-            raise self._no_json("it has half of a surrogate pair, which is no character") from None
+            fault = Fault("has half of a surrogate pair, which is no character", "the record")
+            raise Unfit(fault) from None
         except (ValueError, RecursionError) as error:
             raise self._no_json(strict_json.reason(error)) from None
         return found

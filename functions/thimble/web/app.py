@@ -200,16 +200,16 @@ def _not_allowed(resource: Resource) -> Response:
 
 def _packed(response: Response, accepted: str) -> Response:
     """Compress a response's body if the caller accepts it and the body is long enough."""
-    if not accepted or len(response.body) < WORTH_PACKING or response.status >= 400:
+    if len(response.body) < WORTH_PACKING or response.status >= 400:
         return response
-    from thimble.web import codings
+    headers = {**response.headers, "vary": _varying(response, "accept-encoding")}
+    if accepted:
+        from thimble.web import codings
 
-    coding = codings.accepted(accepted)
-    if not coding:
-        return response
-    vary = _varying(response, "accept-encoding")
-    headers = {**response.headers, "content-encoding": coding, "vary": vary}
-    return response._replace(body=codings.packed(response.body, coding), headers=headers)
+        if coding := codings.accepted(accepted):
+            headers["content-encoding"] = coding
+            return response._replace(body=codings.packed(response.body, coding), headers=headers)
+    return response._replace(headers=headers)
 
 
 def _varying(response: Response, header: str) -> str:
