@@ -9,6 +9,7 @@ closing quote is rejected too.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
@@ -49,11 +50,24 @@ class Dialect(NamedTuple):
         """Return a record's cells, without the quotes around them."""
         if not self.quote or self.quote not in record:
             return encodings.text(record).split(self.delimiter.decode())
-        separators = Tokens(self, record).separators.tolist()
         return [
             self._unquoted(encodings.text(record[before + 1 : end]))
-            for before, end in pairwise([-1, *separators, len(record)])
+            for before, end in pairwise([-1, *self._separators(record), len(record)])
         ]
+
+    def fields(self, record: bytes) -> Fields:
+        """Return the quoted fields of one record."""
+        return _one_by_one(record, _places(record, self.quote), ord(self.delimiter), final=True)
+
+    def _separators(self, record: bytes) -> Iterator[int]:
+        """Yield the positions of the delimiters between a record's cells."""
+        fields = iter(zip(*self.fields(record)[:2], strict=True))
+        opening, close = next(fields, (len(record), len(record)))
+        for position in _places(record, self.delimiter):
+            while close < position:
+                opening, close = next(fields, (len(record), len(record)))
+            if position < opening:
+                yield position
 
     def _unquoted(self, text: str) -> str:
         quote = self.quote.decode()
@@ -75,11 +89,20 @@ def check_quotes(dialect: Dialect, record: bytes, name: str = "the record") -> N
     """Raise Unfit for a record with a quote that is never closed, or with text after a closing quote."""
     if not dialect.quote or dialect.quote not in record:
         return
-    tokens, quote = Tokens(dialect, record + dialect.newline), dialect.quote.decode()
-    if len(tokens.strays):
+    fields, quote = dialect.fields(record), dialect.quote.decode()
+    if fields.strays:
         raise Unfit(Fault(f"opens a {quote} that is never closed", name, malformed=True))
-    if len(tokens.torn):
+    rest = record + dialect.newline
+    if not all(rest.startswith((dialect.delimiter, b"\n", b"\r\n"), close + 1) for close in fields.closes):
         raise Unfit(Fault(f"has text after a closing {quote}", name, malformed=True))
+
+
+def _places(record: bytes, mark: bytes) -> list[int]:
+    places, at = list[int](), record.find(mark)
+    while at >= 0:
+        places.append(at)
+        at = record.find(mark, at + 1)
+    return places
 
 
 class Tokens:
@@ -187,6 +210,15 @@ def _utf8(data: bytes) -> bytes:
     return data if is_utf8(data) else data.translate(ASCII)
 
 
+class Fields(NamedTuple):
+    """The quoted fields of data as they are found one by one; see `Quoted`."""
+
+    opens: list[int]
+    closes: list[int]
+    open_at: int | None
+    strays: list[int]
+
+
 class Quoted(NamedTuple):
     """The quoted fields of data, in order."""
 
@@ -207,7 +239,11 @@ def quoted(data: bytes, quote: int, delimiter: int, final: bool) -> Quoted:
     """Find the quoted fields of data that begin at the start of a record; `final` if no data follow."""
     buffer = np.frombuffer(data, np.uint8)
     found = np.flatnonzero(buffer == quote)
-    return _in_pairs(buffer, found, delimiter, final) or _one_by_one(data, found.tolist(), delimiter, final)
+    paired = _in_pairs(buffer, found, delimiter, final)
+    if paired is not None:
+        return paired
+    opens, closes, open_at, strays = _one_by_one(data, found.tolist(), delimiter, final)
+    return Quoted(np.array(opens, np.intp), np.array(closes, np.intp), open_at, np.array(strays, np.intp))
 
 
 def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int, final: bool) -> Quoted | None:
@@ -230,8 +266,8 @@ def _in_pairs(buffer: NDArray[np.uint8], found: Positions, delimiter: int, final
     return Quoted(opens, closes, open_at, strays=np.empty(0, np.intp))
 
 
-def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Quoted:
-    opens, closes, strays = [], [], []
+def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Fields:
+    opens, closes, strays = list[int](), list[int](), list[int]()
     open_at = None
     i = 0
     while i < len(found):
@@ -250,8 +286,7 @@ def _one_by_one(data: bytes, found: list[int], delimiter: int, final: bool) -> Q
         else:
             strays.append(position)
             i += 1
-    starts, ends, unclosed = (np.array(found, np.intp) for found in (opens, closes, strays))
-    return Quoted(starts, ends, open_at, unclosed)
+    return Fields(opens, closes, open_at, strays)
 
 
 def _closing(found: list[int], i: int) -> int | None:
