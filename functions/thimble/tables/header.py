@@ -2,7 +2,8 @@
 
 The caller may state whether the first record is a header. Otherwise the record itself tells:
 
-- For a model with feature names, a header is a record with these names, or one without a number.
+- For a model with feature names, a header is a record without a number, or one with such a name that is no
+  number.
 - For a model without names, a header is a record with words in place of the model's numbers, and data is a
   record in which one of these cells begins like a value.
 - Numbers that increase by the same step (0, 1, 2 as pandas names columns; 2019, 2020, 2021) may be either,
