@@ -374,7 +374,7 @@ def test_objects_printed_over_several_lines_are_refused_in_one_sentence(indent: 
         ("9" * 5000, "petal width (cm) is too large, not a finite number"),
         ("1e400", "petal width (cm) is too large, not a finite number"),
         ("[" * 20_000, "the line is not JSON: it is nested too deeply"),
-        ("x", "the line is not JSON: Expecting value in column 93"),
+        ("x", "the line is not JSON: Expecting value at column 93"),
         ('"\ufffd', "the line is not JSON: byte 93 is not UTF-8 (it looks like WINDOWS-1252)"),
         (r'"\ud800"', "the record has half of a surrogate pair, which is no character"),
         (

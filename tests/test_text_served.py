@@ -334,7 +334,7 @@ def test_a_text_alone_that_is_rejected_is_shown_as_it_was_sent() -> None:
     assert [one["record"] for one in rejected] == [
         line.decode("utf-8", "backslashreplace") for line in lines[1:5]
     ]
-    assert rejected[1]["reason"] == "the line is not JSON: Invalid control character at in column 5"
+    assert rejected[1]["reason"] == "the line is not JSON: Invalid control character at column 5"
 
 
 @pytest.mark.parametrize("key", ["notes.jsonl", "notes.json"])

@@ -51,7 +51,7 @@ def test_the_log_of_the_functions_tells_requests_canaries_shadows_and_drift(
         "requests": "2, 1 of them refused; 25 rows",
         "canary": "answered 2 rows",
         "shadow": "compared on 5 rows: 1 answers differ, 0 failed",
-        "drift": f"iris ({model.digest[:12]}): of 300 rows, a drifted (largest PSI 0.500)",
+        "drift": f"iris ({model.digest[:12]}): moved: a (of 300 rows, largest PSI 0.500)",
         "predicted": f"iris ({model.digest[:12]}): setosa 299, virginica 1",
     }
 
@@ -82,7 +82,7 @@ def test_models_and_results_survive_the_stack_that_any_command_finds(
         body = json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}).encode()
         post(f"{running.url}/classify", body)
         shown = thimble("status")
-        assert "requests   1, 0 of them refused; 1 rows" in shown
+        assert "requests   1, 0 of them refused; 1 row" in shown
         assert "mine/rows.csv  done" in shown
         asked = Request(
             f"{running.url}/classify",

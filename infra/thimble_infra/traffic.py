@@ -52,15 +52,15 @@ def _add(found: Traffic, counts: Counter[str], entry: dict[str, Any]) -> None:
 def lines(found: Traffic) -> Iterator[tuple[str, str]]:
     """Yield titles and texts for a person."""
     rows = found.counts.get("rows", 0)
-    yield "requests", f"{found.requests:,}, {found.failed:,} of them refused; {rows:,} rows"
+    yield "requests", f"{found.requests:,}, {found.failed:,} of them refused; {_rows(rows)}"
     if "canary_rows" in found.counts:
-        yield "canary", f"answered {found.counts['canary_rows']:,} rows"
+        yield "canary", f"answered {_rows(found.counts['canary_rows'])}"
     if "shadow_rows" in found.counts:
         others = found.counts.get("shadow_disagreements", 0)
         failed = found.counts.get("shadow_failed", 0)
         yield (
             "shadow",
-            f"compared on {found.counts['shadow_rows']:,} rows: {others:,} answers differ, {failed:,} failed",
+            f"compared on {_rows(found.counts['shadow_rows'])}: {others:,} answers differ, {failed:,} failed",
         )
     for model, entry in found.watched.items():
         yield "drift", f"{model}: {_verdict(entry)}"
@@ -68,8 +68,12 @@ def lines(found: Traffic) -> Iterator[tuple[str, str]]:
         yield "predicted", f"{model}: " + ", ".join(f"{name} {n:,}" for name, n in classes.items())
 
 
+def _rows(n: int) -> str:
+    return "1 row" if n == 1 else f"{n:,} rows"
+
+
 def _verdict(entry: dict[str, Any]) -> str:
     if "drift_rows" not in entry:
-        return f"{entry['rows']:,} rows in the last minute that was reported: too few for a verdict"
-    drifted = ", ".join(entry["drifted"]) or "nothing"
-    return f"of {entry['drift_rows']:,} rows, {drifted} drifted (largest PSI {entry['feature_psi']:.3f})"
+        return f"{_rows(entry['rows'])} in the last minute that was reported: too few for a verdict"
+    drifted = f"moved: {', '.join(entry['drifted'])}" if entry["drifted"] else "nothing moved"
+    return f"{drifted} (of {_rows(entry['drift_rows'])}, largest PSI {entry['feature_psi']:.3f})"

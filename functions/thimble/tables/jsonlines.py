@@ -300,7 +300,7 @@ def _broken(line: bytes, error: json.JSONDecodeError) -> str:
         line.decode()
     except UnicodeDecodeError as found:
         return strict_json.reason(found)
-    return f"{error.msg} in column {error.colno}"
+    return f"{error.msg.removesuffix(' at')} at column {error.colno}"
 
 
 def _value(feature: Feature, value: Any, times: int, keys: list[str], known: Collection[str]) -> Value:
