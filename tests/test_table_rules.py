@@ -413,6 +413,15 @@ def test_a_person_is_told_the_command_that_converts_a_file(capsys: pytest.Captur
     assert f"convert   {fetch}\n" in shown
 
 
+def test_a_first_record_without_a_number_is_told_how_to_be_data() -> None:
+    app = door.served(PENGUINS)
+    body = b"Dream,,,,,male\nDream,39.1,18.7,181,3750,male\n"
+    told = door.refusal(door.post("/classify", body, app, content_type="text/csv"), 422)
+    assert "; if the first record is data, say so by text/csv; header=present, or header=absent" in told
+    answered = door.post("/classify", body, app, content_type="text/csv; header=absent")
+    assert answered.status == 200, answered.body
+
+
 def test_no_command_is_told_that_would_damage_lines_of_utf_8(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

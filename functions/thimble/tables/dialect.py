@@ -276,13 +276,13 @@ def _laid_out(first: First, head: bytes, schema: Schema, given: Given, way: str)
 def _features(names: list[str], schema: Schema, way: str) -> dict[int, int]:
     """Return the column of each feature.
 
-    Raises NoFeatures if some are missing. If the model takes only texts, the first record may be data; then
-    the error names the `way` to state it.
+    Raises NoFeatures if some are missing. If none is there, the record may be data; then the error names the
+    `way` to state it.
     """
     try:
         return header.features(names, schema)
     except NoFeatures as error:
-        texts = len(names) == len(schema.features) and not any(f.numeric for f in schema.features)
-        if not (way and texts and set(names).isdisjoint(schema.names or ())):
+        may_be_data = len(names) == len(schema.features) and set(names).isdisjoint(schema.names or ())
+        if not (way and may_be_data):
             raise
         raise NoFeatures(f"{error.problem}; if the first record is data, say so by {way}", names) from None
