@@ -397,7 +397,7 @@ def drift(
     endpoint_url: EndpointUrl = None,
     json: Json = False,
 ) -> None:
-    """Show how far classified rows have moved from the training data.
+    """Show how far rows have moved from the training data.
 
     The summary of every result holds the counts; those of several files are added up, model by model.
 
