@@ -27,7 +27,7 @@ from thimble.inference.steps.columns import Row, Selection, Step, StepFields, Ta
 KEYS = ("types", "missing", "steps", "outputs")
 MAX_STEPS = 2_000
 MAX_COLUMNS = 20_000
-MOST_ALONE = 400  # columns that steps append: of more, numpy is quicker
+MOST_ALONE = 400  # columns that steps append; with more, numpy is faster
 LONGEST_NAME = 80  # of a computed column
 
 

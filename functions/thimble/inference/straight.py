@@ -107,8 +107,10 @@ class Desk:
 
 
 class Straight:
-    """The answer to the first row of a block, and to the values of a row. None where only the way of many can
-    tell: a number is too large, or the preprocessing rejects the row."""
+    """Answers one row, from a block or from its values.
+
+    The answer is None if the row needs `predict`: a number is too large, or the preprocessing rejects it.
+    """
 
     def __init__(self, document: Document) -> None:
         [self.output] = document.outputs
@@ -134,7 +136,7 @@ class Straight:
 
 
 def of(document: Document) -> Straight | None:
-    """The straight way of a model; None if it has none."""
+    """Return the fast path of a model; None if it has none."""
     head = document.outputs[0].head
     own_rule = head.apart or head.threshold is not None or head.abstain_below is not None
     plain = not (head.multilabel or own_rule) and head.normalize is None and head.temperature == 1.0

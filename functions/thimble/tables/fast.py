@@ -249,9 +249,6 @@ class Appending:
     def encoding(self) -> str:
         return "utf-8" if is_utf8(self.block.data) else "latin-1"
 
-    def only(self, chosen: Flags) -> Appending:
-        return self if chosen.all() else Appending(self.block.only(chosen))
-
     def text(self, value: str) -> str:
         """Return text to append, encoded so that it is written in UTF-8 even if the records are Latin-1."""
         return value.encode().decode(self.encoding)
