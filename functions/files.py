@@ -2,13 +2,14 @@
 
 from functools import partial
 
-from thimble import settings
+from thimble import processors, settings
 from thimble.files import events
 from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline, SplitPolicy
 from thimble.registry import lookup
 from thimble.split import execution
 
+processors.keep_to_share()
 _settings = settings.from_environment()
 _models = lookup.folders(_settings)
 _start = partial(execution.start, _settings.workflow_arn)

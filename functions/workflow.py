@@ -1,11 +1,12 @@
 """The entry point for large files: the tasks of the Step Functions workflow. Wiring only."""
 
-from thimble import settings
+from thimble import processors, settings
 from thimble.files.options import FileOptions
 from thimble.files.pipeline import Pipeline
 from thimble.registry import lookup
 from thimble.split import tasks
 
+processors.keep_to_share()
 _settings = settings.from_environment()
 _models = lookup.folders(_settings)
 _pipeline = Pipeline(

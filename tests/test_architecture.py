@@ -63,7 +63,7 @@ LAYERS = (
     "tables.each",
     "asking",
     *("web.options", "web.codings", "web.media"),
-    *("settings", "telemetry", "credentials", "store"),
+    *("settings", "processors", "telemetry", "credentials", "store"),
     *("registry.prefetch", "registry.refresh", "registry.published", "registry.lookup"),
     *(
         f"files.{name}"

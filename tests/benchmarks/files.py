@@ -1,6 +1,7 @@
 """Files beside the usual ways: the same generated files, a process of its own for every run.
 
-They have `--mb` megabytes and 100,000 rows at least; as Parquet, the rows of so much CSV.
+They have `--mb` megabytes and 100,000 rows at least; as Parquet, the rows of five times so much CSV: such a
+file is a tenth as large, and a fifth of a second would measure how a process begins.
 
 Figures are rows and megabytes of the file a second, and the peak of the resident memory. On one core the
 seconds are the processor's, to which it does not matter what else the machine does; on two they are the
@@ -61,6 +62,7 @@ BESIDE = {  # on one core; in the first round alone where there is no goal
 WHOLE_ONLY = {"parquet"}  # pandas has no chunks of it
 ROUNDS, SECONDS = 3, 180
 RANGED, LARGE, SMALL = 10, 50, 5  # times the files' size: 200 MB, 1 GB and 100 MB
+TIMES = {"csv": 1, "jsonl": 1, "parquet": 5}
 MOST_MEGABYTES = 400
 PARQUET_MEGABYTES = 250
 STEADY = AtMost(1.18)  # what the large file may take more is the chance of a longer run
@@ -79,8 +81,8 @@ class Input:
 
     @property
     def name(self) -> str:
-        kind = "-bad" if self.bad else f"-{self.times}" if self.times > 1 else ""
-        return f"{self.table.model}{kind}.{self.format}"
+        size, kind = f"-{self.times}" if self.times > 1 else "", "-bad" if self.bad else ""
+        return f"{self.table.model}{size}{kind}.{self.format}"
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,11 @@ def cases(path: Path, megabytes: float) -> Iterator[Case]:
     folder = Folder(path, int(megabytes * 1e6))
     for format_ in ("csv", "jsonl", "parquet"):
         for table in (IRIS, DIGITS):
+            file = Input(table, format_, times=TIMES[format_])
             for cores in range(1, min(2, len(os.sched_getaffinity(0))) + 1):
-                yield _case(folder, cores, Input(table, format_))
+                yield _case(folder, cores, file)
             if (format_, table) == ("parquet", DIGITS):
-                yield _bounded(folder, Input(table, format_))
+                yield _bounded(folder, file)
             folder.forget(table, format_)
     yield _in_ranges(folder)
     folder.forget(IRIS, "csv")

@@ -6,7 +6,6 @@ This module has the job's identity, its summary and its end. One function or man
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field
@@ -17,7 +16,7 @@ import obstore
 import orjson
 from obstore.store import ObjectStore
 
-from thimble import store
+from thimble import processors, store
 from thimble.drift import counting, report
 from thimble.errors import InvalidFile, Overwritten
 from thimble.files.options import FileOptions
@@ -45,11 +44,6 @@ class ResultPaths:
 def result_paths(folder: str, extension: str) -> ResultPaths:
     """Return the paths in a folder that is named after the input, so that no two inputs share one."""
     return ResultPaths(f"{folder}/result{extension}", f"{folder}/rejections.jsonl", f"{folder}/summary.json")
-
-
-def processors() -> int:
-    """Return how many processors this process may use. More blocks at once would evict each other's cache."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def described(bucket: str, source: ObjectVersion) -> dict[str, Any]:
@@ -91,7 +85,7 @@ class Job:
     results: ObjectStore
     paths: ResultPaths
     options: FileOptions
-    workers: int = field(default_factory=processors)  # threads
+    workers: int = field(default_factory=processors.usable)  # threads
 
     @property
     def identity(self) -> Summary:

@@ -52,7 +52,7 @@ IN_MEMORY = 64 << 20  # bytes of a row group's chunks; more go through a tempora
 MAX_FOOTERS = 1 << 30  # bytes of the footers of all row groups
 READ_BYTES = 8 << 20  # with one request
 READ_AHEAD = 4  # requests
-SLICE_BYTES = 64 << 20  # of values decoded at once, about: a page that two slices share is decoded twice
+SLICE_BYTES = 64 << 20  # of values held at once, about: a page that two slices share is decoded twice
 LEAST_ROWS = 64  # of a slice
 GLANCE_ROWS = 256  # that tell how long texts are
 NUMBER_BYTES = 8
@@ -82,13 +82,15 @@ class Features:
     footer: Footer
     read: Read
 
-    def rows(self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1) -> Iterator[Rows]:
-        """All rows of some row groups, as many at once as memory allows."""
+    def rows(
+        self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1, held: int = 1
+    ) -> Iterator[Rows]:
+        """Yield all rows of some row groups, as many at once as memory allows if the caller holds `held`."""
         first = first_line + sum(group[RowGroup.ROWS] for group in self.footer.groups[:start])
         for k, group in enumerate(self.footer.groups[start:stop], start):
             n = group[RowGroup.ROWS]
             with self._alone(group) as file:
-                step = max(LEAST_ROWS, SLICE_BYTES // self._row_bytes(file, group, first))
+                step = max(LEAST_ROWS, SLICE_BYTES // held // self._row_bytes(file, group, first))
                 for at in range(0, n, step):
                     yield Rows(k, first + at, self._decoded(file, at, min(step, n - at), first))
             first += n

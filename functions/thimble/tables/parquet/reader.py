@@ -65,7 +65,7 @@ class Parquet(Answers):
         most = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (NUMBER_BYTES * len(self.features.features))))
         calls = (
             partial(self._answered, rows)
-            for decoded in self.features.rows(start, stop, first_line)
+            for decoded in self.features.rows(start, stop, first_line, workers)
             for rows in decoded.blocks(most)
         )
         groups = self.footer.groups
