@@ -32,8 +32,8 @@ NUMPY = (
     "Plain numpy: below the levels at the top, some ten passes over all pairs of a tree and a row a level."
 )
 OBLIVIOUS = (
-    "Five million pairs of a tree and a row: of 13 ms, 3 turn the leaves' numbers into indices, and 3.5 fetch "
-    "their values."
+    "Five million pairs of a tree and a row: of 13 ms, 3 turn the leaves' numbers into indices, and 3.5 "
+    "fetch their values."
 )
 PICKLE = "CatBoost's pickle holds its numbers in binary; a document writes them in decimals."
 KINDS = {"csv": "CSV", "parquet": "Parquet"}
