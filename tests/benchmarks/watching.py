@@ -33,7 +33,7 @@ PASSES = 3  # over it
 GOAL = AtMost(  # a tenth more
     1.1,
     "A request's rows are copied to those that wait, in three calls of numpy: 2 us of the shortest, which "
-    "takes 42, and what that pushes out of the processor's caches; counting is less, but for a hundred rows.",
+    "takes 23, and what that pushes out of the processor's caches; counting is less, but for a hundred rows.",
 )
 OF_FILES = AtMost(
     1.1, "Each number is compared with its feature's edges: 0.2 us of a record of 64, which takes 3."
