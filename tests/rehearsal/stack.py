@@ -143,6 +143,18 @@ class Stack:
 
         return eventually(found)
 
+    def ended_executions(self) -> list[str]:
+        """The states of the state machine's executions, once none is running: the last task writes the
+        summary, and the execution ends after it."""
+        machine, steps = self.named("StateMachine"), self.client("stepfunctions")
+
+        def ended() -> list[str] | None:
+            found = steps.list_executions(stateMachineArn=machine)["executions"]
+            states = [execution["status"] for execution in found]
+            return None if "RUNNING" in states else states
+
+        return eventually(ended)
+
 
 def packaged() -> Template:
     """The template as `make package` leaves it, with its files by absolute paths."""

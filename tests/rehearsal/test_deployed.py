@@ -28,8 +28,7 @@ def test_a_file_of_several_ranges_is_classified_by_the_state_machine(stack: Stac
     rows = "".join(f"{i},5.1,3.5,{i % 7}.4,0.2\n" for i in range(600_000))
     stack.drop("large.csv", (HEADER + rows).encode())
     assert stack.summary("large.csv")["predictions"] == 600_000
-    executions = stack.client("stepfunctions").list_executions(stateMachineArn=stack.named("StateMachine"))
-    assert [execution["status"] for execution in executions["executions"]] == ["SUCCEEDED"]
+    assert stack.ended_executions() == ["SUCCEEDED"]
 
 
 def test_a_changed_parameter_reaches_the_alias(stack: Stack) -> None:
