@@ -9,7 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from thimble.errors import InvalidInput, InvalidModel
-from thimble.inference.arrays import FloatArray, all_finite
+from thimble.inference.arrays import FloatArray, all_finite, first_largest
 from thimble.inference.fields import Fields, check_distinct, is_finite, shown
 from thimble.inference.network import OUT_ACTIVATIONS
 from thimble.inference.predictions import Scores
@@ -155,8 +155,7 @@ class Head(NamedTuple):
             above = compared[0] >= self.bar if self.at_bar else compared[0] > self.bar
             second: NDArray[np.intp] = np.minimum(above, len(self.classes) - 1, dtype=np.intp)
             return second
-        likeliest: NDArray[np.intp] = compared.argmax(0)
-        return likeliest
+        return first_largest(compared)
 
     def _labels_from(self, threshold: float, compared: FloatArray, numbers: FloatArray) -> NDArray[np.intp]:
         """Return the positive class where its number is at least the threshold, else the other class."""

@@ -26,7 +26,7 @@ KEYS = ("coefs", "intercepts", "activation", "n_layers")
 MAX_LAYERS = 64
 
 BLOCK = 4
-CHUNK = 1008 * BLOCK  # rows at once, which fit the cache; no power of two, as columns would collide in it
+CHUNK = 2018 * BLOCK  # rows at once, which fit the cache; no power of two, as columns would collide in it
 MAX_AT_ONCE = 1_000_000  # numbers at once, of all rows
 
 

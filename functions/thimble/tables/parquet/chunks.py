@@ -56,7 +56,8 @@ def footer_of(data: bytes) -> Footer:
 def of_numbers(name: str, numbers: FloatArray, at: int) -> tuple[bytes, Chunk]:
     """The same of numbers; NaN is null."""
     starts = range(0, len(numbers), PAGE_ROWS)
-    pages = [_page(numbers[start : start + PAGE_ROWS]) for start in starts]
+    nulls = int(np.count_nonzero(np.isnan(numbers)))
+    pages = [_page(numbers[start : start + PAGE_ROWS], nulls) for start in starts]
     places = accumulate(map(len, pages), initial=at)
     index = [
         {OFFSET: I64(place), 2: I32(len(page)), 3: I64(start)}
@@ -72,29 +73,28 @@ def of_numbers(name: str, numbers: FloatArray, at: int) -> tuple[bytes, Chunk]:
         6: size,
         7: size,
         9: I64(at),
-        12: _statistics(numbers),
+        12: _statistics(numbers, nulls),
     }
     chunk = {ColumnChunk.OFFSET: I64(0), ColumnChunk.META: meta}
     return b"".join(pages), Chunk(chunk, {PLACES: structs(index)})
 
 
-def _page(numbers: FloatArray) -> bytes:
-    """A page's header, which of its rows have a number, and these."""
-    known = ~np.isnan(numbers)
-    if known.all():
-        levels = varint(len(known) << 1) + b"\1"  # so many times 1
+def _page(numbers: FloatArray, nulls: int) -> bytes:
+    """A page's header, which of its rows have a number, and these. `nulls` is the whole column's."""
+    rows = len(numbers)
+    if not nulls or (known := ~np.isnan(numbers)).all():
+        levels = varint(rows << 1) + b"\1"  # so many times 1
     else:
         numbers = numbers[known]
         bits = np.packbits(known, bitorder="little").tobytes()
         levels = varint(len(bits) << 1 | 1) + bits
     size = I32(4 + len(levels) + numbers.nbytes)
-    encoded = {1: I32(len(known)), 2: I32(PLAIN), 3: I32(RLE), 4: I32(RLE)}
+    encoded = {1: I32(rows), 2: I32(PLAIN), 3: I32(RLE), 4: I32(RLE)}
     header = dumps({1: I32(DATA_PAGE), 2: size, 3: size, 5: encoded})
     return b"".join([header, len(levels).to_bytes(4, "little"), levels, numbers.data])
 
 
-def _statistics(numbers: FloatArray) -> Struct:
-    nulls = int(np.count_nonzero(np.isnan(numbers)))
+def _statistics(numbers: FloatArray, nulls: int) -> Struct:
     found: Struct = {3: I64(nulls)}
     if nulls < len(numbers):
         least, most = np.fmin.reduce(numbers), np.fmax.reduce(numbers)

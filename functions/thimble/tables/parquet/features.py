@@ -24,6 +24,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from thimble.errors import InvalidFile
+from thimble.inference.arrays import all_finite
 from thimble.inference.batch import Batch, Fault
 from thimble.inference.classifier import Classifier
 from thimble.inference.features import WANTED, Feature, spelled
@@ -105,6 +106,8 @@ class Features:
                 doubtful = absent = none.to_numpy()
             else:
                 numbers = batch.numbers[k] = series.cast(pl.Float64).to_numpy()
+                if feature.type == "number" and all_finite(numbers):
+                    continue
                 fit = np.isin(numbers, BOOLEANS) if feature.type == "boolean" else np.isfinite(numbers)
                 if fit.all():
                     continue
