@@ -240,6 +240,15 @@ def test_a_key_in_anothers_place_is_found() -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
+@pytest.mark.parametrize("note", ['"x"', "-1"])
+def test_a_last_line_that_is_shorter_than_the_first_ones_keys_costs_itself_alone(note: str) -> None:
+    first = f'{LINE[:-1]}, "{"long " * 10}": {note}}}'
+    last = f'{{"a": 1, "b": 1, "c": 1, "d": 1, "": {note}}}'
+    ((number, reason),) = reasons(*[first] * 100, last)
+    assert number == 101
+    assert reason.startswith("sepal length (cm) is missing")
+
+
 LINES = st.sampled_from(
     [
         *([LINE] * 4),

@@ -41,7 +41,7 @@ class Decimals:
         The values of the latter mean nothing.
         """
         if self._signed:
-            negative = self.bytes.take(starts) == MINUS
+            negative = self.bytes.take(starts, mode="clip") == MINUS
             starts = starts + negative
         lengths = ends - starts
         digits = self.words(starts) ^ U64(ZERO * ONES)

@@ -101,8 +101,8 @@ class Uniform:
         return list(zip(texts.T.copy(), masks.T.copy(), strict=True))
 
     def _no_strings(self, starts: Positions, ends: Positions) -> Flags:
-        buffer = self._decimals.bytes
-        wrong: Flags = (buffer[starts] != QUOTE) | (buffer[ends - 1] != QUOTE) | (ends - starts < 2)
+        first, last = (self._decimals.bytes.take(at, mode="clip") for at in (starts, ends - 1))
+        wrong: Flags = (first != QUOTE) | (last != QUOTE) | (ends - starts < 2)
         return wrong
 
     @cached_property
