@@ -9,6 +9,7 @@ reader.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -44,7 +45,7 @@ class Decimals:
             negative = self.bytes.take(starts, mode="clip") == MINUS
             starts = starts + negative
         lengths = ends - starts
-        digits = self.words(starts) ^ U64(ZERO * ONES)
+        digits = next(self.words(starts)) ^ U64(ZERO * ONES)
         digits <<= ((WORD - lengths) << 3).view(U64)  # the last byte highest, zeros before the first
         values, doubtful = np.empty(len(starts)), np.ones(len(starts), np.bool_)
         left = np.flatnonzero((lengths - 1).view(U64) < U64(WORD))
@@ -52,7 +53,7 @@ class Decimals:
         for k in range(SHAPES):
             if not len(left):
                 break
-            cell = left[k * len(left) // SHAPES]
+            cell = left[-1 - k * len(left) // SHAPES]  # the last column, as the first is often a key
             tail = self._tail(int(starts[cell]), int(ends[cell]))
             values[some], fits = _of_shape(digits[some], lengths[some], tail)
             doubtful[some] = ~fits
@@ -62,17 +63,21 @@ class Decimals:
             values *= 1.0 - 2.0 * negative
         return values, doubtful
 
-    def words(self, positions: Positions) -> Words:
-        """Return the eight bytes from each position on, in little-endian order.
+    def words(self, positions: Positions, n: int = 1) -> Iterator[Words]:
+        """Yield the first n words of eight bytes from each position on, in little-endian order.
 
         Bytes beyond the end of the data have any value.
         """
         first, bits = positions >> 3, (positions & 7).view(U64) << U64(3)
-        low, high = self._words.take(first, mode="clip"), self._words.take(first + 1, mode="clip")
-        low >>= bits
-        high <<= U64(64) - bits
-        low |= high
-        return low
+        rest = U64(64) - bits
+        low = self._words.take(first, mode="clip")
+        for _ in range(n):
+            first += 1
+            high = self._words.take(first, mode="clip")
+            low >>= bits
+            low |= high << rest
+            yield low
+            low = high
 
     @cached_property
     def bytes(self) -> NDArray[np.uint8]:

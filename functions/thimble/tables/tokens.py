@@ -164,13 +164,6 @@ class Tokens:
         bare = self.bare
         return self if bare is self.data else Tokens(self.dialect._replace(quote=b""), bare)
 
-    def bounds(self, width: int, rows: slice) -> tuple[Positions, Positions]:
-        """Return where the cells of some rows begin and end, each (rows, width); the data have to be even."""
-        ends = self.separators[rows.start * width : rows.stop * width]
-        before = self.separators[rows.start * width - 1] if rows.start else -1
-        starts = np.concatenate(([before], ends[:-1])) + 1
-        return starts.reshape(-1, width), ends.reshape(-1, width)
-
     @cached_property
     def _buffer(self) -> NDArray[np.uint8]:
         return np.frombuffer(self.data, np.uint8)

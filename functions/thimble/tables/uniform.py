@@ -7,7 +7,7 @@ Other lines are left to other readers.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,12 +17,11 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch, Flags
 from thimble.tables.blocks import Block, Positions, is_utf8
 from thimble.tables.decimals import WORD, Decimals, Words
-from thimble.tables.tokens import Dialect, Tokens
 
 CHUNK = 1 << 14  # numbers that are read at once, so that all intermediate arrays stay in the cache
 FEW = 64  # one line in so many may be doubtful
 MOST_WORDS = 8  # of the text before a value
-QUOTE = ord('"')
+QUOTE, COMMA = b'",'
 FIELD = re.compile(rb'([ \t]*"([^"\\\x00-\x1f]*)"[ \t]*:[ \t]*)(.*)')
 
 
@@ -40,53 +39,49 @@ class Uniform:
 
         Returns a mask of the doubtful lines; None if more than a few are, because polars is then faster.
         """
-        n, columns, features = len(self.block.ends), [*places.values()], np.array([*places])[:, np.newaxis]
-        doubtful, step = np.zeros(n, np.bool_), max(1, CHUNK // len(places))
+        n, features, columns = len(self.block.ends), [*places], [*places.values()]
+        doubtful, step = np.zeros(n, np.bool_), max(1, CHUNK // len(self.names))
         for rows in (slice(at, min(at + step, n)) for at in range(0, n, step)):
-            values, flags = self.numbers(columns, rows)
-            batch.numbers[features, np.arange(rows.start, rows.stop)] = values.T
-            doubtful[rows] = flags.any(axis=1)
+            values, wrong = self.numbers(rows)
+            batch.numbers[features, rows] = values[columns]
+            doubtful[rows] = wrong.any(axis=0)
             if np.count_nonzero(doubtful) * FEW > n:
                 return None
         return doubtful
 
-    def numbers(self, columns: Sequence[int], rows: slice) -> tuple[FloatArray, Flags]:
-        """Return the numbers of some rows and columns, and a mask of those that are no numbers, or are on a
-        line that may be no JSON.
+    def numbers(self, rows: slice) -> tuple[FloatArray, Flags]:
+        """Return the numbers of some lines, (keys, lines), and a mask of those that are no numbers, or have
+        other text before them than on the first line. The numbers of strings mean nothing.
         """
-        starts, ends = self._tokens.bounds(len(self.names), rows)
-        ends = ends.copy()
-        ends[:, -1] -= 1 + self.block.returns[rows]
-        wrong = ~self._as_first(starts.reshape(-1)).reshape(starts.shape)
-        starts = starts + self._lengths
+        ends = self._separators.reshape(-1, len(self.names))[rows].T.copy()
+        starts = np.empty_like(ends)
+        starts[0], starts[1:] = self.block.starts[rows], ends[:-1] + 1
+        ends[-1] -= 1 + self.block.returns[rows]
+        wrong = self._other_text(starts)
+        starts += self._lengths
         values, doubtful = self._decimals.read(starts.reshape(-1), ends.reshape(-1))
         values, doubtful = values.reshape(starts.shape), doubtful.reshape(starts.shape)
-        doubtful[:, self.strings] = self._no_strings(starts[:, self.strings], ends[:, self.strings])
-        values, found = values[:, columns], doubtful[:, columns]
-        if wrong.any() or doubtful.any():
-            doubtful[:, columns] = False
-            found |= (wrong | doubtful).any(axis=1, keepdims=True)
-        return values, found
+        doubtful[self.strings] = self._no_strings(starts[self.strings], ends[self.strings])
+        return values, wrong | doubtful
 
     @property
     def numeric(self) -> list[bool]:
         """Whether each key has a number."""
         return [not string for string in self.strings.tolist()]
 
-    def _as_first(self, starts: Positions) -> Flags:
-        """Return a mask of the values with the same text before them as on the first line."""
-        rows = len(starts) // len(self.names)
-        same = np.ones(len(starts), np.bool_)
-        for k, (words, masks) in enumerate(self._words):
-            found = self._decimals.words(starts + WORD * k)
-            found ^= np.tile(words, rows)
-            found &= np.tile(masks, rows)
-            same &= found == 0
-        return same
+    def _other_text(self, starts: Positions) -> Flags:
+        """Return a mask of the values that have other text before them than on the first line."""
+        other = np.zeros(starts.shape, np.bool_)
+        read = self._decimals.words(starts, len(self._words))
+        for (words, masks), found in zip(self._words, read, strict=True):
+            found ^= words
+            found &= masks
+            other |= found != 0
+        return other
 
     @cached_property
     def _lengths(self) -> Positions:
-        return np.array([len(prefix) for prefix in self.prefixes])
+        return np.array([[len(prefix)] for prefix in self.prefixes])
 
     @cached_property
     def _words(self) -> list[tuple[Words, Words]]:
@@ -94,11 +89,11 @@ class Uniform:
         length = -(-max(map(len, self.prefixes)) // WORD) * WORD
         texts, masks = (
             np.frombuffer(b"".join(part.ljust(length, b"\0") for part in parts), "<u8").reshape(
-                -1, length // WORD
+                -1, length // WORD, 1
             )
             for parts in (self.prefixes, [b"\xff" * len(prefix) for prefix in self.prefixes])
         )
-        return list(zip(texts.T.copy(), masks.T.copy(), strict=True))
+        return list(zip(texts.swapaxes(0, 1), masks.swapaxes(0, 1), strict=True))
 
     def _no_strings(self, starts: Positions, ends: Positions) -> Flags:
         first, last = (self._decimals.bytes.take(at, mode="clip") for at in (starts, ends - 1))
@@ -110,15 +105,19 @@ class Uniform:
         return Decimals(self.block.data)
 
     @cached_property
-    def _tokens(self) -> Tokens:
-        return Tokens(Dialect(b",", quote=b""), self.block.data)
+    def _separators(self) -> Positions:
+        """The commas and the newlines."""
+        separating = self._decimals.bytes == COMMA
+        separating[self.block.ends] = True
+        return np.flatnonzero(separating)
 
     @property
     def holds(self) -> bool:
         """Whether each line has the same number of cells, and strings hold nothing but plain text."""
         width, strings = len(self.names), int(self.strings.sum())
         n, data, buffer = len(self.block.ends), self.block.data, self._decimals.bytes
-        if not self._tokens.even(n, width):
+        separators = self._separators
+        if len(separators) != n * width or (separators[width - 1 :: width] != self.block.ends).any():
             return False
         if not strings:
             return True
