@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks import files
 from tests.cloudformation import TEMPLATE
 from thimble_infra import apigateway, aws, figures, queue_mapping
 
@@ -69,6 +70,11 @@ def test_the_functions_get_every_setting_that_the_code_reads_and_no_other() -> N
     assert read <= given
     others = ("AWS_", "POWERTOOLS_", "OPENBLAS_", "MALLOC_", "PUBLISHED_WITH")  # of AWS, libraries, and SAM
     assert {name for name in given - read if not name.startswith(others)} == set()
+
+
+@pytest.mark.parametrize("function", ["FilesFunction", "WorkflowFunction"])
+def test_the_benchmark_classifies_files_in_the_functions_environment(function: str) -> None:
+    assert files.ENVIRONMENT.items() <= variables(function).items()
 
 
 def test_the_operators_page_names_every_output() -> None:

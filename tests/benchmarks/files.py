@@ -68,7 +68,12 @@ MOST_MEGABYTES = 400
 PARQUET_MEGABYTES = 250
 STEADY = AtMost(1.18)  # what the large file may take more is the chance of a longer run
 OURS = ("thimble", "ranges", "floor")
-ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "OPENBLAS_NUM_THREADS": "1"}  # as template.yaml has it
+ENVIRONMENT = {  # as template.yaml has it
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "67108864",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 @dataclass(frozen=True)
