@@ -12,6 +12,7 @@ UNICODE = (
     (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
 )
+BOMS = tuple(bom for bom, _ in UNICODE)
 ONE_BYTE = {  # iconv's name: Python's name, the likeliest first
     "WINDOWS-1252": "cp1252",
     "WINDOWS-1250": "cp1250",
@@ -47,9 +48,7 @@ def fault(text: str) -> str:
 
 def is_wide(head: bytes) -> bool:
     """Return whether data is UTF-16, UTF-32 or no text, by its BOM or a zero byte in its first line."""
-    return (
-        head.startswith(tuple(mark for mark, _ in UNICODE)) or b"\0" in head[:LOOK_BYTES].split(b"\n", 1)[0]
-    )
+    return head.startswith(BOMS) or b"\0" in head[:LOOK_BYTES].split(b"\n", 1)[0]
 
 
 def sentence(encoding: str) -> str:
