@@ -49,7 +49,7 @@ LAYERS = (
     *("drift.counting", "drift.recent", "drift.report", "drift.drawing"),
     *(
         f"tables.{name}"
-        for name in ("members", "cells", "header", "rows", "tensors", "npy", "answers", "card")
+        for name in ("members", "cells", "header", "rows", "tensors", "answers", "npy", "card")
     ),
     *("registry.pointer", "registry.cache", "registry.canary"),
     *(

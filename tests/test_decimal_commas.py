@@ -18,6 +18,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema
 from thimble.tables import csv as csv_format
 from thimble.tables import dialect, fast
+from thimble.tables.answers import Classified
 from thimble.tables.blocks import BOM, Block
 from thimble.tables.cells import mark_of
 from thimble.tables.formats import Given
@@ -159,7 +160,7 @@ def test_a_request_reads_them_as_a_file_does() -> None:
     with pytest.raises(MalformedBody, match="neither point nor comma"):
         body(doubtful, decimal="none")
     with pytest.raises(NotAcceptable, match="decimal points"):
-        csv_format.written(IRIS, IRIS.predict(body(POINTED)), {"decimal": "comma"})
+        csv_format.written(Classified(IRIS, 2, IRIS.predict(body(POINTED))), {"decimal": "comma"})
 
 
 def test_training_data_are_read_as_the_doors_read_them(tmp_path: Path) -> None:

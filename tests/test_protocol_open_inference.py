@@ -222,7 +222,7 @@ def test_a_tensor_survives_its_bytes(case: tuple[str, Any]) -> None:
         values = np.array(
             [str(v).encode("utf-8", "replace").decode() for v in values.ravel()], object
         ).reshape(values.shape)
-    heading, data = wire.to_bytes(wire.Tensor("x", datatype, values))
+    heading, data = wire.to_bytes(wire.Tensor.of("x", datatype, values))
     read = wire.from_bytes("x", datatype, heading["shape"], memoryview(data))
     assert heading["parameters"]["binary_data_size"] == len(data)
     assert read.values.shape == values.shape
@@ -234,7 +234,7 @@ def test_finite_numbers_survive_json(case: tuple[str, Any]) -> None:
     datatype, values = case
     if values.dtype.kind == "f":
         values = np.nan_to_num(values, posinf=1, neginf=-1)
-    sent = json.loads(json.dumps(wire.to_json(wire.Tensor("x", datatype, values))))
+    sent = json.loads(json.dumps(wire.to_json(wire.Tensor.of("x", datatype, values))))
     read = wire.from_json("x", datatype, sent["shape"], sent["data"])
     np.testing.assert_array_equal(read.values, values)
 

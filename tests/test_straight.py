@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -25,8 +26,9 @@ from thimble.inference.head import DECISIONS, NORMALIZATIONS, SOFTMAX, Head
 from thimble.inference.predictions import Alone, Predictions
 from thimble.registry.lookup import OneModel
 from thimble.settings import from_environment
-from thimble.tables import csv, jsonlines, rows, tensors
-from thimble.tables.answers import answer, answers
+from thimble.tables import csv, jsonlines, npy, rows, tensors
+from thimble.tables.answers import Classified, answer, answers
+from thimble.web.open_inference import outputs, wire
 from thimble.web.service import Service
 from thimble_model import export
 from thimble_model.frames import json_rows
@@ -261,6 +263,25 @@ def test_a_tensor_of_one_row_is_read_as_among_others(array: Any) -> None:
     assert_alone_as_in_a_batch(tensors.Matrix(array, "x"), tensors.Matrix(array, "x"))
 
 
+@given(array=arrays(np.float64, st.tuples(st.just(1), st.integers(3, 5))))
+def test_a_tensor_of_one_row_is_the_same_as_a_list(array: Any) -> None:
+    for schema in (IRIS_SCHEMA, PENGUINS.schema):
+        read = [
+            _read(table, schema)
+            for table in (tensors.Matrix(array.tolist(), "x"), tensors.Matrix(array, "x"))
+        ]
+        assert read[0] == read[1]
+
+
+def _read(table: rows.Table, schema: Schema) -> Any:
+    """What a table comes to, bit by bit."""
+    try:
+        batch = table.batch(schema, 10)
+    except UnprocessableRows as error:
+        return str(error)
+    return batch.numbers.tobytes(), batch.faults, table.alone(schema)
+
+
 WORDS = st.one_of(st.sampled_from([None, "Dream", "male", "NA", "", "1.5"]), st.text(max_size=2))
 
 
@@ -293,11 +314,38 @@ def assert_alone_as_in_a_batch(table: rows.Table, same: rows.Table, schema: Sche
     csv.Body(b"5.1,3.5,1.4,0.2\r\n"),
     jsonlines.body(b"[5.1, 3.5, 1.4, 0.2]\n", {}),
     tensors.Matrix(np.array([[5.1, 3.5, 1.4, 0.2]]), "x"),
+    tensors.Matrix([[5.1, 3.5, 1.4, 0.2]], "x"),
 ])  # fmt: skip
 def test_a_row_of_numbers_goes_the_straight_way_whatever_it_comes_as(table: rows.Table) -> None:
     found = Service(OneModel("", lambda uri: IRIS_DOCUMENT), from_environment({})).classify(table)
     assert found.alone == load(IRIS_DOCUMENT).predict_alone([5.1, 3.5, 1.4, 0.2])
     assert found.alone is not None
+
+
+@pytest.mark.parametrize("decision", DECISIONS)
+@pytest.mark.parametrize(
+    "classes", [["a", 'b,"', "c\n"], [1, 2, -3], [0.5, 1.5, -2.0], [2**63, 1, 2], ["", "é", "1"]]
+)
+def test_an_answer_in_plain_numbers_is_written_as_one_in_arrays(decision: str, classes: list[Any]) -> None:
+    activation = "identity" if decision == "scores" else "softmax"
+    network = {"coefs": [[[1.0, -1.0, 0.5]]], "intercepts": [[0, 0.1, 0]], "out_activation": activation}
+    classifier = load(json.dumps(network | {"classes": classes, "decision": decision}).encode())
+    alone = classifier.predict_alone([0.7])
+    assert alone is not None
+    plain, in_arrays = (Classified(classifier, 1, found) for found in (alone, Predictions.alone(*alone)))
+    for module in (csv, jsonlines, npy):
+        assert module.written(plain, {}) == module.written(in_arrays, {})
+    ranked = "scores" if decision == "scores" else "probabilities"
+    for wanted in (None, [{"name": ranked, "parameters": {"classification": 2}}]):
+        for written in (wire.to_json, wire.to_bytes):
+            one, other = (
+                [
+                    orjson.dumps(written(tensor), default=bytes.hex)
+                    for tensor, _ in outputs.chosen(found, wanted, False)
+                ]
+                for found in (plain, in_arrays)
+            )
+            assert one == other
 
 
 @pytest.mark.parametrize("name", ["iris", "penguins"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,46 @@ from thimble.errors import InvalidInput
 from thimble.inference.arrays import FloatArray
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head, Label
-from thimble.inference.predictions import Predictions, Scores
+from thimble.inference.predictions import Alone, Predictions, Scores
 
 if TYPE_CHECKING:
     from thimble.inference.asked import Cell
+
+
+class Classified:
+    """The answers to rows by one model, from which every protocol and media type writes its own form.
+
+    In a canary they are by two versions, and `versions` names the version for each row.
+    """
+
+    def __init__(self, classifier: Classifier, rows: int, found: Predictions | Alone) -> None:
+        self.classifier = classifier
+        self.rows = rows
+        self.alone = None if isinstance(found, Predictions) else found  # of a single row, in plain numbers
+        self.found = found
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        return self.found if isinstance(self.found, Predictions) else Predictions.alone(*self.found)
+
+    @property
+    def outputs(self) -> Iterable[tuple[Head, Scores | Alone]]:
+        """The head of each output, and its answers."""
+        if self.alone is None:
+            return zip(self.classifier.heads, self.predictions.outputs, strict=True)
+        return ((self.classifier.document.outputs[0].head, self.alone),)
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        return self.predictions.versions if self.alone is None else ()
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """One answer for each row, as JSON has it."""
+        if self.alone is None:
+            return answers(self.classifier, self.predictions)
+        [(head, _)] = self.outputs
+        return [answer(head, *self.alone)]
 
 
 def answers(classifier: Classifier, predictions: Predictions) -> list[dict[str, Any]]:

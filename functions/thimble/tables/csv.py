@@ -25,7 +25,7 @@ from thimble.inference.features import Feature, Schema
 from thimble.inference.head import Head
 from thimble.inference.predictions import Predictions, Scores
 from thimble.tables import dialect, header
-from thimble.tables.answers import cell_text, column_names, further_columns, label_sets
+from thimble.tables.answers import Classified, cell_text, column_names, further_columns, label_sets
 from thimble.tables.blocks import BOM, Block, Once, Positions, Source, TextReader
 from thimble.tables.cells import BLANKS, POINT, Unfit, cell_value, missing, with_point
 from thimble.tables.dialect import BrokenHeader, Given, Layout
@@ -378,11 +378,11 @@ def body(data: bytes, parameters: Mapping[str, str]) -> Body:
     return Body(data, said, decimal)
 
 
-def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
+def written(answered: Classified, parameters: Mapping[str, str]) -> bytes:
     """Write the answers, with a header unless `parameters` say that it is absent."""
-    said, lines = headed(parameters), _lines(classifier, predictions)
+    said, lines = headed(parameters), _lines(answered)
     if said:
-        lines = [",".join(map(PLAIN.cell, answer_names(classifier, predictions))), *lines]
+        lines = [",".join(map(PLAIN.cell, answer_names(answered.classifier, answered.versions))), *lines]
     return "\n".join([*lines, ""]).encode()
 
 
@@ -396,12 +396,18 @@ def headed(parameters: Mapping[str, str]) -> bool:
     return said == "present"
 
 
-def answer_names(classifier: Classifier, predictions: Predictions) -> list[str]:
+def answer_names(classifier: Classifier, versions: Sequence[str]) -> list[str]:
     """Return the names of the answer's columns; in a canary the version is the last."""
-    return [*column_names(classifier), *([VERSION] if predictions.versions else [])]
+    return [*column_names(classifier), *([VERSION] if versions else [])]
 
 
-def _lines(classifier: Classifier, predictions: Predictions) -> list[str]:
+def _lines(answered: Classified) -> list[str]:
+    classifier = answered.classifier
+    if answered.alone:
+        label, numbers = answered.alone
+        texts = _class_cells(classifier.heads[0].texts)
+        return _labelled(texts, [label], [orjson.dumps(numbers)[1:-1].decode()])
+    predictions = answered.predictions
     parts = zip(classifier.heads, predictions.outputs, strict=True)
     several = [_answers(head, scores) for head, scores in parts]
     for column in further_columns(classifier, predictions):
@@ -416,6 +422,11 @@ def _class_cells(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(PLAIN.cell, texts))
 
 
+def _labelled(texts: Sequence[str], labels: list[int], numbers: list[str]) -> list[str]:
+    """Return each row's cells: the label, its number, and the number of each class."""
+    return [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(labels, numbers, strict=True)]
+
+
 def _answers(head: Head, scores: Scores) -> list[str]:
     """Return each row's cells as text: the label, its probability and that of each class, or for a
     multilabel output the labels and the probability of each.
@@ -425,7 +436,7 @@ def _answers(head: Head, scores: Scores) -> list[str]:
         labels = [PLAIN.cell(orjson.dumps(found).decode()) for found in label_sets(head, scores)]
         return [f"{label},{p}" for label, p in zip(labels, numbers, strict=True)]
     texts, indices = _class_cells(head.texts), scores.labels.tolist()
-    found = [f"{texts[k]},{p.split(',')[k]},{p}" for k, p in zip(indices, numbers, strict=True)]
+    found = _labelled(texts, indices, numbers)
     for row in np.flatnonzero(scores.abstained).tolist() if scores.abstained is not None else ():
         found[row] = found[row][len(texts[indices[row]]) :]
     return found

@@ -204,7 +204,7 @@ def _opened(asked: Each, row: int) -> bytes:
 
 
 def _names(found: Settled) -> list[str]:
-    return csv.answer_names(found.classifier, found.predictions)
+    return csv.answer_names(found.classifier, found.predictions.versions)
 
 
 def _columns(found: Settled, label: Any, text: Any) -> Iterator[tuple[str, Sequence[str]]]:

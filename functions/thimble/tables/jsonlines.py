@@ -29,7 +29,7 @@ from thimble.inference.classifier import Classifier
 from thimble.inference.features import Feature, Schema, normal, spelled
 from thimble.inference.predictions import Predictions
 from thimble.tables import rows, uniform
-from thimble.tables.answers import answers
+from thimble.tables.answers import Classified
 from thimble.tables.blocks import BOM, Answered, Block, Once, Positions, Source, TextReader
 from thimble.tables.cells import Unfit, check_utf8, json_kind, json_value, quote_value
 from thimble.tables.dialect import Given
@@ -365,8 +365,8 @@ def _row(number: int, line: bytes) -> Any:
     return rows.unwrapped(row)
 
 
-def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
-    return lines(answers(classifier, predictions))
+def written(answered: Classified, parameters: Mapping[str, str]) -> bytes:
+    return lines(answered.answers)
 
 
 def lines(found: list[dict[str, Any]]) -> bytes:

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.inference.classifier import Classifier
-from thimble.inference.predictions import Predictions
+from thimble.tables.answers import Classified
 from thimble.tables.rows import Table
 from thimble.tables.tensors import NUMERIC, Matrix, Named, Values, check_booleans
 
@@ -90,9 +89,9 @@ def _shortened(array: Values) -> Values:
         return array.astype(np.float64)
 
 
-def written(classifier: Classifier, predictions: Predictions, parameters: Mapping[str, str]) -> bytes:
+def written(answered: Classified, parameters: Mapping[str, str]) -> bytes:
     """Write the probabilities as float64 of shape (rows, classes), with several outputs side by side."""
-    first, *further = (scores.probabilities for scores in predictions.outputs)
+    first, *further = (scores.probabilities for scores in answered.predictions.outputs)
     p: Values = np.vstack([first, *further]) if further else first
     return _head(p.T.shape) + p.T.tobytes()
 

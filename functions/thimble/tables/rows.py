@@ -139,7 +139,7 @@ def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[Value] | None:
     if lists is None:
         return None
     [values] = lists
-    if schema.only_numbers and (numbers := _numbers(values, len(schema.features))):
+    if schema.only_numbers and (numbers := finite_numbers(values, len(schema.features))):
         return numbers
     try:
         return row_values(schema, values)
@@ -147,7 +147,7 @@ def alone(schema: Schema, instances: Sequence[Any]) -> Sequence[Value] | None:
         return None
 
 
-def _numbers(values: list[Any], n: int) -> list[float] | None:
+def finite_numbers(values: list[Any], n: int) -> list[float] | None:
     """Return n finite numbers as floats; None if anything is unusual."""
     if countOf(map(type, values), float) == n == len(values):
         return values if isfinite(sum(values)) else None

@@ -28,21 +28,24 @@ NUMERIC = "biuf"
 class Matrix(NamedTuple):
     """One array with a row for each row, and the features in the model's order."""
 
-    values: Values  # (n, n_features)
+    values: Values | list[list[float]]  # (n, n_features); a single row may be a list
     name: str
 
     def batch(self, schema: Schema, max_rows: int) -> Batch:
-        n, width = self.values.shape
+        values = np.asarray(self.values)
+        n, width = values.shape
         check_size(n, max_rows)
         if width != len(schema.features):
             have = f"{self.name} has {width} column{'s' * (width != 1)}"
             raise UnprocessableRows(f"{have}; the model takes {len(schema.features)}")
-        if schema.only_numbers and (X := _plain(self.values)) is not None:
+        if schema.only_numbers and (X := _plain(values)) is not None:
             return Batch(X, {})
-        return _batch(schema, {k: (f"[{k}]", self.values[:, k]) for k in range(width)}, n)
+        return _batch(schema, {k: (f"[{k}]", values[:, k]) for k in range(width)}, n)
 
     def alone(self, schema: Schema) -> Sequence[Value] | None:
-        return alone(schema, self.values.tolist()) if len(self.values) == 1 else None
+        if len(self.values) != 1:
+            return None
+        return alone(schema, self.values if isinstance(self.values, list) else self.values.tolist())
 
     def place(self, row: int, field: str = "") -> str:
         return f"{self.name}[{row}]{field}"

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from thimble import __version__, spelling
 from thimble.errors import InvalidInput, MalformedBody
-from thimble.tables.answers import identity
+from thimble.tables.answers import Classified, identity
 from thimble.tables.cells import json_kind
 from thimble.tables.rows import RowOrRows, Rows, Table, columnar, unwrapped
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.media import Media
-from thimble.web.service import Classified, Service, rules
+from thimble.web.service import Service, rules
 
 if TYPE_CHECKING:
     from thimble.inference.asked import Asked
@@ -52,7 +54,7 @@ def classify(service: Service, request: Request, model: str = "") -> Response:
         _table(request.body, sent), name, version, asked, in_columns=wanted.name == media.CSV
     )
     variant = {"x-amzn-invoked-production-variant": answered.classifier.digest}
-    return _response(answered, wanted)._replace(headers=variant, rows=answered.rows)
+    return Response(200, _body(answered, wanted), wanted.name, variant, answered.rows)
 
 
 def _require_no_more(asked: Asked) -> None:
@@ -70,12 +72,14 @@ def _attributes(request: Request) -> dict[str, str]:
     SageMaker's clients can send options nowhere else. The first of a name counts, and unknown attributes are
     ignored. Raises InvalidInput for an option behind another separator.
     """
-    sent = request.headers.get("x-amzn-sagemaker-custom-attributes", "")
+    sent = request.headers.get("x-amzn-sagemaker-custom-attributes")
+    if not sent:
+        return {}
     if other := OTHER_SEPARATOR.search(sent):
         raise InvalidInput(
             f"{other[1]} does not stand behind a comma: send the custom attributes as explain=2,coverage=0.95"
         )
-    found = [part.partition("=") for part in reversed(sent.split(","))] if sent else []
+    found = [part.partition("=") for part in reversed(sent.split(","))]
     return {key.strip(): value.strip() for key, _, value in found if key.strip() in options.ASKED}
 
 
@@ -161,13 +165,12 @@ def _inputs(value: Any) -> Table:
     return Rows(value, "inputs[{}]")
 
 
-def _response(answered: Classified, wanted: Media) -> Response:
-    classifier = answered.classifier
+def _body(answered: Classified, wanted: Media) -> bytes:
     if wanted.name == media.JSON:
-        return json_response(200, {"model": identity(classifier), "predictions": answered.answers})
+        return orjson.dumps({"model": identity(answered.classifier), "predictions": answered.answers})
     if wanted.name == media.CSV:  # without a header, as SageMaker's containers write it
-        wanted = wanted._replace(parameters={"header": "absent", **wanted.parameters})
-    return Response(200, media.written(classifier, answered.predictions, wanted), wanted.name)
+        wanted = Media(media.CSV, {"header": "absent", **wanted.parameters})
+    return media.written(answered, wanted)
 
 
 def failure(status: int, sentence: str) -> Response:

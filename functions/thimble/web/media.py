@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from thimble.errors import MalformedBody, NotAcceptable, UnsupportedMediaType
 from thimble.inference import strict_json
-from thimble.inference.classifier import Classifier
-from thimble.inference.predictions import Predictions
+from thimble.tables.answers import Classified
 from thimble.tables.cells import json_kind
 from thimble.tables.rows import Rows, Table
 from thimble.web import options
@@ -123,9 +122,9 @@ def table(body: bytes, sent: Media) -> Table:
     return found
 
 
-def written(classifier: Classifier, predictions: Predictions, wanted: Media) -> bytes:
+def written(answered: Classified, wanted: Media) -> bytes:
     """Write an answer of a type other than JSON."""
-    found: bytes = _module(wanted.name).written(classifier, predictions, wanted.parameters)
+    found: bytes = _module(wanted.name).written(answered, wanted.parameters)
     return found
 
 

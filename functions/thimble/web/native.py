@@ -8,12 +8,12 @@ from typing import Any
 from thimble import __version__
 from thimble.errors import InvalidInput
 from thimble.inference.document import digest
-from thimble.tables.answers import identity, most_likely
+from thimble.tables.answers import Classified, identity, most_likely
 from thimble.tables.cells import whole_in_text
 from thimble.tables.rows import Table
 from thimble.web import media, routes
 from thimble.web.app import Request, Response, json_response
-from thimble.web.service import Classified, Service, rules
+from thimble.web.service import Service, rules
 
 ACCEPTED_TYPES = (media.JSON, media.CSV, media.LINES)
 
@@ -38,7 +38,7 @@ def classify(service: Service, request: Request) -> Response:
 
 def _response(answered: Classified, wanted: media.Media, top: int) -> Response:
     if wanted.name == media.CSV:
-        table = media.written(answered.classifier, answered.predictions, wanted)
+        table = media.written(answered, wanted)
         return Response(200, table, wanted.name, rows=answered.rows)
     found = answered.answers
     if top:

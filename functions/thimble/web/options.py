@@ -62,9 +62,10 @@ def check_close(body: Mapping[str, Any], known: Collection[str], path: str) -> N
 
 def check_one_source(body: Iterable[str]) -> None:
     """Raise MalformedBody if the body has rows under two keys."""
-    found = [key for key in ROWS if key in body]
+    found = [key for key in body if key in ROWS]
     if len(found) > 1:
-        raise MalformedBody(f"the body has both {found[0]} and {found[1]}; send one")
+        first, second, *_ = sorted(found, key=ROWS.index)
+        raise MalformedBody(f"the body has both {first} and {second}; send one")
 
 
 def check_none(body: Mapping[str, Any], key: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from thimble import telemetry
@@ -11,42 +10,18 @@ from thimble.drift.recent import Recent, Watched
 from thimble.errors import TooLarge
 from thimble.inference.batch import Batch
 from thimble.inference.classifier import Classifier
-from thimble.inference.predictions import Alone, Predictions
+from thimble.inference.predictions import Predictions
 from thimble.inference.reference import Counts
 from thimble.registry import canary
 from thimble.registry.lookup import Models
 from thimble.registry.published import Serving
 from thimble.settings import Settings
-from thimble.tables.answers import abstained, abstains, answer, answers, column_names
+from thimble.tables.answers import Classified, abstained, abstains, column_names
 from thimble.tables.rows import Table, read, refuse
 from thimble.web.options import ASKED
 
 if TYPE_CHECKING:
     from thimble.inference.asked import Asked
-
-
-class Classified:
-    """The answers to a request's rows, by one model.
-
-    In a canary they are by two versions, and `predictions.versions` names the version for each row.
-    """
-
-    def __init__(self, classifier: Classifier, rows: int, found: Predictions | Alone) -> None:
-        self.classifier = classifier
-        self.rows = rows
-        self.alone = None if isinstance(found, Predictions) else found  # of a single row, in plain numbers
-        self.found = found
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        return self.found if isinstance(self.found, Predictions) else Predictions.alone(*self.found)
-
-    @property
-    def answers(self) -> list[dict[str, Any]]:
-        """One answer for each row, as JSON has it."""
-        if self.alone is None:
-            return answers(self.classifier, self.predictions)
-        return [answer(self.classifier.document.outputs[0].head, *self.alone)]
 
 
 def rules(options: Mapping[str, Any]) -> Asked | None:

@@ -7,6 +7,7 @@ turns predictions into tensors, and `wire` reads and writes tensors as JSON or b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,12 +15,13 @@ import orjson
 from thimble import __version__
 from thimble.errors import InvalidInput, MalformedBody
 from thimble.inference.classifier import Classifier
+from thimble.tables.answers import Classified
 from thimble.tables.cells import json_kind, whole_in_text
 from thimble.web import media, options
 from thimble.web.app import Request, Response, json_response
 from thimble.web.open_inference import inputs, outputs, wire
 from thimble.web.open_inference.wire import PLAIN, Tensor, content_type, objects, parameters
-from thimble.web.service import Classified, Service, rules
+from thimble.web.service import Service, rules
 
 if TYPE_CHECKING:
     from thimble.inference.asked import Asked
@@ -95,32 +97,32 @@ def infer(service: Service, request: Request, model: str, version: str = "") -> 
     asked, data = _read(request)
     identifier = _identifier(asked.get("id", ""))
     wanted = objects(asked, "outputs") if asked.get("outputs") else None
-    binary = _binary(asked)
-    answered = service.classify(inputs.table(asked, data), model, version, _asked(request, asked))
+    sent = _parameters(asked)
+    binary = options.flag(sent, "binary_data_output", "the body") or False
+    answered = service.classify(inputs.table(asked, data), model, version, _rules(request, sent))
     head = {"model_name": model, "model_version": answered.classifier.digest}
     if identifier:
         head["id"] = identifier
-    if answered.predictions.versions:
+    if answered.versions:
         head |= _versions(answered)
     return _written(head, outputs.chosen(answered, wanted, binary), answered.rows)
 
 
-def _binary(asked: dict[str, Any]) -> bool:
-    """Check the body's keys; return whether outputs without an option of their own are sent as bytes."""
+def _parameters(asked: dict[str, Any]) -> Mapping[str, Any]:
+    """Check the body's keys, and return its parameters."""
     options.check_one_source(asked)
     options.check_close(asked, KEYS, "the body")
     found = parameters(asked, PARAMETERS, "the body")
     content_type(found, PLAIN, "the body")
-    return options.flag(found, "binary_data_output", "the body") or False
+    return found
 
 
-def _asked(request: Request, asked: dict[str, Any]) -> Asked | None:
+def _rules(request: Request, sent: Mapping[str, Any]) -> Asked | None:
     """Return the options from the URL's and the body's parameters. Raises InvalidInput for one in both."""
-    own = {k: v for k, v in parameters(asked, PARAMETERS, "the body").items() if v is not None}
-    for name in options.ASKED:
-        if name in own and name in request.query:
+    for name in request.query:
+        if name in options.ASKED and sent.get(name) is not None:
             raise InvalidInput(f"{name} is in the URL and among the parameters of the body: send one")
-    return rules({**own, **request.query})
+    return rules({**sent, **request.query})
 
 
 def _identifier(value: Any) -> str:
@@ -138,7 +140,7 @@ def _identifier(value: Any) -> str:
 
 def _versions(answered: Classified) -> dict[str, Any]:
     """Return the parameters that name a canary's other version and the rows that it answered."""
-    found = answered.predictions.versions
+    found = answered.versions
     others = [row for row, version in enumerate(found) if version != answered.classifier.digest]
     if not others:
         return {}

@@ -18,6 +18,7 @@ EXAMPLE = '{"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "d
 
 KEYS = ("name", "shape", "datatype", "data", "parameters")
 BASE64 = "base64"  # a content type that texts may have
+CONTENT_TYPES = (*PLAIN, BASE64)
 PARAMETERS = ("binary_data_size", "content_type", "headers")
 
 
@@ -29,8 +30,9 @@ def table(asked: Mapping[str, Any], data: memoryview) -> Table:
     if len(tensors) > 1:
         return _columns(tensors)
     (tensor,) = tensors
-    values = tensor.values if tensor.values.ndim == 2 else tensor.values[:, np.newaxis]
-    return Matrix(values, tensor.name)
+    if isinstance(tensor.data, list):
+        return Matrix([tensor.data], tensor.name)
+    return Matrix(tensor.data if tensor.data.ndim == 2 else tensor.data[:, np.newaxis], tensor.name)
 
 
 def _tensors(inputs: Sequence[Mapping[str, Any]], data: memoryview) -> list[Tensor]:
@@ -48,7 +50,7 @@ def _tensor(raw: Mapping[str, Any], path: str, data: memoryview) -> tuple[Tensor
     options.check_close(raw, KEYS, path)
     name, datatype, shape = _header(raw, path)
     asked = parameters(raw, PARAMETERS, path)
-    packed = content_type(asked, (*PLAIN, BASE64), path) == BASE64
+    packed = content_type(asked, CONTENT_TYPES, path) == BASE64
     size = asked.get("binary_data_size")
     if size is None:
         if "data" not in raw:
@@ -79,7 +81,8 @@ def _header(raw: Mapping[str, Any], path: str) -> tuple[str, str, list[int]]:
 
 def _columns(tensors: Sequence[Tensor]) -> Named:
     arrays = {}
-    for name, _, values in tensors:
+    for tensor in tensors:
+        name, values = tensor.name, tensor.values
         if name in arrays:
             raise MalformedBody(f"the input {name} is there twice")
         if values.ndim == 2 and values.shape[1] != 1:

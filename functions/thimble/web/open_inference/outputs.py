@@ -4,73 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from thimble import spelling
 from thimble.errors import InvalidInput
 from thimble.inference.classifier import Classifier
 from thimble.inference.head import Head
-from thimble.inference.predictions import Scores
-from thimble.tables.answers import cell_text
+from thimble.inference.predictions import Alone, Scores
+from thimble.tables.answers import Classified, cell_text
 from thimble.tables.cells import whole
 from thimble.tables.tensors import Values
 from thimble.web import options
 from thimble.web.open_inference.wire import DTYPES, PLAIN, Tensor, content_type, parameters
-from thimble.web.service import Classified
 
 DATATYPES: Mapping[type, str] = {bool: "BOOL", int: "INT64", float: "FP64"}  # of labels; str is BYTES
 
 KEYS = ("name", "parameters")
 PARAMETERS = ("binary_data", "classification", "content_type", "headers")
-
-
-class RequestedOutput(NamedTuple):
-    """The labels, or the probabilities or scores, of one output of the model."""
-
-    head: Head
-    scores: Scores
-    labels: bool  # False: probabilities or scores
-
-    def tensor(self, name: str) -> Tensor:
-        if not self.labels:
-            return Tensor(name, "FP64", self.scores.probabilities.T)
-        if self.head.multilabel:
-            return Tensor(name, "BOOL", self.scores.mask.T)
-        datatype, labels = _labels(self.head)
-        return Tensor(name, datatype, labels[self.scores.answered])
-
-    def ranking(self, name: str, k: Any) -> Tensor:
-        """Return the k likeliest classes of each row, as texts score:index:label."""
-        if self.labels:
-            raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
-        count = whole(k)
-        if not count:
-            raise InvalidInput("classification is how many classes to answer with: a whole number from 1")
-        p = self.scores.probabilities.T
-        first = np.argsort(-p, axis=1, kind="stable")[:, :count]
-        texts = [
-            [f"{row[c]!r}:{c}:{self.head.texts[c]}" for c in order]
-            for row, order in zip(p.tolist(), first.tolist(), strict=True)
-        ]
-        return Tensor(name, "BYTES", np.array(texts, object))
-
-
-class FurtherOutput(NamedTuple):
-    """What an option adds to each row, such as its explanation: as text or JSON, "" for nothing."""
-
-    values: NDArray[np.object_]
-
-    def tensor(self, name: str) -> Tensor:
-        return Tensor(name, "BYTES", np.fromiter(map(cell_text, self.values), np.object_, len(self.values)))
-
-    def ranking(self, name: str, k: Any) -> Tensor:
-        raise InvalidInput(f"classification is of probabilities or scores, not of {name}")
-
-
-AvailableOutput = RequestedOutput | FurtherOutput
 
 
 def chosen(
@@ -80,26 +32,39 @@ def chosen(
 
     `binary` is the flag of an output that does not set its own.
     """
-    known = _available_outputs(answered)
+    known = _tensors(answered)
     if wanted is None:
-        return [(part.tensor(name), binary) for name, part in known.items()]
-    return [_asked_for(known, raw, f"outputs[{i}]", binary) for i, raw in enumerate(wanted)]
+        return [(tensor, binary) for tensor in known.values()]
+    heads = answered.classifier.heads
+    return [_asked_for(known, heads, raw, f"outputs[{i}]", binary) for i, raw in enumerate(wanted)]
 
 
-def _available_outputs(answered: Classified) -> dict[str, AvailableOutput]:
-    known: dict[str, AvailableOutput] = {}
-    for head, scores in zip(answered.classifier.heads, answered.predictions.outputs, strict=True):
-        labels, numbers = _names(head)
-        known[labels] = RequestedOutput(head, scores, True)
-        known[numbers] = RequestedOutput(head, scores, False)
-    classifier = answered.classifier
-    for one, values in zip(classifier.further, answered.predictions.further, strict=True):
-        known[classifier.heads[one.output].prefix + one.key] = FurtherOutput(values)
+def _tensors(answered: Classified) -> dict[str, Tensor]:
+    """Return the outputs by name. What an option adds to each row is text or JSON, "" for nothing."""
+    known = {tensor.name: tensor for output in answered.outputs for tensor in _of_head(*output)}
+    for k, one in enumerate(answered.classifier.further):
+        name = answered.classifier.heads[one.output].prefix + one.key
+        texts = map(cell_text, answered.predictions.further[k])
+        known[name] = Tensor(name, "BYTES", [answered.rows], list(texts))
     return known
 
 
+def _of_head(head: Head, scores: Scores | Alone) -> tuple[Tensor, Tensor]:
+    """Return the labels, and the probabilities or scores."""
+    first, second = _names(head)
+    datatype, labels = _labels(head)
+    if not isinstance(scores, Scores):
+        label, p = scores
+        one = Tensor(first, datatype, [1], [labels.item(label)])
+        return one, Tensor(second, "FP64", [1, len(p)], p)
+    numbers = Tensor.of(second, "FP64", scores.probabilities.T)
+    if head.multilabel:
+        return Tensor.of(first, "BOOL", scores.mask.T), numbers
+    return Tensor.of(first, datatype, labels[scores.answered]), numbers
+
+
 def _asked_for(
-    known: Mapping[str, AvailableOutput], raw: dict[str, Any], path: str, binary: bool
+    known: Mapping[str, Tensor], heads: Sequence[Head], raw: dict[str, Any], path: str, binary: bool
 ) -> tuple[Tensor, bool]:
     options.check_close(raw, KEYS, path)
     name, asked = raw.get("name"), parameters(raw, PARAMETERS, path)
@@ -108,9 +73,26 @@ def _asked_for(
         raise InvalidInput(f"{path} is none of the model's: {', '.join(known)}{told}")
     content_type(asked, PLAIN, path)
     k = asked.get("classification") or 0  # tritonclient sends 0 for none
-    tensor = known[name].ranking(name, k) if k else known[name].tensor(name)
+    tensor = _ranking(known[name], heads, k) if k else known[name]
     chosen = options.flag(asked, "binary_data", path)
     return tensor, binary if chosen is None else chosen
+
+
+def _ranking(tensor: Tensor, heads: Sequence[Head], k: Any) -> Tensor:
+    """Return the k likeliest classes of each row, as texts score:index:label."""
+    head = next((head for head in heads if _names(head)[1] == tensor.name), None)
+    if head is None:
+        raise InvalidInput(f"classification is of probabilities or scores, not of {tensor.name}")
+    count = whole(k)
+    if not count:
+        raise InvalidInput("classification is how many classes to answer with: a whole number from 1")
+    p = tensor.values
+    first = np.argsort(-p, axis=1, kind="stable")[:, :count]
+    texts = [
+        [f"{row[c]!r}:{c}:{head.texts[c]}" for c in order]
+        for row, order in zip(p.tolist(), first.tolist(), strict=True)
+    ]
+    return Tensor.of(tensor.name, "BYTES", np.array(texts, object))
 
 
 def _names(head: Head) -> tuple[str, str]:

@@ -15,17 +15,18 @@ from thimble import spelling
 from thimble.errors import InvalidInput, MalformedBody, UnprocessableRows
 from thimble.inference.arrays import all_finite
 from thimble.tables.cells import json_kind
+from thimble.tables.rows import finite_numbers
 from thimble.tables.tensors import Values, check_booleans
 from thimble.web import options
 
 DTYPES = {
-    "BOOL": "?",
-    **{f"{'U' * (code == 'u')}INT{8 * n}": f"<{code}{n}" for code in "iu" for n in (1, 2, 4, 8)},
-    "FP16": "<f2",
-    "BF16": "<u2",  # the upper half of an FP32; sent only as bytes
-    "FP32": "<f4",
-    "FP64": "<f8",
-    "BYTES": "O",
+    "BOOL": np.dtype("?"),
+    **{f"{'U' * (code == 'u')}INT{8 * n}": np.dtype(f"<{code}{n}") for code in "iu" for n in (1, 2, 4, 8)},
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),  # the upper half of an FP32; sent only as bytes
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype("O"),
 }
 LENGTH = struct.Struct("<I")  # before each string of BYTES
 SHARED_MEMORY = ("shared_memory_region", "shared_memory_byte_size", "shared_memory_offset")
@@ -35,11 +36,23 @@ PLAIN = ("np", "pd", "str")  # content types that change nothing
 class Tensor(NamedTuple):
     name: str
     datatype: str
-    values: Values  # of the tensor's shape; BYTES are objects, str or None
+    shape: Sequence[int]
+    data: Values | list[Any]  # an array of that shape, or a flat list, which is faster for a single row
+
+    @classmethod
+    def of(cls, name: str, datatype: str, values: Values) -> Tensor:
+        return cls(name, datatype, values.shape, values)
 
     @property
-    def shape(self) -> list[int]:
-        return list(self.values.shape)
+    def values(self) -> Values:
+        """The array; BYTES are objects, str or None."""
+        if isinstance(self.data, list):
+            return np.array(self.data, DTYPES[self.datatype]).reshape(self.shape)
+        return self.data
+
+    @property
+    def flat(self) -> list[Any]:
+        return self.data if isinstance(self.data, list) else self.data.ravel().tolist()
 
 
 def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Tensor:
@@ -49,7 +62,14 @@ def from_json(name: str, datatype: str, shape: list[int], data: Any) -> Tensor:
     flat = _flattened(name, shape, data)
     if len(flat) != prod(shape):
         raise MalformedBody(f"{name}.data has {len(flat)} values; its shape {shape} has {prod(shape)}")
-    return Tensor(name, datatype, _values(name, datatype, flat).reshape(shape))
+    if _is_row(datatype, shape) and (numbers := finite_numbers(flat, len(flat))):
+        return Tensor(name, datatype, shape, numbers)
+    return Tensor(name, datatype, shape, _values(name, datatype, flat).reshape(shape))
+
+
+def _is_row(datatype: str, shape: list[int]) -> bool:
+    """Return whether a tensor is a single row of FP64, for which a list is faster than an array."""
+    return datatype == "FP64" and shape[:-1] == [1]
 
 
 def _flattened(name: str, shape: list[int], data: list[Any]) -> list[Any]:
@@ -128,16 +148,18 @@ def from_bytes(name: str, datatype: str, shape: list[int], data: memoryview) -> 
     if datatype == "BYTES":
         values = _texts(name, prod(shape), bytes(data))
     else:
-        dtype = np.dtype(DTYPES[datatype])
-        if len(data) != prod(shape) * dtype.itemsize:
-            size = prod(shape) * dtype.itemsize
+        dtype = DTYPES[datatype]
+        size = prod(shape) * dtype.itemsize
+        if len(data) != size:
             raise MalformedBody(f"{name} has {len(data)} bytes; {datatype} of shape {shape} has {size}")
+        if _is_row(datatype, shape):
+            return Tensor(name, datatype, shape, data.cast("d").tolist())
         values = np.frombuffer(data, dtype)
     if datatype == "BOOL":
         check_booleans(values, name)
     if datatype == "BF16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
-    return Tensor(name, datatype, values.reshape(shape))
+    return Tensor(name, datatype, shape, values.reshape(shape))
 
 
 def _texts(name: str, count: int, data: bytes) -> Values:
@@ -163,8 +185,8 @@ def from_base64(tensor: Tensor) -> Tensor:
     """Decode texts in base64, the form in which MLServer's clients send bytes."""
     if tensor.datatype != "BYTES":
         raise MalformedBody(f"{tensor.name} is of {tensor.datatype}; base64 is for BYTES")
-    texts = [_unpacked(tensor.name, i, text) for i, text in enumerate(tensor.values.ravel().tolist())]
-    return tensor._replace(values=np.array(texts, dtype=object).reshape(tensor.shape))
+    texts = [_unpacked(tensor.name, i, text) for i, text in enumerate(tensor.flat)]
+    return tensor._replace(data=np.array(texts, dtype=object).reshape(tensor.shape))
 
 
 def _unpacked(name: str, i: int, text: str | None) -> str | None:
@@ -179,19 +201,18 @@ def _unpacked(name: str, i: int, text: str | None) -> str | None:
 
 
 def to_json(tensor: Tensor) -> dict[str, Any]:
-    flat = tensor.values.ravel()
     return {
         "name": tensor.name,
         "datatype": tensor.datatype,
         "shape": tensor.shape,
-        "data": flat.tolist(),
+        "data": tensor.flat,
     }
 
 
 def to_bytes(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
     """Return the JSON that describes a tensor, and the tensor's data as bytes."""
     if tensor.datatype == "BYTES":
-        texts: Sequence[bytes] = [text.encode() for text in tensor.values.ravel().tolist()]
+        texts: Sequence[bytes] = [text.encode() for text in tensor.flat]
         data = b"".join(chain.from_iterable((LENGTH.pack(len(text)), text) for text in texts))
     else:
         data = tensor.values.astype(DTYPES[tensor.datatype], copy=False).tobytes()
@@ -205,7 +226,7 @@ def to_bytes(tensor: Tensor) -> tuple[dict[str, Any], bytes]:
 
 def objects(raw: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     found = raw[key]
-    if not isinstance(found, list) or not set(map(type, found)) <= {dict}:
+    if not isinstance(found, list) or not {dict}.issuperset(map(type, found)):
         raise MalformedBody(f"{key} is not a list of objects")
     if not found:
         raise MalformedBody(f"{key} is empty")
@@ -223,7 +244,7 @@ def parameters(raw: Mapping[str, Any], known: tuple[str, ...], path: str) -> Map
         return {}
     if not isinstance(found, dict):
         raise MalformedBody(f"the parameters of {path} are {json_kind(found)}, not an object")
-    if any(name in found for name in SHARED_MEMORY):
+    if not found.keys().isdisjoint(SHARED_MEMORY):
         raise InvalidInput(f"{path} names shared memory, which nobody shares with this server; send the data")
     options.check_close(found, known, f"parameters of {path}")
     return found
