@@ -269,7 +269,7 @@ class Body:
         self.said = said
         self.decimal = decimal
         self.layout: Layout | None = None
-        self.block = Block(b"", np.empty(0, np.intp), 1)
+        self.block: Block  # set by `records`
         self.rows: Sequence[int] = ()  # the index of each row's record in the block
 
     def batch(self, schema: Schema, max_rows: int) -> Batch:
