@@ -4,6 +4,7 @@ import io
 import json
 import math
 import sys
+import threading
 from collections.abc import Callable, Collection
 from datetime import date, datetime
 from decimal import Decimal
@@ -242,9 +243,35 @@ def test_rows_with_long_texts_are_decoded_fewer_at_a_time(
     found = features.find(
         footer(len(data), lambda a, b: data[a:b]), lambda start, stop: data[start:stop], reading_text()
     )
-    rows = [*found.rows()]
+    rows = [rows for slice_ in found.slices() for rows in slice_.rows()]
     assert all(part.frame.height * 4000 <= 1 << 20 for part in rows)
     assert [text for part in rows for text in part.frame["text"]] == texts
+
+
+def test_the_next_row_groups_are_fetched_while_one_is_answered() -> None:
+    data, begun, second = stored(table(400), row_group_size=100), list[int](), threading.Event()
+
+    def read(start: int, stop: int) -> bytes:
+        begun.append(start)
+        if len(begun) > 1:
+            second.set()
+        assert second.wait(10)
+        return data[start:stop]
+
+    found = features.find(footer(len(data), lambda a, b: data[a:b]), read, IRIS)
+    assert [slice_.group for slice_ in found.slices()] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("at_once", "loads"), [(1, 4), (2, 2), (4, 1)])
+def test_row_groups_that_fit_in_memory_together_are_one_load(
+    at_once: int, loads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "SLICE_BYTES", at_once * 100 * 4 * 8)
+    data = stored(table(400), row_group_size=100)
+    found = features.find(
+        footer(len(data), lambda a, b: data[a:b]), lambda start, stop: data[start:stop], IRIS
+    )
+    assert len({slice_.load for slice_ in found.slices()}) == loads
 
 
 def reading_text() -> Classifier:

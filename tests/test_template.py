@@ -68,7 +68,14 @@ def test_the_functions_get_every_setting_that_the_code_reads_and_no_other() -> N
     read = set(re.findall(r'"([A-Z][A-Z_]+)"', source))
     given = {name for function in FUNCTIONS for name in variables(function)}
     assert read <= given
-    others = ("AWS_", "POWERTOOLS_", "OPENBLAS_", "MALLOC_", "PUBLISHED_WITH")  # of AWS, libraries, and SAM
+    others = (
+        "AWS_",
+        "POWERTOOLS_",
+        "OPENBLAS_",
+        "MALLOC_",
+        "POLARS_",
+        "PUBLISHED_WITH",
+    )  # AWS, libraries, SAM
     assert {name for name in given - read if not name.startswith(others)} == set()
 
 

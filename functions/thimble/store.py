@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import obstore
@@ -154,7 +154,7 @@ class ObjectVersion(NamedTuple):
         from thimble.threads import ahead
 
         starts = range(start, min(stop, self.size), BLOCK_BYTES)
-        for data in ahead((partial(self.read, at, min(at + BLOCK_BYTES, stop)) for at in starts), READ_AHEAD):
+        for data in ahead(lambda at: self.read(at, min(at + BLOCK_BYTES, stop)), starts, READ_AHEAD):
             self.on_read(len(data))
             yield data
         for at in range(stop, self.size, BEYOND_BYTES):

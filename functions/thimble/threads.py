@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
-def ahead(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
-    """Yield the calls' results, in order. The workers make the next calls while one result is awaited."""
+def ahead(call: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
+    """Yield the call's results for the items, in order. The workers make the next calls while one result is
+    awaited. A single one is the caller, as a thread beside it would only take turns with it."""
+    if workers == 1:
+        yield from map(call, items)
+        return
     with ThreadPoolExecutor(workers) as pool:
         at_work: deque[Future[T]] = deque()
-        for call in calls:
-            at_work.append(pool.submit(call))
+        for item in items:
+            at_work.append(pool.submit(call, item))
             if len(at_work) > workers:
                 yield at_work.popleft().result()
         while at_work:

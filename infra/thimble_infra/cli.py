@@ -49,8 +49,9 @@ app = typer.Typer(
 @app.callback()
 def thimble() -> None:
     """Small models, served small: export a classifier, serve it, and drop files on it."""
-    # As in Lambda; numpy reads it at import. More threads would slow small products down by busy waiting.
+    # As in Lambda. numpy reads the first at import: more threads would slow small products by busy waiting.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("POLARS_PARQUET_DECODE_TARGET_VALUES_PER_THREAD", "1000000")
 
 
 EndpointUrl = Annotated[

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ class Sheet:
         """Yield the records that can be read, and the lines of the others with their faults."""
         if self._is_parquet:
             features = self._parquet(model).features
-            for rows in features.rows():
+            for rows in chain.from_iterable(slice_.rows() for slice_ in features.slices()):
                 batch = features.batch(rows.frame)
                 yield (
                     batch.take(batch.readable),

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import orjson
@@ -67,12 +67,8 @@ def join(
 
 
 def _streamed(pieces: Sequence[Piece]) -> Iterator[bytes]:
-    calls = (
-        partial(_read, piece, at, at + BLOCK_BYTES)
-        for piece in pieces
-        for at in range(0, _size(piece), BLOCK_BYTES)
-    )
-    return ahead(calls, READ_AHEAD)
+    slices = ((piece, at, at + BLOCK_BYTES) for piece in pieces for at in range(0, _size(piece), BLOCK_BYTES))
+    return ahead(lambda slice_: _read(*slice_), slices, READ_AHEAD)
 
 
 def _size(piece: Piece) -> int:

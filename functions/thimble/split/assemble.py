@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import accumulate
 
 from thimble.errors import Unavailable
@@ -60,16 +59,17 @@ def _absolute(report: Report, lines_before: int) -> str:
 def _rejections(folder: PartsFolder, reports: Sequence[Report], before: Sequence[int]) -> Iterator[bytes]:
     """Yield the rejections of all ranges, with line numbers of the whole file."""
 
-    def read(report: Report, lines: int, at: int) -> tuple[int, bytes]:
+    def read(place: tuple[Report, int, int]) -> tuple[int, bytes]:
+        report, lines, at = place
         return lines, folder.version(report.rejected).read(at, at + BLOCK_BYTES)
 
-    calls = (
-        partial(read, report, lines, at)
+    places = (
+        (report, lines, at)
         for report, lines in zip(reports, before, strict=False)
         for at in range(0, report.rejected.size, BLOCK_BYTES)
     )
     rest = b""
-    for lines, data in ahead(calls, READ_AHEAD):
+    for lines, data in ahead(read, places, READ_AHEAD):
         whole, newline, rest = (rest + data).rpartition(b"\n")
         yield renumbered(whole + newline, lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -411,7 +411,7 @@ def parts(
         return Part(len(block.ends), block.lines, form.classify(block), block.end)
 
     blocks = in_blocks(form, pieces, start, stop, first_line)
-    return ahead((partial(part, block) for block in blocks), workers)
+    return ahead(part, blocks, workers)
 
 
 def in_blocks(

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+import numpy.ma  # polars imports it with its first array, for which the first file would wait
 import orjson
 import polars as pl
 from polars.exceptions import PolarsError

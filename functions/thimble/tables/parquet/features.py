@@ -11,11 +11,11 @@ import math
 import sys
 import tempfile
 from bisect import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,7 +51,7 @@ from thimble.threads import ahead
 
 IN_MEMORY = 64 << 20  # bytes of a row group's chunks; more go through a temporary file
 MAX_FOOTERS = 1 << 30  # bytes of the footers of all row groups
-READ_BYTES = 8 << 20  # with one request
+READ_BYTES = 4 << 20  # with one request
 READ_AHEAD = 4  # requests
 SLICE_BYTES = 64 << 20  # of values held at once, about: a page that two slices share is decoded twice
 LEAST_ROWS = 64  # of a slice
@@ -69,9 +69,21 @@ class Rows(NamedTuple):
     first: int  # the number of the first, in the file
     frame: pl.DataFrame
 
-    def blocks(self, rows: int) -> Iterator[Rows]:
-        for at in range(0, self.frame.height, rows):
-            yield Rows(self.group, self.first + at, self.frame[at : at + rows])
+
+class Slice(NamedTuple):
+    """Rows of a row group that are decoded together."""
+
+    group: int
+    first: int
+    height: int
+    load: int  # one number for slices that may be in memory together
+    decode: Callable[[], pl.DataFrame]
+
+    def rows(self, most: int = sys.maxsize) -> Iterator[Rows]:
+        """Decode the rows and yield them, at most so many at once."""
+        frame = self.decode()
+        for at in range(0, self.height, most):
+            yield Rows(self.group, self.first + at, frame[at : at + most])
 
 
 @dataclass(frozen=True)
@@ -83,17 +95,24 @@ class Features:
     footer: Footer
     read: Read
 
-    def rows(
-        self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1, held: int = 1
-    ) -> Iterator[Rows]:
-        """Yield all rows of some row groups, as many at once as memory allows if the caller holds `held`."""
+    def slices(self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1) -> Iterator[Slice]:
+        """Yield all rows of some row groups. A slice has to be decoded before the next one is asked for."""
         first = first_line + sum(group[RowGroup.ROWS] for group in self.footer.groups[:start])
-        for k, group in enumerate(self.footer.groups[start:stop], start):
+        groups = self.footer.groups[start:stop]
+        reads = chain.from_iterable(map(self._reads, groups))
+        fetched = ahead(lambda place: self.read(*place), reads, READ_AHEAD)
+        load = held = 0
+        for k, group in enumerate(groups, start):
             n = group[RowGroup.ROWS]
-            with self._alone(group) as file:
-                step = max(LEAST_ROWS, SLICE_BYTES // held // self._row_bytes(file, group, first))
+            with self._alone(group, fetched) as file:
+                width = self._row_bytes(file, group, first)
+                step = max(LEAST_ROWS, SLICE_BYTES // width)
                 for at in range(0, n, step):
-                    yield Rows(k, first + at, self._decoded(file, at, min(step, n - at), first))
+                    height = min(step, n - at)
+                    held += height * width
+                    if held > SLICE_BYTES:
+                        load, held = load + 1, height * width
+                    yield Slice(k, first + at, height, load, partial(self._decoded, file, at, height, first))
             first += n
 
     def batch(self, frame: pl.DataFrame) -> Batch:
@@ -169,8 +188,9 @@ class Features:
             raise InvalidFile(f"the file's footer cannot be read: {error}") from None
 
     @contextmanager
-    def _alone(self, group: Struct) -> Iterator[bytes | str]:
-        """A row group's chunks as a file of their own: its bytes, or its name where these are many."""
+    def _alone(self, group: Struct, fetched: Iterator[bytes]) -> Iterator[bytes | str]:
+        """A row group's chunks, which come next of `fetched`, as a file of their own: its bytes, or its name
+        where these are many."""
         chunks = self._chunks(group)
         parts = runs(chunks)
         starts = [start for start, _ in parts]
@@ -181,7 +201,7 @@ class Features:
             return moved(chunk, places[run] - starts[run])
 
         end = self.footer.only(self._columns, [group | {RowGroup.COLUMNS: structs(map(alone, chunks))}])
-        pieces = chain([MAGIC], self._fetched(parts), [end])
+        pieces = chain([MAGIC], islice(fetched, len(self._reads(group))), [end])
         if places[-1] <= IN_MEMORY:
             yield b"".join(pieces)
             return
@@ -190,13 +210,13 @@ class Features:
             file.flush()
             yield file.name
 
-    def _fetched(self, parts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
-        calls = (
-            partial(self.read, at, min(at + READ_BYTES, stop))
-            for start, stop in parts
+    def _reads(self, group: Struct) -> list[tuple[int, int]]:
+        """The ranges of the file with which a row group's chunks are read."""
+        return [
+            (at, min(at + READ_BYTES, stop))
+            for start, stop in runs(self._chunks(group))
             for at in range(start, stop, READ_BYTES)
-        )
-        return ahead(calls, READ_AHEAD)
+        ]
 
     def _row_bytes(self, file: bytes | str, group: Struct, first: int) -> int:
         """About. The footer says how long texts are, but for those that repeat and stand there once."""

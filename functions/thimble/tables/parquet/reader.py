@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
-from itertools import groupby
+from functools import cached_property
+from itertools import chain, groupby
+from operator import attrgetter
 
 from thimble.errors import InvalidFile
 from thimble.inference.classifier import Classifier
@@ -62,34 +63,33 @@ class Parquet(Answers):
         self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1, workers: int = 1
     ) -> Iterator[Part]:
         """A part is a block of rows, counted; or columns of a row group, when all its rows are answered."""
-        most = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (NUMBER_BYTES * len(self.features.features))))
-        calls = (
-            partial(self._answered, rows)
-            for decoded in self.features.rows(start, stop, first_line, workers)
-            for rows in decoded.blocks(most)
-        )
-        groups = self.footer.groups
-        for k, blocks in groupby(ahead(calls, workers), lambda found: found[0].group):
+        groups, done = self.footer.groups, 0
+        for k, blocks in groupby(self._blocks(start, stop, first_line, workers), lambda found: found[0].end):
             waiting = Waiting(groups[k][RowGroup.ROWS], column_names(self.classifier))
-            for rows, outcome in blocks:
+            for part, outcome in blocks:
                 waiting.add(added(self.classifier, outcome.predictions), outcome.answered)
-                yield self._counted(rows, outcome)
+                self._tell(done, done + part.records)
+                done += part.records
+                yield part
             for data in self.store(waiting):
                 yield Part(0, 0, Answered(data), k + 1)
 
-    def _answered(self, rows: Rows) -> tuple[Rows, Outcome]:
-        return rows, answer(self.classifier, self.features.batch(rows.frame))
+    def _blocks(self, start: int, stop: int, first_line: int, workers: int) -> Iterator[tuple[Part, Outcome]]:
+        """Answer rows block by block, a load at a time: all that are at work fit in memory."""
+        most = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (NUMBER_BYTES * len(self.features.features))))
+        for _, slices in groupby(self.features.slices(start, stop, first_line), attrgetter("load")):
+            rows = chain.from_iterable(slice_.rows(most) for slice_ in slices)
+            yield from ahead(self._block, rows, workers)
 
-    def _counted(self, rows: Rows, outcome: Outcome) -> Part:
+    def _block(self, rows: Rows) -> tuple[Part, Outcome]:
+        outcome = answer(self.classifier, self.features.batch(rows.frame))
         rejected = features.rejections(rows, outcome.rejected)
         answered = counted(self.classifier, outcome, rejected, result=b"")
-        self._tell(rows)
-        return Part(rows.frame.height, 0, answered, rows.group)
+        return Part(rows.frame.height, 0, answered, rows.group), outcome
 
-    def _tell(self, rows: Rows) -> None:
+    def _tell(self, before: int, done: int) -> None:
         """The file counts as read as far as its rows are answered: most of its bytes nobody reads."""
-        before = rows.first - 1
-        begin, end = (self.size * n // self._n_rows for n in (before, before + rows.frame.height))
+        begin, end = (self.size * n // self._n_rows for n in (before, done))
         self.on_read(end - begin)
 
     @cached_property
