@@ -18,7 +18,7 @@ from thimble.inference.batch import Batch, Flags
 from thimble.tables.blocks import Block, Positions, is_utf8
 from thimble.tables.decimals import WORD, Decimals, Words
 
-CHUNK = 1 << 14  # numbers that are read at once, so that all intermediate arrays stay in the cache
+CHUNK = 1 << 15  # numbers that are read at once, so that all intermediate arrays stay in the cache
 FEW = 64  # one line in so many may be doubtful
 MOST_WORDS = 8  # of the text before a value
 QUOTE, COMMA = b'",'
