@@ -56,15 +56,16 @@ Emit = Callable[[Watched, Counts, Counts], bool]  # reports a window and its las
 
 
 class Buffer:
-    """Rows of one model that wait to be counted, copied into arrays that are reused. If a request's own
-    arrays were kept, the next request would get new pages of memory, and the first access to a page costs
-    more than this copy."""
+    """Rows of one model that wait to be counted, copied into arrays that are reused, row by row. If a
+    request's own arrays were kept, the next request would get new pages of memory, and the first access to a
+    page costs more than this copy."""
 
     def __init__(self, model: Watched) -> None:
         self.model = model
         self.rows = 0
         self.room = FEWEST
-        self.numbers = np.empty((model.reference.width, FEWEST))
+        self.numbers = np.empty((FEWEST, model.reference.width))
+        self.textual = [k for k, feature in enumerate(model.features) if feature.textual]
         self.texts = {k: (text.places(), bytearray()) for k, text in model.reference.texts.items()}
         self.outputs = [_room(head) for head in model.heads]
 
@@ -72,7 +73,7 @@ class Buffer:
         """Add rows that were all answered; the buffer must have room for them."""
         rows = slice(self.rows, self.rows + predictions.n_rows)
         self.rows = rows.stop
-        self.numbers[:, rows] = self.model.reference.measured(batch, predictions)
+        self.numbers[rows] = self.model.reference.measured(batch, predictions).T
         for k, (known, places) in self.texts.items():
             places.extend(map(known.get, batch.texts[k].tolist(), repeat(1)))
         for output, scores in zip(self.outputs, predictions.outputs, strict=True):
@@ -81,11 +82,14 @@ class Buffer:
     def put(self, values: Sequence[Value], alone: Alone) -> None:
         """Keep a row without free text; there has to be room."""
         label, numbers = alone
-        self.numbers[:, self.rows] = [None if type(value) is str else value for value in values]
+        row = [*values]
+        for k in self.textual:
+            row[k] = None
+        self.numbers[self.rows] = row
         for k, (known, places) in self.texts.items():
             places.append(known.get(values[k], 1))
         [(probabilities, labels)] = self.outputs
-        probabilities[:, self.rows], labels[self.rows] = numbers, label
+        probabilities[self.rows], labels[self.rows] = numbers, label
         self.rows += 1
 
     def grow(self, room: int) -> None:
@@ -99,7 +103,8 @@ class Buffer:
 
         places = {k: places for k, (_, places) in self.texts.items()}
         predictions = Predictions(tuple(self._scores()))
-        counts = counting.counted(self.model.reference, self.numbers[:, : self.rows], places, predictions)
+        numbers = np.ascontiguousarray(self.numbers[: self.rows].T)
+        counts = counting.counted(self.model.reference, numbers, places, predictions)
         self.rows = 0
         for waiting in places.values():
             waiting.clear()
@@ -107,28 +112,28 @@ class Buffer:
 
     def _scores(self) -> Iterator[Scores]:
         for p, labels in self.outputs:
-            found = labels[..., : self.rows]
+            found = labels[: self.rows].T
             mask, indices = (found, found[0]) if found.ndim == 2 else (found[np.newaxis][:0], found)
-            yield Scores(p[:, : self.rows], indices, mask)
+            yield Scores(p[: self.rows].T, indices, mask)
 
 
 def _room(head: Head) -> tuple[FloatArray, NDArray[Any]]:
     """Return empty arrays for the probabilities of FEWEST rows, and for their labels or, in a multilabel
     output, their label mask."""
     classes = len(head.classes)
-    labels = np.empty((classes, FEWEST), np.bool_) if head.multilabel else np.empty(FEWEST, np.intp)
-    return np.empty((classes, FEWEST)), labels
+    labels = np.empty((FEWEST, classes), np.bool_) if head.multilabel else np.empty(FEWEST, np.intp)
+    return np.empty((FEWEST, classes)), labels
 
 
 def _fill(room: tuple[FloatArray, NDArray[Any]], rows: slice, scores: Scores) -> None:
     probabilities, labels = room
-    probabilities[:, rows] = scores.probabilities
-    labels[..., rows] = scores.mask if labels.ndim == 2 else scores.labels
+    probabilities[rows] = scores.probabilities.T
+    labels[rows] = scores.mask.T if labels.ndim == 2 else scores.labels
 
 
 def _grown(array: NDArray[Column], room: int) -> NDArray[Column]:
-    larger = np.empty((*array.shape[:-1], room), array.dtype)
-    larger[..., : array.shape[-1]] = array
+    larger = np.empty((room, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
     return larger
 
 
