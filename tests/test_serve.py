@@ -79,6 +79,7 @@ def running(model: Path) -> Iterator[Running]:
     with found.process:
         yield found
         found.process.kill()
+        found.rest()
 
 
 def test_it_answers_every_protocol_and_shows_a_page(running: Running) -> None:
