@@ -274,6 +274,54 @@ def test_row_groups_that_fit_in_memory_together_are_one_load(
     assert len({slice_.load for slice_ in found.slices()}) == loads
 
 
+def test_a_load_is_answered_before_the_next_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "SLICE_BYTES", 2 * 100 * 4 * 8)
+    monkeypatch.setattr(reader, "BLOCK_ROWS", 10)
+    log, decoded, block = list[str](), features.Features._decoded, reader.Parquet._block
+
+    def decode(self: Any, file: Any, at: int, height: int, first: int) -> pl.DataFrame:
+        log.append(f"decode {(first - 1) // 100}")
+        return decoded(self, file, at, height, first)
+
+    def answer(self: Any, rows: Rows) -> Any:
+        found = block(self, rows)
+        log.append(f"answer {rows.group}")
+        return found
+
+    monkeypatch.setattr(features.Features, "_decoded", decode)
+    monkeypatch.setattr(reader.Parquet, "_block", answer)
+    data = stored(table(400), row_group_size=100)
+    form = parquet.opened(len(data), lambda start, stop: data[start:stop], IRIS)
+    assert sum(part.records for part in form.parts(workers=3)) == 400
+    assert not {"answer 0", "answer 1"} & {*log[log.index("decode 2") :]}
+    assert log.count("answer 3") == 10
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_broken_row_group_leaves_nothing_running(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "IN_MEMORY", 0)
+    monkeypatch.setattr(features, "SLICE_BYTES", 100 * 4 * 8)
+    data = bytearray(stored(table(1000), row_group_size=100, compression="uncompressed"))
+    [chunk, *_] = footer(len(data), lambda a, b: bytes(data[a:b])).groups[2][RowGroup.COLUMNS][1:]
+    start, stop = span(chunk)
+    data[start:stop] = bytes(stop - start)
+    form = parquet.opened(len(data), lambda start, stop: bytes(data[start:stop]), IRIS)
+    before = threading.active_count()
+    with pytest.raises(InvalidFile, match="the rows from 201 on") as raised:
+        [*form.parts(workers=workers)]
+    assert threading.active_count() == before
+    assert raised.value.__traceback__ is not None  # though the frames are still held
+
+
+@pytest.mark.parametrize("ranges", [[0, 4], [0, 1, 2, 3, 4], [0, 3, 4]])
+def test_what_is_read_of_all_ranges_is_the_file(ranges: list[int]) -> None:
+    data, read = stored(table(397), row_group_size=100), list[int]()
+    form = parquet.opened(len(data), lambda start, stop: data[start:stop], IRIS, read.append)
+    for start, stop in pairwise(ranges):
+        assert [*form.parts(start, stop)]
+    assert sum(read) == len(data)
+
+
 def reading_text() -> Classifier:
     """A model that reads one column of texts and one of numbers."""
     schema = Schema.of([Feature("text", "text", False), Feature("x", "number", False)], [])

@@ -273,6 +273,13 @@ def test_a_tensor_of_one_row_is_the_same_as_a_list(array: Any) -> None:
         assert read[0] == read[1]
 
 
+def test_a_tensor_of_one_row_is_no_array() -> None:
+    row = [0.5, 1.5, 2.5]
+    found = wire.from_json("x", "FP64", [1, 3], row), wire.from_json("x", "FP64", [1, 3], [row])
+    sent = wire.from_bytes("x", "FP64", [1, 3], memoryview(np.array(row).tobytes()))
+    assert [tensor.data for tensor in (*found, sent)] == [row] * 3
+
+
 def _read(table: rows.Table, schema: Schema) -> Any:
     """What a table comes to, bit by bit."""
     try:

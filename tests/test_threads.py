@@ -35,3 +35,9 @@ def test_an_error_comes_in_its_place(workers: int) -> None:
     assert next(found) == 1
     with pytest.raises(ZeroDivisionError):
         next(found)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_call_that_stops_an_iteration_does_not_end_the_results(workers: int) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        [*ahead(lambda item: next(iter(())) if item else item, range(2), workers)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,11 +11,13 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
-def ahead(call: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
+def ahead(call: Callable[[S], T], items: Iterable[S], workers: int) -> Generator[T, None, None]:
     """Yield the call's results for the items, in order. The workers make the next calls while one result is
-    awaited. A single one is the caller, as a thread beside it would only take turns with it."""
+    awaited. A single worker is the caller, who makes each call when its result is wanted: a thread that
+    computes beside it would only take turns with it."""
     if workers == 1:
-        yield from map(call, items)
+        for item in items:
+            yield call(item)
         return
     with ThreadPoolExecutor(workers) as pool:
         at_work: deque[Future[T]] = deque()

@@ -49,7 +49,8 @@ app = typer.Typer(
 @app.callback()
 def thimble() -> None:
     """Small models, served small: export a classifier, serve it, and drop files on it."""
-    # As in Lambda. numpy reads the first at import: more threads would slow small products by busy waiting.
+    # As in Lambda. More threads of numpy's, which reads this at import, would slow small products by waiting;
+    # polars' own value would let one thread decode most row groups.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("POLARS_PARQUET_DECODE_TARGET_VALUES_PER_THREAD", "1000000")
 

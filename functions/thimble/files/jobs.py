@@ -85,7 +85,7 @@ class Job:
     results: ObjectStore
     paths: ResultPaths
     options: FileOptions
-    workers: int = field(default_factory=processors.usable)  # threads
+    workers: int = field(default_factory=processors.usable)  # one: the caller; more: threads
 
     @property
     def identity(self) -> Summary:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
-MANY = 1_000  # columns, for which whole rows are compared in less time than numpy's argmax takes
+MANY = 1_000  # columns, from which on comparing whole rows takes less time than numpy's argmax
 
 
 def all_finite(X: FloatArray) -> bool:

@@ -405,7 +405,7 @@ class LongRecord(InvalidFile):
 def parts(
     form: Format, pieces: Iterable[bytes], start: int, stop: int, first_line: int, workers: int = 1
 ) -> Iterator[Part]:
-    """Classify the records of a stream; `workers` threads classify blocks in parallel."""
+    """Classify the records of a stream; several `workers` classify blocks in parallel."""
 
     def part(block: Block) -> Part:
         return Part(len(block.ends), block.lines, form.classify(block), block.end)

@@ -403,7 +403,7 @@ def answer_names(classifier: Classifier, versions: Sequence[str]) -> list[str]:
 
 def _lines(answered: Classified) -> list[str]:
     classifier = answered.classifier
-    if answered.alone:
+    if answered.alone is not None:
         label, numbers = answered.alone
         texts = _class_cells(classifier.heads[0].texts)
         return _labelled(texts, [label], [orjson.dumps(numbers)[1:-1].decode()])

@@ -11,8 +11,8 @@ import math
 import sys
 import tempfile
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import accumulate, chain, islice
@@ -95,25 +95,28 @@ class Features:
     footer: Footer
     read: Read
 
-    def slices(self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1) -> Iterator[Slice]:
+    def slices(
+        self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1
+    ) -> Generator[Slice, None, None]:
         """Yield all rows of some row groups. A slice has to be decoded before the next one is asked for."""
         first = first_line + sum(group[RowGroup.ROWS] for group in self.footer.groups[:start])
         groups = self.footer.groups[start:stop]
-        reads = chain.from_iterable(map(self._reads, groups))
-        fetched = ahead(lambda place: self.read(*place), reads, READ_AHEAD)
+        ranges = chain.from_iterable(map(self._ranges, groups))
         load = held = 0
-        for k, group in enumerate(groups, start):
-            n = group[RowGroup.ROWS]
-            with self._alone(group, fetched) as file:
-                width = self._row_bytes(file, group, first)
-                step = max(LEAST_ROWS, SLICE_BYTES // width)
-                for at in range(0, n, step):
-                    height = min(step, n - at)
-                    held += height * width
-                    if held > SLICE_BYTES:
-                        load, held = load + 1, height * width
-                    yield Slice(k, first + at, height, load, partial(self._decoded, file, at, height, first))
-            first += n
+        with closing(ahead(lambda found: self.read(*found), ranges, READ_AHEAD)) as fetched:
+            for k, group in enumerate(groups, start):
+                n = group[RowGroup.ROWS]
+                with self._alone(group, islice(fetched, len(self._ranges(group)))) as file:
+                    width = self._row_bytes(file, group, first)
+                    step = max(LEAST_ROWS, SLICE_BYTES // width)
+                    for at in range(0, n, step):
+                        height = min(step, n - at)
+                        held += height * width
+                        if held > SLICE_BYTES:
+                            load, held = load + 1, height * width
+                        decode = partial(self._decoded, file, at, height, first)
+                        yield Slice(k, first + at, height, load, decode)
+                first += n
 
     def batch(self, frame: pl.DataFrame) -> Batch:
         batch, faults = Batch.empty(self.features, frame.height), dict[int, Fault]()
@@ -188,9 +191,9 @@ class Features:
             raise InvalidFile(f"the file's footer cannot be read: {error}") from None
 
     @contextmanager
-    def _alone(self, group: Struct, fetched: Iterator[bytes]) -> Iterator[bytes | str]:
-        """A row group's chunks, which come next of `fetched`, as a file of their own: its bytes, or its name
-        where these are many."""
+    def _alone(self, group: Struct, fetched: Iterable[bytes]) -> Iterator[bytes | str]:
+        """A row group's chunks, of which `fetched` are the bytes, as a file of their own: its bytes, or its
+        name where these are many."""
         chunks = self._chunks(group)
         parts = runs(chunks)
         starts = [start for start, _ in parts]
@@ -201,7 +204,7 @@ class Features:
             return moved(chunk, places[run] - starts[run])
 
         end = self.footer.only(self._columns, [group | {RowGroup.COLUMNS: structs(map(alone, chunks))}])
-        pieces = chain([MAGIC], islice(fetched, len(self._reads(group))), [end])
+        pieces = chain([MAGIC], fetched, [end])
         if places[-1] <= IN_MEMORY:
             yield b"".join(pieces)
             return
@@ -210,8 +213,8 @@ class Features:
             file.flush()
             yield file.name
 
-    def _reads(self, group: Struct) -> list[tuple[int, int]]:
-        """The ranges of the file with which a row group's chunks are read."""
+    def _ranges(self, group: Struct) -> list[tuple[int, int]]:
+        """The ranges of the file that are read for a row group."""
         return [
             (at, min(at + READ_BYTES, stop))
             for start, stop in runs(self._chunks(group))

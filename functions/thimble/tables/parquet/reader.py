@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, groupby
@@ -63,7 +64,8 @@ class Parquet(Answers):
         self, start: int = 0, stop: int = sys.maxsize, first_line: int = 1, workers: int = 1
     ) -> Iterator[Part]:
         """A part is a block of rows, counted; or columns of a row group, when all its rows are answered."""
-        groups, done = self.footer.groups, 0
+        groups = self.footer.groups
+        done = sum(group[RowGroup.ROWS] for group in groups[:start])
         for k, blocks in groupby(self._blocks(start, stop, first_line, workers), lambda found: found[0].end):
             waiting = Waiting(groups[k][RowGroup.ROWS], column_names(self.classifier))
             for part, outcome in blocks:
@@ -77,9 +79,10 @@ class Parquet(Answers):
     def _blocks(self, start: int, stop: int, first_line: int, workers: int) -> Iterator[tuple[Part, Outcome]]:
         """Answer rows block by block, a load at a time: all that are at work fit in memory."""
         most = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (NUMBER_BYTES * len(self.features.features))))
-        for _, slices in groupby(self.features.slices(start, stop, first_line), attrgetter("load")):
-            rows = chain.from_iterable(slice_.rows(most) for slice_ in slices)
-            yield from ahead(self._block, rows, workers)
+        with closing(self.features.slices(start, stop, first_line)) as slices:
+            for _, load in groupby(slices, attrgetter("load")):
+                rows = chain.from_iterable(slice_.rows(most) for slice_ in load)
+                yield from ahead(self._block, rows, workers)
 
     def _block(self, rows: Rows) -> tuple[Part, Outcome]:
         outcome = answer(self.classifier, self.features.batch(rows.frame))

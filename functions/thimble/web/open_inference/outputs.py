@@ -41,7 +41,7 @@ def chosen(
 
 def _tensors(answered: Classified) -> dict[str, Tensor]:
     """Return the outputs by name. What an option adds to each row is text or JSON, "" for nothing."""
-    known = {tensor.name: tensor for output in answered.outputs for tensor in _of_head(*output)}
+    known = {tensor.name: tensor for head, scores in answered.outputs for tensor in _of_head(head, scores)}
     for k, one in enumerate(answered.classifier.further):
         name = answered.classifier.heads[one.output].prefix + one.key
         texts = map(cell_text, answered.predictions.further[k])
