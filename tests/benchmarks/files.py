@@ -44,10 +44,10 @@ GOALS: dict[tuple[str, int], dict[str, Goal]] = {  # by format and columns, besi
 BAD = AtMost(1.5)  # two thirds of the clean speed, at least
 CORES = AtLeast(
     1.7,
-    "Of Parquet, the thread that decodes and writes is at work for two thirds of the time, and the others "
-    "wait for it. Of text, both threads' blocks are read and written in polars' one pool of threads. Two "
-    "processes side by side keep their full speed, but a result in ranges is written twice, and that takes "
-    "as long.",
+    "Two threads hand the interpreter to each other at every operation of numpy, and wait for polars' one "
+    "pool of threads: a file takes two to five times the context switches that it takes on one processor, "
+    "and a tenth to two fifths more of the processors' time. Two processes side by side keep their full "
+    "speed, but a result in ranges is written twice, and that takes as long.",
 )
 RANGES = AtLeast(1 / 1.2)  # 1.2 times the processor's time, at most
 BESIDE = {  # on one core; in the first round alone where there is no goal
