@@ -17,11 +17,12 @@ from thimble.inference.arrays import FloatArray
 from thimble.inference.batch import Batch, Flags
 from thimble.tables.blocks import Block, Positions, is_utf8
 from thimble.tables.decimals import WORD, Decimals, Words
+from thimble.tables.tokens import Dialect, Tokens
 
 CHUNK = 1 << 15  # numbers that are read at once, so that all intermediate arrays stay in the cache
 FEW = 64  # one line in so many may be doubtful
 MOST_WORDS = 8  # of the text before a value
-QUOTE, COMMA = b'",'
+QUOTE = ord('"')
 FIELD = re.compile(rb'([ \t]*"([^"\\\x00-\x1f]*)"[ \t]*:[ \t]*)(.*)')
 
 
@@ -53,7 +54,7 @@ class Uniform:
         """Return the numbers of some lines, (keys, lines), and a mask of those that are no numbers, or have
         other text before them than on the first line. The numbers of strings mean nothing.
         """
-        ends = self._separators.reshape(-1, len(self.names))[rows].T.copy()
+        ends = self._tokens.separators.reshape(-1, len(self.names))[rows].T.copy()
         starts = np.empty_like(ends)
         starts[0], starts[1:] = self.block.starts[rows], ends[:-1] + 1
         ends[-1] -= 1 + self.block.returns[rows]
@@ -105,19 +106,15 @@ class Uniform:
         return Decimals(self.block.data)
 
     @cached_property
-    def _separators(self) -> Positions:
-        """The commas and the newlines."""
-        separating = self._decimals.bytes == COMMA
-        separating[self.block.ends] = True
-        return np.flatnonzero(separating)
+    def _tokens(self) -> Tokens:
+        return Tokens(Dialect(b",", quote=b""), self.block.data)
 
     @property
     def holds(self) -> bool:
         """Whether each line has the same number of cells, and strings hold nothing but plain text."""
         width, strings = len(self.names), int(self.strings.sum())
         n, data, buffer = len(self.block.ends), self.block.data, self._decimals.bytes
-        separators = self._separators
-        if len(separators) != n * width or (separators[width - 1 :: width] != self.block.ends).any():
+        if not self._tokens.even(n, width):
             return False
         if not strings:
             return True
