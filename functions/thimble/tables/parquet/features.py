@@ -101,12 +101,12 @@ class Features:
         """Yield all rows of some row groups. A slice has to be decoded before the next one is asked for."""
         first = first_line + sum(group[RowGroup.ROWS] for group in self.footer.groups[:start])
         groups = self.footer.groups[start:stop]
-        ranges = chain.from_iterable(map(self._ranges, groups))
+        ranges = [self._ranges(group) for group in groups]
         load = held = 0
-        with closing(ahead(lambda found: self.read(*found), ranges, READ_AHEAD)) as fetched:
+        with closing(ahead(lambda at: self.read(*at), chain.from_iterable(ranges), READ_AHEAD)) as fetched:
             for k, group in enumerate(groups, start):
                 n = group[RowGroup.ROWS]
-                with self._alone(group, islice(fetched, len(self._ranges(group)))) as file:
+                with self._alone(group, islice(fetched, len(ranges[k - start]))) as file:
                     width = self._row_bytes(file, group, first)
                     step = max(LEAST_ROWS, SLICE_BYTES // width)
                     for at in range(0, n, step):
